@@ -1,0 +1,34 @@
+//! Element types of tensors, on disk and on the GPU.
+
+use std::fmt;
+
+/// How one number is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// IEEE single precision.
+    F32,
+    /// IEEE half precision; on the GPU two to a 32-bit word, so that no adapter needs 16-bit support.
+    F16,
+    /// The upper half of a single; two to a 32-bit word on the GPU.
+    Bf16,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
