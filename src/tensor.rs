@@ -1,1 +1,64 @@
-//! TBD
+//! Tensors on the GPU: a buffer, a shape and an element type. Always dense, last axis contiguous.
+
+use std::sync::Arc;
+
+use crate::dtype::DType;
+use crate::gpu::Block;
+
+/// Data on the GPU. Cloning shares it; the memory is reused when the last clone drops.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    block: Arc<Block>,
+    shape: Vec<usize>,
+    dtype: DType,
+}
+
+impl Tensor {
+    pub(crate) fn new(block: Block, shape: &[usize], dtype: DType) -> Self {
+        Self { block: Arc::new(block), shape: shape.to_vec(), dtype }
+    }
+
+    /// Sizes of the axes, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// How an element is stored.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Size of the last axis; 1 where there are no axes.
+    pub fn cols(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+
+    /// Number of rows along the last axis.
+    pub fn rows(&self) -> usize {
+        self.len() / self.cols().max(1)
+    }
+
+    /// The same data under another shape of as many elements.
+    ///
+    /// # Panics
+    /// If the counts differ, which is a mistake in the calling model code.
+    pub fn reshape(&self, shape: &[usize]) -> Self {
+        assert_eq!(self.len(), shape.iter().product::<usize>(), "reshape of {:?} to {shape:?}", self.shape);
+        Self { block: self.block.clone(), shape: shape.to_vec(), dtype: self.dtype }
+    }
+
+    /// The buffer that holds the data, from its first byte.
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        self.block.buffer()
+    }
+}

@@ -1,1 +1,19 @@
-//! TBD
+//! The engine's floor: everything that talks to wgpu, and nothing that knows of models.
+//!
+//! - [`device`]: choosing an adapter, opening it with its real limits, or taking the host application's device.
+//! - [`arena`]: activation memory that is reused when its last [`Tensor`](crate::tensor::Tensor) drops, and accounting.
+//! - [`kernel`]: WGSL files to pipelines. A kernel file holds a `Params` struct and one function of its workgroup, its lane
+//!   and its parameters; bindings, their element formats and the entry point are generated around it, so that one file serves
+//!   every storage format. Tile sizes are module constants in the generated head rather than pipeline `override`s, because
+//!   arrays in registers cannot be sized by an `override`.
+//! - [`recorder`]: dispatches to passes to submissions, cut into slices of time, with cancellation between submissions.
+
+pub mod arena;
+pub mod device;
+pub mod kernel;
+pub mod recorder;
+
+pub use arena::{Arena, Block, MemoryUse};
+pub use device::{AdapterSummary, Device, DeviceBuilder};
+pub use kernel::{Access, Arg, Element, Kernel, Slot};
+pub use recorder::Recorder;

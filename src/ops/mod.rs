@@ -1,1 +1,65 @@
-//! TBD
+//! Tensor operations, one a file, each beside its kernel in `wgsl/` of the same name.
+//!
+//! An op checks named axes first, then records one dispatch or a few. Every accumulator is f32. An op whose result feeds a
+//! matrix product or attention takes the [`DType`] to store: f32, or f16 (saturating) where the last axis is a
+//! multiple of four. All axes and element formats work with any sizes otherwise.
+
+pub mod attention;
+pub mod conv;
+pub mod copy;
+pub mod depthwise;
+pub mod elementwise;
+pub mod gather;
+pub mod layer_norm;
+pub mod lincomb;
+pub mod matmul;
+pub mod permute;
+pub mod rms_norm;
+pub mod rope;
+
+use crate::dtype::DType;
+use crate::gpu::Kernel;
+
+/// Every kernel of the crate, for translation and layout tests.
+pub static KERNELS: &[&Kernel] = &[
+    &attention::ATTENTION,
+    &conv::CONV,
+    &depthwise::DEPTHWISE,
+    &elementwise::ELEMENTWISE,
+    &gather::GATHER,
+    &layer_norm::LAYER_NORM,
+    &lincomb::LINCOMB,
+    &matmul::MATMUL,
+    &permute::PERMUTE,
+    &rms_norm::RMS_NORM,
+    &rope::ROPE,
+];
+
+pub(crate) const ACTIVATION: &str = include_str!("../../wgsl/lib/activation.wgsl");
+pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
+
+/// A function applied to each element; the numbers are those of `wgsl/lib/activation.wgsl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Activation {
+    /// x
+    #[default]
+    None = 0,
+    /// x * sigmoid(x)
+    Silu = 1,
+    /// GELU by the tanh formula
+    GeluTanh = 2,
+    /// GELU by the error function
+    GeluErf = 3,
+    /// x * sigmoid(1.702 x)
+    QuickGelu = 4,
+    /// sqrt(2) * (x if x > 0, else 0.2 x)
+    ScaledLeakyRelu = 5,
+    /// max(x, 0)
+    Relu = 6,
+}
+
+/// The element type to store an operand of `cols` columns in: the wanted one where rows of it can be stored.
+pub fn operand_dtype(wanted: DType, cols: usize) -> DType {
+    if cols.is_multiple_of(4) { wanted } else { DType::F32 }
+}

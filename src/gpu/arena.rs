@@ -1,0 +1,192 @@
+//! Buffers and who holds them.
+//!
+//! An [`Arena`] belongs to one [`Recorder`](crate::gpu::Recorder). When the last tensor of a buffer drops, the buffer is given
+//! out again at once, although the GPU may not yet have run the commands that use it: commands of one recorder run in the
+//! order of recording, so the new owner's commands come after the old owner's. That is why an arena is never shared between
+//! recorders, and why data reaches a recycled buffer only through recorded copies.
+//!
+//! Each tensor has a buffer of its own, because wgpu refuses to bind one buffer for reading and for writing in one dispatch.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+
+const USAGES: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Bytes of GPU memory in the crate's buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Now, free buffers kept for reuse included.
+    pub current: u64,
+    /// At most since the device was opened or [`Device::reset_peak`] was called.
+    pub peak: u64,
+}
+
+/// Counts the bytes of a device's buffers and refuses those past a limit.
+#[derive(Debug)]
+pub(crate) struct Accounting {
+    current: AtomicU64,
+    peak: AtomicU64,
+    limit: Option<u64>,
+}
+
+impl Accounting {
+    pub(crate) fn new(limit: Option<u64>) -> Self {
+        Self { current: AtomicU64::new(0), peak: AtomicU64::new(0), limit }
+    }
+
+    pub(crate) fn memory_use(&self) -> MemoryUse {
+        MemoryUse { current: self.current.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
+    }
+
+    pub(crate) fn reset_peak(&self) {
+        self.peak.store(self.current.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: u64) -> Result<()> {
+        let current = self.current.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if let Some(limit) = self.limit.filter(|&limit| current > limit) {
+            self.current.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(Error::Limits(format!("{current} bytes of GPU memory are needed, the limit is {limit}")));
+        }
+        self.peak.fetch_max(current, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn remove(&self, bytes: u64) {
+        self.current.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A wgpu buffer whose bytes are counted for as long as it lives.
+#[derive(Debug)]
+struct Counted {
+    buffer: wgpu::Buffer,
+    accounting: Arc<Accounting>,
+}
+
+impl Counted {
+    fn new(device: &Device, label: &str, bytes: u64) -> Result<Self> {
+        let largest = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
+        if bytes > largest {
+            let adapter = &device.adapter().name;
+            return Err(Error::Limits(format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}")));
+        }
+        device.accounting().add(bytes)?;
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage: USAGES, mapped_at_creation: false };
+        let buffer = device.checked(&format!("allocating {bytes} bytes for `{label}`"), || device.wgpu_device().create_buffer(&descriptor));
+        match buffer {
+            Ok(buffer) => Ok(Self { buffer, accounting: device.accounting().clone() }),
+            Err(error) => {
+                device.accounting().remove(bytes);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.accounting.remove(self.buffer.size());
+    }
+}
+
+/// A buffer with one owner: a tensor, or several that are views of the same data.
+#[derive(Debug)]
+pub struct Block {
+    counted: Option<Counted>,
+    home: Weak<Arena>,
+}
+
+impl Block {
+    /// A buffer of its own, given back to the driver when it drops: for weights.
+    pub(crate) fn fresh(device: &Device, label: &str, bytes: u64) -> Result<Self> {
+        Ok(Self { counted: Some(Counted::new(device, label, padded(bytes))?), home: Weak::new() })
+    }
+
+    /// The buffer, at least 16 bytes long and a multiple of 16.
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.counted.as_ref().expect("a block holds its buffer until it drops").buffer
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if let (Some(home), Some(counted)) = (self.home.upgrade(), self.counted.take()) {
+            home.recycle(counted);
+        }
+    }
+}
+
+/// Activation memory of one recorder.
+#[derive(Debug)]
+pub struct Arena {
+    device: Device,
+    free: Mutex<BTreeMap<u64, Vec<Counted>>>,
+}
+
+impl Arena {
+    pub(crate) fn new(device: &Device) -> Arc<Self> {
+        Arc::new(Self { device: device.clone(), free: Mutex::default() })
+    }
+
+    /// A buffer of at least `bytes`: a free one that is not much too large, or a new one.
+    pub(crate) fn take(self: &Arc<Self>, label: &str, bytes: u64) -> Result<Block> {
+        let bytes = rounded(bytes);
+        let counted = match self.reuse(bytes) {
+            Some(counted) => counted,
+            None => Counted::new(&self.device, label, bytes).or_else(|_| {
+                self.trim();
+                Counted::new(&self.device, label, bytes)
+            })?,
+        };
+        Ok(Block { counted: Some(counted), home: Arc::downgrade(self) })
+    }
+
+    /// Gives all free buffers back to the driver.
+    pub fn trim(&self) {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn reuse(&self, bytes: u64) -> Option<Counted> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let (&size, stack) = free.range_mut(bytes..=bytes + bytes / 4).next()?;
+        let counted = stack.pop();
+        if stack.is_empty() {
+            free.remove(&size);
+        }
+        counted
+    }
+
+    fn recycle(&self, counted: Counted) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.entry(counted.buffer.size()).or_default().push(counted);
+    }
+}
+
+/// Kernels read and write four elements at a time, so every buffer ends on 16 bytes.
+fn padded(bytes: u64) -> u64 {
+    bytes.max(1).next_multiple_of(16)
+}
+
+/// Sizes are rounded up by at most an eighth, so that slightly different tensors can share buffers.
+fn rounded(bytes: u64) -> u64 {
+    let step = (bytes.max(1).next_power_of_two() / 16).max(256);
+    bytes.max(1).next_multiple_of(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_wastes_at_most_an_eighth() {
+        for bytes in [1, 255, 256, 257, 5_000, 1 << 20, (1 << 20) + 1, 671_088_640] {
+            let size = rounded(bytes);
+            assert!(size >= bytes && size % 256 == 0 && (size - bytes <= bytes / 8 + 256), "{bytes} -> {size}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The GPU: listing adapters, opening one with its real limits, or taking a device that the host application owns.
+
+use std::collections::HashMap;
+use std::env;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::gpu::arena::Accounting;
+use crate::gpu::kernel::{Pipeline, PipelineKey};
+
+/// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
+pub(crate) const IMMEDIATE_BYTES: u32 = 128;
+
+/// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
+#[derive(Clone)]
+pub struct Device(Arc<Inner>);
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    summary: AdapterSummary,
+    limits: wgpu::Limits,
+    immediates: bool,
+    shader_checks: bool,
+    accounting: Arc<Accounting>,
+    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    rate: Mutex<f64>,
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+/// What an adapter is called and what kind of thing it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterSummary {
+    /// The name that the driver gives, such as `NVIDIA GeForce RTX 4070`.
+    pub name: String,
+    /// `Vulkan`, `Metal` or `Dx12`.
+    pub backend: String,
+    /// `DiscreteGpu`, `IntegratedGpu`, `Cpu` (a software driver) and so on.
+    pub kind: String,
+    /// The driver and its version.
+    pub driver: String,
+}
+
+impl AdapterSummary {
+    fn new(info: &wgpu::AdapterInfo) -> Self {
+        Self {
+            name: info.name.clone(),
+            backend: format!("{:?}", info.backend),
+            kind: format!("{:?}", info.device_type),
+            driver: format!("{} {}", info.driver, info.driver_info),
+        }
+    }
+}
+
+impl fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} ({}, {}, {})", self.name, self.backend, self.kind, self.driver)
+    }
+}
+
+/// Chooses and opens an adapter. Made by [`Device::builder`].
+#[derive(Clone, Debug, Default)]
+pub struct DeviceBuilder {
+    adapter_name: Option<String>,
+    shader_checks: Option<bool>,
+    memory_limit: Option<u64>,
+    immediates: Option<bool>,
+}
+
+impl DeviceBuilder {
+    /// Takes the first adapter whose name contains `name`, ignoring case. Without it, the adapter that wgpu rates
+    /// fastest is taken, and `WGPU_ADAPTER_NAME` in the environment is respected in the same way.
+    pub fn adapter_name(mut self, name: impl Into<String>) -> Self {
+        self.adapter_name = Some(name.into());
+        self
+    }
+
+    /// Whether shaders are compiled with bounds checks, loop bounds and division guards. Default: in debug builds only,
+    /// or as `WAN_ANIMATE_SHADER_CHECKS` (`on` or `off`) says. [`Device::shader_checks`] tells which.
+    pub fn shader_checks(mut self, on: bool) -> Self {
+        self.shader_checks = Some(on);
+        self
+    }
+
+    /// Refuses allocations that would take this device's buffers past `bytes` in all. Default: no limit but the driver's.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Whether parameters travel as immediates (push constants). Default: where the adapter has them; `false` sends them
+    /// in uniform buffers, as on an adapter without.
+    pub fn immediates(mut self, on: bool) -> Self {
+        self.immediates = Some(on);
+        self
+    }
+
+    /// Opens the adapter.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
+    /// refuses to open it.
+    pub fn build(self) -> Result<Device> {
+        let adapters = enumerate();
+        let wanted = self.adapter_name.clone().or_else(|| env::var("WGPU_ADAPTER_NAME").ok());
+        let adapter = choose(adapters, wanted.as_deref())?;
+        let immediates = self.immediates.unwrap_or(true);
+        let wished = if immediates { wgpu::Features::IMMEDIATES } else { wgpu::Features::empty() };
+        let mut required_limits = adapter.limits();
+        if !immediates {
+            required_limits.max_immediate_size = 0;
+        }
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("wan-animate"),
+            required_features: adapter.features() & wished,
+            required_limits,
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        }))
+        .map_err(|error| Error::Device(format!("cannot open the adapter `{}`: {error}", adapter.get_info().name)))?;
+        Ok(Device::new(device, queue, self))
+    }
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+}
+
+/// The named adapter, or the one most likely to be fast: discrete before integrated before software, Vulkan before DX12.
+fn choose(adapters: Vec<wgpu::Adapter>, name: Option<&str>) -> Result<wgpu::Adapter> {
+    let names = adapters.iter().map(|a| a.get_info().name).collect::<Vec<_>>().join("`, `");
+    if adapters.is_empty() {
+        return Err(Error::Device(
+            "no Vulkan, Metal or DX12 adapter was found; install a GPU driver, or a software one (Debian and Ubuntu: \
+             `apt-get install mesa-vulkan-drivers`)"
+                .into(),
+        ));
+    }
+    let matches = |adapter: &wgpu::Adapter| name.is_none_or(|name| adapter.get_info().name.to_lowercase().contains(&name.to_lowercase()));
+    adapters
+        .into_iter()
+        .filter(matches)
+        .min_by_key(|adapter| rank(&adapter.get_info()))
+        .ok_or_else(|| Error::Device(format!("no adapter is called `{}`; there are: `{names}`", name.unwrap_or_default())))
+}
+
+fn rank(info: &wgpu::AdapterInfo) -> (u8, bool) {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    (kind, info.backend == wgpu::Backend::Dx12)
+}
+
+impl Device {
+    /// Starts choosing an adapter.
+    pub fn builder() -> DeviceBuilder {
+        DeviceBuilder::default()
+    }
+
+    /// All adapters of this machine, in no particular order.
+    pub fn adapters() -> Vec<AdapterSummary> {
+        enumerate().iter().map(|adapter| AdapterSummary::new(&adapter.get_info())).collect()
+    }
+
+    /// Shares a device that the application already owns. Immediates are used if the device was opened with
+    /// [`wgpu::Features::IMMEDIATES`] and at least 128 bytes of them; everything else works with any device. Open it with
+    /// the adapter's own limits: wgpu's defaults allow only 128 MiB a binding.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::new(device, queue, DeviceBuilder::default())
+    }
+
+    fn new(device: wgpu::Device, queue: wgpu::Queue, options: DeviceBuilder) -> Self {
+        let limits = device.limits();
+        let lost = Arc::new(Mutex::new(None));
+        let note = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?}: {message}"));
+        });
+        Self(Arc::new(Inner {
+            summary: AdapterSummary::new(&device.adapter_info()),
+            immediates: options.immediates.unwrap_or(true)
+                && device.features().contains(wgpu::Features::IMMEDIATES)
+                && limits.max_immediate_size >= IMMEDIATE_BYTES,
+            shader_checks: options.shader_checks.unwrap_or_else(default_shader_checks),
+            accounting: Arc::new(Accounting::new(options.memory_limit)),
+            pipelines: Mutex::default(),
+            // A modest first guess in operations a second; the recorder corrects it from the first submissions on.
+            rate: Mutex::new(2e10),
+            lost,
+            device,
+            queue,
+            limits,
+        }))
+    }
+
+    /// The adapter behind this device.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.0.summary
+    }
+
+    /// The wgpu device, for sharing buffers with a host application.
+    pub fn wgpu_device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    /// The wgpu queue that all work of the crate is submitted to.
+    pub fn wgpu_queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    /// Whether shaders are compiled with run-time checks (see [`DeviceBuilder::shader_checks`]).
+    pub fn shader_checks(&self) -> bool {
+        self.0.shader_checks
+    }
+
+    /// Whether kernel parameters travel as immediates rather than in uniform buffers.
+    pub fn immediates(&self) -> bool {
+        self.0.immediates
+    }
+
+    /// The limits that the device was opened with.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.0.limits
+    }
+
+    /// Bytes in buffers of this crate on this device: now, and at most since [`Device::reset_peak`].
+    pub fn memory_use(&self) -> crate::gpu::MemoryUse {
+        self.0.accounting.memory_use()
+    }
+
+    /// Starts a new measurement of the peak in [`Device::memory_use`].
+    pub fn reset_peak(&self) {
+        self.0.accounting.reset_peak();
+    }
+
+    pub(crate) fn accounting(&self) -> &Arc<Accounting> {
+        &self.0.accounting
+    }
+
+    /// Measured operations a second, for slicing work by time.
+    pub(crate) fn rate(&self) -> f64 {
+        *self.0.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the measured rate towards a new measurement, by at most a factor of four at once.
+    pub(crate) fn observe_rate(&self, measured: f64) {
+        let mut rate = self.0.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        *rate = (0.5 * *rate + 0.5 * measured).clamp(*rate / 4.0, *rate * 4.0).clamp(1e8, 1e15);
+    }
+
+    /// The pipeline of a key, made by `build` when it is asked for the first time.
+    pub(crate) fn pipeline(&self, key: PipelineKey, build: impl FnOnce() -> Result<Pipeline>) -> Result<Arc<Pipeline>> {
+        let mut pipelines = self.0.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = pipelines.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Arc::new(build()?);
+        pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// Runs `work` and turns the errors that wgpu reports meanwhile into ours.
+    pub(crate) fn checked<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
+        let device = &self.0.device;
+        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let value = work();
+        let validation = pollster::block_on(validation.pop());
+        let memory = pollster::block_on(memory.pop());
+        let internal = pollster::block_on(internal.pop());
+        if let Some(reason) = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            return Err(Error::Device(format!("the GPU was lost while {what} ({reason})")));
+        }
+        if memory.is_some() {
+            let used = self.memory_use().current;
+            return Err(Error::Limits(format!("the GPU is out of memory while {what}, with {used} bytes already in use")));
+        }
+        match validation.or(internal) {
+            Some(error) => Err(Error::Device(format!("wgpu refused {what}: {error}"))),
+            None => Ok(value),
+        }
+    }
+}
+
+fn default_shader_checks() -> bool {
+    match env::var("WAN_ANIMATE_SHADER_CHECKS").as_deref() {
+        Ok("on") => true,
+        Ok("off") => false,
+        _ => cfg!(debug_assertions),
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Device").field("adapter", self.adapter()).finish_non_exhaustive()
+    }
+}

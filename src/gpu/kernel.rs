@@ -1,0 +1,354 @@
+//! WGSL kernel files, and the text around them.
+//!
+//! A file in `wgsl/` declares `struct Params` and a function named as the file, `fn NAME(group: u32, lane: u32, p: Params)`,
+//! and reaches its tensors through accessors that are generated from each slot's element format:
+//! `NAME_load(e, n) -> vec4<f32>` (elements e.. of which n are wanted; e is a multiple of four from the start of a row),
+//! `NAME_get(e)` (one element), `NAME_store(e, n, v)` and, for f32, `NAME_set(e, v)`.
+
+use std::fmt::Write;
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::tensor::Tensor;
+
+/// How a slot's elements lie in its buffer, and so how its accessors are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// No tensor: loads give zeros.
+    Absent,
+    /// f32, read one by one: for rows that are no multiple of four.
+    F32,
+    /// f32 in fours.
+    F32x4,
+    /// f16 in fours, two to a word.
+    F16x4,
+    /// bf16 in fours, two to a word.
+    Bf16x4,
+    /// u32, read one by one: indices.
+    U32,
+}
+
+/// What a kernel does with a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Writes it, and may read it too.
+    Write,
+}
+
+/// One tensor of a kernel.
+#[derive(Debug)]
+pub struct Slot {
+    /// Its name in the kernel file.
+    pub name: &'static str,
+    /// What the kernel does with it.
+    pub access: Access,
+    /// The element formats that the op may choose.
+    pub elements: &'static [Element],
+}
+
+/// One kernel file and what it needs around it.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The file's name without `.wgsl`, which is also the function's.
+    pub name: &'static str,
+    /// The file.
+    pub source: &'static str,
+    /// Shared functions of `wgsl/lib` that it calls.
+    pub libs: &'static [&'static str],
+    /// Lanes of a workgroup, where no constant `WG` says otherwise.
+    pub workgroup: u32,
+    /// Its tensors, in binding order.
+    pub slots: &'static [Slot],
+    /// Sets of constants that ops use, for translation tests.
+    pub variants: &'static [&'static [(&'static str, u32)]],
+}
+
+/// Element formats of slots that are read row by row.
+pub const READ: &[Element] = &[Element::F32, Element::F32x4, Element::F16x4];
+/// The same for slots that may be left out.
+pub const READ_OPTIONAL: &[Element] = &[Element::Absent, Element::F32, Element::F32x4, Element::F16x4];
+/// Element formats of weight matrices.
+pub const WEIGHT: &[Element] = &[Element::F32, Element::F32x4, Element::F16x4, Element::Bf16x4];
+/// Element formats of vectors that stay in f32, such as biases.
+pub const VECTOR: &[Element] = &[Element::F32, Element::F32x4];
+/// The same for vectors that may be left out.
+pub const VECTOR_OPTIONAL: &[Element] = &[Element::Absent, Element::F32, Element::F32x4];
+/// Element formats of outputs.
+pub const WRITE: &[Element] = &[Element::F32, Element::F32x4, Element::F16x4];
+/// f32 reached one element at a time.
+pub const SCALAR: &[Element] = &[Element::F32];
+/// Index tensors.
+pub const INDEX: &[Element] = &[Element::U32];
+
+impl Slot {
+    /// A slot that is read.
+    pub const fn read(name: &'static str, elements: &'static [Element]) -> Self {
+        Self { name, access: Access::Read, elements }
+    }
+
+    /// A slot that is written, or updated in place.
+    pub const fn write(name: &'static str, elements: &'static [Element]) -> Self {
+        Self { name, access: Access::Write, elements }
+    }
+}
+
+/// A tensor for a slot, with the element format chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg<'a> {
+    pub(crate) tensor: Option<&'a Tensor>,
+    pub(crate) element: Element,
+}
+
+impl<'a> Arg<'a> {
+    /// No tensor.
+    pub const ABSENT: Arg<'static> = Arg { tensor: None, element: Element::Absent };
+
+    /// Read or written row by row: in fours if the last axis is a multiple of four.
+    pub fn rows(tensor: &'a Tensor) -> Self {
+        Self::aligned(tensor, tensor.cols().is_multiple_of(4))
+    }
+
+    /// Read or written as one long row.
+    pub fn flat(tensor: &'a Tensor) -> Self {
+        Self::aligned(tensor, true)
+    }
+
+    /// Read one element at a time.
+    pub fn scalar(tensor: &'a Tensor) -> Self {
+        Self { tensor: Some(tensor), element: Element::F32 }
+    }
+
+    /// Words to be read as u32.
+    pub fn index(tensor: &'a Tensor) -> Self {
+        Self { tensor: Some(tensor), element: Element::U32 }
+    }
+
+    /// In fours if `fours` says that all accesses are aligned so.
+    pub fn aligned(tensor: &'a Tensor, fours: bool) -> Self {
+        let element = match (tensor.dtype(), fours) {
+            (DType::F32, true) => Element::F32x4,
+            (DType::F32, false) => Element::F32,
+            (DType::F16, _) => Element::F16x4,
+            (DType::Bf16, _) => Element::Bf16x4,
+        };
+        Self { tensor: Some(tensor), element }
+    }
+
+    /// [`Arg::rows`] of a tensor that may be left out.
+    pub fn optional_rows(tensor: Option<&'a Tensor>) -> Self {
+        tensor.map_or(Self::ABSENT, Self::rows)
+    }
+}
+
+/// What tells one pipeline from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PipelineKey {
+    pub(crate) kernel: &'static str,
+    pub(crate) elements: Vec<Element>,
+    pub(crate) constants: Vec<(&'static str, u32)>,
+}
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+impl Kernel {
+    /// The whole WGSL module for the chosen element formats and constants. `immediates` says where parameters come from.
+    pub fn compose(&self, elements: &[Element], constants: &[(&'static str, u32)], immediates: bool) -> String {
+        let mut text = String::new();
+        for (name, value) in constants {
+            line(&mut text, format_args!("const {name}: u32 = {value}u;"));
+        }
+        if !constants.iter().any(|(name, _)| *name == "WG") {
+            line(&mut text, format_args!("const WG: u32 = {}u;", self.workgroup));
+        }
+        let mut binding = 0;
+        for (slot, &element) in self.slots.iter().zip(elements) {
+            declare(&mut text, slot, element, binding);
+            binding += u32::from(element != Element::Absent);
+        }
+        line(&mut text, format_args!("struct Immediates {{ first: u32, end: u32, width: u32, unused: u32, params: Params }}"));
+        match immediates {
+            true => line(&mut text, format_args!("var<immediate> immediates: Immediates;")),
+            false => line(&mut text, format_args!("@group(0) @binding({binding}) var<uniform> immediates: Immediates;")),
+        }
+        for lib in self.libs {
+            text.push_str(lib);
+        }
+        text.push_str(self.source);
+        line(&mut text, format_args!("{}", entry(self.name)));
+        text
+    }
+
+    pub(crate) fn build(&self, device: &Device, key: &PipelineKey) -> Result<Pipeline> {
+        let text = self.compose(&key.elements, &key.constants, device.immediates());
+        device.checked(&format!("compiling the kernel `{}`", self.name), || {
+            let gpu = device.wgpu_device();
+            let module = shader_module(device, self.name, text);
+            let layout = self.layout(device, &key.elements);
+            let pipeline_layout = gpu.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(self.name),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: if device.immediates() { super::device::IMMEDIATE_BYTES } else { 0 },
+            });
+            let pipeline = gpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(self.name),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Every kernel writes its workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+            Pipeline { pipeline, layout }
+        })
+    }
+
+    fn layout(&self, device: &Device, elements: &[Element]) -> wgpu::BindGroupLayout {
+        let storage = self
+            .slots
+            .iter()
+            .zip(elements)
+            .filter(|&(_, &element)| element != Element::Absent)
+            .map(|(slot, _)| wgpu::BufferBindingType::Storage { read_only: slot.access == Access::Read });
+        let uniform = (!device.immediates()).then_some(wgpu::BufferBindingType::Uniform);
+        let entries: Vec<_> = storage.chain(uniform).zip(0..).map(|(ty, binding)| layout_entry(binding, ty)).collect();
+        let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(self.name), entries: &entries };
+        device.wgpu_device().create_bind_group_layout(&descriptor)
+    }
+}
+
+fn layout_entry(binding: u32, ty: wgpu::BufferBindingType) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    }
+}
+
+#[expect(unsafe_code, reason = "unchecked shaders are wgpu's only fast ones")]
+fn shader_module(device: &Device, name: &str, text: String) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    if device.shader_checks() {
+        return device.wgpu_device().create_shader_module(descriptor);
+    }
+    // SAFETY: the modules are this crate's own kernels, never a caller's text. Their loops end, their divisors are shapes that
+    // the ops have checked not to be zero, and their indices stay within the shapes that the ops bind; the tests run every
+    // kernel with the checks on and with guard bands around the outputs.
+    unsafe { device.wgpu_device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments) {
+    writeln!(text, "{arguments}").expect("writing to a string cannot fail");
+}
+
+/// Workgroups are numbered in one line, whatever the limits of a dispatch: `first..end` may be one slice of the whole.
+fn entry(name: &str) -> String {
+    format!(
+        "@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {{
+    let group = immediates.first + id.x + id.y * immediates.width;
+    if (group < immediates.end) {{ {name}(group, lane, immediates.params); }}
+}}"
+    )
+}
+
+fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {
+    let name = slot.name;
+    let access = match slot.access {
+        Access::Read => "read",
+        Access::Write => "read_write",
+    };
+    let array = match element {
+        Element::Absent => None,
+        Element::F32 => Some("f32"),
+        Element::F32x4 => Some("vec4<f32>"),
+        Element::F16x4 | Element::Bf16x4 => Some("vec2<u32>"),
+        Element::U32 => Some("u32"),
+    };
+    if let Some(array) = array {
+        line(text, format_args!("@group(0) @binding({binding}) var<storage, {access}> {name}: array<{array}>;"));
+    }
+    text.push_str(&loads(element).replace("NAME", name));
+    if slot.access == Access::Write {
+        text.push_str(&stores(element).replace("NAME", name));
+    }
+}
+
+fn loads(element: Element) -> &'static str {
+    match element {
+        Element::Absent => {
+            "fn NAME_load(e: u32, n: u32) -> vec4<f32> { return vec4<f32>(); }
+fn NAME_get(e: u32) -> f32 { return 0.0; }
+"
+        }
+        Element::F32 => {
+            "fn NAME_load(e: u32, n: u32) -> vec4<f32> {
+    var v = vec4<f32>(NAME[e], 0.0, 0.0, 0.0);
+    if (n > 1u) { v.y = NAME[e + 1u]; }
+    if (n > 2u) { v.z = NAME[e + 2u]; }
+    if (n > 3u) { v.w = NAME[e + 3u]; }
+    return v;
+}
+fn NAME_get(e: u32) -> f32 { return NAME[e]; }
+"
+        }
+        Element::F32x4 => {
+            "fn NAME_load(e: u32, n: u32) -> vec4<f32> { return NAME[e >> 2u]; }
+fn NAME_get(e: u32) -> f32 { return NAME[e >> 2u][e & 3u]; }
+"
+        }
+        Element::F16x4 => {
+            "fn NAME_load(e: u32, n: u32) -> vec4<f32> {
+    let w = NAME[e >> 2u];
+    return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y));
+}
+fn NAME_get(e: u32) -> f32 { return unpack2x16float(NAME[e >> 2u][(e >> 1u) & 1u])[e & 1u]; }
+"
+        }
+        Element::Bf16x4 => {
+            "fn NAME_load(e: u32, n: u32) -> vec4<f32> {
+    let w = NAME[e >> 2u];
+    return bitcast<vec4<f32>>(vec4<u32>(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u));
+}
+fn NAME_get(e: u32) -> f32 { return bitcast<f32>((NAME[e >> 2u][(e >> 1u) & 1u] >> ((e & 1u) * 16u)) << 16u); }
+"
+        }
+        Element::U32 => "fn NAME_get(e: u32) -> u32 { return NAME[e]; }\n",
+    }
+}
+
+fn stores(element: Element) -> &'static str {
+    match element {
+        Element::F32 => {
+            "fn NAME_store(e: u32, n: u32, v: vec4<f32>) {
+    NAME[e] = v.x;
+    if (n > 1u) { NAME[e + 1u] = v.y; }
+    if (n > 2u) { NAME[e + 2u] = v.z; }
+    if (n > 3u) { NAME[e + 3u] = v.w; }
+}
+fn NAME_set(e: u32, v: f32) { NAME[e] = v; }
+"
+        }
+        Element::F32x4 => "fn NAME_store(e: u32, n: u32, v: vec4<f32>) { NAME[e >> 2u] = v; }\n",
+        // Saturating: a value beyond f16 becomes the largest f16, never an infinity.
+        Element::F16x4 => {
+            "fn NAME_store(e: u32, n: u32, v: vec4<f32>) {
+    let c = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0));
+    NAME[e >> 2u] = vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw));
+}
+"
+        }
+        Element::Absent | Element::Bf16x4 | Element::U32 => "",
+    }
+}

@@ -1,0 +1,301 @@
+//! Commands to the GPU, in order.
+//!
+//! Ops record dispatches; the recorder gathers them into passes and submits a pass when it holds about [`SUBMIT_SECONDS`] of
+//! work by the measured rate. A dispatch longer than [`DISPATCH_SECONDS`] is cut into runs of workgroups, because operating
+//! systems reset a GPU that does not answer. At most [`IN_FLIGHT`] submissions wait, so that cancelling takes effect soon.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::cancel::Cancel;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::arena::{Arena, Block};
+use crate::gpu::device::{Device, IMMEDIATE_BYTES};
+use crate::gpu::kernel::{Arg, Element, Kernel, Pipeline, PipelineKey};
+use crate::tensor::Tensor;
+
+/// No submission is meant to last longer.
+pub const SUBMIT_SECONDS: f64 = 0.2;
+/// No dispatch is meant to last longer.
+pub const DISPATCH_SECONDS: f64 = 0.1;
+/// Submissions that may wait on the GPU at once.
+pub const IN_FLIGHT: usize = 2;
+
+/// Records work for one device. Tensors that it makes may be used with this recorder alone; weights with any.
+#[derive(Debug)]
+pub struct Recorder {
+    device: Device,
+    arena: Arc<Arena>,
+    cancel: Cancel,
+    open: Option<Open>,
+    work: f64,
+    in_flight: VecDeque<Submission>,
+    last_done: Instant,
+}
+
+/// The command buffer under construction.
+#[derive(Debug)]
+struct Open {
+    // Declared before the encoder, so that the pass ends before the encoder drops.
+    pass: Option<wgpu::ComputePass<'static>>,
+    encoder: wgpu::CommandEncoder,
+}
+
+#[derive(Debug)]
+struct Submission {
+    index: wgpu::SubmissionIndex,
+    work: f64,
+    at: Instant,
+}
+
+impl Recorder {
+    /// A recorder that stops with [`Error::Cancelled`] when `cancel` is set.
+    pub fn new(device: &Device, cancel: Cancel) -> Self {
+        Self {
+            device: device.clone(),
+            arena: Arena::new(device),
+            cancel,
+            open: None,
+            work: 0.0,
+            in_flight: VecDeque::new(),
+            last_done: Instant::now(),
+        }
+    }
+
+    /// The device that the work goes to.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The memory that this recorder's tensors come from.
+    pub fn arena(&self) -> &Arc<Arena> {
+        &self.arena
+    }
+
+    /// A tensor whose contents are yet to be written.
+    pub fn alloc(&mut self, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let bytes = shape.iter().product::<usize>() as u64 * dtype.bytes();
+        let block = self.arena.take("activation", bytes)?;
+        Ok(Tensor::new(block, shape, dtype))
+    }
+
+    /// Copies values from the host into a new f32 tensor.
+    pub fn upload(&mut self, shape: &[usize], values: &[f32]) -> Result<Tensor> {
+        let count: usize = shape.iter().product();
+        if count != values.len() {
+            return Err(Error::Input(format!("a tensor of shape {shape:?} has {count} values, {} were given", values.len())));
+        }
+        let tensor = self.alloc(shape, DType::F32)?;
+        self.upload_bytes(&tensor, bytemuck::cast_slice(values))?;
+        Ok(tensor)
+    }
+
+    /// Copies indices from the host into a new tensor for [`Arg::index`].
+    pub fn upload_indices(&mut self, values: &[u32]) -> Result<Tensor> {
+        let tensor = self.alloc(&[values.len()], DType::F32)?;
+        self.upload_bytes(&tensor, bytemuck::cast_slice(values))?;
+        Ok(tensor)
+    }
+
+    /// Through a staging buffer and a recorded copy: a direct write would overtake commands that are still to be submitted.
+    fn upload_bytes(&mut self, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
+        let staging = self.mapped("upload", bytes, wgpu::BufferUsages::COPY_SRC)?;
+        let size = staging.size();
+        let encoder = self.copy_encoder();
+        encoder.copy_buffer_to_buffer(&staging, 0, tensor.buffer(), 0, size);
+        Ok(())
+    }
+
+    /// A new buffer that holds `bytes`, padded to a multiple of 16.
+    fn mapped(&self, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let size = (bytes.len().max(1) as u64).next_multiple_of(16);
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: true };
+        let buffer = self.device.checked("allocating a staging buffer", || self.device.wgpu_device().create_buffer(&descriptor))?;
+        buffer
+            .get_mapped_range_mut(..bytes.len() as u64)
+            .map_err(|error| Error::Device(format!("cannot write to a staging buffer: {error}")))?
+            .copy_from_slice(bytes);
+        buffer.unmap();
+        Ok(buffer)
+    }
+
+    /// Waits for all recorded work and copies an f32 tensor to the host.
+    pub fn download(&mut self, tensor: &Tensor) -> Result<Vec<f32>> {
+        if tensor.dtype() != DType::F32 {
+            return Err(Error::Unsupported(format!("reading back a tensor of {}; cast it to f32 first", tensor.dtype())));
+        }
+        let bytes = tensor.len() as u64 * 4;
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some("download"),
+            size: bytes.max(4),
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        };
+        let staging = self.device.checked("allocating a read-back buffer", || self.device.wgpu_device().create_buffer(&descriptor))?;
+        self.copy_encoder().copy_buffer_to_buffer(tensor.buffer(), 0, &staging, 0, bytes);
+        self.finish()?;
+        let view = self.device.checked("mapping a read-back buffer", || {
+            staging.map_async(wgpu::MapMode::Read, .., |_| ());
+            self.device.wgpu_device().poll(wgpu::PollType::wait_indefinitely()).map(|_| staging.get_mapped_range(..))
+        })?;
+        match view {
+            Ok(Ok(view)) => Ok(bytemuck::pod_collect_to_vec(&view[..bytes as usize])),
+            Ok(Err(error)) => Err(Error::Device(format!("cannot read back: {error}"))),
+            Err(error) => Err(Error::Device(format!("cannot read back: {error}"))),
+        }
+    }
+
+    /// Copies `count` elements of `source` from element `from` on to element `to` of `target`, both of the same type.
+    pub fn copy(&mut self, source: &Tensor, from: usize, target: &Tensor, to: usize, count: usize) -> Result<()> {
+        let bytes = source.dtype().bytes();
+        let (from, to, size) = (from as u64 * bytes, to as u64 * bytes, count as u64 * bytes);
+        debug_assert_eq!(source.dtype(), target.dtype());
+        if from % 4 != 0 || to % 4 != 0 || size % 4 != 0 {
+            return Err(Error::Unsupported(format!("a copy of {size} bytes from {from} to {to}: all must be multiples of four")));
+        }
+        self.copy_encoder().copy_buffer_to_buffer(source.buffer(), from, target.buffer(), to, size);
+        Ok(())
+    }
+
+    /// Records `groups` workgroups of a kernel. `work` is the number of operations of one workgroup, for slicing by time.
+    pub fn dispatch<P: bytemuck::Pod>(
+        &mut self,
+        kernel: &'static Kernel,
+        constants: &[(&'static str, u32)],
+        params: &P,
+        args: &[Arg],
+        groups: usize,
+        work: f64,
+    ) -> Result<()> {
+        debug_assert_eq!(kernel.slots.len(), args.len(), "{}", kernel.name);
+        debug_assert!(size_of::<P>() + 16 <= IMMEDIATE_BYTES as usize, "{}", kernel.name);
+        let key =
+            PipelineKey { kernel: kernel.name, elements: args.iter().map(|arg| arg.element).collect(), constants: constants.to_vec() };
+        let pipeline = self.device.pipeline(key.clone(), || kernel.build(&self.device, &key))?;
+        let groups = u32::try_from(groups).map_err(|_| Error::Limits(format!("`{}` needs {groups} workgroups", kernel.name)))?;
+        let mut first = 0;
+        while first < groups {
+            let affordable = (self.device.rate() * DISPATCH_SECONDS / work.max(1.0)) as u64;
+            let end = groups.min(first.saturating_add(affordable.clamp(1, u64::from(u32::MAX)) as u32));
+            self.run(kernel, &pipeline, args, bytemuck::bytes_of(params), first, end)?;
+            self.work += f64::from(end - first) * work;
+            first = end;
+            if self.work > self.device.rate() * SUBMIT_SECONDS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, kernel: &Kernel, pipeline: &Pipeline, args: &[Arg], params: &[u8], first: u32, end: u32) -> Result<()> {
+        let most = self.device.limits().max_compute_workgroups_per_dimension;
+        let count = end - first;
+        let width = count.min(most);
+        let mut immediates = [0u8; IMMEDIATE_BYTES as usize];
+        immediates[..12].copy_from_slice(bytemuck::bytes_of(&[first, end, width]));
+        immediates[16..16 + params.len()].copy_from_slice(params);
+        let uniform = match self.device.immediates() {
+            true => None,
+            false => Some(self.mapped("params", &immediates, wgpu::BufferUsages::UNIFORM)?),
+        };
+        let buffers = args.iter().filter(|arg| arg.element != Element::Absent).filter_map(|arg| arg.tensor).map(Tensor::buffer);
+        let entries: Vec<_> = buffers
+            .chain(&uniform)
+            .zip(0..)
+            .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(kernel.name), layout: &pipeline.layout, entries: &entries };
+        let group = self.device.wgpu_device().create_bind_group(&descriptor);
+        let immediate = uniform.is_none();
+        let pass = self.pass();
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        if immediate {
+            pass.set_immediates(0, &immediates);
+        }
+        pass.dispatch_workgroups(width, count.div_ceil(width), 1);
+        Ok(())
+    }
+
+    fn open(&mut self) -> &mut Open {
+        let device = &self.device;
+        self.open.get_or_insert_with(|| Open { pass: None, encoder: device.wgpu_device().create_command_encoder(&Default::default()) })
+    }
+
+    fn pass(&mut self) -> &mut wgpu::ComputePass<'static> {
+        let open = self.open();
+        let encoder = &mut open.encoder;
+        open.pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime())
+    }
+
+    /// The encoder, with no pass open.
+    fn copy_encoder(&mut self) -> &mut wgpu::CommandEncoder {
+        let open = self.open();
+        open.pass = None;
+        &mut open.encoder
+    }
+
+    /// Submits what is recorded, and waits until no more than [`IN_FLIGHT`] submissions are under way.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where the flag was set: what is recorded is then dropped.
+    pub fn flush(&mut self) -> Result<()> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        open.pass = None;
+        let work = std::mem::take(&mut self.work);
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let index = self.device.checked("running kernels", || self.device.wgpu_queue().submit([open.encoder.finish()]))?;
+        self.in_flight.push_back(Submission { index, work, at: Instant::now() });
+        self.wait_until(IN_FLIGHT)
+    }
+
+    /// Submits what is recorded and waits for all of it.
+    pub fn finish(&mut self) -> Result<()> {
+        self.flush()?;
+        self.wait_until(0)
+    }
+
+    fn wait_until(&mut self, remaining: usize) -> Result<()> {
+        while self.in_flight.len() > remaining {
+            let Some(submission) = self.in_flight.pop_front() else { break };
+            let poll = wgpu::PollType::Wait { submission_index: Some(submission.index), timeout: None };
+            let polled = self.device.checked("waiting for the GPU", || self.device.wgpu_device().poll(poll))?;
+            polled.map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))?;
+            let now = Instant::now();
+            let seconds = (now - self.last_done.max(submission.at)).as_secs_f64();
+            self.last_done = now;
+            // Short submissions tell of overheads, not of the rate.
+            if submission.work > 0.1 * SUBMIT_SECONDS * self.device.rate() && seconds > 0.0 {
+                self.device.observe_rate(submission.work / seconds);
+            }
+        }
+        Ok(())
+    }
+
+    /// Uploads weights in their stored form to a buffer of their own, in chunks so that staging memory stays small.
+    pub fn upload_weights(device: &Device, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
+        const CHUNK: usize = 4 << 20;
+        let block = Block::fresh(device, label, bytes.len() as u64)?;
+        for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
+            let offset = number * CHUNK as u64;
+            device.checked("uploading weights", || match chunk.len() % 4 {
+                0 => device.wgpu_queue().write_buffer(block.buffer(), offset, chunk),
+                rest => {
+                    let mut padded = chunk.to_vec();
+                    padded.resize(chunk.len() + 4 - rest, 0);
+                    device.wgpu_queue().write_buffer(block.buffer(), offset, &padded);
+                }
+            })?;
+            if bytes.len() >= CHUNK {
+                // Without a submission every chunk's staging memory would pile up until the next one.
+                device.wgpu_queue().submit([]);
+                device.checked("uploading weights", || device.wgpu_device().poll(wgpu::PollType::wait_indefinitely()).is_ok())?;
+            }
+        }
+        Ok(Tensor::new(block, shape, dtype))
+    }
+}

@@ -1,0 +1,40 @@
+//! Products element by element, as gated activations have them.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Arg, Element, Kernel, Slot};
+use crate::ops::{ACTIVATION, Activation};
+use crate::tensor::Tensor;
+
+const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
+
+/// See `wgsl/elementwise.wgsl`.
+pub static ELEMENTWISE: Kernel = Kernel {
+    name: "elementwise",
+    source: include_str!("../../wgsl/elementwise.wgsl"),
+    libs: &[ACTIVATION],
+    workgroup: 64,
+    slots: &[Slot::read("a", FLAT), Slot::read("b", FLAT), Slot::write("out", FLAT)],
+    variants: &[&[("ACT", 2)]],
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    count: u32,
+}
+
+/// activation(a) * b, both of one shape, as `dtype`.
+pub fn gated(rec: &mut Recorder, a: &Tensor, activation: Activation, b: &Tensor, dtype: DType) -> Result<Tensor> {
+    if a.shape() != b.shape() {
+        return Err(Error::Input(format!("a product of shapes {:?} and {:?}", a.shape(), b.shape())));
+    }
+    let out = rec.alloc(a.shape(), dtype)?;
+    let args = [Arg::flat(a), Arg::flat(b), Arg::flat(&out)];
+    let params = Params { count: a.len() as u32 };
+    rec.dispatch(&ELEMENTWISE, &[("ACT", activation as u32)], &params, &args, a.len().div_ceil(256), 256.0 * 16.0)?;
+    Ok(out)
+}

@@ -1,0 +1,46 @@
+//! Embedding lookup.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Arg, INDEX, Kernel, Slot, VECTOR, WEIGHT};
+use crate::ops::matmul::Matrix;
+use crate::tensor::Tensor;
+
+/// See `wgsl/gather.wgsl`.
+pub static GATHER: Kernel = Kernel {
+    name: "gather",
+    source: include_str!("../../wgsl/gather.wgsl"),
+    libs: &[],
+    workgroup: 64,
+    slots: &[Slot::read("rows", INDEX), Slot::read("table", WEIGHT), Slot::write("out", VECTOR)],
+    variants: &[&[]],
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    count: u32,
+    cols: u32,
+    first: u32,
+    shard: u32,
+}
+
+/// Rows of a table [R, C] by their numbers: [L, C] in f32.
+pub fn gather(rec: &mut Recorder, table: &Matrix, rows: &[u32]) -> Result<Tensor> {
+    if let Some(row) = rows.iter().find(|&&row| row as usize >= table.rows()) {
+        return Err(Error::Input(format!("row {row} of a table of {}", table.rows())));
+    }
+    let out = rec.alloc(&[rows.len(), table.cols()], DType::F32)?;
+    let indices = rec.upload_indices(rows)?;
+    let mut first = 0;
+    for shard in table.shards() {
+        let params = Params { count: rows.len() as u32, cols: table.cols() as u32, first: first as u32, shard: shard.rows() as u32 };
+        let groups = (rows.len() * table.cols().div_ceil(4)).div_ceil(64);
+        rec.dispatch(&GATHER, &[], &params, &[Arg::index(&indices), Arg::rows(shard), Arg::rows(&out)], groups, 64.0 * 16.0)?;
+        first += shard.rows();
+    }
+    Ok(out)
+}

@@ -1,0 +1,57 @@
+//! Layer norm along the last axis, plain, with weights, or modulated by a time embedding.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Arg, Kernel, READ, Slot, VECTOR_OPTIONAL, WRITE};
+use crate::ops::REDUCE;
+use crate::shape::Dims;
+use crate::tensor::Tensor;
+
+/// See `wgsl/layer_norm.wgsl`.
+pub static LAYER_NORM: Kernel = Kernel {
+    name: "layer_norm",
+    source: include_str!("../../wgsl/layer_norm.wgsl"),
+    libs: &[REDUCE],
+    workgroup: 64,
+    slots: &[Slot::read("x", READ), Slot::read("scale", VECTOR_OPTIONAL), Slot::read("shift", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
+    variants: &[&[]],
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    eps: f32,
+    unit: f32,
+}
+
+/// What a norm multiplies and adds after normalising.
+#[derive(Clone, Copy, Debug)]
+pub enum Affine<'a> {
+    /// Nothing.
+    None,
+    /// weight [C] and bias [C]: n * weight + bias.
+    Weights(&'a Tensor, &'a Tensor),
+    /// scale [C] and shift [C] of a modulation: n * (1 + scale) + shift.
+    Modulation(&'a Tensor, &'a Tensor),
+}
+
+/// x [L, C] to [L, C] as `dtype`. `eps` is added to the variance, which is that of the whole row (not the sample's).
+pub fn layer_norm(rec: &mut Recorder, x: &Tensor, affine: Affine, eps: f32, dtype: DType) -> Result<Tensor> {
+    let (unit, scale, shift) = match affine {
+        Affine::None => (1.0, None, None),
+        Affine::Weights(weight, bias) => (0.0, Some(weight), Some(bias)),
+        Affine::Modulation(scale, shift) => (1.0, Some(scale), Some(shift)),
+    };
+    let dims =
+        Dims::new().check("x", x, &["L", "C"])?.check_optional("scale", scale, &["C"])?.check_optional("shift", shift, &["C"])?;
+    let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
+    let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps, unit };
+    let args = [Arg::rows(x), Arg::optional_rows(scale), Arg::optional_rows(shift), Arg::rows(&out)];
+    rec.dispatch(&LAYER_NORM, &[], &params, &args, dims.get("L"), 32.0 * x.cols() as f64)?;
+    Ok(out)
+}

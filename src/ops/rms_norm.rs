@@ -1,0 +1,42 @@
+//! RMS norm along the last axis, with an activation after it where one follows.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Arg, Kernel, READ, Slot, VECTOR, WRITE};
+use crate::ops::{ACTIVATION, Activation, REDUCE};
+use crate::shape::Dims;
+use crate::tensor::Tensor;
+
+/// See `wgsl/rms_norm.wgsl`.
+pub static RMS_NORM: Kernel = Kernel {
+    name: "rms_norm",
+    source: include_str!("../../wgsl/rms_norm.wgsl"),
+    libs: &[REDUCE, ACTIVATION],
+    workgroup: 64,
+    slots: &[Slot::read("x", READ), Slot::read("weight", VECTOR), Slot::write("out", WRITE)],
+    variants: &[&[("ACT", 0), ("WG", 64)], &[("ACT", 1), ("WG", 8)]],
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    eps: f32,
+}
+
+/// x [L, C], weight [C] to [L, C] as `dtype`. `eps` is added to the mean square.
+pub fn rms_norm(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, activation: Activation, dtype: DType) -> Result<Tensor> {
+    let dims = Dims::new().check("x", x, &["L", "C"])?.check("weight", weight, &["C"])?;
+    let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
+    let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps };
+    // Few lanes for short rows: a row of one head needs no 64.
+    let lanes = (x.cols() as u32).div_ceil(16).next_power_of_two().clamp(8, 64);
+    let constants = [("ACT", activation as u32), ("WG", lanes)];
+    let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(&out)];
+    rec.dispatch(&RMS_NORM, &constants, &params, &args, dims.get("L"), 32.0 * x.cols() as f64)?;
+    Ok(out)
+}

@@ -1,0 +1,16 @@
+//! The crate's insides, for its own tests and benches and for the curious. Public, but outside semantic versioning: anything
+//! here may change in any release.
+
+macro_rules! expose {
+    ($($module:ident)*) => {
+        $(
+            #[doc = concat!("See `src/", stringify!($module), "`.")]
+            #[allow(unused_imports, reason = "some floors hold nothing public of their own")]
+            pub mod $module {
+                pub use crate::$module::*;
+            }
+        )*
+    };
+}
+
+expose! { gpu layers models ops pipelines rng schedulers shape tensor tokenizer weights }
