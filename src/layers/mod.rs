@@ -1,1 +1,11 @@
-//! TBD
+//! What models are made of: weights on their way to the GPU, and the layers that more than one model has.
+//!
+//! A layer's `load` takes a [`Loader`] scoped to its place in the checkpoint, and its fields carry the checkpoint's names.
+
+pub mod linear;
+pub mod loader;
+pub mod norm;
+
+pub use linear::Linear;
+pub use loader::{Loader, Precision};
+pub use norm::{LayerNorm, RmsNorm};

@@ -47,8 +47,7 @@ pub fn layer_norm(rec: &mut Recorder, x: &Tensor, affine: Affine, eps: f32, dtyp
         Affine::Weights(weight, bias) => (0.0, Some(weight), Some(bias)),
         Affine::Modulation(scale, shift) => (1.0, Some(scale), Some(shift)),
     };
-    let dims =
-        Dims::new().check("x", x, &["L", "C"])?.check_optional("scale", scale, &["C"])?.check_optional("shift", shift, &["C"])?;
+    let dims = Dims::new().check("x", x, &["L", "C"])?.check_optional("scale", scale, &["C"])?.check_optional("shift", shift, &["C"])?;
     let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
     let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps, unit };
     let args = [Arg::rows(x), Arg::optional_rows(scale), Arg::optional_rows(shift), Arg::rows(&out)];

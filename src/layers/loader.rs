@@ -1,0 +1,131 @@
+//! From a checkpoint to the GPU, tensor by tensor, with the precision decided in one place.
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::{Device, Recorder};
+use crate::ops::conv::ConvWeight;
+use crate::ops::matmul::Matrix;
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+
+/// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual
+/// stream are f32 in either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precision {
+    /// Weights as the checkpoint stores them, activations in f32: agrees with the reference in f32.
+    F32,
+    /// f32 weights become f16, 16-bit ones stay as they are, activations between layers are f16: half the memory.
+    #[default]
+    F16,
+}
+
+impl Precision {
+    /// How activations that only feed a product are stored.
+    pub fn operand(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+        }
+    }
+}
+
+/// Uploads tensors of one checkpoint whose names begin with a prefix.
+#[derive(Clone, Debug)]
+pub struct Loader<'a> {
+    device: &'a Device,
+    weights: &'a Weights,
+    prefix: String,
+    precision: Precision,
+}
+
+impl<'a> Loader<'a> {
+    /// Names without a prefix.
+    pub fn new(device: &'a Device, weights: &'a Weights, precision: Precision) -> Self {
+        Self { device, weights, prefix: String::new(), precision }
+    }
+
+    /// Names within `name`, as in `blocks.3`.
+    pub fn scope(&self, name: impl std::fmt::Display) -> Self {
+        Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
+    }
+
+    /// The device that tensors go to.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
+    /// The precision that layers are loaded for.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The same tensors for another precision: some layers stay in f32 whatever the user chose.
+    pub fn with_precision(&self, precision: Precision) -> Self {
+        Self { precision, ..self.clone() }
+    }
+
+    /// Whether the checkpoint has the tensor.
+    pub fn contains(&self, name: &str) -> bool {
+        self.weights.contains(&self.name(name))
+    }
+
+    /// A tensor's values on the host.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.weights.to_f32(&self.name(name), shape)
+    }
+
+    /// A tensor in f32: biases, norms, tables.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.upload(name, shape, &self.values(name, shape)?)
+    }
+
+    /// Host values as a tensor in f32 that lives as long as a weight; `name` is for error messages.
+    pub fn upload(&self, name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor> {
+        Recorder::upload_weights(self.device, &self.name(name), shape, DType::F32, bytemuck::cast_slice(values))
+    }
+
+    /// A matrix [rows, cols]: any tensor of that many elements whose first axis is `rows`, given by its whole shape.
+    pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
+        let full = self.name(name);
+        let view = self.weights.tensor(&full, shape)?;
+        let (rows, cols) = (shape[0], shape[1..].iter().product());
+        let keep = match view.dtype {
+            DType::F32 => self.precision == Precision::F32,
+            DType::F16 | DType::Bf16 => cols % 4 == 0,
+        };
+        if keep {
+            return Matrix::upload(self.device, &full, [rows, cols], view.dtype, view.bytes);
+        }
+        self.matrix_from(name, [rows, cols], &self.values(name, shape)?)
+    }
+
+    /// Host values as a matrix in the loader's precision.
+    pub fn matrix_from(&self, name: &str, shape: [usize; 2], values: &[f32]) -> Result<Matrix> {
+        let full = self.name(name);
+        match crate::ops::operand_dtype(self.precision.operand(), shape[1]) {
+            DType::F32 => Matrix::upload(self.device, &full, shape, DType::F32, bytemuck::cast_slice(values)),
+            _ => {
+                let halves: Vec<half::f16> = values.iter().map(|&v| half::f16::from_f32(v.clamp(-65504.0, 65504.0))).collect();
+                Matrix::upload(self.device, &full, shape, DType::F16, bytemuck::cast_slice(&halves))
+            }
+        }
+    }
+
+    /// A convolution's weight [out, in, time, height, width]; missing leading extents of the checkpoint's shape count as 1.
+    pub fn conv(&self, name: &str, shape: &[usize]) -> Result<ConvWeight> {
+        self.conv_from(name, shape, &self.values(name, shape)?)
+    }
+
+    /// Host values as a convolution's weight.
+    pub fn conv_from(&self, name: &str, shape: &[usize], values: &[f32]) -> Result<ConvWeight> {
+        let mut full = [shape[0], shape[1], 1, 1, 1];
+        let extents = &shape[2..];
+        full[5 - extents.len()..].copy_from_slice(extents);
+        ConvWeight::upload(self.device, &self.name(name), full, values, self.precision.operand())
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
