@@ -1,0 +1,169 @@
+//! One transformer block: self-attention, cross-attention, feed-forward, the first and last modulated by the timestep.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::layers::{LayerNorm, Linear, Loader, Precision, RmsNorm};
+use crate::models::dit::config::Config;
+use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
+use crate::models::dit::positions::Angles;
+use crate::ops::Activation;
+use crate::ops::attention::{Heads, attention};
+use crate::ops::copy::concat;
+use crate::ops::layer_norm::{Affine, layer_norm};
+use crate::ops::lincomb::{add, lincomb};
+use crate::ops::rope::rope;
+use crate::tensor::Tensor;
+
+/// See the module. Norms 1 and 3 have no weights.
+#[derive(Debug)]
+pub struct Block {
+    heads: usize,
+    eps: f32,
+    attn1: Attention,
+    attn2: Attention,
+    /// Keys and values of image tokens: add_k_proj, add_v_proj, norm_added_k.
+    attn2_added: Option<(Linear, Linear, RmsNorm)>,
+    norm2: Option<LayerNorm>,
+    ffn: (Linear, Linear),
+    scale_shift_table: [Tensor; MODULATION],
+}
+
+/// Projections of one attention; queries and keys are normed over all heads together.
+#[derive(Debug)]
+struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    norm_q: RmsNorm,
+    norm_k: RmsNorm,
+}
+
+/// Keys and values of one block's cross-attention.
+#[derive(Clone, Debug)]
+pub struct CrossKeys {
+    text: (Tensor, Tensor),
+    image: Option<(Tensor, Tensor)>,
+}
+
+impl Attention {
+    fn load(loader: &Loader, width: usize, eps: f32) -> Result<Self> {
+        Ok(Self {
+            to_q: Linear::load(loader, "to_q", width, width)?,
+            to_k: Linear::load(loader, "to_k", width, width)?,
+            to_v: Linear::load(loader, "to_v", width, width)?,
+            to_out: Linear::load(loader, "to_out.0", width, width)?,
+            norm_q: RmsNorm::load(loader, "norm_q", width, eps)?,
+            norm_k: RmsNorm::load(loader, "norm_k", width, eps)?,
+        })
+    }
+}
+
+impl Block {
+    /// From `blocks.N.`
+    pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
+        let width = config.width();
+        let attn2 = loader.scope("attn2");
+        let added = |dim| -> Result<_> {
+            Ok((
+                Linear::load(&attn2, "add_k_proj", dim, width)?,
+                Linear::load(&attn2, "add_v_proj", dim, width)?,
+                RmsNorm::load(&attn2, "norm_added_k", width, config.eps)?,
+            ))
+        };
+        Ok(Self {
+            heads: config.num_attention_heads,
+            eps: config.eps,
+            attn1: Attention::load(&loader.scope("attn1"), width, config.eps)?,
+            attn2: Attention::load(&attn2, width, config.eps)?,
+            attn2_added: config.added_kv_proj_dim.map(added).transpose()?,
+            norm2: config.cross_attn_norm.then(|| LayerNorm::load(loader, "norm2", width, config.eps)).transpose()?,
+            ffn: (
+                Linear::load(loader, "ffn.net.0.proj", width, config.ffn_dim)?,
+                Linear::load(loader, "ffn.net.2", config.ffn_dim, width)?,
+            ),
+            scale_shift_table: embed::table(loader, "scale_shift_table", width)?,
+        })
+    }
+
+    /// Keys and values of text tokens [L, C] and image tokens [L', C]. Where the model has no projections of their own for
+    /// image tokens, they stand before the text tokens.
+    pub fn cross_keys(&self, rec: &mut Recorder, text: &Tensor, image: Option<&Tensor>, precision: Precision) -> Result<CrossKeys> {
+        let operand = precision.operand();
+        let keys = |rec: &mut Recorder, x: &Tensor, to_k: &Linear, norm: &RmsNorm, to_v: &Linear| -> Result<_> {
+            let k = to_k.forward(rec, x, DType::F32)?;
+            Ok((norm.forward(rec, &k, operand)?, to_v.forward(rec, x, operand)?))
+        };
+        let own = &self.attn2;
+        match (&self.attn2_added, image) {
+            (Some((add_k_proj, add_v_proj, norm_added_k)), Some(image)) => Ok(CrossKeys {
+                text: keys(rec, text, &own.to_k, &own.norm_k, &own.to_v)?,
+                image: Some(keys(rec, image, add_k_proj, norm_added_k, add_v_proj)?),
+            }),
+            (Some(_), None) => Err(Error::Input("this transformer needs the embeddings of a reference image".into())),
+            (None, image) => {
+                let joined = image.map(|image| concat(rec, &[image, text])).transpose()?;
+                let tokens = joined.as_ref().unwrap_or(text);
+                Ok(CrossKeys { text: keys(rec, tokens, &own.to_k, &own.norm_k, &own.to_v)?, image: None })
+            }
+        }
+    }
+
+    /// x [L, C] to [L, C], both f32.
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        x: &Tensor,
+        time: &TimeEmbedding,
+        angles: &Angles,
+        keys: &CrossKeys,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        let operand = precision.operand();
+        let modulation = self.scale_shift_table.iter().zip(&time.modulation);
+        let modulation = modulation.map(|(own, time)| add(rec, own, time)).collect::<Result<Vec<_>>>()?;
+        let [shift_msa, scale_msa, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = &modulation[..] else {
+            return Err(Error::Input(format!("a modulation of {} vectors, expected {MODULATION}", modulation.len())));
+        };
+
+        let normed = layer_norm(rec, x, Affine::Modulation(scale_msa, shift_msa), self.eps, operand)?;
+        let attended = self.self_attention(rec, &normed, angles, operand)?;
+        let x = self.attn1.to_out.forward_residual(rec, &attended, Some(gate_msa), x)?;
+
+        let normed = match &self.norm2 {
+            Some(norm2) => norm2.forward(rec, &x, operand)?,
+            None => lincomb(rec, &[(1.0, &x)], crate::ops::operand_dtype(operand, x.cols()))?,
+        };
+        let attended = self.cross_attention(rec, &normed, keys, operand)?;
+        let x = self.attn2.to_out.forward_residual(rec, &attended, None, &x)?;
+
+        let normed = layer_norm(rec, &x, Affine::Modulation(c_scale_msa, c_shift_msa), self.eps, operand)?;
+        let hidden = self.ffn.0.forward_activated(rec, &normed, Activation::GeluTanh, operand)?;
+        self.ffn.1.forward_residual(rec, &hidden, Some(c_gate_msa), &x)
+    }
+
+    fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, operand: DType) -> Result<Tensor> {
+        let own = &self.attn1;
+        let rotated = |rec: &mut Recorder, projection: &Linear, norm: &RmsNorm| -> Result<Tensor> {
+            let projected = projection.forward(rec, x, DType::F32)?;
+            let normed = norm.forward(rec, &projected, DType::F32)?;
+            rope(rec, &normed, &angles.cos, &angles.sin, operand)
+        };
+        let q = rotated(rec, &own.to_q, &own.norm_q)?;
+        let k = rotated(rec, &own.to_k, &own.norm_k)?;
+        let v = own.to_v.forward(rec, x, operand)?;
+        attention(rec, &q, &k, &v, Heads::scaled(self.heads, x.cols()), operand)
+    }
+
+    fn cross_attention(&self, rec: &mut Recorder, x: &Tensor, keys: &CrossKeys, operand: DType) -> Result<Tensor> {
+        let q = self.attn2.to_q.forward(rec, x, DType::F32)?;
+        let q = self.attn2.norm_q.forward(rec, &q, operand)?;
+        let how = Heads::scaled(self.heads, x.cols());
+        let (k, v) = &keys.text;
+        let text = attention(rec, &q, k, v, how, DType::F32)?;
+        let Some((k, v)) = &keys.image else { return lincomb(rec, &[(1.0, &text)], crate::ops::operand_dtype(operand, x.cols())) };
+        let image = attention(rec, &q, k, v, how, DType::F32)?;
+        lincomb(rec, &[(1.0, &text), (1.0, &image)], crate::ops::operand_dtype(operand, x.cols()))
+    }
+}

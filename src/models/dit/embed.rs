@@ -1,0 +1,140 @@
+//! `condition_embedder`: the timestep, the text and the reference image on their way into the blocks.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::layers::{LayerNorm, Linear, Loader, Precision};
+use crate::models::dit::config::Config;
+use crate::ops::Activation;
+use crate::ops::lincomb::activate;
+use crate::tensor::Tensor;
+
+/// Rows of a block's modulation: shift, scale and gate of self-attention, then of the feed-forward.
+pub const MODULATION: usize = 6;
+
+/// See the module.
+#[derive(Debug)]
+pub struct ConditionEmbedder {
+    freq_dim: usize,
+    width: usize,
+    operand: DType,
+    time_embedder: (Linear, Linear),
+    /// The rows of `time_proj` that make each of the six modulation vectors.
+    time_proj: Vec<Linear>,
+    text_embedder: (Linear, Linear),
+    image_embedder: Option<ImageEmbedder>,
+}
+
+/// What a timestep contributes.
+#[derive(Clone, Debug)]
+pub struct TimeEmbedding {
+    /// [C]
+    pub embedding: Tensor,
+    /// Six vectors [C], to be added to each block's own.
+    pub modulation: Vec<Tensor>,
+}
+
+impl ConditionEmbedder {
+    /// From `condition_embedder.`
+    pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
+        let width = config.width();
+        let two = |name: &str, inputs| -> Result<(Linear, Linear)> {
+            let scope = loader.scope(name);
+            Ok((Linear::load(&scope, "linear_1", inputs, width)?, Linear::load(&scope, "linear_2", width, width)?))
+        };
+        Ok(Self {
+            freq_dim: config.freq_dim,
+            width,
+            operand: loader.precision().operand(),
+            time_embedder: two("time_embedder", config.freq_dim)?,
+            time_proj: time_proj(&loader.scope("time_proj"), width)?,
+            text_embedder: two("text_embedder", config.text_dim)?,
+            image_embedder: config
+                .image_dim
+                .map(|image_dim| ImageEmbedder::load(&loader.scope("image_embedder"), image_dim, width))
+                .transpose()?,
+        })
+    }
+
+    /// Embeds one timestep.
+    pub fn time(&self, rec: &mut Recorder, timestep: f64) -> Result<TimeEmbedding> {
+        let sinusoid = rec.upload(&[1, self.freq_dim], &sinusoid(timestep as f32, self.freq_dim))?;
+        let (linear_1, linear_2) = &self.time_embedder;
+        let hidden = linear_1.forward_activated(rec, &sinusoid, Activation::Silu, DType::F32)?;
+        let embedding = linear_2.forward(rec, &hidden, DType::F32)?;
+        let active = activate(rec, &embedding, Activation::Silu, DType::F32)?;
+        let vector = |tensor: Tensor| tensor.reshape(&[self.width]);
+        let modulation = self.time_proj.iter().map(|rows| rows.forward(rec, &active, DType::F32).map(vector)).collect::<Result<_>>()?;
+        Ok(TimeEmbedding { embedding: vector(embedding), modulation })
+    }
+
+    /// [L, text_dim] to [L, C].
+    pub fn text(&self, rec: &mut Recorder, text: &Tensor) -> Result<Tensor> {
+        let (linear_1, linear_2) = &self.text_embedder;
+        let hidden = linear_1.forward_activated(rec, text, Activation::GeluTanh, self.operand)?;
+        linear_2.forward(rec, &hidden, self.operand)
+    }
+
+    /// [L, image_dim] to [L, C].
+    pub fn image(&self, rec: &mut Recorder, image: &Tensor) -> Result<Tensor> {
+        let embedder = self.image_embedder.as_ref();
+        let embedder = embedder.ok_or_else(|| Error::Input("this transformer has no image branch (`image_dim` is null)".into()))?;
+        let x = embedder.norm1.forward(rec, image, self.operand)?;
+        let x = embedder.ff.0.forward_activated(rec, &x, Activation::GeluErf, self.operand)?;
+        let x = embedder.ff.1.forward(rec, &x, DType::F32)?;
+        embedder.norm2.forward(rec, &x, self.operand)
+    }
+}
+
+#[derive(Debug)]
+struct ImageEmbedder {
+    norm1: LayerNorm,
+    ff: (Linear, Linear),
+    norm2: LayerNorm,
+}
+
+impl ImageEmbedder {
+    fn load(loader: &Loader, image_dim: usize, width: usize) -> Result<Self> {
+        // diffusers leaves these two norms at PyTorch's default epsilon, whatever the model's.
+        const EPS: f32 = 1e-5;
+        Ok(Self {
+            norm1: LayerNorm::load(loader, "norm1", image_dim, EPS)?,
+            ff: (Linear::load(loader, "ff.net.0.proj", image_dim, image_dim)?, Linear::load(loader, "ff.net.2", image_dim, width)?),
+            norm2: LayerNorm::load(loader, "norm2", width, EPS)?,
+        })
+    }
+}
+
+/// Six layers of `width` rows each, so that every modulation vector is a tensor of its own.
+fn time_proj(loader: &Loader, width: usize) -> Result<Vec<Linear>> {
+    let weight = loader.values("weight", &[MODULATION * width, width])?;
+    let bias = loader.values("bias", &[MODULATION * width])?;
+    let rows = weight.chunks(width * width).zip(bias.chunks(width));
+    rows.map(|(weight, bias)| {
+        Ok(Linear::new(loader.matrix_from("weight", [width, width], weight)?, Some(loader.upload("bias", &[width], bias)?)))
+    })
+    .collect()
+}
+
+/// `name` [1, ROWS, width] as ROWS vectors.
+pub(crate) fn table<const ROWS: usize>(loader: &Loader, name: &str, width: usize) -> Result<[Tensor; ROWS]> {
+    let values = loader.with_precision(Precision::F32).values(name, &[1, ROWS, width])?;
+    let rows = values.chunks(width).map(|row| loader.upload(name, &[width], row)).collect::<Result<Vec<_>>>()?;
+    Ok(rows.try_into().expect("ROWS * width values make ROWS rows"))
+}
+
+/// Cosines, then sines, of the timestep times frequencies from 1 down to 1 / 10000. The steps are rounded to f32 where the
+/// reference rounds them, since at timestep 999 the angle's rounding is seen in the result.
+fn sinusoid(timestep: f32, size: usize) -> Vec<f32> {
+    let half = size / 2;
+    let angles: Vec<f64> = (0..half)
+        .map(|i| {
+            let exponent = -(10_000f64.ln() as f32) * i as f32 / half as f32;
+            f64::from(timestep * f64::from(exponent).exp() as f32)
+        })
+        .collect();
+    let mut values: Vec<f32> = angles.iter().map(|angle| angle.cos() as f32).collect();
+    values.extend(angles.iter().map(|angle| angle.sin() as f32));
+    values.resize(size, 0.0);
+    values
+}

@@ -1,0 +1,90 @@
+//! The face adapter: after some blocks, the tokens of a latent frame look at that frame's face tokens, and at no other's.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::layers::{Linear, Loader, Precision, RmsNorm};
+use crate::models::dit::config::Config;
+use crate::ops::attention::{Heads, attention};
+use crate::ops::layer_norm::{Affine, layer_norm};
+use crate::tensor::Tensor;
+
+/// One `face_adapter.N`. Queries and keys are normed head by head, unlike those of the blocks.
+#[derive(Debug)]
+pub struct FaceAdapter {
+    heads: usize,
+    eps: f32,
+    operand: DType,
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    norm_q: RmsNorm,
+    norm_k: RmsNorm,
+}
+
+/// Keys and values of the face tokens of every latent frame, for one adapter.
+#[derive(Clone, Debug)]
+pub struct FaceKeys {
+    frames: usize,
+    k: Tensor,
+    v: Tensor,
+}
+
+impl FaceAdapter {
+    /// From `face_adapter.N.`
+    pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
+        let (width, dim) = (config.width(), config.attention_head_dim);
+        Ok(Self {
+            heads: config.num_attention_heads,
+            eps: config.eps,
+            operand: loader.precision().operand(),
+            to_q: Linear::load(loader, "to_q", width, width)?,
+            to_k: Linear::load(loader, "to_k", width, width)?,
+            to_v: Linear::load(loader, "to_v", width, width)?,
+            to_out: Linear::load(loader, "to_out", width, width)?,
+            norm_q: RmsNorm::load(loader, "norm_q", dim, config.eps)?,
+            norm_k: RmsNorm::load(loader, "norm_k", dim, config.eps)?,
+        })
+    }
+
+    /// Keys and values of `face` [T * tokens, C], the tokens of `frames` latent frames.
+    pub fn keys(&self, rec: &mut Recorder, face: &Tensor, frames: usize) -> Result<FaceKeys> {
+        let normed = layer_norm(rec, face, Affine::None, self.eps, self.operand)?;
+        let k = self.to_k.forward(rec, &normed, DType::F32)?;
+        let k = self.norm_heads(rec, &k, &self.norm_k)?;
+        Ok(FaceKeys { frames, k, v: self.to_v.forward(rec, &normed, self.operand)? })
+    }
+
+    /// x [L, C] plus what its tokens see in their frame's face.
+    pub fn forward(&self, rec: &mut Recorder, x: &Tensor, keys: &FaceKeys) -> Result<Tensor> {
+        if !x.rows().is_multiple_of(keys.frames) {
+            return Err(Error::Input(format!("{} tokens do not fall into {} latent frames", x.rows(), keys.frames)));
+        }
+        let normed = layer_norm(rec, x, Affine::None, self.eps, self.operand)?;
+        let q = self.to_q.forward(rec, &normed, DType::F32)?;
+        let q = self.norm_heads(rec, &q, &self.norm_q)?;
+        let how = Heads { batches: keys.frames, ..Heads::scaled(self.heads, x.cols()) };
+        let attended = attention(rec, &q, &keys.k, &keys.v, how, self.operand)?;
+        self.to_out.forward_residual(rec, &attended, None, x)
+    }
+
+    fn norm_heads(&self, rec: &mut Recorder, x: &Tensor, norm: &RmsNorm) -> Result<Tensor> {
+        norm.forward(rec, x, self.operand)
+    }
+}
+
+/// The adapters in order, one for each multiple of `inject_face_latents_blocks` below the number of blocks.
+pub fn load_all(loader: &Loader, config: &Config) -> Result<Vec<FaceAdapter>> {
+    let every = config.inject_face_latents_blocks;
+    if config.num_layers % every != 0 {
+        let layers = config.num_layers;
+        return Err(Error::Input(format!(
+            "transformer config: `num_layers` {layers} is no multiple of `inject_face_latents_blocks` {every}"
+        )));
+    }
+    (0..config.num_layers / every).map(|i| FaceAdapter::load(&loader.scope(i), config)).collect()
+}
+
+/// The precision that the face path runs in whatever the user's choice: the motion encoder is small and feeds a QR.
+pub const MOTION_PRECISION: Precision = Precision::F32;
