@@ -25,8 +25,9 @@ from diffusers import (
     WanAnimatePipeline,
     WanAnimateTransformer3DModel,
 )
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from transformers import (
-    CLIPImageProcessor,
+    CLIPImageProcessorPil as CLIPImageProcessor,
     CLIPVisionConfig,
     CLIPVisionModel,
     T5Tokenizer,
@@ -119,7 +120,9 @@ def tokenizer(folder: Path) -> T5Tokenizer:
         num_threads=1,
         minloglevel=2,
     )
-    (folder / "spiece.model").write_bytes(model.getvalue())
+    proto = ModelProto.FromString(model.getvalue())
+    proto.normalizer_spec.normalization_rule_tsv = ""  # a path of this machine
+    (folder / "spiece.model").write_bytes(proto.SerializeToString(deterministic=True))
     return T5Tokenizer.from_pretrained(folder, extra_ids=0)
 
 
