@@ -28,12 +28,13 @@ class Recorder:
 
     def __init__(self, pipe: WanAnimatePipeline):
         self.pipe = pipe
+        self.methods = {name: getattr(pipe, name) for name in self.METHODS}
         self.calls = {name: [] for name in self.METHODS}
         self.steps: list[list[torch.Tensor]] = []
 
     def __enter__(self):
-        for name in self.METHODS:
-            setattr(self.pipe, name, self._recorded(name, getattr(self.pipe, name)))
+        for name, method in self.methods.items():
+            setattr(self.pipe, name, self._recorded(name, method))
         return self
 
     def _recorded(self, name, method):
@@ -45,8 +46,8 @@ class Recorder:
         return call
 
     def __exit__(self, *_error):
-        for name in self.METHODS:
-            delattr(self.pipe, name)
+        for name, method in self.methods.items():
+            setattr(self.pipe, name, method)
 
     def step(self, _pipe, index, _timestep, values):
         if index == 0:
