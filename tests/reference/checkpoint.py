@@ -55,7 +55,7 @@ blurry, worst quality, static, watermark, deformed hands
 the quick brown fox jumps over the lazy dog; 0 1 2 3 4 5 6 7 8 9
 """
 
-# A small stand-in for the real tokenizer's character map: full-width forms, a ligature, odd spaces (code points in hex).
+# A small stand-in for the real tokenizer's character map, in hexadecimal: full-width forms, a ligature, odd spaces.
 CHARACTER_MAP = {"FF01": "21", "FF0C": "2C", "FF21": "41", "FB01": "66 69", "A0": "20", "3000": "20", "2003": "20"}
 
 
@@ -206,7 +206,7 @@ def scheduler(spec: Spec):
     return SCHEDULERS[options.pop("class")](**options)
 
 
-# Standard deviations by a part of the parameter's name; the first match wins, and what matches none gets 1 / sqrt(fan-in).
+# Standard deviations by a part of the parameter's name; the first match wins. The others get 1 / sqrt(fan-in).
 UNIT = ("motion_encoder", "shared.weight", "class_embedding", "position_embedding", "padding_tokens")
 GAINS = {
     "SelfAttention.q": 0.4,  # UMT5 does not divide its logits by sqrt(head_dim)

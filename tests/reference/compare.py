@@ -152,7 +152,7 @@ def how_far_it_moves(pipe: WanAnimatePipeline, settings: dict, folder: Path, fra
 
 
 def prepare(seed: int, folder: Path) -> tuple[dict, Spec]:
-    """Writes a case to `folder` with what the reference makes of it. Returns its settings and its checkpoint's sizes."""
+    """Writes a case to `folder` with the reference's frames. Returns its settings and the checkpoint's sizes."""
     source = random.Random(seed)
     spec = random_spec(source, seed)
     settings = random_settings(source, spec)

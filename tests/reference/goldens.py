@@ -9,7 +9,7 @@ the initial noise of each segment, `expected.safetensors` the frames [F, H, W, 3
 What WanAnimatePipeline does, as these runs show it (S frames a segment, r carried frames, H x W pixels):
 - Frames: the pose video sets the length F. All videos are brought to F' = F + (-(F - r) mod (S - r)) frames by going
   back and forth without repeating the ends; the result is cut to F. There are F' // (S - r) segments, which is right
-  only while r < S - r; otherwise the pipeline stops on an assertion, as it does for F <= r.
+  only while r < S - r: otherwise the pipeline stops on an assertion. It fails for F <= r too, having no segment.
 - Images: 8-bit Lanczos (the "bilinear" asked for the reference is lost: the base class resets it to its default).
   The reference is letterboxed on black, pasted at (W // 2 - w // 2, H // 2 - h // 2); videos are stretched. Then
   x / 255 * 2 - 1; masks are turned grey and stay in [0, 1], unthresholded. CLIP sees the original reference through

@@ -71,7 +71,8 @@ class Recorder:
 def run(pipe: WanAnimatePipeline, settings: dict, root: Path) -> tuple[Tensors, Tensors]:
     """The noise of each segment, and the expected frames with the tensors on the way. Paths are relative to `root`."""
     count = settings["num_frames"]
-    videos = {name: frames(root / settings[name], count) for name in ("pose", "face", "background", "mask") if settings[name]}
+    given = [name for name in ("pose", "face", "background", "mask") if settings[name]]
+    videos = {name: frames(root / settings[name], count) for name in given}
     keys = ("mode", "prompt", "negative_prompt", "width", "height", "num_inference_steps", "guidance_scale")
     keys += ("segment_frame_length", "prev_segment_conditioning_frames")
     with Recorder(pipe) as recorder:
