@@ -3,7 +3,8 @@
 //! A file in `wgsl/` declares `struct Params` and a function named as the file, `fn NAME(group: u32, lane: u32, p: Params)`,
 //! and reaches its tensors through accessors that are generated from each slot's element format:
 //! `NAME_load(e, n) -> vec4<f32>` (elements e.. of which n are wanted; e is a multiple of four from the start of a row),
-//! `NAME_get(e)` (one element), `NAME_store(e, n, v)` and, for f32, `NAME_set(e, v)`.
+//! `NAME_get(e)` (one element), `NAME_store(e, n, v)` and, for f32, `NAME_set(e, v)`. Slots must not be called as
+//! the accessors' own locals are: at, count, four, value, words, held.
 
 use std::fmt::Write;
 
@@ -288,64 +289,64 @@ fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {
 fn loads(element: Element) -> &'static str {
     match element {
         Element::Absent => {
-            "fn NAME_load(e: u32, n: u32) -> vec4<f32> { return vec4<f32>(); }
-fn NAME_get(e: u32) -> f32 { return 0.0; }
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return vec4<f32>(); }
+fn NAME_get(at: u32) -> f32 { return 0.0; }
 "
         }
         Element::F32 => {
-            "fn NAME_load(e: u32, n: u32) -> vec4<f32> {
-    var v = vec4<f32>(NAME[e], 0.0, 0.0, 0.0);
-    if (n > 1u) { v.y = NAME[e + 1u]; }
-    if (n > 2u) { v.z = NAME[e + 2u]; }
-    if (n > 3u) { v.w = NAME[e + 3u]; }
-    return v;
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
+    var four = vec4<f32>(NAME[at], 0.0, 0.0, 0.0);
+    if (count > 1u) { four.y = NAME[at + 1u]; }
+    if (count > 2u) { four.z = NAME[at + 2u]; }
+    if (count > 3u) { four.w = NAME[at + 3u]; }
+    return four;
 }
-fn NAME_get(e: u32) -> f32 { return NAME[e]; }
+fn NAME_get(at: u32) -> f32 { return NAME[at]; }
 "
         }
         Element::F32x4 => {
-            "fn NAME_load(e: u32, n: u32) -> vec4<f32> { return NAME[e >> 2u]; }
-fn NAME_get(e: u32) -> f32 { return NAME[e >> 2u][e & 3u]; }
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME[at >> 2u]; }
+fn NAME_get(at: u32) -> f32 { return NAME[at >> 2u][at & 3u]; }
 "
         }
         Element::F16x4 => {
-            "fn NAME_load(e: u32, n: u32) -> vec4<f32> {
-    let w = NAME[e >> 2u];
-    return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y));
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
+    let words = NAME[at >> 2u];
+    return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
-fn NAME_get(e: u32) -> f32 { return unpack2x16float(NAME[e >> 2u][(e >> 1u) & 1u])[e & 1u]; }
+fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME[at >> 2u][(at >> 1u) & 1u])[at & 1u]; }
 "
         }
         Element::Bf16x4 => {
-            "fn NAME_load(e: u32, n: u32) -> vec4<f32> {
-    let w = NAME[e >> 2u];
-    return bitcast<vec4<f32>>(vec4<u32>(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u));
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
+    let words = NAME[at >> 2u];
+    return bitcast<vec4<f32>>(vec4<u32>(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }
-fn NAME_get(e: u32) -> f32 { return bitcast<f32>((NAME[e >> 2u][(e >> 1u) & 1u] >> ((e & 1u) * 16u)) << 16u); }
+fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME[at >> 2u][(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
 "
         }
-        Element::U32 => "fn NAME_get(e: u32) -> u32 { return NAME[e]; }\n",
+        Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME[at]; }\n",
     }
 }
 
 fn stores(element: Element) -> &'static str {
     match element {
         Element::F32 => {
-            "fn NAME_store(e: u32, n: u32, v: vec4<f32>) {
-    NAME[e] = v.x;
-    if (n > 1u) { NAME[e + 1u] = v.y; }
-    if (n > 2u) { NAME[e + 2u] = v.z; }
-    if (n > 3u) { NAME[e + 3u] = v.w; }
+            "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
+    NAME[at] = value.x;
+    if (count > 1u) { NAME[at + 1u] = value.y; }
+    if (count > 2u) { NAME[at + 2u] = value.z; }
+    if (count > 3u) { NAME[at + 3u] = value.w; }
 }
-fn NAME_set(e: u32, v: f32) { NAME[e] = v; }
+fn NAME_set(at: u32, value: f32) { NAME[at] = value; }
 "
         }
-        Element::F32x4 => "fn NAME_store(e: u32, n: u32, v: vec4<f32>) { NAME[e >> 2u] = v; }\n",
+        Element::F32x4 => "fn NAME_store(at: u32, count: u32, value: vec4<f32>) { NAME[at >> 2u] = value; }\n",
         // Saturating: a value beyond f16 becomes the largest f16, never an infinity.
         Element::F16x4 => {
-            "fn NAME_store(e: u32, n: u32, v: vec4<f32>) {
-    let c = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0));
-    NAME[e >> 2u] = vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw));
+            "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
+    let held = clamp(value, vec4<f32>(-65504.0), vec4<f32>(65504.0));
+    NAME[at >> 2u] = vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
 }
 "
         }

@@ -73,10 +73,15 @@ impl Animate {
     /// reference frame in front gets tokens of zero.
     pub fn face(&self, rec: &mut Recorder, motion: &Tensor) -> Result<Face> {
         let tokens = self.face_encoder.forward(rec, motion)?;
-        let dims = Dims::new().check("face tokens", &tokens, &["T", "tokens", "C"])?;
+        self.face_keys(rec, &tokens)
+    }
+
+    /// The same from the face encoder's tokens [T, tokens, C].
+    pub fn face_keys(&self, rec: &mut Recorder, tokens: &Tensor) -> Result<Face> {
+        let dims = Dims::new().check("face tokens", tokens, &["T", "tokens", "C"])?;
         let (frames, count, width) = (dims.get("T"), dims.get("tokens"), dims.get("C"));
         let zeros = rec.upload(&[1, count, width], &vec![0.0; count * width])?;
-        let tokens = concat(rec, &[&zeros, &tokens])?.reshape(&[(frames + 1) * count, width]);
+        let tokens = concat(rec, &[&zeros, tokens])?.reshape(&[(frames + 1) * count, width]);
         let keys = self.face_adapter.iter().map(|adapter| adapter.keys(rec, &tokens, frames + 1)).collect::<Result<_>>()?;
         Ok(Face(keys))
     }
