@@ -1,0 +1,64 @@
+//! The loop over a scheduler's plan, one evaluation of the model a call.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::ops::lincomb::lincomb;
+use crate::schedulers::{Evaluation, LATENTS, Plan, Term};
+use crate::tensor::Tensor;
+
+/// Latents on their way from noise to data.
+#[derive(Debug)]
+pub struct Denoiser {
+    slots: Vec<Option<Tensor>>,
+    done: usize,
+}
+
+impl Denoiser {
+    /// Begins with noise.
+    pub fn new(plan: &Plan, noise: Tensor) -> Self {
+        let mut slots = vec![None; plan.slots];
+        slots[LATENTS] = Some(noise);
+        Self { slots, done: 0 }
+    }
+
+    /// How many of the plan's evaluations have been applied.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// What the model is to look at; in the end the result.
+    pub fn latents(&self) -> Result<&Tensor> {
+        self.slot(LATENTS)
+    }
+
+    /// Applies the updates that follow `evaluation`. `noise` draws a tensor where a scheduler adds fresh noise.
+    pub fn advance(
+        &mut self,
+        rec: &mut Recorder,
+        evaluation: &Evaluation,
+        velocity: &Tensor,
+        mut noise: impl FnMut(&mut Recorder) -> Result<Tensor>,
+    ) -> Result<()> {
+        for update in &evaluation.updates {
+            let needs_noise = update.terms.iter().any(|(term, _)| *term == Term::Noise);
+            let noise = if needs_noise { Some(noise(rec)?) } else { None };
+            let terms = update.terms.iter().map(|&(term, weight)| {
+                let tensor = match term {
+                    Term::Slot(slot) => self.slot(slot)?,
+                    Term::Velocity => velocity,
+                    Term::Noise => noise.as_ref().ok_or_else(|| Error::Unsupported("a scheduler's noise".into()))?,
+                };
+                Ok((weight, tensor))
+            });
+            let combined = lincomb(rec, &terms.collect::<Result<Vec<_>>>()?, DType::F32)?;
+            self.slots[update.into] = Some(combined);
+        }
+        self.done += 1;
+        Ok(())
+    }
+
+    fn slot(&self, slot: usize) -> Result<&Tensor> {
+        self.slots.get(slot).and_then(Option::as_ref).ok_or_else(|| Error::Unsupported(format!("a scheduler read slot {slot} unwritten")))
+    }
+}

@@ -1,0 +1,124 @@
+//! Long videos as overlapping windows.
+//!
+//! A segment is S = 4n + 1 frames; each but the first begins with the last r frames of the one before. The inputs are made
+//! longer, by going back and forth without repeating the ends, until the segments come out even, and the result is cut again.
+
+use crate::error::{Error, Result};
+
+/// How a video of some length is cut into segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    frames: usize,
+    segment_frames: usize,
+    overlap: usize,
+}
+
+impl Segments {
+    /// # Errors
+    /// [`Error::Input`] for a video without frames, a segment that is not 4n + 1 frames (5 at least), or an overlap that is not
+    /// 1 to 5 frames or leaves no new frame in a segment.
+    pub fn new(frames: usize, segment_frames: usize, overlap: usize) -> Result<Self> {
+        if frames == 0 {
+            return Err(Error::Input("the video has no frames".into()));
+        }
+        if segment_frames < 5 || segment_frames % 4 != 1 || segment_frames > 100_001 {
+            return Err(Error::Input(format!("a segment of {segment_frames} frames; it must be 4n + 1 frames: 5, 9, .. 77, 81, ..")));
+        }
+        if !(1..=5).contains(&overlap) || overlap >= segment_frames {
+            return Err(Error::Input(format!(
+                "an overlap of {overlap} frames between segments of {segment_frames}; it must be 1 to 5 and less than a segment"
+            )));
+        }
+        Ok(Self { frames, segment_frames, overlap })
+    }
+
+    /// Frames of the result.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// S.
+    pub fn segment_frames(&self) -> usize {
+        self.segment_frames
+    }
+
+    /// Latent frames of a segment, without the reference.
+    pub fn latent_frames(&self) -> usize {
+        (self.segment_frames - 1) / 4 + 1
+    }
+
+    /// How many segments there are.
+    pub fn count(&self) -> usize {
+        self.frames.saturating_sub(self.overlap).div_ceil(self.step()).max(1)
+    }
+
+    /// Frames that segment `k` begins with and that were made before it.
+    pub fn carried(&self, k: usize) -> usize {
+        if k == 0 { 0 } else { self.overlap }
+    }
+
+    /// New frames of segment `k` that belong to the result.
+    pub fn new_frames(&self, k: usize) -> usize {
+        let first = k * self.step() + self.carried(k);
+        let end = k * self.step() + self.segment_frames;
+        end.min(self.frames).saturating_sub(first)
+    }
+
+    /// The input frame that frame `i` of segment `k` reads.
+    pub fn source(&self, k: usize, i: usize) -> usize {
+        ping_pong(k * self.step() + i, self.frames)
+    }
+
+    fn step(&self) -> usize {
+        self.segment_frames - self.overlap
+    }
+}
+
+/// 0 1 2 3 2 1 0 1 .. for four frames.
+fn ping_pong(index: usize, frames: usize) -> usize {
+    let period = (2 * frames - 2).max(1);
+    let place = index % period;
+    place.min(period - place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_go_back_and_forth() {
+        let places: Vec<_> = (0..9).map(|i| ping_pong(i, 4)).collect();
+        assert_eq!(places, [0, 1, 2, 3, 2, 1, 0, 1, 2]);
+        assert!((0..9).all(|i| ping_pong(i, 1) == 0));
+        assert_eq!((0..4).map(|i| ping_pong(i, 2)).collect::<Vec<_>>(), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn every_frame_is_made_once() {
+        for frames in 1..200 {
+            for (segment_frames, overlap) in [(5, 1), (9, 5), (13, 5), (77, 1), (77, 5), (5, 4)] {
+                let segments = Segments::new(frames, segment_frames, overlap).expect("valid");
+                let made: usize = (0..segments.count()).map(|k| segments.new_frames(k)).sum();
+                assert_eq!(made, frames, "{segments:?}");
+                assert!((0..segments.count()).all(|k| segments.new_frames(k) > 0), "{segments:?} has an idle segment");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_follow_the_reference() {
+        // 78 frames with S = 77 and r = 1 become 153, two segments.
+        let segments = Segments::new(78, 77, 1).expect("valid");
+        assert_eq!((segments.count(), segments.new_frames(0), segments.new_frames(1)), (2, 77, 1));
+        assert_eq!(segments.source(1, 0), 76);
+        assert_eq!(segments.source(1, 2), 76, "the first frame past the end goes back");
+        assert_eq!(Segments::new(77, 77, 1).expect("valid").count(), 1);
+    }
+
+    #[test]
+    fn impossible_settings_are_refused() {
+        for (frames, segment_frames, overlap) in [(0, 77, 1), (9, 76, 1), (9, 1, 1), (9, 5, 0), (9, 5, 5), (9, 77, 6)] {
+            assert!(matches!(Segments::new(frames, segment_frames, overlap), Err(Error::Input(_))));
+        }
+    }
+}
