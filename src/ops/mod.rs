@@ -57,6 +57,8 @@ pub enum Activation {
     ScaledLeakyRelu = 5,
     /// max(x, 0)
     Relu = 6,
+    /// x within -1..=1
+    HardTanh = 7,
 }
 
 /// The element type to store an operand of `cols` columns in: the wanted one where rows of it can be stored.

@@ -1,1 +1,128 @@
-//! TBD
+//! The video autoencoder of Wan 2.1: 4 frames of 8 x 8 pixels, after a first frame of its own, become one latent pixel.
+//!
+//! Both directions are causal: a frame depends on itself and on those before. So a video passes through all the
+//! [layers](stream::Layer) one frame at a time, and what convolutions need of the past stays in a
+//! [feature cache](feature_cache::FeatureCache) of fixed size. Memory depends on the size of a frame, never on the number of
+//! frames, and the result is that of the whole video at once.
+//!
+//! Frames are [F, H, W, 3] in f32 from -1 to 1, F = 4n + 1. Latents are [z, T, H/8, W/8] in f32, T = n + 1: the mean of the
+//! posterior, normalised by the checkpoint's mean and standard deviation of each channel, as the diffusion model takes them.
+//! Encoding is always in f32; decoding in [`Precision::F16`] stores the operands of its convolutions in f16. Normalising and its
+//! inverse are part of the weights of the last and of the first convolution.
+
+pub mod blocks;
+pub mod config;
+pub mod decoder;
+pub mod encoder;
+pub mod feature_cache;
+pub mod resample;
+pub mod stream;
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::layers::{Loader, Precision};
+use crate::models::vae::config::Config;
+use crate::models::vae::decoder::Decoder;
+use crate::models::vae::encoder::Encoder;
+use crate::models::vae::stream::Layer;
+use crate::ops::copy::{concat, slice};
+use crate::ops::permute::permute;
+use crate::shape::Dims;
+use crate::tensor::Tensor;
+
+/// The autoencoder.
+#[derive(Debug)]
+pub struct Vae {
+    config: Config,
+    encoder: Vec<Layer>,
+    decoder: Vec<Layer>,
+}
+
+impl Vae {
+    /// Reads all tensors in the names of diffusers. The loader's precision is the decoder's.
+    ///
+    /// # Errors
+    /// Those of [`Config::check`], and [`Error::Weights`] where tensors and configuration disagree.
+    pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            config: config.clone(),
+            encoder: encoder::layers(&loader.with_precision(Precision::F32), config)?,
+            decoder: decoder::layers(loader, config)?,
+        })
+    }
+
+    /// The configuration it was loaded with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Begins to encode a video.
+    pub fn encoder(&self) -> Encoder<'_> {
+        Encoder::new(&self.encoder, &self.config)
+    }
+
+    /// Begins to decode a video.
+    pub fn decoder(&self) -> Decoder<'_> {
+        Decoder::new(&self.decoder)
+    }
+
+    /// Frames [F, H, W, 3] to latents [z, T, H/8, W/8].
+    ///
+    /// # Errors
+    /// [`Error::Input`] where F is not 4n + 1 (by [`frames_per_latent`](Config::frames_per_latent)), or H or W is no multiple of 8.
+    pub fn encode(&self, rec: &mut Recorder, frames: &Tensor) -> Result<Tensor> {
+        let dims = Dims::new().check("frames", frames, &["F", "H", "W", "C"])?;
+        let (count, unit) = (dims.get("F"), self.config.frames_per_latent());
+        if count % unit != 1 % unit || count == 0 {
+            return Err(Error::Input(format!("a video of {count} frames cannot be encoded, only {unit}n + 1 frames")));
+        }
+        let mut encoder = self.encoder();
+        let mut latents = Vec::new();
+        for index in 0..count {
+            let frame = first_axis(rec, frames, index)?;
+            latents.extend(encoder.next(rec, &frame)?);
+        }
+        let rows: Vec<_> = latents.iter().map(with_first_axis).collect();
+        let latents = concat(rec, &rows.iter().collect::<Vec<_>>())?;
+        permute(rec, &latents, &[3, 0, 1, 2], DType::F32)
+    }
+
+    /// Latents [z, T, H/8, W/8] to frames [F, H, W, 3].
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the shape is another.
+    pub fn decode(&self, rec: &mut Recorder, latents: &Tensor) -> Result<Tensor> {
+        let mut decoder = self.decoder();
+        let mut frames = Vec::new();
+        for latent in self.latent_frames(rec, latents)? {
+            frames.push(decoder.next(rec, &latent)?);
+        }
+        concat(rec, &frames.iter().collect::<Vec<_>>())
+    }
+
+    /// Latents [z, T, H/8, W/8] as T frames of [H/8, W/8, z] for [`Decoder::next`].
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the shape is another.
+    pub fn latent_frames(&self, rec: &mut Recorder, latents: &Tensor) -> Result<Vec<Tensor>> {
+        let dims = Dims::new().check("latents", latents, &["C", "T", "H", "W"])?;
+        if dims.get("C") != self.config.z_dim || latents.is_empty() {
+            return Err(Error::Input(format!("latents: shape {:?}, expected [{}, T, H, W]", latents.shape(), self.config.z_dim)));
+        }
+        let latents = permute(rec, latents, &[1, 2, 3, 0], DType::F32)?;
+        (0..dims.get("T")).map(|index| first_axis(rec, &latents, index)).collect()
+    }
+}
+
+/// Entry `index` of the first axis, without that axis.
+fn first_axis(rec: &mut Recorder, x: &Tensor, index: usize) -> Result<Tensor> {
+    Ok(slice(rec, x, index, 1)?.reshape(&x.shape()[1..]))
+}
+
+fn with_first_axis(x: &Tensor) -> Tensor {
+    let mut shape = vec![1];
+    shape.extend(x.shape());
+    x.reshape(&shape)
+}
