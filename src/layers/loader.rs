@@ -95,7 +95,8 @@ impl<'a> Loader<'a> {
             DType::F16 | DType::Bf16 => cols % 4 == 0,
         };
         if keep {
-            return Matrix::upload(self.device, &full, [rows, cols], view.dtype, view.bytes);
+            view.check_finite()?;
+            return Matrix::upload(self.device, &full, [rows, cols], view.dtype, &view.bytes);
         }
         self.matrix_from(name, [rows, cols], &self.values(name, shape)?)
     }

@@ -1,76 +1,207 @@
-//! Stand-in until the real reader lands; same interface.
-#![allow(missing_docs)]
-use crate::dtype::DType;
-use crate::error::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet};
+//! Checkpoints on disk: opened by mapping, indexed by name, read tensor by tensor, with a word on every tensor that is missing or left over.
+
+pub mod config;
+mod encoding;
+mod locate;
+mod safetensors;
+mod view;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::fmt;
+use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-#[derive(Debug)]
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use memmap2::Mmap;
+
+pub use encoding::Encoding;
+pub use safetensors::{NewTensor, write_safetensors};
+pub use view::TensorView;
+
+use crate::{Error, Result};
+
+/// A checkpoint: the tensors of one file, or of a folder's shards, by name.
+///
+/// Files are memory-mapped, so opening reads nothing but their headers, and what is not asked for never leaves the disk. They must not be
+/// changed while the checkpoint is open.
 pub struct Weights {
     path: PathBuf,
-    map: BTreeMap<String, (DType, Vec<usize>, Vec<u8>)>,
-    used: Mutex<BTreeSet<String>>,
+    tensors: BTreeMap<String, Tensor>,
 }
-#[derive(Debug)]
-pub struct TensorView<'a> {
-    pub dtype: DType,
-    pub shape: &'a [usize],
-    pub bytes: &'a [u8],
+
+/// What a checkpoint says of a tensor.
+#[derive(Clone, Debug)]
+pub struct TensorInfo {
+    /// How its elements are stored.
+    pub encoding: Encoding,
+    /// Its extents, the last contiguous.
+    pub shape: Vec<usize>,
+    /// The file that holds it.
+    pub file: Arc<Path>,
 }
+
+struct Tensor {
+    info: TensorInfo,
+    map: Arc<Mmap>,
+    range: Range<usize>,
+    used: AtomicBool,
+}
+
 impl Weights {
-    pub fn open(path: &Path) -> Result<Self> {
-        let files: Vec<PathBuf> = if path.is_dir() {
-            std::fs::read_dir(path)
-                .map_err(Error::io(path))?
-                .filter_map(|e| e.ok())
-                .map(|e| e.path())
-                .filter(|p| p.extension().is_some_and(|e| e == "safetensors"))
-                .collect()
+    /// Opens a component's folder (such as `transformer/`), a `.safetensors` file, or a `.safetensors.index.json` that lists shards.
+    ///
+    /// Of a folder with several files the one without a variant in its name is taken (`model.safetensors` before `model.fp16.safetensors`).
+    /// Every header is checked and every shard's length compared with it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where a file is damaged, cut short, missing or contradicts the index; [`Error::Io`] where it cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = locate::checkpoint(path.as_ref())?;
+        let mut weights = Self { path, tensors: BTreeMap::new() };
+        if weights.path.extension().is_some_and(|extension| extension == "json") {
+            weights.add_shards()?;
         } else {
-            vec![path.into()]
-        };
-        let mut map = BTreeMap::new();
-        for f in files {
-            let data = std::fs::read(&f).map_err(Error::io(&f))?;
-            let st = safetensors::SafeTensors::deserialize(&data).map_err(|e| Error::weights(&f, e.to_string()))?;
-            for (n, t) in st.iter() {
-                let d = match t.dtype() {
-                    safetensors::Dtype::F32 => DType::F32,
-                    safetensors::Dtype::F16 => DType::F16,
-                    safetensors::Dtype::BF16 => DType::Bf16,
-                    _ => continue,
-                };
-                map.insert(n.to_string(), (d, t.shape().to_vec(), t.data().to_vec()));
+            weights.add_file(&weights.path.clone())?;
+        }
+        Ok(weights)
+    }
+
+    fn add_shards(&mut self) -> Result<()> {
+        let index = locate::Index::read(&self.path)?;
+        for shard in index.shards() {
+            if !shard.exists() {
+                return Err(Error::weights(&shard, format!("missing, but listed in {}; download it again", self.path.display())));
+            }
+            self.add_file(&shard)?;
+        }
+        for (name, shard) in &index.weight_map {
+            let found = self.tensors.get(name).and_then(|tensor| tensor.info.file.file_name());
+            if found != Some(shard.as_ref()) {
+                let shard = self.path.with_file_name(shard);
+                return Err(Error::tensor(&shard, name, format!("not in this file, where {} has it", self.path.display())));
             }
         }
-        Ok(Self { path: path.into(), map, used: Mutex::default() })
+        Ok(())
     }
+
+    fn add_file(&mut self, path: &Path) -> Result<()> {
+        let map = Arc::new(map(path)?);
+        let file: Arc<Path> = path.into();
+        for entry in safetensors::read_header(path, &map)? {
+            let info = TensorInfo { encoding: entry.encoding, shape: entry.shape, file: file.clone() };
+            let tensor = Tensor { info, map: map.clone(), range: entry.range, used: AtomicBool::new(false) };
+            match self.tensors.entry(entry.name) {
+                btree_map::Entry::Vacant(place) => place.insert(tensor),
+                btree_map::Entry::Occupied(place) => {
+                    let message = match &place.get().info.file {
+                        first if *first == file => "it is in this file twice".into(),
+                        first => format!("it is in {} too", first.display()),
+                    };
+                    return Err(Error::tensor(path, place.key(), message));
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// The file that was opened: the index where there are shards.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every tensor, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), &tensor.info))
+    }
+
+    /// Whether there is a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.map.contains_key(name)
+        self.tensors.contains_key(name)
     }
+
+    /// What is said of a tensor, or `None` where there is none. Does not count as use.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|tensor| &tensor.info)
+    }
+
+    /// The tensor `name`, which must have these extents. Counts as its use.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing or has another shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>> {
-        let (d, s, b) = self.map.get(name).ok_or_else(|| Error::tensor(&self.path, name, "missing"))?;
-        if s != shape {
-            return Err(Error::tensor(&self.path, name, format!("shape {s:?}, expected {shape:?}")));
+        let (name, tensor) = self.tensors.get_key_value(name).ok_or_else(|| self.missing(name, shape))?;
+        let info = &tensor.info;
+        if info.shape != shape {
+            return Err(Error::tensor(
+                &info.file,
+                name,
+                format!("expected shape {shape:?}, found {:?}: the configuration does not belong to these weights", info.shape),
+            ));
         }
-        if let Ok(mut u) = self.used.lock() {
-            u.insert(name.into());
-        }
-        Ok(TensorView { dtype: *d, shape: s, bytes: b })
+        tensor.used.store(true, Ordering::Relaxed);
+        let stored = &tensor.map[tensor.range.clone()];
+        let (dtype, bytes) = match info.encoding {
+            Encoding::Float(dtype) => (dtype, Cow::Borrowed(stored)),
+            other => (crate::DType::F32, Cow::Owned(bytemuck::cast_slice(&view::decode(other, stored)).to_vec())),
+        };
+        Ok(TensorView { name, file: &info.file, dtype, shape: &info.shape, bytes })
     }
+
+    /// The elements of the tensor `name`, which must have these extents, in f32. Counts as its use.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing, has another shape, or holds a NaN or an infinity.
     pub fn to_f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let v = self.tensor(name, shape)?;
-        Ok(match v.dtype {
-            DType::F32 => bytemuck::pod_collect_to_vec(v.bytes),
-            DType::F16 => v.bytes.chunks(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            DType::Bf16 => v.bytes.chunks(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        })
+        self.tensor(name, shape)?.to_f32()
     }
-    pub fn finish(&self) -> Result<()> {
-        let used = self.used.lock().map_err(|_| Error::Unsupported("lock".into()))?;
-        match self.map.keys().find(|k| !used.contains(*k)) {
-            Some(k) => Err(Error::tensor(&self.path, k, "unknown tensor")),
-            None => Ok(()),
+
+    /// Counts as used, without reading, every tensor whose name begins with `prefix`: what checkpoints carry and models do not need.
+    pub fn ignore(&self, prefix: &str) {
+        for (_, tensor) in self.tensors.range(prefix.to_owned()..).take_while(|(name, _)| name.starts_with(prefix)) {
+            tensor.used.store(true, Ordering::Relaxed);
         }
     }
+
+    /// To be called when a model has loaded: makes sure that every tensor was used.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] that counts the others and lists the first eight.
+    pub fn finish(&self) -> Result<()> {
+        let unused: Vec<_> = self.tensors.iter().filter(|(_, tensor)| !tensor.used.load(Ordering::Relaxed)).collect();
+        let Some((_, first)) = unused.first() else {
+            return Ok(());
+        };
+        let mut names: Vec<_> = unused.iter().take(8).map(|(name, _)| format!("`{name}`")).collect();
+        if unused.len() > names.len() {
+            names.push("..".into());
+        }
+        let message = format!("{} of {} tensors are unknown to this model: {}", unused.len(), self.tensors.len(), names.join(", "));
+        Err(Error::weights(&first.info.file, message))
+    }
+
+    fn missing(&self, name: &str, shape: &[usize]) -> Error {
+        Error::tensor(&self.path, name, format!("missing; it should have shape {shape:?}"))
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Weights").field("path", &self.path).field("tensors", &self.tensors.len()).finish()
+    }
+}
+
+#[allow(unsafe_code)]
+fn map(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    if file.metadata().map_err(Error::io(path))?.len() == 0 {
+        return Err(Error::weights(path, "the file is empty; download it again"));
+    }
+    // SAFETY: the mapping is read-only and private to this process. Its bytes are only ever read as bytes, for which every value is valid. The
+    // one hazard is another process changing the file meanwhile: the documentation of `Weights` forbids that, as no user of mapped files can
+    // prevent it; cutting the file short would end this process, changing it would change weights, neither reaches other memory.
+    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }

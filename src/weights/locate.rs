@@ -1,0 +1,86 @@
+//! Which file of a component's folder is the checkpoint, and which shards an index lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::config::read_json;
+use crate::{Error, Result};
+
+const INDEX: &str = ".safetensors.index.json";
+const SINGLE: &str = ".safetensors";
+
+/// The file to open for `path`: itself, or, where it is a folder, the index or the single file in it.
+pub(super) fn checkpoint(path: &Path) -> Result<PathBuf> {
+    if !fs::metadata(path).map_err(Error::io(path))?.is_dir() {
+        return Ok(path.into());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(Error::io(path))? {
+        names.extend(entry.map_err(Error::io(path))?.file_name().into_string());
+    }
+    names.sort();
+    let ending = |ending: &str| names.iter().filter(|name| name.ends_with(ending)).map(String::as_str).collect::<Vec<_>>();
+    let (indices, singles) = (ending(INDEX), ending(SINGLE));
+    let (candidates, suffix) = if indices.is_empty() { (singles, SINGLE) } else { (indices, INDEX) };
+    match candidates[..] {
+        [] => Err(Error::weights(path, "no .safetensors file and no .safetensors.index.json in this folder")),
+        [only] if !is_shard(only) => Ok(path.join(only)),
+        _ => plain(&candidates, suffix).map(|name| path.join(name)).ok_or_else(|| ambiguous(path, &candidates)),
+    }
+}
+
+/// The one name without a variant: `model.safetensors` among `model.fp16.safetensors` and the like.
+fn plain<'a>(names: &[&'a str], suffix: &str) -> Option<&'a str> {
+    let is_plain = |name: &&str| !name.trim_end_matches(suffix).contains('.') && !is_shard(name);
+    let mut plain = names.iter().copied().filter(is_plain);
+    plain.next().filter(|_| plain.next().is_none())
+}
+
+fn ambiguous(path: &Path, names: &[&str]) -> Error {
+    let list = names.iter().take(4).copied().collect::<Vec<_>>().join(", ");
+    if names.iter().any(|name| is_shard(name)) {
+        return Error::weights(path, format!("shards without the {INDEX} that lists them ({list}): download it too"));
+    }
+    Error::weights(path, format!("several checkpoints in this folder ({list}): give the file"))
+}
+
+/// `model-00001-of-00003.safetensors` is one of several.
+fn is_shard(name: &str) -> bool {
+    let total = name.trim_end_matches(SINGLE).rsplit_once("-of-").and_then(|(_, total)| total.parse::<u32>().ok());
+    total.is_some_and(|total| total > 1)
+}
+
+/// The list of shards that accompanies them.
+#[derive(Deserialize)]
+pub(super) struct Index {
+    /// Tensor name to file name.
+    pub(super) weight_map: BTreeMap<String, String>,
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+impl Index {
+    /// Reads an index whose files all lie beside it.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let mut index: Self = read_json(path)?;
+        if let Some((tensor, file)) = index.weight_map.iter().find(|(_, file)| !is_plain_name(file)) {
+            return Err(Error::tensor(path, tensor, format!("`{file}` is not the name of a file beside the index")));
+        }
+        index.folder = path.parent().unwrap_or(Path::new("")).into();
+        Ok(index)
+    }
+
+    /// The distinct files.
+    pub(super) fn shards(&self) -> impl Iterator<Item = PathBuf> {
+        let names: BTreeSet<_> = self.weight_map.values().collect();
+        names.into_iter().map(|name| self.folder.join(name))
+    }
+}
+
+fn is_plain_name(file: &str) -> bool {
+    let mut parts = Path::new(file).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == file)
+}

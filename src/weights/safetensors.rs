@@ -1,0 +1,208 @@
+//! The safetensors format: a length, a JSON header, and the tensors' bytes back to back.
+//!
+//! The header is checked here rather than by the `safetensors` crate, so that an error names the tensor and says what is wrong with it, names
+//! given twice are seen, and no claim in a hostile header overflows.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+
+use super::Encoding;
+use crate::{Error, Result};
+
+/// What the format allows at most; real headers stay under a few megabytes.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// One tensor as a header describes it; `range` counts from the start of the file.
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) encoding: Encoding,
+    pub(super) shape: Vec<usize>,
+    pub(super) range: Range<usize>,
+}
+
+/// Reads and checks the header of the safetensors file whose whole content is `bytes`. Touches nothing but the header.
+pub(super) fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+    let fail = |message: String| Error::weights(path, message);
+    let (length, rest) = bytes
+        .split_first_chunk::<8>()
+        .ok_or_else(|| fail(format!("not a safetensors file: it has only {} bytes; download it again", bytes.len())))?;
+    let length = u64::from_le_bytes(*length);
+    if length > rest.len() as u64 || length > MAX_HEADER {
+        let found = rest.len();
+        return Err(fail(format!(
+            "not a safetensors file, or cut short: it claims a header of {length} bytes, {found} bytes follow; download it again"
+        )));
+    }
+    let (header, data) = rest.split_at(length as usize);
+    let Header(tensors) = serde_json::from_slice(header).map_err(|error| fail(format!("the safetensors header is damaged: {error}")))?;
+    let start = 8 + header.len();
+    let mut entries = tensors.into_iter().map(|(name, raw)| entry(path, name, raw, start)).collect::<Result<Vec<_>>>()?;
+    check_layout(path, &mut entries, start, data.len())?;
+    Ok(entries)
+}
+
+fn entry(path: &Path, name: String, raw: RawEntry, start: usize) -> Result<Entry> {
+    let fail = |message: String| Error::tensor(path, &name, message);
+    let encoding = Encoding::from_safetensors(&raw.dtype).ok_or_else(|| fail(format!("data type {} is not supported", raw.dtype)))?;
+    let size = raw.shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim)).and_then(|elements| encoding.bytes(elements));
+    let [begin, end] = raw.data_offsets;
+    if end.checked_sub(begin) != size || size.is_none() {
+        return Err(fail(format!("shape {:?} of {encoding} does not fit the bytes {begin} to {end} given for it", raw.shape)));
+    }
+    let at = |offset: u64| usize::try_from(offset).ok().and_then(|offset| offset.checked_add(start));
+    let (Some(begin), Some(end)) = (at(begin), at(end)) else {
+        return Err(fail(format!("the bytes {begin} to {end} are beyond any file")));
+    };
+    let shape = raw.shape.iter().map(|&dim| dim as usize).collect();
+    Ok(Entry { name, encoding, shape, range: begin..end })
+}
+
+/// The tensors must cover the data without gap or overlap, to its last byte.
+fn check_layout(path: &Path, entries: &mut [Entry], start: usize, data: usize) -> Result<()> {
+    entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
+    let needed = entries.last().map_or(start, |entry| entry.range.end);
+    let found = start + data;
+    if found < needed {
+        return Err(Error::weights(
+            path,
+            format!("cut short: the header promises {needed} bytes, the file has {found}; download it again"),
+        ));
+    }
+    let mut end = start;
+    for entry in entries.iter() {
+        if entry.range.start != end {
+            let what = if entry.range.start < end { "overlap those of another tensor" } else { "leave a gap before them" };
+            return Err(Error::tensor(path, &entry.name, format!("its bytes {what}")));
+        }
+        end = entry.range.end;
+    }
+    if found > end {
+        return Err(Error::weights(path, format!("{} bytes follow the last tensor", found - end)));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct RawEntry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: [u64; 2],
+}
+
+struct Header(Vec<(String, RawEntry)>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = Header;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Header, M::Error> {
+        let mut tensors = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                tensors.push((name, map.next_value()?));
+            }
+        }
+        Ok(Header(tensors))
+    }
+}
+
+/// A tensor to be written by [`write_safetensors`].
+#[derive(Clone, Debug)]
+pub struct NewTensor<'a> {
+    /// Its name, unique in the file.
+    pub name: &'a str,
+    /// How its numbers are stored.
+    pub encoding: Encoding,
+    /// Its extents, the last contiguous.
+    pub shape: &'a [usize],
+    /// Its elements, little-endian.
+    pub bytes: &'a [u8],
+}
+
+/// Writes a safetensors file in the order given. It appears under `path` only once it is whole: until then it has a temporary name beside it.
+///
+/// # Errors
+/// [`Error::Input`] where a tensor's bytes do not fit its shape or a name occurs twice; [`Error::Io`] where the system refuses.
+pub fn write_safetensors(path: &Path, tensors: &[NewTensor]) -> Result<()> {
+    let header = header_json(tensors)?;
+    let temporary = Temporary::create(path)?;
+    let write = || -> io::Result<()> {
+        let mut file = BufWriter::new(&temporary.file);
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        tensors.iter().try_for_each(|tensor| file.write_all(tensor.bytes))?;
+        file.flush()
+    };
+    write().map_err(Error::io(path))?;
+    temporary.keep(path)
+}
+
+fn header_json(tensors: &[NewTensor]) -> Result<String> {
+    let mut header = serde_json::Map::new();
+    let mut offset = 0;
+    for tensor in tensors {
+        let size = tensor.encoding.bytes(tensor.shape.iter().map(|&dim| dim as u64).product());
+        if size != Some(tensor.bytes.len() as u64) {
+            let (name, bytes) = (tensor.name, tensor.bytes.len());
+            return Err(Error::Input(format!("tensor `{name}` of shape {:?} {} cannot have {bytes} bytes", tensor.shape, tensor.encoding)));
+        }
+        let end = offset + tensor.bytes.len();
+        let entry = serde_json::json!({
+            "dtype": tensor.encoding.safetensors_name(), "shape": tensor.shape, "data_offsets": [offset, end]
+        });
+        if header.insert(tensor.name.into(), entry).is_some() {
+            return Err(Error::Input(format!("two tensors are called `{}`", tensor.name)));
+        }
+        offset = end;
+    }
+    let mut text = serde_json::Value::Object(header).to_string();
+    // The data begins at a multiple of eight bytes, as readers that cast expect.
+    text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
+    Ok(text)
+}
+
+/// A file under a temporary name, removed unless it is kept.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+}
+
+impl Temporary {
+    fn create(target: &Path) -> Result<Self> {
+        let mut name = target.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let path = target.with_file_name(name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path).map_err(Error::io(&path))?;
+        Ok(Self { path, file })
+    }
+
+    fn keep(self, target: &Path) -> Result<()> {
+        self.file.sync_all().and_then(|()| fs::rename(&self.path, target)).map_err(Error::io(target))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After `keep` there is nothing under this name any more, and a failure to tidy up must not hide the failure that led here.
+        let _ = fs::remove_file(&self.path);
+    }
+}
