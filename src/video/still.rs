@@ -1,0 +1,62 @@
+//! Reading one picture file as 8-bit RGB.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+
+use crate::{Error, Result};
+
+/// Reads a PNG, JPEG, WebP or GIF file (the first picture of it), whatever its name says, turned upright by its EXIF
+/// orientation.
+///
+/// Alpha is dropped, not blended, grey is repeated, and of 16-bit samples the upper byte is kept, all as in Pillow's
+/// `convert("RGB")` (which however cuts 16-bit grey off at 255).
+pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage> {
+    let path = path.as_ref();
+    let reader = reader(path)?;
+    let refused = |e: image::ImageError| Error::Input(format!("{}: {e}; save it again as PNG or JPEG", path.display()));
+    let mut decoder = reader.into_decoder().map_err(refused)?;
+    let orientation = decoder.orientation().map_err(refused)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    image.apply_orientation(orientation);
+    Ok(to_rgb(image))
+}
+
+/// The format of a picture file by its first bytes, if it is one that can be read.
+pub(super) fn sniff(path: &Path) -> Result<Option<ImageFormat>> {
+    use ImageFormat::{Gif, Jpeg, Png, WebP};
+    let format = ImageReader::new(open(path)?).with_guessed_format().map_err(Error::io(path))?.format();
+    Ok(format.filter(|format| matches!(format, Png | Jpeg | WebP | Gif)))
+}
+
+/// Width and height of a picture file, upright, without decoding it.
+pub(super) fn dimensions(path: &Path) -> Result<(u32, u32)> {
+    let refused = |e: image::ImageError| Error::Input(format!("{}: {e}", path.display()));
+    let mut decoder = reader(path)?.into_decoder().map_err(refused)?;
+    let (width, height) = decoder.dimensions();
+    use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    let turned = matches!(decoder.orientation().map_err(refused)?, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH);
+    Ok(if turned { (height, width) } else { (width, height) })
+}
+
+pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
+    File::open(path).map(BufReader::new).map_err(Error::io(path))
+}
+
+fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
+    if sniff(path)?.is_none() {
+        return Err(Error::Input(format!("{}: not a PNG, JPEG, WebP or GIF file", path.display())));
+    }
+    ImageReader::new(open(path)?).with_guessed_format().map_err(Error::io(path))
+}
+
+fn to_rgb(image: DynamicImage) -> RgbImage {
+    use DynamicImage::{ImageLuma16, ImageLumaA16, ImageRgb16, ImageRgba16};
+    if !matches!(image, ImageLuma16(_) | ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_)) {
+        return image.into_rgb8();
+    }
+    let deep = image.into_rgb16();
+    RgbImage::from_fn(deep.width(), deep.height(), |x, y| deep.get_pixel(x, y).0.map(|sample| (sample >> 8) as u8).into())
+}
