@@ -1,13 +1,12 @@
 // out = softmax(q k^T * scale + bias) v for each head and batch, by tiles of keys with a running maximum and sum in f32.
-// q, out: [batches * q_len, heads * DIM]; k, v: [batches * k_len, heads * DIM]; bias: [heads, q_len, k_len] where BIASED is 1.
+// q, out: [batches * q_len, heads * dim]; k, v: [batches * k_len, heads * dim]; bias: [heads, q_len, k_len] where BIASED is 1.
 // A workgroup makes BR queries of one head. First each lane scores one key of the tile against all of them; then the lanes
-// stand as COLS columns of four along DIM times WG / COLS groups of queries, and gather the values.
+// stand as COLS columns of four along dim times WG / COLS groups of queries, and gather the values.
 
-const D4: u32 = (DIM + 3u) / 4u;
 const ROWS: u32 = BR * COLS / WG;
 const LOWEST: f32 = -3.0e38;
 
-struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, scale: f32 }
+struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32 }
 
 var<workgroup> weights: array<f32, BR * WG>;
 var<workgroup> row_max: array<f32, BR>;
@@ -17,11 +16,11 @@ fn attention(group: u32, lane: u32, p: Params) {
     let first = group % p.q_tiles * BR;
     let head = group / p.q_tiles % p.heads;
     let batch = group / (p.q_tiles * p.heads);
-    let width = p.heads * DIM;
-    let keys = batch * p.k_len * width + head * DIM;
+    let width = p.heads * p.dim;
+    let keys = batch * p.k_len * width + head * p.dim;
     var q_rows: array<u32, BR>;
-    for (var r = 0u; r < BR; r++) { q_rows[r] = (batch * p.q_len + min(first + r, p.q_len - 1u)) * width + head * DIM; }
-    let column = min(lane % COLS, D4 - 1u) * 4u;
+    for (var r = 0u; r < BR; r++) { q_rows[r] = (batch * p.q_len + min(first + r, p.q_len - 1u)) * width + head * p.dim; }
+    let column = min(lane % COLS, (p.dim - 1u) / 4u) * 4u;
     let row = lane / COLS * ROWS;
     var sums: array<vec4<f32>, ROWS>;
     var totals: array<f32, ROWS>;
@@ -35,9 +34,9 @@ fn attention(group: u32, lane: u32, p: Params) {
         let inside = tile + lane < p.k_len;
         var scores: array<f32, BR>;
         for (var r = 0u; r < BR; r++) { scores[r] = 0.0; }
-        for (var d = 0u; d < DIM; d += 4u) {
-            let k4 = k_load(keys + key * width + d, DIM - d);
-            for (var r = 0u; r < BR; r++) { scores[r] += dot(q_load(q_rows[r] + d, DIM - d), k4); }
+        for (var d = 0u; d < p.dim; d += 4u) {
+            let k4 = k_load(keys + key * width + d, p.dim - d);
+            for (var r = 0u; r < BR; r++) { scores[r] += dot(q_load(q_rows[r] + d, p.dim - d), k4); }
         }
         for (var r = 0u; r < BR; r++) {
             var score = scores[r] * p.scale;
@@ -62,7 +61,7 @@ fn attention(group: u32, lane: u32, p: Params) {
             totals[i] *= row_scale[row + i];
         }
         for (var j = 0u; j < min(WG, p.k_len - tile); j++) {
-            let v4 = v_load(keys + (tile + j) * width + column, DIM - column);
+            let v4 = v_load(keys + (tile + j) * width + column, p.dim - column);
             for (var i = 0u; i < ROWS; i++) {
                 let weight = weights[(row + i) * WG + j];
                 sums[i] += weight * v4;
@@ -71,10 +70,10 @@ fn attention(group: u32, lane: u32, p: Params) {
         }
         workgroupBarrier();
     }
-    if (lane % COLS >= D4) { return; }
+    if (lane % COLS > (p.dim - 1u) / 4u) { return; }
     for (var i = 0u; i < ROWS; i++) {
         if (first + row + i >= p.q_len) { return; }
-        let e = (batch * p.q_len + first + row + i) * width + head * DIM + column;
-        out_store(e, DIM - column, sums[i] / totals[i]);
+        let e = (batch * p.q_len + first + row + i) * width + head * p.dim + column;
+        out_store(e, p.dim - column, sums[i] / totals[i]);
     }
 }

@@ -9,7 +9,7 @@
 use std::fmt::Write;
 
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::tensor::Tensor;
 
@@ -28,6 +28,9 @@ pub enum Element {
     Bf16x4,
     /// u32, read one by one: indices.
     U32,
+    /// 16-bit elements whose rows are no multiple of four. No slot takes it, so that [`Recorder`](crate::gpu::Recorder)
+    /// refuses such a tensor.
+    Odd16,
 }
 
 /// What a kernel does with a slot.
@@ -50,6 +53,9 @@ pub struct Slot {
     pub elements: &'static [Element],
 }
 
+/// Constants and the values that each may have: all products of them.
+pub type Variants = &'static [(&'static str, &'static [u32])];
+
 /// One kernel file and what it needs around it.
 #[derive(Debug)]
 pub struct Kernel {
@@ -63,8 +69,11 @@ pub struct Kernel {
     pub workgroup: u32,
     /// Its tensors, in binding order.
     pub slots: &'static [Slot],
-    /// Sets of constants that ops use, for translation tests.
-    pub variants: &'static [&'static [(&'static str, u32)]],
+    /// Size of its `Params`, which are scalars of four bytes, in the same order in Rust and WGSL.
+    pub params_bytes: usize,
+    /// The constants that ops choose. Others are refused in debug builds, so that every module that runs is also one that the
+    /// tests translate for every backend.
+    pub variants: &'static [Variants],
 }
 
 /// Element formats of slots that are read row by row.
@@ -119,7 +128,7 @@ impl<'a> Arg<'a> {
 
     /// Read one element at a time.
     pub fn scalar(tensor: &'a Tensor) -> Self {
-        Self { tensor: Some(tensor), element: Element::F32 }
+        Self::aligned(tensor, false)
     }
 
     /// Words to be read as u32.
@@ -132,8 +141,9 @@ impl<'a> Arg<'a> {
         let element = match (tensor.dtype(), fours) {
             (DType::F32, true) => Element::F32x4,
             (DType::F32, false) => Element::F32,
-            (DType::F16, _) => Element::F16x4,
-            (DType::Bf16, _) => Element::Bf16x4,
+            (DType::F16, true) => Element::F16x4,
+            (DType::Bf16, true) => Element::Bf16x4,
+            (DType::F16 | DType::Bf16, false) => Element::Odd16,
         };
         Self { tensor: Some(tensor), element }
     }
@@ -160,6 +170,27 @@ pub(crate) struct Pipeline {
 }
 
 impl Kernel {
+    /// Whether `constants` are among [`Kernel::variants`].
+    pub fn has_variant(&self, constants: &[(&'static str, u32)]) -> bool {
+        let among = |variants: &Variants| {
+            let mut pairs = variants.iter().zip(constants);
+            variants.len() == constants.len() && pairs.all(|(known, (name, value))| known.0 == *name && known.1.contains(value))
+        };
+        self.variants.iter().any(among)
+    }
+
+    /// Whether every slot takes its element format.
+    pub(crate) fn check_elements(&self, args: &[Arg]) -> Result<()> {
+        match self.slots.iter().zip(args).find(|(slot, arg)| !slot.elements.contains(&arg.element)) {
+            None => Ok(()),
+            Some((slot, arg)) => {
+                let tensor = arg.tensor.map(|tensor| format!("a tensor of {} and shape {:?}", tensor.dtype(), tensor.shape()));
+                let tensor = tensor.unwrap_or_else(|| "no tensor".into());
+                Err(Error::Unsupported(format!("`{}` of the kernel `{}` cannot be {tensor}", slot.name, self.name)))
+            }
+        }
+    }
+
     /// The whole WGSL module for the chosen element formats and constants. `immediates` says where parameters come from.
     pub fn compose(&self, elements: &[Element], constants: &[(&'static str, u32)], immediates: bool) -> String {
         let mut text = String::new();
@@ -274,7 +305,7 @@ fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {
         Element::Absent => None,
         Element::F32 => Some("f32"),
         Element::F32x4 => Some("vec4<f32>"),
-        Element::F16x4 | Element::Bf16x4 => Some("vec2<u32>"),
+        Element::F16x4 | Element::Bf16x4 | Element::Odd16 => Some("vec2<u32>"),
         Element::U32 => Some("u32"),
     };
     if let Some(array) = array {
@@ -326,6 +357,7 @@ fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME[at >> 2u][(at >> 1u) & 1
 "
         }
         Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME[at]; }\n",
+        Element::Odd16 => "",
     }
 }
 
@@ -350,6 +382,6 @@ fn NAME_set(at: u32, value: f32) { NAME[at] = value; }
 }
 "
         }
-        Element::Absent | Element::Bf16x4 | Element::U32 => "",
+        Element::Absent | Element::Bf16x4 | Element::U32 | Element::Odd16 => "",
     }
 }

@@ -170,7 +170,10 @@ impl Recorder {
         work: f64,
     ) -> Result<()> {
         debug_assert_eq!(kernel.slots.len(), args.len(), "{}", kernel.name);
+        debug_assert_eq!(size_of::<P>(), kernel.params_bytes, "{}", kernel.name);
         debug_assert!(size_of::<P>() + 16 <= IMMEDIATE_BYTES as usize, "{}", kernel.name);
+        debug_assert!(kernel.has_variant(constants), "`{}` declares no variant {constants:?}", kernel.name);
+        kernel.check_elements(args)?;
         let key =
             PipelineKey { kernel: kernel.name, elements: args.iter().map(|arg| arg.element).collect(), constants: constants.to_vec() };
         let pipeline = self.device.pipeline(key.clone(), || kernel.build(&self.device, &key))?;

@@ -17,10 +17,10 @@ pub static ATTENTION: Kernel = Kernel {
     libs: &[],
     workgroup: 64,
     slots: &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)],
+    params_bytes: size_of::<Params>(),
     variants: &[
-        &[("DIM", 128), ("BR", 16), ("COLS", 32), ("WG", 64), ("BIASED", 0)],
-        &[("DIM", 10), ("BR", 16), ("COLS", 4), ("WG", 64), ("BIASED", 1)],
-        &[("DIM", 384), ("BR", 4), ("COLS", 128), ("WG", 128), ("BIASED", 0)],
+        &[("BR", &[16]), ("COLS", &[4, 8, 16, 32, 64]), ("WG", &[64]), ("BIASED", &[0, 1])],
+        &[("BR", &[8]), ("COLS", &[128]), ("WG", &[128]), ("BIASED", &[0, 1])],
     ],
 };
 
@@ -31,6 +31,7 @@ struct Params {
     k_len: u32,
     heads: u32,
     q_tiles: u32,
+    dim: u32,
     scale: f32,
 }
 
@@ -60,9 +61,15 @@ pub fn attention(rec: &mut Recorder, q: &Tensor, k: &Tensor, v: &Tensor, how: He
     let out = rec.alloc(q.shape(), if dim % 4 == 0 { dtype } else { DType::F32 })?;
     let tile = Tile::choose(dim);
     let q_tiles = q_len.div_ceil(tile.queries as usize);
-    let params = Params { q_len: q_len as u32, k_len: k_len as u32, heads: how.heads as u32, q_tiles: q_tiles as u32, scale: how.scale };
-    let constants =
-        [("DIM", dim as u32), ("BR", tile.queries), ("COLS", tile.columns), ("WG", tile.lanes), ("BIASED", u32::from(how.bias.is_some()))];
+    let params = Params {
+        q_len: q_len as u32,
+        k_len: k_len as u32,
+        heads: how.heads as u32,
+        q_tiles: q_tiles as u32,
+        dim: dim as u32,
+        scale: how.scale,
+    };
+    let constants = [("BR", tile.queries), ("COLS", tile.columns), ("WG", tile.lanes), ("BIASED", u32::from(how.bias.is_some()))];
     let fours = dim % 4 == 0;
     let args = [
         Arg::aligned(q, fours),
@@ -77,7 +84,10 @@ pub fn attention(rec: &mut Recorder, q: &Tensor, k: &Tensor, v: &Tensor, how: He
 }
 
 fn check(q: &Tensor, k: &Tensor, v: &Tensor, how: Heads) -> Result<(usize, usize, usize)> {
-    let (width, heads, batches) = (q.cols(), how.heads.max(1), how.batches.max(1));
+    let (width, heads, batches) = (q.cols(), how.heads, how.batches);
+    if heads == 0 || batches == 0 || width == 0 {
+        return Err(Error::Input(format!("attention in {heads} heads and {batches} batches over rows of {width}")));
+    }
     let (q_len, k_len) = (q.rows() / batches, k.rows() / batches);
     if k.shape() != v.shape() || k.cols() != width {
         return Err(Error::Input(format!("attention of q {:?}, k {:?} and v {:?}", q.shape(), k.shape(), v.shape())));

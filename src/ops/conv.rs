@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Device, Recorder};
-use crate::ops::{ACTIVATION, Activation};
+use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -25,7 +25,11 @@ pub static CONV: Kernel = Kernel {
         Slot::read("residual", READ_OPTIONAL),
         Slot::write("out", WRITE),
     ],
-    variants: &[&[("TM", 8), ("TN", 8), ("WN", 8), ("ACT", 0)], &[("TM", 8), ("TN", 4), ("WN", 1), ("ACT", 5)]],
+    params_bytes: size_of::<Params>(),
+    variants: &[
+        &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("ACT", ACTIVATIONS)],
+        &[("TM", &[8]), ("TN", &[4]), ("WN", &[1]), ("ACT", ACTIVATIONS)],
+    ],
 };
 
 #[repr(C)]

@@ -16,6 +16,7 @@ pub static DEPTHWISE: Kernel = Kernel {
     libs: &[],
     workgroup: 64,
     slots: &[Slot::read("x", READ), Slot::read("kernel", SCALAR), Slot::write("out", WRITE)],
+    params_bytes: size_of::<Params>(),
     variants: &[&[]],
 };
 

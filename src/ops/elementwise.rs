@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Arg, Element, Kernel, Slot};
-use crate::ops::{ACTIVATION, Activation};
+use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::tensor::Tensor;
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
@@ -18,7 +18,8 @@ pub static ELEMENTWISE: Kernel = Kernel {
     libs: &[ACTIVATION],
     workgroup: 64,
     slots: &[Slot::read("a", FLAT), Slot::read("b", FLAT), Slot::write("out", FLAT)],
-    variants: &[&[("ACT", 2)]],
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("ACT", ACTIVATIONS)]],
 };
 
 #[repr(C)]

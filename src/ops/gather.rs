@@ -16,6 +16,7 @@ pub static GATHER: Kernel = Kernel {
     libs: &[],
     workgroup: 64,
     slots: &[Slot::read("rows", INDEX), Slot::read("table", WEIGHT), Slot::write("out", VECTOR)],
+    params_bytes: size_of::<Params>(),
     variants: &[&[]],
 };
 

@@ -17,6 +17,7 @@ pub static LAYER_NORM: Kernel = Kernel {
     libs: &[REDUCE],
     workgroup: 64,
     slots: &[Slot::read("x", READ), Slot::read("scale", VECTOR_OPTIONAL), Slot::read("shift", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
+    params_bytes: size_of::<Params>(),
     variants: &[&[]],
 };
 

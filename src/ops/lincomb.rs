@@ -6,11 +6,11 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Arg, Element, Kernel, Slot};
-use crate::ops::{ACTIVATION, Activation};
+use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::tensor::Tensor;
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
-const FLAT_OPTIONAL: &[Element] = &[Element::Absent, Element::F32x4];
+const FLAT_OPTIONAL: &[Element] = &[Element::Absent, Element::F32x4, Element::F16x4];
 
 /// See `wgsl/lincomb.wgsl`.
 pub static LINCOMB: Kernel = Kernel {
@@ -28,7 +28,8 @@ pub static LINCOMB: Kernel = Kernel {
         Slot::read("x6", FLAT_OPTIONAL),
         Slot::write("out", FLAT),
     ],
-    variants: &[&[("ACT", 0)], &[("ACT", 1)]],
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("ACT", ACTIVATIONS)]],
 };
 
 /// Inputs that one combination may have, so that a stage stays within eight storage buffers with its output.

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Device, Recorder};
-use crate::ops::{ACTIVATION, Activation};
+use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -24,9 +24,11 @@ pub static MATMUL: Kernel = Kernel {
         Slot::read("residual", READ_OPTIONAL),
         Slot::write("out", WRITE),
     ],
+    params_bytes: size_of::<Params>(),
     variants: &[
-        &[("TM", 8), ("TN", 8), ("WN", 8), ("ACT", 0), ("GATED", 1)],
-        &[("TM", 1), ("TN", 4), ("WN", 16), ("ACT", 3), ("GATED", 0)],
+        &[("TM", &[8]), ("TN", &[8]), ("WN", &[8]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+        &[("TM", &[8]), ("TN", &[4]), ("WN", &[4]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+        &[("TM", &[1]), ("TN", &[4]), ("WN", &[16]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
     ],
 };
 

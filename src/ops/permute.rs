@@ -17,6 +17,7 @@ pub static PERMUTE: Kernel = Kernel {
     libs: &[],
     workgroup: 64,
     slots: &[Slot::read("x", FLAT), Slot::write("out", FLAT)],
+    params_bytes: size_of::<Params>(),
     variants: &[&[]],
 };
 

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Arg, Kernel, READ, Slot, VECTOR, WRITE};
-use crate::ops::{ACTIVATION, Activation, REDUCE};
+use crate::ops::{ACTIVATION, ACTIVATIONS, Activation, REDUCE};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -17,7 +17,8 @@ pub static RMS_NORM: Kernel = Kernel {
     libs: &[REDUCE, ACTIVATION],
     workgroup: 64,
     slots: &[Slot::read("x", READ), Slot::read("weight", VECTOR), Slot::write("out", WRITE)],
-    variants: &[&[("ACT", 0), ("WG", 64)], &[("ACT", 1), ("WG", 8)]],
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("ACT", ACTIVATIONS), ("WG", &[8, 16, 32, 64])]],
 };
 
 #[repr(C)]

@@ -16,6 +16,7 @@ pub static ROPE: Kernel = Kernel {
     libs: &[],
     workgroup: 64,
     slots: &[Slot::read("x", READ), Slot::read("cos", SCALAR), Slot::read("sin", SCALAR), Slot::write("out", WRITE)],
+    params_bytes: size_of::<Params>(),
     variants: &[&[]],
 };
 

@@ -1,0 +1,234 @@
+//! Every kernel through naga, without a GPU: each element format of each slot, each pair of formats of two slots and each set
+//! of constants that the ops choose, with parameters as immediates and as uniforms, to SPIR-V, MSL and HLSL. What the modules
+//! need must be within what every adapter has.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use naga::back::{hlsl, msl, spv};
+use naga::proc::Layouter;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, ShaderStage, TypeInner};
+use wan_animate::unversioned::gpu::{Access, Element, Kernel};
+use wan_animate::unversioned::ops::KERNELS;
+
+/// One composition of a kernel file.
+struct Composed {
+    what: String,
+    text: String,
+    immediates: bool,
+}
+
+impl Composed {
+    fn new(kernel: &'static Kernel, elements: &[Element], constants: &[(&'static str, u32)], immediates: bool) -> Self {
+        let what = format!("{} of {elements:?} with {constants:?}, immediates {immediates}", kernel.name);
+        Self { what, text: kernel.compose(elements, constants, immediates), immediates }
+    }
+
+    /// The module, valid without any optional capability but the immediates. (`unpack2x16float` is called a capability too,
+    /// but only WebGL lacks it.)
+    fn parse(&self) -> (naga::Module, ModuleInfo) {
+        let module = naga::front::wgsl::parse_str(&self.text).unwrap_or_else(|e| panic!("{}: {}", self.what, e.emit_to_string(&self.text)));
+        let immediates = if self.immediates { Capabilities::IMMEDIATES } else { Capabilities::empty() };
+        let info = Validator::new(ValidationFlags::all(), immediates | Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}: {}", self.what, e.emit_to_string(&self.text)));
+        (module, info)
+    }
+}
+
+/// All products of the values of each variant.
+fn constants(kernel: &Kernel) -> Vec<Vec<(&'static str, u32)>> {
+    let mut all = Vec::new();
+    for variants in kernel.variants {
+        let mut products = vec![Vec::new()];
+        for &(name, values) in *variants {
+            products =
+                products.into_iter().flat_map(|set| values.iter().map(move |&value| [&set[..], &[(name, value)]].concat())).collect();
+        }
+        all.extend(products);
+    }
+    all
+}
+
+/// Element formats so that each pair of formats of two slots occurs, the other slots being in their first format.
+fn element_sets(kernel: &Kernel) -> BTreeSet<Vec<usize>> {
+    let sizes: Vec<_> = kernel.slots.iter().map(|slot| slot.elements.len()).collect();
+    let mut sets = BTreeSet::new();
+    for i in 0..sizes.len() {
+        for j in 0..i {
+            for (a, b) in (0..sizes[i]).flat_map(|a| (0..sizes[j]).map(move |b| (a, b))) {
+                let mut set = vec![0; sizes.len()];
+                (set[i], set[j]) = (a, b);
+                sets.insert(set);
+            }
+        }
+    }
+    sets
+}
+
+/// Element sets of which at most `varied` slots are not in their first format, with one set of constants; and all sets of constants with one element set: neither knows of the other.
+fn compositions(varied: usize) -> Vec<Composed> {
+    let mut all = Vec::new();
+    for &kernel in KERNELS {
+        let constants = constants(kernel);
+        let formats = |set: &[usize]| kernel.slots.iter().zip(set).map(|(slot, &i)| slot.elements[i]).collect::<Vec<_>>();
+        for immediates in [true, false] {
+            let few = |set: &Vec<usize>| set.iter().filter(|&&i| i > 0).count() <= varied;
+            let of_elements = element_sets(kernel).into_iter().filter(few).map(|set| (formats(&set), &constants[0]));
+            let last = formats(&kernel.slots.iter().map(|slot| slot.elements.len() - 1).collect::<Vec<_>>());
+            let of_constants = constants.iter().map(|constants| (last.clone(), constants));
+            all.extend(of_elements.chain(of_constants).map(|(elements, set)| Composed::new(kernel, &elements, set, immediates)));
+        }
+    }
+    all
+}
+
+/// Runs `check` on every item, on all processors.
+fn for_each<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            check(item);
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..thread::available_parallelism().map_or(1, usize::from)).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            worker.join().expect("a module failed");
+        }
+    });
+}
+
+#[test]
+fn every_composition_translates() {
+    let all = compositions(2);
+    assert!(all.len() > 500, "only {} compositions", all.len());
+    for_each(&all, |composed| {
+        let (module, info) = composed.parse();
+        fits_every_adapter(composed, &module);
+        let what = &composed.what;
+        let entry = (ShaderStage::Compute, "main".to_string());
+        let options = spv::PipelineOptions { shader_stage: entry.0, entry_point: entry.1.clone() };
+        spv::write_vec(&module, &info, &spv::Options::default(), Some(&options)).unwrap_or_else(|e| panic!("{what}: SPIR-V: {e}"));
+        let options = msl::Options { lang_version: (2, 4), ..Default::default() };
+        let pipeline = msl::PipelineOptions { entry_point: Some(entry), ..Default::default() };
+        msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{what}: MSL: {e}"));
+        to_hlsl(what, &module, &info);
+    });
+}
+
+fn to_hlsl(what: &str, module: &naga::Module, info: &ModuleInfo) -> String {
+    let options = hlsl::Options {
+        // Without it the writer panics on immediates; wgpu always gives one.
+        immediates_target: Some(hlsl::BindTarget { space: 1, ..Default::default() }),
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, "main".into())) };
+    let mut text = String::new();
+    let reflection = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+    let reflection = reflection.unwrap_or_else(|e| panic!("{what}: HLSL: {e}"));
+    for name in reflection.entry_point_names {
+        name.unwrap_or_else(|e| panic!("{what}: HLSL: {e}"));
+    }
+    text
+}
+
+/// Limits of WebGPU, which every adapter has: 8 storage buffers a stage, 256 invocations and 16 KiB of workgroup memory; and
+/// 128 bytes of immediates, the least of any adapter that has them.
+fn fits_every_adapter(composed: &Composed, module: &naga::Module) {
+    let what = &composed.what;
+    let mut layouter = Layouter::default();
+    layouter.update(module.to_ctx()).expect("a valid module has a layout");
+    let bytes_in = |space: AddressSpace| -> u32 {
+        module.global_variables.iter().filter(|(_, g)| g.space == space).map(|(_, g)| layouter[g.ty].to_stride()).sum()
+    };
+    assert!(bytes_in(AddressSpace::WorkGroup) <= 16 << 10, "{what}: {} bytes of workgroup memory", bytes_in(AddressSpace::WorkGroup));
+    let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+    assert!(invocations <= 256, "{what}: {invocations} invocations");
+    let parameters = if composed.immediates { AddressSpace::Immediate } else { AddressSpace::Uniform };
+    let bytes = bytes_in(parameters);
+    assert!(bytes > 16 && bytes <= 128, "{what}: {bytes} bytes of parameters");
+    let buffers = module.global_variables.iter().filter(|(_, g)| matches!(g.space, AddressSpace::Storage { .. })).count();
+    assert!(buffers <= 8, "{what}: {buffers} storage buffers");
+}
+
+#[test]
+fn params_are_the_same_in_rust_and_wgsl() {
+    for &kernel in KERNELS {
+        let elements: Vec<_> = kernel.slots.iter().map(|slot| slot.elements[0]).collect();
+        let (module, _) = Composed::new(kernel, &elements, &constants(kernel)[0], true).parse();
+        let (_, params) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).expect("a kernel has Params");
+        let TypeInner::Struct { members, span } = &params.inner else { panic!("Params of {} is no struct", kernel.name) };
+        assert_eq!(*span as usize, kernel.params_bytes, "{}", kernel.name);
+        for (member, offset) in members.iter().zip((0..).step_by(4)) {
+            let scalar = matches!(module.types[member.ty].inner, TypeInner::Scalar(scalar) if scalar.width == 4);
+            assert!(scalar && member.offset == offset, "{}: {:?} at {}", kernel.name, member.name, member.offset);
+        }
+    }
+}
+
+#[test]
+fn outputs_take_formats_that_can_be_stored() {
+    for &kernel in KERNELS {
+        let storable = [Element::F32, Element::F32x4, Element::F16x4];
+        for slot in kernel.slots.iter().filter(|slot| slot.access == Access::Write) {
+            assert!(slot.elements.iter().all(|element| storable.contains(element)), "{} of {}", slot.name, kernel.name);
+        }
+    }
+}
+
+#[test]
+fn no_file_is_an_orphan() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wgsl");
+    let texts = |folder: &Path| -> Vec<(String, String)> {
+        let entries = fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path());
+        let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"));
+        files.map(|path| (path.file_stem().expect("a stem").display().to_string(), fs::read_to_string(&path).expect("text"))).collect()
+    };
+    let names: HashSet<_> = KERNELS.iter().map(|kernel| kernel.name.to_string()).collect();
+    assert_eq!(texts(&folder).into_iter().map(|(name, _)| name).collect::<HashSet<_>>(), names);
+    for (name, text) in texts(&folder.join("lib")) {
+        assert!(KERNELS.iter().any(|kernel| kernel.libs.contains(&text.as_str())), "no kernel uses wgsl/lib/{name}.wgsl");
+    }
+}
+
+/// Zeroed arrays, `(float[8])0` in naga's HLSL, are the one thing that glslang cannot read: here they are left as they come.
+fn without_array_casts(text: &str) -> String {
+    let line = |line: &str| match line.split_once("])0;").and_then(|(head, _)| head.rsplit_once('(')) {
+        Some((head, array)) if head.ends_with("return ") => {
+            let (element, count) = array.split_once('[').expect("an array type");
+            format!("{element} zeros[{count}]; return zeros;\n")
+        }
+        Some((head, _)) => format!("{};\n", head.trim_end_matches([' ', '='])),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// HLSL as an independent compiler reads it. Skipped, and said so, where that is missing.
+#[test]
+fn hlsl_compiles() {
+    if Command::new("glslangValidator").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("skipped: there is no glslangValidator (Debian: apt-get install glslang-tools)");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let all: Vec<_> = compositions(1).into_iter().filter(|composed| composed.immediates).enumerate().collect();
+    for_each(&all, |(number, composed)| {
+        let (module, info) = composed.parse();
+        let file = folder.path().join(format!("{number}.hlsl"));
+        fs::write(&file, without_array_casts(&to_hlsl(&composed.what, &module, &info))).expect("a file");
+        let output = Command::new("glslangValidator")
+            .args(["-D", "-S", "comp", "-e", "main", "-V", "--target-env", "vulkan1.2", "-o"])
+            .args([file.with_extension("spv"), file])
+            .output()
+            .expect("glslangValidator runs");
+        assert!(output.status.success(), "{}: {}", composed.what, String::from_utf8_lossy(&output.stdout));
+    });
+}
