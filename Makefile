@@ -1,0 +1,40 @@
+# `make demo` and `make test` set up what they need; see README.md.
+
+.PHONY: demo test test-all bench goldens driver
+
+CARGO ?= cargo
+PYTHON ?= python3
+REFERENCE = target/reference
+# Mesa says so on every run otherwise; any folder will do.
+export XDG_RUNTIME_DIR ?= $(or $(TMPDIR),/tmp)
+
+demo: driver
+	$(CARGO) build --release --examples
+	./examples/demo/run
+
+test: driver
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	$(CARGO) test
+
+# Everything of `test`, and what takes longer: see tests/README in each test's own words.
+test-all: test
+	$(CARGO) test -- --ignored
+
+bench: driver
+	$(CARGO) bench
+
+# Makes the goldens again from the reference implementation.
+goldens: $(REFERENCE)/.installed
+	$(REFERENCE)/bin/python tests/reference/goldens.py
+	$(REFERENCE)/bin/python tests/reference/demo.py
+
+$(REFERENCE)/.installed: tests/reference/requirements.txt
+	$(PYTHON) -m venv $(REFERENCE)
+	$(REFERENCE)/bin/pip install -r $<
+	touch $@
+
+# A Vulkan, Metal or DX12 adapter, or a software one where there is none.
+driver:
+	@./.ci/driver

@@ -1,0 +1,21 @@
+//! The character of an image performs the motion of a pose and a face video. `--help` lists the options.
+
+mod cli;
+
+use clap::Parser;
+use wan_animate::video::Motion;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(flatten)]
+    common: cli::Arguments,
+}
+
+fn main() -> std::process::ExitCode {
+    let Arguments { common } = Arguments::parse();
+    cli::report(cli::run(&common, |pipeline, reference, out| {
+        let motion: Motion = common.motion()?;
+        out.generate(pipeline.animate(reference, &motion), motion.fps())
+    }))
+}

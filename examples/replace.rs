@@ -1,0 +1,29 @@
+//! The character of an image takes the place of the person in a video. `--help` lists the options.
+
+mod cli;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use wan_animate::video::Scene;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(flatten)]
+    common: cli::Arguments,
+    /// The video whose person is replaced: a directory of images or a video file.
+    #[arg(long, value_name = "PATH")]
+    background: PathBuf,
+    /// Where the person is: white is generated, black is kept. One image may stand for all frames.
+    #[arg(long, value_name = "PATH")]
+    mask: PathBuf,
+}
+
+fn main() -> std::process::ExitCode {
+    let Arguments { common, background, mask } = Arguments::parse();
+    cli::report(cli::run(&common, |pipeline, reference, out| {
+        let scene = Scene::new(common.motion()?, common.frames(&background)?, common.frames(&mask)?)?;
+        out.generate(pipeline.replace(reference, &scene), scene.motion().fps())
+    }))
+}
