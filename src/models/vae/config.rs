@@ -74,16 +74,22 @@ impl Config {
     /// # Errors
     /// [`Error::Unsupported`] for a value that diffusers allows and this crate does not; [`Error::Input`] for one that fits no model.
     pub fn check(&self) -> Result<()> {
-        let unsupported = [
-            ("is_residual", self.is_residual),
-            ("patch_size", self.patch_size.is_some()),
-            ("attn_scales", !self.attn_scales.is_empty()),
-            ("scale_factor_temporal", self.scale_factor_temporal.is_some_and(|factor| factor != self.frames_per_latent())),
-            ("scale_factor_spatial", self.scale_factor_spatial.is_some_and(|factor| factor != self.pixels_per_latent())),
-        ];
+        let unsupported =
+            [("is_residual", self.is_residual), ("patch_size", self.patch_size.is_some()), ("attn_scales", !self.attn_scales.is_empty())];
+        if let Some((field, _)) = unsupported.into_iter().find(|&(_, set)| set) {
+            return Err(Error::Unsupported(format!("vae config: this value of `{field}`; only VAE 2.1 can be run")));
+        }
         self.check_sizes()?;
-        match unsupported.into_iter().find(|&(_, set)| set) {
-            Some((field, _)) => Err(Error::Unsupported(format!("vae config: this value of `{field}`; only VAE 2.1 can be run"))),
+        self.check_lengths()?;
+        if self.latents_std.contains(&0.0) {
+            return Err(Error::Input("vae config: `latents_std` has a zero, which nothing can be divided by".into()));
+        }
+        let factors = [
+            ("scale_factor_temporal", self.scale_factor_temporal, self.frames_per_latent()),
+            ("scale_factor_spatial", self.scale_factor_spatial, self.pixels_per_latent()),
+        ];
+        match factors.into_iter().find(|&(_, factor, actual)| factor.is_some_and(|factor| factor != actual)) {
+            Some((field, _, actual)) => Err(Error::Input(format!("vae config: `{field}` is not {actual}, which the levels make"))),
             None => Ok(()),
         }
     }
@@ -101,6 +107,10 @@ impl Config {
         if let Some((field, size)) = sizes.into_iter().chain(multiples).find(|&(_, size)| size == 0 || size > 1 << 16) {
             return Err(Error::Input(format!("vae config: `{field}` is {size}")));
         }
+        Ok(())
+    }
+
+    fn check_lengths(&self) -> Result<()> {
         let lengths = [
             // Each step doubles sizes: more than a few of them are no model.
             ("dim_mult", self.dim_mult.len(), self.dim_mult.len().clamp(1, 8)),
@@ -108,12 +118,11 @@ impl Config {
             ("latents_mean", self.latents_mean.len(), self.z_dim),
             ("latents_std", self.latents_std.len(), self.z_dim),
         ];
-        if let Some((field, length, expected)) = lengths.into_iter().find(|&(_, length, expected)| length != expected) {
-            return Err(Error::Input(format!("vae config: `{field}` has {length} entries, expected {expected}")));
-        }
-        match self.latents_std.iter().any(|&std| std == 0.0) {
-            true => Err(Error::Input("vae config: `latents_std` has a zero, which nothing can be divided by".into())),
-            false => Ok(()),
+        match lengths.into_iter().find(|&(_, length, expected)| length != expected) {
+            Some((field, length, expected)) => {
+                Err(Error::Input(format!("vae config: `{field}` has {length} entries, expected {expected}")))
+            }
+            None => Ok(()),
         }
     }
 
