@@ -38,7 +38,7 @@ fn config(part: &str) -> Config {
 
 fn load(part: &str, precision: Precision) -> (Vae, Recorder) {
     let (device, rec) = device();
-    let weights = Weights::open(&golden_path(part).join("vae")).expect("weights");
+    let weights = Weights::open(golden_path(part).join("vae")).expect("weights");
     let vae = Vae::load(&Loader::new(&device, &weights, precision), &config(part)).expect("a model");
     weights.finish().expect("all tensors are used");
     (vae, rec)
@@ -217,7 +217,7 @@ fn configurations_that_cannot_be_run_are_refused() {
 #[test]
 fn tensors_that_disagree_with_the_configuration_are_named() {
     let (device, _) = device();
-    let weights = Weights::open(&golden_path("tiny/vae")).expect("weights");
+    let weights = Weights::open(golden_path("tiny/vae")).expect("weights");
     let config = Config { base_dim: 5, ..config("tiny") };
     let error = message(Vae::load(&Loader::new(&device, &weights, Precision::F32), &config));
     assert!(error.contains("`encoder.conv_in.weight`") && error.contains("[4, 3, 3, 3, 3]"), "{error}");

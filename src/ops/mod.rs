@@ -37,7 +37,7 @@ pub static KERNELS: &[&Kernel] = &[
 
 pub(crate) const ACTIVATION: &str = include_str!("../../wgsl/lib/activation.wgsl");
 /// All values of the constant `ACT`.
-const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6];
+const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7];
 pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
 
 /// A function applied to each element; the numbers are those of `wgsl/lib/activation.wgsl`.
