@@ -1,4 +1,73 @@
-//! Wan2.2 video generation, above all Wan2.2-Animate-14B, on any Vulkan, Metal or DX12 GPU.
+//! Wan2.2 video generation, above all Wan2.2-Animate-14B, on any Vulkan, Metal or DX12 GPU: no CUDA, no Python, no framework.
+//!
+//! A character image plus a driving video gives either that character performing the motion
+//! ([`animate`](AnimatePipeline::animate)) or that character in place of the person in the video
+//! ([`replace`](AnimatePipeline::replace)). The result is that of the reference implementation, diffusers'
+//! `WanAnimatePipeline`, which the tests compare every part with.
+//!
+//! ```no_run
+//! use wan_animate::video::{Frames, Motion, VideoWriter, open_image};
+//! use wan_animate::{AnimatePipeline, Cancel, Device, Event};
+//!
+//! # fn main() -> wan_animate::Result<()> {
+//! let device = Device::builder().build()?; // or `Device::from_wgpu` with the device that your application owns
+//! let pipeline = AnimatePipeline::builder(&device).checkpoint("models/Wan2.2-Animate-14B-Diffusers").build()?;
+//! let character = open_image("character.png")?;
+//! let motion = Motion::new(Frames::open("pose.mp4")?, Frames::open("face.mp4")?)?;
+//! let cancel = Cancel::new(); // Clone + Send: for a button in another thread
+//! let generation = pipeline
+//!     .animate(&character, &motion)
+//!     .size(832, 480)
+//!     .num_inference_steps(20)
+//!     .seed(42)
+//!     .cancel(cancel.clone())
+//!     .start()?;
+//! let mut writer = VideoWriter::create("out.mp4", 832, 480, 30.0)?;
+//! for event in generation {
+//!     match event? {
+//!         Event::Step(step) => eprintln!("{step}"), // "segment 2/5, step 7/20, sigma 0.714, 3.1 s"
+//!         Event::Frame(frame) => writer.write(&frame)?, // as soon as it is decoded
+//!         _ => {}
+//!     }
+//! }
+//! writer.finish()
+//! # }
+//! ```
+//!
+//! # What it does not do
+//! It does not find poses, faces or masks in a video: those come from Wan2.2's own preprocessing, or any tool that draws
+//! skeletons as it does. It reads checkpoints in the layout of diffusers. A checkpoint's weights must fit on the GPU.
+//!
+//! # Floors
+//! A module uses only what stands below it.
+//! ```text
+//! pipelines              a request becomes frames
+//! models                 dit (with animate's parts) · vae · umt5 · clip
+//! layers                 linear, norms, convolutions; weights on their way to the GPU
+//! ops                    one tensor operation a file, beside its kernel in wgsl/
+//! tensor
+//! gpu · weights · tokenizer · schedulers · video        islands; only gpu, and what stands on it, needs a GPU
+//! error · dtype · shape · rng · cancel
+//! ```
+//!
+//! | I want to change | go to |
+//! |---|---|
+//! | a kernel | `wgsl/NAME.wgsl`, `src/ops/NAME.rs`, its oracle in `tests/ops/oracle/NAME.rs` |
+//! | how a checkpoint is read | `src/weights`, `src/layers/loader.rs` |
+//! | a scheduler | one file in `src/schedulers` |
+//! | what the model is conditioned on | `src/pipelines/conditioning.rs`, `src/pipelines/generation.rs` |
+//! | images, videos, files | `src/video` |
+//!
+//! # Features
+//! - `mp4` (default): reads and writes MP4 and MOV with H.264. Compiles OpenH264, for which a C++ compiler is needed. Cisco's
+//!   patent licence covers the binaries that Cisco distributes, not builds from source.
+//!
+//! # Precision and repeatability
+//! [`Precision::F16`] halves the memory of operands; [`Precision::F32`] agrees with the reference in f32. All sums are f32 in
+//! both. The same request gives the same bits on the same adapter and driver. Vulkan is tested on software drivers; the shaders
+//! are translated for Metal and DX12 and validated, but have not been run there.
+//!
+//! The minimum supported Rust version is that of `Cargo.toml`.
 
 mod cancel;
 mod dtype;
@@ -21,3 +90,10 @@ pub use cancel::Cancel;
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, MemoryUse};
+pub use layers::Precision;
+pub use pipelines::request::{DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT};
+pub use pipelines::{AnimateBuilder, AnimatePipeline, AnimateRequest, Event, Generation, Latents, Stage, Step};
+pub use schedulers::Scheduler;
+
+pub use image;
+pub use wgpu;
