@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod video {
+    mod files;
     mod goldens;
     mod preprocess;
 }

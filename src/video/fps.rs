@@ -1,0 +1,106 @@
+//! Playing a video at another rate.
+
+use image::RgbImage;
+
+use super::source::{FrameSource, Frames, check_index};
+use crate::{Error, Result};
+
+impl Frames {
+    /// The same video at `fps` frames a second, by leaving out or repeating frames as Wan2.2's own preprocessing does. A
+    /// source that does not know its rate (images) is taken to have this one already. Fails unless `fps` is above 0 and
+    /// finite, and when not one frame would be left.
+    pub fn at_fps(self, fps: f64) -> Result<Self> {
+        if !(fps.is_finite() && fps > 0.0) {
+            return Err(Error::Input(format!("{fps} frames a second is not a rate; give a number above 0")));
+        }
+        match self.fps() {
+            Some(own) if own != fps => {
+                let num_frames = (self.num_frames() as f64 / own * fps) as usize;
+                if num_frames == 0 {
+                    let message = format!("a video of {} frames at {own} fps has no frame at {fps} fps", self.num_frames());
+                    return Err(Error::Input(message));
+                }
+                Self::new(Resampled { source: self, own, fps, num_frames })
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+struct Resampled {
+    source: Frames,
+    own: f64,
+    fps: f64,
+    num_frames: usize,
+}
+
+impl FrameSource for Resampled {
+    fn num_frames(&self) -> usize {
+        self.num_frames
+    }
+
+    fn size(&self) -> (u32, u32) {
+        self.source.size()
+    }
+
+    fn fps(&self) -> Option<f64> {
+        Some(self.fps)
+    }
+
+    fn read(&self, index: usize) -> Result<RgbImage> {
+        check_index(index, self.num_frames)?;
+        let nearest = (index as f64 / self.fps * self.own).round_ties_even() as usize;
+        self.source.read(nearest.min(self.source.num_frames() - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Numbered(usize, Option<f64>);
+
+    impl FrameSource for Numbered {
+        fn num_frames(&self) -> usize {
+            self.0
+        }
+
+        fn size(&self) -> (u32, u32) {
+            (1, 1)
+        }
+
+        fn fps(&self) -> Option<f64> {
+            self.1
+        }
+
+        fn read(&self, index: usize) -> Result<RgbImage> {
+            Ok(RgbImage::from_pixel(1, 1, [index as u8; 3].into()))
+        }
+    }
+
+    fn indices(num_frames: usize, own: f64, fps: f64) -> Vec<u8> {
+        let video = Frames::new(Numbered(num_frames, Some(own))).unwrap().at_fps(fps).unwrap();
+        (0..video.num_frames()).map(|index| video.read(index).unwrap().get_pixel(0, 0).0[0]).collect()
+    }
+
+    /// The official code's own example: 164 frames from 24 to 30 fps.
+    #[test]
+    fn frames_repeat_and_drop_as_in_the_official_code() {
+        let up = indices(164, 24.0, 30.0);
+        assert_eq!(up.len(), 205);
+        assert_eq!(up[..9], [0, 1, 2, 2, 3, 4, 5, 6, 6]);
+        assert_eq!(up[204], 163);
+        assert_eq!(indices(7, 30.0, 15.0), [0, 2, 4]);
+        assert_eq!(indices(4, 8.0, 16.0), [0, 0, 1, 2, 2, 2, 3, 3], "ties go to the even frame, the end is held");
+    }
+
+    #[test]
+    fn rates_that_make_no_sense_are_refused() {
+        let video = |fps| Frames::new(Numbered(3, fps)).unwrap();
+        for fps in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(video(Some(30.0)).at_fps(fps).is_err());
+        }
+        assert!(video(Some(30.0)).at_fps(5.0).is_err());
+        assert_eq!(video(None).at_fps(5.0).unwrap().num_frames(), 3);
+    }
+}

@@ -1,0 +1,102 @@
+//! Writing the generated video, frame by frame.
+
+use std::path::Path;
+
+use super::frame::Frame;
+use super::frames_file::FramesFile;
+use super::gif::GifWriter;
+use super::png_dir::PngDir;
+use crate::{Error, Result};
+
+/// One kind of output.
+pub(super) trait Sink: Send {
+    fn write(&mut self, frame: &Frame) -> Result<()>;
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// Writes frames to a file or directory, in a memory that does not depend on their number.
+///
+/// Nothing appears under the file's own name before [`finish`](Self::finish); a writer that is dropped unfinished leaves
+/// nothing behind (in a directory, the frames so far).
+pub struct VideoWriter {
+    sink: Box<dyn Sink>,
+    width: u32,
+    height: u32,
+    num_frames: usize,
+}
+
+impl VideoWriter {
+    /// [`create_with_quality`](Self::create_with_quality) at a quality of 90, which the eye hardly tells from lossless.
+    pub fn create(path: impl AsRef<Path>, width: u32, height: u32, fps: f64) -> Result<Self> {
+        Self::create_with_quality(path, width, height, fps, 90)
+    }
+
+    /// Begins a video of `width` x `height` pixels at `fps` frames a second. The path's ending says what it is:
+    ///
+    /// - `.mp4`, `.mov`: H.264, 4:2:0, BT.709 (feature `mp4`); even sides of at most 3840 by 2160 pixels. `quality`, 1 to
+    ///   100, sets the quantiser.
+    /// - `.gif`: 256 colours a frame, at most 50 fps.
+    /// - `.safetensors`: a tensor `frames`, f32 `[F, height, width, 3]` in [0, 1]. It has no rate.
+    /// - a directory that exists, or a path without an ending or with a closing `/`: `000000.png`, `000001.png` and so on.
+    ///   What an earlier, longer video left there under such names is removed.
+    ///
+    /// Fails on any other ending, a size or rate that the format cannot hold, and where nothing can be written.
+    pub fn create_with_quality(path: impl AsRef<Path>, width: u32, height: u32, fps: f64, quality: u8) -> Result<Self> {
+        let path = path.as_ref();
+        if width == 0 || height == 0 {
+            return Err(Error::Input(format!("{}: a video cannot have {width}x{height} pixels", path.display())));
+        }
+        if !(fps.is_finite() && fps > 0.0 && fps <= 1000.0) {
+            return Err(Error::Input(format!("{fps} frames a second is not a rate; give a number above 0, up to 1000")));
+        }
+        if !(1..=100).contains(&quality) {
+            return Err(Error::Input(format!("a quality of {quality} is outside 1 to 100")));
+        }
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let sink: Box<dyn Sink> = match ending.as_str() {
+            _ if is_folder(path) => Box::new(PngDir::create(path)?),
+            "mp4" | "mov" => create_mp4(path, width, height, fps, quality)?,
+            "gif" => Box::new(GifWriter::create(path, width, height, fps)?),
+            "safetensors" => Box::new(FramesFile::create(path, width, height)?),
+            other => {
+                let message = format!("cannot write `.{other}`; end the name in .mp4, .mov, .gif, .safetensors, or in / for PNG files");
+                return Err(Error::Input(format!("{}: {message}", path.display())));
+            }
+        };
+        Ok(Self { sink, width, height, num_frames: 0 })
+    }
+
+    /// Appends a frame. Fails when it has another size than the video, or cannot be written.
+    pub fn write(&mut self, frame: &Frame) -> Result<()> {
+        if (frame.width(), frame.height()) != (self.width, self.height) {
+            let (w, h, width, height) = (frame.width(), frame.height(), self.width, self.height);
+            return Err(Error::Input(format!("a frame of {w}x{h} pixels does not fit a video of {width}x{height}")));
+        }
+        self.sink.write(frame)?;
+        self.num_frames += 1;
+        Ok(())
+    }
+
+    /// Completes the file and gives it its name. Fails when no frame was written, or the file cannot be completed.
+    pub fn finish(self) -> Result<()> {
+        if self.num_frames == 0 {
+            return Err(Error::Input("no frame was written to the video".into()));
+        }
+        self.sink.finish()
+    }
+}
+
+fn is_folder(path: &Path) -> bool {
+    let closed = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
+    closed || path.extension().is_none() || path.is_dir()
+}
+
+#[cfg(feature = "mp4")]
+fn create_mp4(path: &Path, width: u32, height: u32, fps: f64, quality: u8) -> Result<Box<dyn Sink>> {
+    Ok(Box::new(super::mp4::Mp4Writer::create(path, width, height, fps, quality)?))
+}
+
+#[cfg(not(feature = "mp4"))]
+fn create_mp4(path: &Path, _: u32, _: u32, _: f64, _: u8) -> Result<Box<dyn Sink>> {
+    Err(Error::Unsupported(format!("{}: writing MP4 and MOV needs the crate's feature `mp4`", path.display())))
+}
