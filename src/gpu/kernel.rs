@@ -292,13 +292,12 @@ fn loads(element: Element) -> &'static str {
 fn NAME_get(e: u32) -> f32 { return 0.0; }
 "
         }
+        // Without branches: lavapipe (Mesa 22.3) loses what is written to single components under one within a loop.
         Element::F32 => {
             "fn NAME_load(e: u32, n: u32) -> vec4<f32> {
-    var v = vec4<f32>(NAME[e], 0.0, 0.0, 0.0);
-    if (n > 1u) { v.y = NAME[e + 1u]; }
-    if (n > 2u) { v.z = NAME[e + 2u]; }
-    if (n > 3u) { v.w = NAME[e + 3u]; }
-    return v;
+    let last = n - 1u;
+    let v = vec4<f32>(NAME[e], NAME[e + min(1u, last)], NAME[e + min(2u, last)], NAME[e + min(3u, last)]);
+    return select(vec4<f32>(), v, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(n));
 }
 fn NAME_get(e: u32) -> f32 { return NAME[e]; }
 "
