@@ -2,10 +2,12 @@
 //!
 //! A layer's `load` takes a [`Loader`] scoped to its place in the checkpoint, and its fields carry the checkpoint's names.
 
+pub mod embedding;
 pub mod linear;
 pub mod loader;
 pub mod norm;
 
+pub use embedding::Embedding;
 pub use linear::Linear;
 pub use loader::{Loader, Precision};
 pub use norm::{LayerNorm, RmsNorm};
