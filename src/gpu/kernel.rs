@@ -324,6 +324,7 @@ fn loads(element: Element) -> &'static str {
 fn NAME_get(at: u32) -> f32 { return 0.0; }
 "
         }
+        // Without branches: lavapipe (Mesa 22.3) loses what is written to single components under one within a loop.
         Element::F32 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
     var four = vec4<f32>(NAME[at], 0.0, 0.0, 0.0);

@@ -6,7 +6,7 @@ use crate::gpu::{Device, Recorder};
 use crate::ops::conv::ConvWeight;
 use crate::ops::matmul::Matrix;
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::weights::{TensorView, Weights};
 
 /// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual
 /// stream are f32 in either.
@@ -68,6 +68,11 @@ impl<'a> Loader<'a> {
     /// Whether the checkpoint has the tensor.
     pub fn contains(&self, name: &str) -> bool {
         self.weights.contains(&self.name(name))
+    }
+
+    /// A tensor as it lies in the file: to read some of its rows alone, or to leave it unread because the model does not need it.
+    pub fn view(&self, name: &str, shape: &[usize]) -> Result<TensorView<'a>> {
+        self.weights.tensor(&self.name(name), shape)
     }
 
     /// A tensor's values on the host.

@@ -63,6 +63,21 @@ pub enum Activation {
     HardTanh = 7,
 }
 
+impl Activation {
+    /// The function that the configurations of transformers call `name`; none where this crate does not have it.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "linear" => Self::None,
+            "silu" | "swish" => Self::Silu,
+            "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh" | "gelu_python_tanh" => Self::GeluTanh,
+            "gelu" | "gelu_python" => Self::GeluErf,
+            "quick_gelu" => Self::QuickGelu,
+            "relu" => Self::Relu,
+            _ => return None,
+        })
+    }
+}
+
 /// The element type to store an operand of `cols` columns in: the wanted one where rows of it can be stored.
 pub fn operand_dtype(wanted: DType, cols: usize) -> DType {
     if cols.is_multiple_of(4) { wanted } else { DType::F32 }
