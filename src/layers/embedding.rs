@@ -37,7 +37,7 @@ impl<'a> Embedding<'a> {
         Ok(values)
     }
 
-    fn row(&self, number: usize) -> Option<&'a [u8]> {
+    fn row(&self, number: usize) -> Option<&[u8]> {
         let bytes = self.cols * self.table.dtype.bytes() as usize;
         self.table.bytes.get(number.checked_mul(bytes)?..)?.get(..bytes)
     }

@@ -1,7 +1,9 @@
 //! From a checkpoint to the GPU, tensor by tensor, with the precision decided in one place.
 
+use std::str::FromStr;
+
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder};
 use crate::ops::conv::ConvWeight;
 use crate::ops::matmul::Matrix;
@@ -18,6 +20,18 @@ pub enum Precision {
     /// f32 weights become f16, 16-bit ones stay as they are, activations between layers are f16: half the memory.
     #[default]
     F16,
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "f16" => Ok(Self::F16),
+            _ => Err(Error::Input(format!("unknown precision `{name}`: choose f32 or f16"))),
+        }
+    }
 }
 
 impl Precision {

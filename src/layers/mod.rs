@@ -3,11 +3,13 @@
 //! A layer's `load` takes a [`Loader`] scoped to its place in the checkpoint, and its fields carry the checkpoint's names.
 
 pub mod causal_conv3d;
+pub mod embedding;
 pub mod linear;
 pub mod loader;
 pub mod norm;
 
 pub use causal_conv3d::{CausalConv3d, History};
+pub use embedding::Embedding;
 pub use linear::Linear;
 pub use loader::{Loader, Precision};
 pub use norm::{LayerNorm, RmsNorm};

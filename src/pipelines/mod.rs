@@ -7,3 +7,16 @@
 //! - [`denoise`]: the loop over a scheduler's plan, one evaluation a call.
 //! - [`generation`]: all of it as an iterator of [`Event`]s, a piece of work at a time.
 
+pub mod builder;
+pub mod conditioning;
+pub mod denoise;
+pub mod event;
+pub mod generation;
+pub mod parts;
+pub mod request;
+pub mod segments;
+
+pub use builder::{AnimateBuilder, AnimatePipeline};
+pub use event::{Event, Stage, Step};
+pub use generation::Generation;
+pub use request::{AnimateRequest, Latents};

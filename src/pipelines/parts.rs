@@ -86,7 +86,7 @@ impl Parts {
         let size = config.image_size;
         let pixels = clip_image(reference, &self.image_processor, size as u32)?;
         let pixels = rec.upload(&[3, size, size], &pixels)?;
-        let encoder = clip::VisionTower::load(&Loader::new(&self.device, weights, self.precision), config)?;
+        let encoder = clip::VisionModel::load(&Loader::new(&self.device, weights, self.precision), config)?;
         weights.finish()?;
         let embeddings = encoder.forward(rec, &pixels)?;
         rec.finish()?;
@@ -99,7 +99,7 @@ fn check_layout(folder: &Path) -> Result<()> {
         return Err(Error::weights(folder, "there is no such folder; a checkpoint in the layout of diffusers is expected"));
     }
     let index = ModelIndex::open(folder)?;
-    match index.class() {
+    match index.class_name.as_str() {
         PIPELINE => Ok(()),
         other => Err(Error::weights(folder, format!("`model_index.json` says {other}; this pipeline runs {PIPELINE}"))),
     }

@@ -1,5 +1,7 @@
 //! The settings of one generation.
 
+use std::path::Path;
+
 use image::RgbImage;
 
 use crate::cancel::Cancel;
@@ -9,6 +11,7 @@ use crate::pipelines::generation::Generation;
 use crate::pipelines::segments::Segments;
 use crate::schedulers::Scheduler;
 use crate::video::{Motion, Scene};
+use crate::weights::Weights;
 
 /// What the prompt is where none is given: "the person in the video is moving".
 pub const DEFAULT_PROMPT: &str = "视频中的人在做动作";
@@ -28,6 +31,26 @@ pub struct Latents {
     pub shape: [usize; 4],
     /// In that order, last axis contiguous.
     pub values: Vec<f32>,
+}
+
+impl Latents {
+    /// Reads the noise of segments from a safetensors file: `segment_0`, `segment_1` and so on, each of four axes.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where the file is damaged, has another tensor, or one of another rank or not finite.
+    pub fn read_segments(file: impl AsRef<Path>) -> Result<Vec<Self>> {
+        let file = file.as_ref();
+        let weights = Weights::open(file)?;
+        let mut segments = Vec::new();
+        while let Some(info) = weights.info(&format!("segment_{}", segments.len())) {
+            let name = format!("segment_{}", segments.len());
+            let shape = <[usize; 4]>::try_from(&info.shape[..])
+                .map_err(|_| Error::tensor(file, &name, format!("shape {:?}, expected [C, T + 1, H / 8, W / 8]", info.shape)))?;
+            segments.push(Self { shape, values: weights.to_f32(&name, &shape)? });
+        }
+        weights.finish()?;
+        Ok(segments)
+    }
 }
 
 /// What a generation shows the character doing, or in whose place.
@@ -220,7 +243,7 @@ impl<'a> AnimateRequest<'a> {
 
     /// The segments of the input frames that are left after the offset.
     pub(crate) fn checked_segments(&self) -> Result<Segments> {
-        let frames = self.task.motion().len();
+        let frames = self.task.motion().num_frames();
         if self.frame_offset >= frames {
             return Err(Error::Input(format!("a frame offset of {} in inputs of {frames} frames", self.frame_offset)));
         }

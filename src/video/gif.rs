@@ -51,7 +51,9 @@ pub(super) struct GifWriter {
 impl GifWriter {
     pub(super) fn create(path: &Path, width: u32, height: u32, fps: f64) -> Result<Self> {
         if fps > MAX_FPS {
-            return Err(Error::Input(format!("a GIF plays at most {MAX_FPS} frames a second, not {fps}; give a lower rate or write an MP4")));
+            return Err(Error::Input(format!(
+                "a GIF plays at most {MAX_FPS} frames a second, not {fps}; give a lower rate or write an MP4"
+            )));
         }
         if width.max(height) > u32::from(u16::MAX) {
             return Err(Error::Input(format!("a GIF cannot have {width}x{height} pixels")));

@@ -4,7 +4,7 @@ use super::source::Frames;
 use crate::{Error, Result};
 
 /// The motion to imitate: a pose video, a face video, or both.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Motion {
     pose: Option<Frames>,
     face: Option<Frames>,

@@ -7,7 +7,7 @@ use super::source::Frames;
 use crate::Result;
 
 /// A motion, the video in which the character is replaced, and the mask of where it stands.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Scene {
     motion: Motion,
     background: Frames,

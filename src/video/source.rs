@@ -1,5 +1,6 @@
 //! Where input frames come from.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Deref;
@@ -76,6 +77,12 @@ impl Frames {
             Some(_) => Self::from_images([open_image(path)?]),
             None => open_video(path),
         }
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Frames").field("num_frames", &self.num_frames()).field("size", &self.size()).finish_non_exhaustive()
     }
 }
 

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use shiguredo_mp4::Decode;
 use shiguredo_mp4::aux::SampleTableAccessor;
 use shiguredo_mp4::bitstream::h264::{LengthSize, parse_sps};
 use shiguredo_mp4::boxes::{Avc1Box, HdlrBox, MoovBox, SampleEntry, StblBox, TrakBox};
-use shiguredo_mp4::Decode;
 
 use super::colour::Colour;
 use super::sps::Sps;

@@ -5,8 +5,8 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use openh264::formats::YUVSlices;
 use openh264::encoder::{Complexity, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, QpRange, RateControlMode, VuiConfig};
+use openh264::formats::YUVSlices;
 use openh264::{OpenH264API, Timestamp};
 use shiguredo_mp4::bitstream::h264::{H264NalUnitType, H264SampleEntryConfig, LengthSize, build_avc1_box, parse_annexb_nal_units};
 use shiguredo_mp4::boxes::{SampleEntry, UnknownBox};
