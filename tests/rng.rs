@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use wan_animate::rng::Generator;
+use wan_animate::unversioned::rng::Generator;
 
 /// PyTorch's own single-precision log, sine and cosine differ from correct rounding by an ulp or two, of values up to 6; over a million
 /// values the largest difference seen was 4.8e-7, one ulp.

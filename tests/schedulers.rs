@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use wan_animate::schedulers::{Evaluation, LATENTS, MAX_TERMS, Plan, Scheduler, SchedulerConfig, Term, Update};
+use wan_animate::unversioned::schedulers::{Evaluation, LATENTS, MAX_TERMS, Plan, Scheduler, SchedulerConfig, Term, Update};
 use wan_animate::{Error, Result};
 
 /// A golden file of f64 tensors.

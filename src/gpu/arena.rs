@@ -186,7 +186,7 @@ mod tests {
     fn rounding_wastes_at_most_an_eighth() {
         for bytes in [1, 255, 256, 257, 5_000, 1 << 20, (1 << 20) + 1, 671_088_640] {
             let size = rounded(bytes);
-            assert!(size >= bytes && size % 256 == 0 && (size - bytes <= bytes / 8 + 256), "{bytes} -> {size}");
+            assert!(size >= bytes && size.is_multiple_of(256) && (size - bytes <= bytes / 8 + 256), "{bytes} -> {size}");
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `name.weight` [outputs, inputs] and `name.bias` [outputs].
+    /// `name.weight` [outputs, inputs] and `name.bias` `[outputs]`.
     pub fn load(loader: &Loader, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
         let scope = loader.scope(name);
         Ok(Self { weight: scope.matrix("weight", &[outputs, inputs])?, bias: Some(scope.tensor("bias", &[outputs])?) })
@@ -42,7 +42,7 @@ impl Linear {
         self.forward_with(rec, x, Epilogue { activation, ..Default::default() }, dtype)
     }
 
-    /// residual + gate * (x W^T + b), in f32: [L, outputs]. The gate is [outputs], or 1 where left out.
+    /// residual + gate * (x W^T + b), in f32: [L, outputs]. The gate is `[outputs]`, or 1 where left out.
     pub fn forward_residual(&self, rec: &mut Recorder, x: &Tensor, gate: Option<&Tensor>, residual: &Tensor) -> Result<Tensor> {
         self.forward_with(rec, x, Epilogue { gate, residual: Some(residual), ..Default::default() }, DType::F32)
     }

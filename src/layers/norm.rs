@@ -9,7 +9,7 @@ use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::rms_norm::rms_norm;
 use crate::tensor::Tensor;
 
-/// Layer norm with weight and bias [C].
+/// Layer norm with weight and bias `[C]`.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     weight: Tensor,
@@ -30,7 +30,7 @@ impl LayerNorm {
     }
 }
 
-/// RMS norm with weight [C].
+/// RMS norm with weight `[C]`.
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
     weight: Tensor,

@@ -104,7 +104,7 @@ pub struct ConvOptions<'a> {
     pub pad: [(usize, usize); 3],
     /// Sees the input at twice its height and width, nearest neighbour.
     pub upsample: bool,
-    /// [C], added to each pixel.
+    /// `[C]`, added to each pixel.
     pub bias: Option<&'a Tensor>,
     /// Applied after the bias.
     pub activation: Activation,

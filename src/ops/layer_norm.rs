@@ -35,9 +35,9 @@ struct Params {
 pub enum Affine<'a> {
     /// Nothing.
     None,
-    /// weight [C] and bias [C]: n * weight + bias.
+    /// weight `[C]` and bias `[C]`: n * weight + bias.
     Weights(&'a Tensor, &'a Tensor),
-    /// scale [C] and shift [C] of a modulation: n * (1 + scale) + shift.
+    /// scale `[C]` and shift `[C]` of a modulation: n * (1 + scale) + shift.
     Modulation(&'a Tensor, &'a Tensor),
 }
 

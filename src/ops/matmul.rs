@@ -91,11 +91,11 @@ impl Matrix {
 /// What follows a product before it is stored: `residual + gate * activation(product + bias)`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// [N], added to each row.
+    /// `[N]`, added to each row.
     pub bias: Option<&'a Tensor>,
     /// Applied after the bias.
     pub activation: Activation,
-    /// [N], multiplied with each row; needs no residual.
+    /// `[N]`, multiplied with each row; needs no residual.
     pub gate: Option<&'a Tensor>,
     /// [L, N], added last.
     pub residual: Option<&'a Tensor>,

@@ -29,7 +29,7 @@ struct Params {
     eps: f32,
 }
 
-/// x [L, C], weight [C] to [L, C] as `dtype`. `eps` is added to the mean square.
+/// x [L, C], weight `[C]` to [L, C] as `dtype`. `eps` is added to the mean square.
 pub fn rms_norm(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, activation: Activation, dtype: DType) -> Result<Tensor> {
     let dims = Dims::new().check("x", x, &["L", "C"])?.check("weight", weight, &["C"])?;
     let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;

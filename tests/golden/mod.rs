@@ -17,7 +17,7 @@ pub fn path(name: &str) -> PathBuf {
 }
 
 pub fn weights(name: &str) -> Weights {
-    Weights::open(&path(name)).expect("the golden opens")
+    Weights::open(path(name)).expect("the golden opens")
 }
 
 pub fn json<T: DeserializeOwned>(name: &str) -> T {

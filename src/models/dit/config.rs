@@ -118,7 +118,7 @@ impl Config {
         if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 20) {
             return Err(Error::Input(format!("transformer config: `{field}` is {size}")));
         }
-        if self.attention_head_dim % 2 != 0 || self.attention_head_dim > 512 {
+        if !self.attention_head_dim.is_multiple_of(2) || self.attention_head_dim > 512 {
             let dim = self.attention_head_dim;
             return Err(Error::Unsupported(format!("transformer config: `attention_head_dim` {dim}; it must be even and at most 512")));
         }

@@ -28,9 +28,9 @@ pub struct ConditionEmbedder {
 /// What a timestep contributes.
 #[derive(Clone, Debug)]
 pub struct TimeEmbedding {
-    /// [C]
+    /// `[C]`
     pub embedding: Tensor,
-    /// Six vectors [C], to be added to each block's own.
+    /// Six vectors `[C]`, to be added to each block's own.
     pub modulation: Vec<Tensor>,
 }
 

@@ -77,7 +77,7 @@ impl FaceAdapter {
 /// The adapters in order, one for each multiple of `inject_face_latents_blocks` below the number of blocks.
 pub fn load_all(loader: &Loader, config: &Config) -> Result<Vec<FaceAdapter>> {
     let every = config.inject_face_latents_blocks;
-    if config.num_layers % every != 0 {
+    if !config.num_layers.is_multiple_of(every) {
         let layers = config.num_layers;
         return Err(Error::Input(format!(
             "transformer config: `num_layers` {layers} is no multiple of `inject_face_latents_blocks` {every}"

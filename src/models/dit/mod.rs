@@ -37,7 +37,7 @@ pub struct Dit {
     patch_embedding: Linear,
     condition_embedder: ConditionEmbedder,
     blocks: Vec<Block>,
-    /// Shift and scale of the last norm, each [C].
+    /// Shift and scale of the last norm, each `[C]`.
     scale_shift_table: [Tensor; 2],
     proj_out: Linear,
 }
