@@ -74,6 +74,7 @@ mod dtype;
 mod error;
 mod gpu;
 mod layers;
+mod linalg;
 mod models;
 mod ops;
 mod pipelines;

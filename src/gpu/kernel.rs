@@ -4,7 +4,7 @@
 //! and reaches its tensors through accessors that are generated from each slot's element format:
 //! `NAME_load(e, n) -> vec4<f32>` (elements e.. of which n are wanted; e is a multiple of four from the start of a row),
 //! `NAME_get(e)` (one element), `NAME_store(e, n, v)` and, for f32, `NAME_set(e, v)`. Slots must not be called as
-//! the accessors' own locals are: at, count, four, value, words, held.
+//! the accessors' own locals are: at, count, last, four, value, words, held.
 
 use std::fmt::Write;
 
@@ -327,11 +327,9 @@ fn NAME_get(at: u32) -> f32 { return 0.0; }
         // Without branches: lavapipe (Mesa 22.3) loses what is written to single components under one within a loop.
         Element::F32 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    var four = vec4<f32>(NAME[at], 0.0, 0.0, 0.0);
-    if (count > 1u) { four.y = NAME[at + 1u]; }
-    if (count > 2u) { four.z = NAME[at + 2u]; }
-    if (count > 3u) { four.w = NAME[at + 3u]; }
-    return four;
+    let last = count - 1u;
+    let four = vec4<f32>(NAME[at], NAME[at + min(1u, last)], NAME[at + min(2u, last)], NAME[at + min(3u, last)]);
+    return select(vec4<f32>(), four, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
 }
 fn NAME_get(at: u32) -> f32 { return NAME[at]; }
 "

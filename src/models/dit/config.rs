@@ -47,7 +47,7 @@ pub struct Config {
     pub pos_embed_seq_len: Option<usize>,
     /// Channels of the motion encoder by the size in pixels, `"512": 32` and so on.
     pub motion_encoder_channel_sizes: Option<BTreeMap<String, usize>>,
-    /// Height and width of face frames, a power of two.
+    /// Height and width of face frames: 4 after being halved, rounding down, some times.
     pub motion_encoder_size: usize,
     /// Width of the motion encoder's last convolution and its linear layers.
     pub motion_style_dim: usize,
@@ -113,6 +113,11 @@ impl Config {
             ("num_layers", self.num_layers),
             ("inject_face_latents_blocks", self.inject_face_latents_blocks),
             ("motion_encoder_batch_size", self.motion_encoder_batch_size),
+            ("motion_encoder_size", self.motion_encoder_size),
+            ("motion_style_dim", self.motion_style_dim),
+            ("motion_dim", self.motion_dim),
+            ("motion_encoder_dim", self.motion_encoder_dim),
+            ("face_encoder_hidden_dim", self.face_encoder_hidden_dim),
             ("face_encoder_num_heads", self.face_encoder_num_heads),
         ];
         if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 20) {
