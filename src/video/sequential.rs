@@ -141,7 +141,7 @@ mod tests {
         (0..100).chain((0..99).rev()).chain(0..100).for_each(read);
         assert_eq!(video.state.lock().unwrap().decoder.decoded, 100);
         [249, 3, 120, 119, 121, 0, 249].into_iter().for_each(read);
-        assert_eq!(video.state.lock().unwrap().decoder.decoded, 100 + 10 + 4 + 1 + 1 + 1 + 10 + 10 - 1);
+        assert_eq!(video.state.lock().unwrap().decoder.decoded, 100 + 10 + 4 + 1 + 10 + 2 + 1 + 10);
         assert!(video.read(250).is_err());
     }
 }

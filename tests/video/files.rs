@@ -5,6 +5,8 @@ use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
 use wan_animate::video::{Frame, Frames, Motion, Scene, VideoWriter};
 
+use super::goldens::Goldens;
+
 /// A picture with colour everywhere, that moves with `index` and differs from all others. Smooth, as 4:2:0 cannot keep edges.
 fn picture(index: usize, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
@@ -54,12 +56,59 @@ fn mp4_and_mov_keep_count_size_rate_and_colour() {
         assert_eq!((video.num_frames(), video.size()), (67, size));
         assert!((video.fps().unwrap() - fps).abs() < 1e-9 * fps);
         for index in 0..67 {
-            // Near lossless on smooth pictures: the quantiser of quality 90 and 8-bit chroma.
+            // A level on average, from 8 bits and 4:2:0; 17 once, in the corner of a block that the picture only partly fills.
             let (mean, max) = difference(&video.read(index).unwrap(), &picture(index, size.0, size.1));
-            assert!(mean < 1.5 && max <= 12, "{name}: frame {index} is off by {mean} on average, {max} at most");
+            assert!(mean < 1.2 && max <= 20, "{name}: frame {index} is off by {mean} on average, {max} at most");
         }
     }
     assert_eq!(listing(&folder), ["a.mp4", "b.MOV", "c.mov"], "nothing temporary is left");
+}
+
+/// 1 level: H.264 decodes exactly, so only f32 and f64 can round a tie apart.
+#[test]
+#[cfg(feature = "mp4")]
+fn videos_of_another_encoder_are_read() {
+    let goldens = Goldens::open("video.safetensors");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["bframes.mp4", "open.mov", "full.mov", "baseline.mp4"] {
+        let path = folder.path().join(name);
+        fs::write(&path, goldens.bytes(&format!("{name}.bytes"))).unwrap();
+        let video = Frames::open(&path).unwrap();
+        let shape = goldens.shape(&format!("{name}.frames"));
+        assert_eq!((video.num_frames(), video.size()), (shape[0], (shape[2] as u32, shape[1] as u32)), "{name}");
+        assert_eq!(video.fps().unwrap() as f32, goldens.floats(&format!("{name}.rate"))[0], "{name}");
+        let frames = goldens.bytes(&format!("{name}.frames"));
+        let frames: Vec<&[u8]> = frames.chunks(shape[1] * shape[2] * 3).collect();
+        for index in (0..shape[0]).chain([9, 3, 13, 7, 0]) {
+            let image = video.read(index).unwrap();
+            let max = image.as_raw().iter().zip(frames[index]).map(|(got, want)| got.abs_diff(*want)).max().unwrap();
+            assert!(max <= 1, "{name}: frame {index} is off by {max}");
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "mp4")]
+fn turned_videos_come_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    write_video(&path, 2, (48, 32), 30.0);
+    let upright = Frames::open(&path).unwrap().read(1).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    // The first four of nine 16.16 numbers, a b u c d, lie 40 bytes behind the name of the track's header.
+    let matrix = bytes.windows(4).position(|window| window == b"tkhd").unwrap() + 44;
+    let mut turn = |values: [i32; 5]| {
+        let values: Vec<u8> = values.iter().flat_map(|value| (value << 16).to_be_bytes()).collect();
+        bytes[matrix..matrix + 20].copy_from_slice(&values);
+        fs::write(&path, &bytes).unwrap();
+        let video = Frames::open(&path).unwrap();
+        let image = video.read(1).unwrap();
+        assert_eq!(video.size(), image.dimensions());
+        image
+    };
+    assert_eq!(turn([0, 1, 0, -1, 0]), image::imageops::rotate90(&upright));
+    assert_eq!(turn([-1, 0, 0, 0, -1]), image::imageops::rotate180(&upright));
+    assert_eq!(turn([0, -1, 0, 1, 0]), image::imageops::rotate270(&upright));
 }
 
 #[test]
@@ -247,7 +296,12 @@ fn impossible_outputs_are_refused_before_any_frame() {
     let error = refusal(writer.write(&Frame::from(&picture(0, 8, 8))));
     assert!(error.contains("8x8") && error.contains("16x16"), "{error}");
     drop(writer);
-    assert!(listing(&folder).is_empty());
+    if cfg!(feature = "mp4") {
+        let mut writer = create("out.mp4", 16, 16, 30.0).unwrap();
+        writer.write(&Frame::from(&picture(0, 16, 16))).unwrap();
+        assert!(!folder.path().join("out.mp4").exists(), "no file before it is whole");
+    }
+    assert!(listing(&folder).is_empty(), "nothing of the unfinished videos is left");
 }
 
 #[test]

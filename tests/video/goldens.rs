@@ -1,4 +1,4 @@
-//! Reads tests/goldens/preprocess.safetensors.
+//! Reads the files in tests/goldens/.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use safetensors::SafeTensors;
 pub(super) struct Goldens(Vec<u8>);
 
 impl Goldens {
-    pub(super) fn open() -> Self {
-        Self(std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/preprocess.safetensors")).unwrap())
+    pub(super) fn open(file: &str) -> Self {
+        Self(std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(file)).unwrap())
     }
 
     fn file(&self) -> SafeTensors<'_> {

@@ -17,7 +17,7 @@ fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
 
 #[test]
 fn resizing_equals_pillow_bit_for_bit() {
-    let goldens = Goldens::open();
+    let goldens = Goldens::open("preprocess.safetensors");
     let filters =
         [("nearest", Filter::Nearest), ("bilinear", Filter::Bilinear), ("bicubic", Filter::Bicubic), ("lanczos", Filter::Lanczos)];
     for case in goldens.cases("resize") {
@@ -33,7 +33,7 @@ fn resizing_equals_pillow_bit_for_bit() {
 
 #[test]
 fn grey_images_resize_like_rgb_ones() {
-    let goldens = Goldens::open();
+    let goldens = Goldens::open("preprocess.safetensors");
     let source = goldens.grey("resize.37x23.9x7.bicubic.grey");
     let rgb = RgbImage::from_fn(9, 7, |x, y| [source.get_pixel(x, y).0[0]; 3].into());
     let got: GrayImage = resize(&source, 31, 4, Filter::Lanczos).unwrap();
@@ -55,7 +55,7 @@ fn empty_sides_are_refused() {
 /// Exact: the same 8-bit samples through the same two f32 operations.
 #[test]
 fn frames_masks_and_references_equal_diffusers() {
-    let goldens = Goldens::open();
+    let goldens = Goldens::open("preprocess.safetensors");
     for case in goldens.cases("preprocess") {
         let case = format!("preprocess.{case}");
         let [width, height] = target(&case);
@@ -71,7 +71,7 @@ fn frames_masks_and_references_equal_diffusers() {
 /// Exact too: 8-bit resize and crop, then f64 scaling rounded to f32 and f32 normalisation, as NumPy does them.
 #[test]
 fn clip_images_equal_transformers() {
-    let goldens = Goldens::open();
+    let goldens = Goldens::open("preprocess.safetensors");
     for case in goldens.cases("clip") {
         let source = goldens.rgb(&format!("clip.{case}.source"));
         let json = goldens.bytes(&format!("clip.{case}.config"));
@@ -111,7 +111,7 @@ fn unsupported_clip_settings_are_refused() {
 /// 3e-6: f32 sums of 16 products of numbers of up to 5, in another order than PyTorch's.
 #[test]
 fn interpolation_equals_pytorch() {
-    let goldens = Goldens::open();
+    let goldens = Goldens::open("preprocess.safetensors");
     for case in goldens.cases("interpolate") {
         let case = format!("interpolate.{case}");
         let [width, height] = target(&case).map(|side| side as usize);
@@ -128,7 +128,7 @@ fn interpolation_equals_pytorch() {
 
 #[test]
 fn picture_files_open_as_in_pillow() {
-    let goldens = Goldens::open();
+    let goldens = Goldens::open("preprocess.safetensors");
     let folder = tempfile::tempdir().unwrap();
     for name in ["rgb.png", "alpha.png", "grey.png", "grey_alpha.png", "palette.png", "bits.png", "deep.png", "rgb.webp", "rgb.gif"] {
         // The name lies on purpose: the content decides.

@@ -54,7 +54,7 @@ impl Colour {
     }
 
     /// `samples` are `[height, width, 3]` in [0, 1]; both sides even. Chroma is the mean of four pixels.
-    pub(super) fn from_rgb(self, samples: &[f32], width: usize, height: usize) -> Vec<u8> {
+    pub(super) fn to_yuv(self, samples: &[f32], width: usize, height: usize) -> Vec<u8> {
         let (black, luma_span, chroma_span) = self.levels();
         let luma = |rgb: [f32; 3]| self.red * rgb[0] + (1.0 - self.red - self.blue) * rgb[1] + self.blue * rgb[2];
         let level = |value: f32| (value + 0.5) as u8;
@@ -96,7 +96,7 @@ mod tests {
 
     fn back_and_forth(colour: Colour, rgb: [u8; 3]) -> [u8; 3] {
         let samples: Vec<f32> = rgb.iter().map(|&level| f32::from(level) / 255.0).cycle().take(12).collect();
-        let yuv = colour.from_rgb(&samples, 2, 2);
+        let yuv = colour.to_yuv(&samples, 2, 2);
         let planes = Planes { width: 2, height: 2, luma: &yuv[..4], luma_stride: 2, cb: &yuv[4..5], cr: &yuv[5..], chroma_stride: 1 };
         colour.to_rgb(&planes).get_pixel(1, 1).0
     }
@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn red_has_the_standards_levels() {
         let red = [1.0, 0.0, 0.0].repeat(4);
-        assert_eq!(Colour::BT709.from_rgb(&red, 2, 2)[3..], [63, 102, 240]);
-        assert_eq!(Colour::from_matrix(6, false).from_rgb(&red, 2, 2)[3..], [81, 90, 240]);
-        assert_eq!(Colour::from_matrix(5, true).from_rgb(&red, 2, 2)[3..], [76, 85, 255]);
+        assert_eq!(Colour::BT709.to_yuv(&red, 2, 2)[3..], [63, 102, 240]);
+        assert_eq!(Colour::from_matrix(6, false).to_yuv(&red, 2, 2)[3..], [81, 90, 240]);
+        assert_eq!(Colour::from_matrix(5, true).to_yuv(&red, 2, 2)[3..], [76, 85, 255]);
     }
 }

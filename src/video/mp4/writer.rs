@@ -5,7 +5,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use openh264::encoder::{Complexity, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, QpRange, RateControlMode, VuiConfig};
+use openh264::encoder::{Complexity, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, Profile, QpRange, RateControlMode, VuiConfig};
 use openh264::formats::YUVSlices;
 use openh264::{OpenH264API, Timestamp};
 use shiguredo_mp4::bitstream::h264::{H264NalUnitType, H264SampleEntryConfig, LengthSize, build_avc1_box, parse_annexb_nal_units};
@@ -53,6 +53,7 @@ impl Mp4Writer {
         let config = EncoderConfig::new()
             .rate_control_mode(RateControlMode::Bufferbased)
             .qp(quantiser(quality))
+            .profile(Profile::High)
             .skip_frames(false)
             .complexity(Complexity::High)
             .background_detection(false)
@@ -148,7 +149,7 @@ impl Mp4Writer {
 impl Sink for Mp4Writer {
     fn write(&mut self, frame: &Frame) -> Result<()> {
         let (width, height) = (frame.width() as usize, frame.height() as usize);
-        let yuv = Colour::BT709.from_rgb(frame.samples(), width, height);
+        let yuv = Colour::BT709.to_yuv(frame.samples(), width, height);
         let (luma, chroma) = yuv.split_at(width * height);
         let (cb, cr) = chroma.split_at(chroma.len() / 2);
         let source = YUVSlices::new((luma, cb, cr), (width, height), (width, width / 2, width / 2));
