@@ -6,4 +6,3 @@
 //! - [`conditioning`]: what the model is shown beside the noise: reference, carried frames, background and mask.
 //! - [`denoise`]: the loop over a scheduler's plan, one evaluation a call.
 //! - [`generation`]: all of it as an iterator of [`Event`]s, a piece of work at a time.
-
