@@ -28,6 +28,8 @@ bench: driver
 # Makes the goldens again from the reference implementation.
 goldens: $(REFERENCE)/.installed
 	$(REFERENCE)/bin/python tests/reference/goldens.py
+	$(REFERENCE)/bin/python tests/reference/rng.py tests/goldens/rng.safetensors
+	$(REFERENCE)/bin/python tests/reference/schedulers.py tests/goldens/schedulers.safetensors
 	$(REFERENCE)/bin/python tests/reference/demo.py
 
 $(REFERENCE)/.installed: tests/reference/requirements.txt

@@ -10,7 +10,7 @@ const BLOCK: usize = 16;
 /// A stream of random numbers: Mersenne Twister 19937, seeded and read as `torch.Generator("cpu")` does.
 ///
 /// ```
-/// let mut generator = wan_animate::rng::Generator::new(42);
+/// let mut generator = wan_animate::unversioned::rng::Generator::new(42);
 /// let noise = generator.normal(4);
 /// assert!((noise[0] - 0.33669037).abs() < 1e-6); // torch.randn(4, generator=torch.Generator().manual_seed(42))[0]
 /// ```

@@ -4,12 +4,12 @@
 //! numbered slots. Every scheduler, however many orders, correctors, evaluations or random draws a step has, therefore runs in one loop:
 //!
 //! ```text
-//! slots`[LATENTS]` = initial noise
+//! slots[LATENTS] = initial noise
 //! for evaluation in plan.evaluations:
-//!     velocity = model(slots`[LATENTS]`, evaluation.timestep)        // after guidance
+//!     velocity = model(slots[LATENTS], evaluation.timestep)        // after guidance
 //!     for update in evaluation.updates:                            // in order
 //!         slots[update.into] = sum of weight * tensor over update.terms
-//! result = slots`[LATENTS]`
+//! result = slots[LATENTS]
 //! ```
 //!
 //! The model predicts the flow's velocity, noise minus data, at `latents = (1 - sigma) * data + sigma * noise`.
