@@ -8,6 +8,7 @@ use super::dpmpp::{self, DpmPp};
 use super::sigmas::{FinalSigma, Rule, Spacing};
 use super::unipc::{self, UniPc};
 use super::{Plan, Scheduler, euler};
+use crate::weights::config::read_json_text;
 use crate::{Error, Result};
 
 /// The models' training timesteps, and the shift of their official configurations.
@@ -58,8 +59,7 @@ impl SchedulerConfig {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, and the errors of [`parse`](Self::parse).
     pub fn open(file: &Path) -> Result<Self> {
-        let json = std::fs::read_to_string(file).map_err(Error::io(file))?;
-        Self::parse(file, &json)
+        Self::parse(file, &read_json_text(file)?)
     }
 
     /// Understands the text of a diffusers `scheduler_config.json`; `file` is named in errors.

@@ -1,5 +1,6 @@
 //! The JSON files of a checkpoint: a component's configuration, and `model_index.json`, which lists the components.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -20,8 +21,21 @@ const MAX_BYTES: u64 = 256 << 20;
 /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is no JSON, lacks a field or has one of another type, with line
 /// and column.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = read(path)?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::weights(path, error.to_string()))
+    let text = read_json_text(path)?;
+    serde_json::from_str(&text).map_err(|error| Error::weights(path, error.to_string()))
+}
+
+/// The text of a JSON file, with null for the `NaN`, `Infinity` and `-Infinity` that Python writes and JSON does not have.
+pub(crate) fn read_json_text(path: &Path) -> Result<String> {
+    let text = String::from_utf8(read(path)?).map_err(|_| Error::weights(path, "not text in UTF-8"))?;
+    let mut parts: Vec<Cow<str>> = text.split('"').map(Cow::from).collect();
+    // Every other part is inside a string, unless quotes within strings are escaped; then nothing is replaced.
+    if !text.contains("\\\"") {
+        for part in parts.iter_mut().step_by(2).filter(|part| part.contains("Infinity") || part.contains("NaN")) {
+            *part = part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null").into();
+        }
+    }
+    Ok(parts.join("\""))
 }
 
 /// A whole file of moderate size.
