@@ -1,7 +1,7 @@
 //! Reading one picture file as 8-bit RGB.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
@@ -63,7 +63,7 @@ fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
 }
 
 /// Whether a JPEG file goes on to its end-of-image marker. The decoder would fill up the rest with grey and say nothing.
-fn is_whole_jpeg(file: impl Read) -> std::io::Result<bool> {
+fn is_whole_jpeg(file: impl BufRead) -> std::io::Result<bool> {
     let mut bytes = file.bytes();
     let mut after_marker_byte = false;
     let mut in_scan = false;
