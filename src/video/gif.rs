@@ -9,30 +9,30 @@ use image::{AnimationDecoder, Delay, DynamicImage, ImageDecoder, ImageError, Rgb
 
 use super::frame::Frame;
 use super::partial::PartialFile;
-use super::still::open;
+use super::still::{MAX_BYTES, open};
 use super::writer::Sink;
 use crate::{Error, Result};
 
 /// The shortest delay that players honour is 2 hundredths of a second.
 const MAX_FPS: f64 = 50.0;
 
-/// A GIF is decoded whole; past this many bytes it should have been a video.
-const MAX_BYTES: u64 = 1 << 30;
-
-/// All frames of a GIF, and its mean rate where it is animated.
+/// All frames of a GIF, which is decoded whole, and its mean rate where it is animated.
 pub(super) fn read_gif(path: &Path) -> Result<(Vec<RgbImage>, Option<f64>)> {
     let refused = |e: ImageError| Error::Input(format!("{}: {e}", path.display()));
     let decoder = GifDecoder::new(open(path)?).map_err(refused)?;
     let frame_bytes = decoder.total_bytes();
+    let check_bytes = |frames: usize| match frames as u64 * frame_bytes > MAX_BYTES {
+        true => Err(Error::Input(format!("{}: too large for a GIF; convert it to MP4", path.display()))),
+        false => Ok(()),
+    };
+    check_bytes(1)?;
     let (mut images, mut milliseconds) = (Vec::new(), 0.0);
     for frame in decoder.into_frames() {
         let frame = frame.map_err(refused)?;
         let (numerator, denominator) = frame.delay().numer_denom_ms();
         milliseconds += f64::from(numerator) / f64::from(denominator);
         images.push(DynamicImage::ImageRgba8(frame.into_buffer()).into_rgb8());
-        if images.len() as u64 * frame_bytes > MAX_BYTES {
-            return Err(Error::Input(format!("{}: too large for a GIF; convert it to MP4", path.display())));
-        }
+        check_bytes(images.len())?;
     }
     let fps = (images.len() > 1 && milliseconds > 0.0).then(|| 1000.0 * images.len() as f64 / milliseconds);
     Ok((images, fps))

@@ -1,12 +1,15 @@
 //! Reading one picture file as 8-bit RGB.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use crate::{Error, Result};
+
+/// A picture larger than this, decoded, is taken for a bomb.
+pub(super) const MAX_BYTES: u64 = 1 << 30;
 
 /// Reads a PNG, JPEG, WebP or GIF file (the first picture of it), whatever its name says, turned upright by its EXIF
 /// orientation.
@@ -17,7 +20,14 @@ pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage> {
     let path = path.as_ref();
     let reader = reader(path)?;
     let refused = |e: image::ImageError| Error::Input(format!("{}: {e}; save it again as PNG or JPEG", path.display()));
+    if reader.format() == Some(ImageFormat::Jpeg) && !is_whole_jpeg(open(path)?).map_err(Error::io(path))? {
+        return Err(Error::Input(format!("{}: the JPEG file is cut short", path.display())));
+    }
     let mut decoder = reader.into_decoder().map_err(refused)?;
+    if decoder.total_bytes() > MAX_BYTES {
+        let (width, height) = decoder.dimensions();
+        return Err(Error::Input(format!("{}: {width}x{height} pixels are too many; make it smaller", path.display())));
+    }
     let orientation = decoder.orientation().map_err(refused)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(refused)?;
     image.apply_orientation(orientation);
@@ -50,6 +60,30 @@ fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
         return Err(Error::Input(format!("{}: not a PNG, JPEG, WebP or GIF file", path.display())));
     }
     ImageReader::new(open(path)?).with_guessed_format().map_err(Error::io(path))
+}
+
+/// Whether a JPEG file goes on to its end-of-image marker. The decoder would fill up the rest with grey and say nothing.
+fn is_whole_jpeg(file: impl BufRead) -> std::io::Result<bool> {
+    let mut bytes = file.bytes();
+    let mut after_marker_byte = false;
+    let mut in_scan = false;
+    while let Some(byte) = bytes.next().transpose()? {
+        let marker = if after_marker_byte { byte } else { 0 };
+        after_marker_byte = byte == 0xff;
+        match marker {
+            // In a scan 0xff is followed by 0 unless it begins a marker; the lengths of all other segments are heeded.
+            0xd9 => return Ok(in_scan),
+            0xda => in_scan = true,
+            0xc0..=0xcf | 0xdb..=0xfe => {
+                let (Some(high), Some(low)) = (bytes.next().transpose()?, bytes.next().transpose()?) else { return Ok(false) };
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                bytes.by_ref().take(length.saturating_sub(2)).try_for_each(|byte| byte.map(drop))?;
+                after_marker_byte = false;
+            }
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 fn to_rgb(image: DynamicImage) -> RgbImage {

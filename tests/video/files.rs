@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
-use wan_animate::video::{Frame, Frames, Motion, Scene, VideoWriter};
+use wan_animate::video::{Frame, Frames, Motion, Scene, VideoWriter, open_image};
 
 use super::goldens::Goldens;
 
@@ -359,4 +359,35 @@ fn real_videos_are_read() {
     assert_eq!(open("mask0.png").num_frames(), 1);
     let motion = Motion::new(pose, open("face.mp4")).unwrap();
     Scene::new(motion, open("background.mp4"), open("mask0_1x1.png")).unwrap();
+}
+
+#[test]
+fn pictures_cut_short_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+        picture(1, 40, 30).save_with_format(&path, format).unwrap();
+        let whole = fs::read(&path).unwrap();
+        assert!(open_image(&path).is_ok(), "{format:?}");
+        for length in [4, whole.len() / 2, whole.len() - 20] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(refusal(open_image(&path)).contains(path.to_str().unwrap()), "{format:?} of {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn photos_are_turned_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jpg");
+    picture(1, 40, 30).save(&path).unwrap();
+    let photo = fs::read(&path).unwrap();
+    // An Exif segment that holds the orientation 6 alone: turn by 90 degrees clockwise to see it upright.
+    let exif = b"\xff\xe1\x00\x22Exif\0\0MM\x00\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    fs::write(&path, [&photo[..2], exif, &photo[2..]].concat()).unwrap();
+    let upright = Frames::open(folder.path()).unwrap();
+    assert_eq!(upright.size(), (30, 40));
+    let image = upright.read(0).unwrap();
+    let (mean, _) = difference(&image, &image::imageops::rotate90(&picture(1, 40, 30)));
+    assert!(image.dimensions() == (30, 40) && mean < 10.0, "off by {mean}");
 }
