@@ -1,34 +1,33 @@
 //! The text encoder against transformers.
 
-mod golden;
+mod common;
 
-use golden::{Golden, assert_close, device, json, read, recorder, weights};
+use common::{Golden, assert_close, device, golden_json, golden_weights};
 use wan_animate::Error;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models::umt5::config::Config;
 use wan_animate::unversioned::models::umt5::{Encoder, MAX_TOKENS, pad, position};
 
 /// Sums in another order than the reference's, in two blocks.
-const F32: f32 = 1e-5;
+const F32: f64 = 1e-5;
 /// Operands of products in f16, which has 11 bits: 5e-4 for each, over two blocks whose errors add up.
-const F16: f32 = 4e-3;
+const F16: f64 = 4e-3;
 
 /// The result for the valid tokens alone must be that of the padded and masked run.
-fn check(checkpoint: &str, precision: Precision, tolerance: f32) {
-    let device = device();
-    let mut rec = recorder(&device);
-    let weights = weights(&format!("{checkpoint}/text_encoder"));
-    let config: Config = json(&format!("{checkpoint}/text_encoder/config.json"));
+fn check(checkpoint: &str, precision: Precision, tolerance: f64) {
+    let (device, mut rec) = device();
+    let weights = golden_weights(&format!("{checkpoint}/text_encoder"));
+    let config: Config = golden_json(&format!("{checkpoint}/text_encoder/config.json"));
     let encoder = Encoder::load(&Loader::new(&device, &weights, precision), &config).expect("loads");
     weights.finish().expect("every tensor is used");
     let golden = Golden::open(&format!("parts/{checkpoint}_text_encoder.safetensors"));
     for prompt in ["short", "long"] {
         let tokens = golden.integers(&format!("{prompt}.attention_mask")).iter().filter(|&&valid| valid == 1).count();
         let ids = &golden.integers(&format!("{prompt}.input_ids"))[..tokens];
-        let expected = &golden.floats(&format!("{prompt}.last_hidden_state"))[..tokens * config.d_model];
+        let expected = &golden.values(&format!("{prompt}.last_hidden_state"))[..tokens * config.d_model];
         let embeddings = encoder.forward(&mut rec, ids).expect("encodes");
         assert_eq!(embeddings.shape(), [tokens, config.d_model]);
-        assert_close(&format!("{checkpoint} {prompt}"), &read(&mut rec, &embeddings), expected, tolerance);
+        assert_close(&format!("{checkpoint} {prompt}"), &rec.download(&embeddings).expect("reads back"), expected, tolerance);
     }
 }
 
@@ -46,15 +45,14 @@ fn embeddings_agree_in_f16() {
 
 /// Heads whose size is no multiple of four in rows that are one, and feed-forward layers that overflow f16.
 fn check_variant(name: &str) {
-    let device = device();
-    let mut rec = recorder(&device);
+    let (device, mut rec) = device();
     let golden = Golden::open(&format!("variants/{name}.safetensors"));
-    let weights = weights(&format!("variants/{name}.safetensors"));
+    let weights = golden_weights(&format!("variants/{name}.safetensors"));
     for (precision, tolerance) in [(Precision::F32, F32), (Precision::F16, F16)] {
         let loader = Loader::new(&device, &weights, precision).scope("weights");
-        let encoder = Encoder::load(&loader, &json(&format!("variants/{name}.json"))).expect("loads");
+        let encoder = Encoder::load(&loader, &golden_json(&format!("variants/{name}.json"))).expect("loads");
         let embeddings = encoder.forward(&mut rec, &golden.integers("input_ids")).expect("encodes");
-        assert_close(name, &read(&mut rec, &embeddings), &golden.floats("last_hidden_state"), tolerance);
+        assert_close(name, &rec.download(&embeddings).expect("reads back"), golden.values("last_hidden_state"), tolerance);
     }
 }
 
@@ -80,7 +78,7 @@ fn positions_fall_into_the_buckets_of_the_reference() {
             ..Config::default()
         };
         config.check().expect("allowed");
-        let expected = golden.integers(&name);
+        let expected = golden.integers(name);
         let got = position::buckets(512, &config);
         for query in [0, 200, 511] {
             assert_eq!(got[query * 512..][..512], expected[511 - query..][..512], "{name}, query {query}");
@@ -90,24 +88,23 @@ fn positions_fall_into_the_buckets_of_the_reference() {
 
 #[test]
 fn padding_adds_rows_of_zeros() {
-    let device = device();
-    let mut rec = recorder(&device);
+    let (_device, mut rec) = device();
     // Dirty memory, which the padding must not show.
     drop(rec.upload(&[MAX_TOKENS, 3], &vec![7.0; MAX_TOKENS * 3]).expect("uploads"));
     let short = rec.upload(&[2, 3], &[1.0; 6]).expect("uploads");
     let padded = pad(&mut rec, &short).expect("pads");
     assert_eq!(padded.shape(), [MAX_TOKENS, 3]);
-    let values = read(&mut rec, &padded);
+    let values = rec.download(&padded).expect("reads back");
     assert_eq!(values[..6], [1.0; 6]);
     assert!(values[6..].iter().all(|&value| value == 0.0));
 }
 
 #[test]
 fn bad_prompts_are_refused() {
-    let device = device();
-    let mut rec = recorder(&device);
-    let weights = weights("tiny/text_encoder");
-    let encoder = Encoder::load(&Loader::new(&device, &weights, Precision::F32), &json("tiny/text_encoder/config.json")).expect("loads");
+    let (device, mut rec) = device();
+    let weights = golden_weights("tiny/text_encoder");
+    let encoder =
+        Encoder::load(&Loader::new(&device, &weights, Precision::F32), &golden_json("tiny/text_encoder/config.json")).expect("loads");
     assert!(encoder.forward(&mut rec, &[120]).is_ok(), "the last token");
     for ids in [vec![], vec![1, 121], vec![u32::MAX], vec![1; MAX_TOKENS + 1]] {
         assert!(matches!(encoder.forward(&mut rec, &ids), Err(Error::Input(_))), "{} tokens", ids.len());
@@ -116,9 +113,9 @@ fn bad_prompts_are_refused() {
 
 #[test]
 fn wrong_configurations_are_refused() {
-    let device = device();
-    let weights = weights("tiny/text_encoder");
-    let good: Config = json("tiny/text_encoder/config.json");
+    let (device, _) = device();
+    let weights = golden_weights("tiny/text_encoder");
+    let good: Config = golden_json("tiny/text_encoder/config.json");
     let load = |config: &Config| Encoder::load(&Loader::new(&device, &weights, Precision::F32), config).map(|_| ());
     let config = |change: fn(&mut Config)| {
         let mut config = good.clone();

@@ -1,8 +1,7 @@
 //! Embedding tables too large to upload.
 
-use half::{bf16, f16};
+use std::borrow::Cow;
 
-use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::layers::Loader;
 use crate::weights::TensorView;
@@ -24,30 +23,23 @@ impl<'a> Embedding<'a> {
     /// The rows of those numbers, one after another: [L, C].
     ///
     /// # Errors
-    /// [`Error::Input`] for a number that the table does not have.
+    /// [`Error::Input`] for a number that the table does not have; [`Error::Weights`] for a row that is not finite.
     pub fn rows(&self, numbers: &[u32]) -> Result<Vec<f32>> {
         let mut values = Vec::with_capacity(numbers.len() * self.cols);
         for &number in numbers {
-            let bytes = self.row(number as usize).ok_or_else(|| {
+            let row = self.row(number as usize).ok_or_else(|| {
                 let (rows, last) = (self.rows, self.rows.saturating_sub(1));
                 Error::Input(format!("token {number} is not in the vocabulary of {rows}, 0 to {last}; tokenizer and encoder must fit"))
             })?;
-            values.extend(floats(bytes, self.table.dtype));
+            values.extend(row.to_f32()?);
         }
         Ok(values)
     }
 
-    fn row(&self, number: usize) -> Option<&[u8]> {
-        let bytes = self.cols * self.table.dtype.bytes() as usize;
-        self.table.bytes.get(number.checked_mul(bytes)?..)?.get(..bytes)
+    fn row(&self, number: usize) -> Option<TensorView<'_>> {
+        let TensorView { name, file, dtype, shape, ref bytes } = self.table;
+        let length = self.cols * dtype.bytes() as usize;
+        let bytes = bytes.get(number.checked_mul(length)?..)?.get(..length)?;
+        Some(TensorView { name, file, dtype, shape: &shape[1..], bytes: Cow::Borrowed(bytes) })
     }
-}
-
-fn floats(bytes: &[u8], dtype: DType) -> impl Iterator<Item = f32> + '_ {
-    bytes.chunks_exact(dtype.bytes() as usize).map(move |element| match (dtype, element) {
-        (DType::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
-        (DType::F16, &[a, b]) => f16::from_le_bytes([a, b]).to_f32(),
-        (DType::Bf16, &[a, b]) => bf16::from_le_bytes([a, b]).to_f32(),
-        _ => f32::NAN,
-    })
 }

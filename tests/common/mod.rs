@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::tensor::Tensor;
+use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device};
 
 /// A file or folder under `tests/goldens`.
@@ -20,7 +21,18 @@ pub fn device() -> (Device, Recorder) {
     (device, recorder)
 }
 
-/// Tensors of a golden file, as f32; integers are converted.
+/// A configuration under `tests/goldens`.
+pub fn golden_json<T: serde::de::DeserializeOwned>(name: &str) -> T {
+    let text = std::fs::read(golden_path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// A checkpoint under `tests/goldens`, a folder or a file.
+pub fn golden_weights(name: &str) -> Weights {
+    Weights::open(golden_path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Tensors of a golden file, as f32; integers are converted, and 16-bit tensors, which are weights, left out.
 pub struct Golden(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 
 impl Golden {
@@ -32,11 +44,16 @@ impl Golden {
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file = safetensors::SafeTensors::deserialize(&bytes).expect("a golden is a valid file");
         let values = |view: &safetensors::tensor::TensorView| match view.dtype() {
-            safetensors::Dtype::F32 => bytemuck::pod_collect_to_vec(view.data()),
-            safetensors::Dtype::I64 => bytemuck::pod_collect_to_vec::<u8, i64>(view.data()).into_iter().map(|v| v as f32).collect(),
+            safetensors::Dtype::F32 => Some(bytemuck::pod_collect_to_vec(view.data())),
+            safetensors::Dtype::I64 => Some(bytemuck::pod_collect_to_vec::<u8, i64>(view.data()).into_iter().map(|v| v as f32).collect()),
+            safetensors::Dtype::F16 | safetensors::Dtype::BF16 => None,
             other => panic!("a golden of {other:?}"),
         };
-        Self(file.iter().map(|(name, view)| (name.to_string(), (view.shape().to_vec(), values(&view)))).collect())
+        Self(file.iter().filter_map(|(name, view)| Some((name.to_string(), (view.shape().to_vec(), values(&view)?)))).collect())
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     pub fn shape(&self, name: &str) -> &[usize] {
@@ -45,6 +62,10 @@ impl Golden {
 
     pub fn values(&self, name: &str) -> &[f32] {
         &self.entry(name).1
+    }
+
+    pub fn integers(&self, name: &str) -> Vec<u32> {
+        self.values(name).iter().map(|&value| value as u32).collect()
     }
 
     pub fn upload(&self, rec: &mut Recorder, name: &str) -> Tensor {

@@ -54,7 +54,7 @@ def text_encoder(dtype: torch.dtype, **settings) -> tuple[dict, dict]:
 
 
 def image_encoder() -> tuple[dict, dict]:
-    """The patches leave a border of the image unseen."""
+    """The patches leave a border of the image unseen; the positions' numbers are stored, as older transformers did."""
     config = CLIPVisionConfig(
         hidden_size=12,
         intermediate_size=14,
@@ -68,7 +68,8 @@ def image_encoder() -> tuple[dict, dict]:
     model = randomize(CLIPVisionModel(config), 22)
     pixels = torch.randn(1, 3, 17, 17, generator=torch.Generator().manual_seed(23))
     hidden = model(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
-    return config.to_dict(), {**weights(model), "pixel_values": pixels[0], "image_embeds": hidden[0]}
+    numbers = {"weights.embeddings.position_ids": torch.arange(10)[None]}
+    return config.to_dict(), {**weights(model), **numbers, "pixel_values": pixels[0], "image_embeds": hidden[0]}
 
 
 def face() -> tuple[dict, dict]:
