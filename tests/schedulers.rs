@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use wan_animate::unversioned::schedulers::{Evaluation, LATENTS, MAX_TERMS, Plan, Scheduler, SchedulerConfig, Term, Update};
+use wan_animate::unversioned::schedulers::{
+    Evaluation, LATENTS, MAX_TERMS, Plan, Sampler, Scheduler, SchedulerConfig, Spacing, Term, Update,
+};
 use wan_animate::{Error, Result};
 
 /// A golden file of f64 tensors.
@@ -69,9 +71,41 @@ fn difference(got: &[f64], want: &[f64]) -> f64 {
 }
 
 fn config_of(name: &str, json: &str) -> Result<SchedulerConfig> {
-    match name.strip_prefix("official/").and_then(|rest| rest.split('/').next()) {
-        Some(scheduler) => Ok(SchedulerConfig::official(scheduler.parse()?)),
-        None => SchedulerConfig::parse(Path::new("scheduler_config.json"), json),
+    if let Some(scheduler) = name.strip_prefix("official/").and_then(|rest| rest.split('/').next()) {
+        return Ok(SchedulerConfig::official(scheduler.parse()?));
+    }
+    let config = SchedulerConfig::parse(Path::new("scheduler_config.json"), json)?;
+    let fields: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    let list = |name: &str| fields["given"][name].as_array().map(|list| list.iter().filter_map(|level| level.as_f64()).collect());
+    Ok(match (list("sigmas"), list("timesteps")) {
+        (Some(sigmas), _) => config.with_spacing(Spacing::Sigmas(sigmas)),
+        (_, Some(timesteps)) => config.with_spacing(Spacing::Timesteps(timesteps)),
+        _ => config,
+    })
+}
+
+/// How far from the reference is near enough.
+struct Allowed {
+    /// Of the noise levels. They are rounded to f32 as the reference rounds them, so in general not at all.
+    sigmas: f64,
+    /// Of the trajectory when the reference computes in f64 too: only the order of operations differs.
+    exact: f64,
+    /// Of the trajectory when the reference computes its coefficients in f32, as it does by default: 5e-7 was seen.
+    plain: f64,
+}
+
+impl Allowed {
+    fn of(name: &str) -> Self {
+        let general = Self { sigmas: 0.0, exact: 1e-13, plain: 1e-6 };
+        match name.split('/').collect::<Vec<_>>()[..] {
+            // Ends of the diffusion's schedule, a product of a thousand rounded factors, to an ulp of f32.
+            ["unipc", "karras" | "karras_scaled", _] => Self { sigmas: 1e-7, exact: 1e-6, ..general },
+            // The reference adds 1e-12 to denominators.
+            ["euler_a", ..] => Self { exact: 1e-10, ..general },
+            // The reference divides the latents by the signal, 2e-4 at first: so much of its rounding is seen.
+            ["deis", ..] => Self { exact: 1e-12, plain: 1e-4, ..general },
+            _ => general,
+        }
     }
 }
 
@@ -80,26 +114,43 @@ fn trajectories_equal_diffusers() -> Result<()> {
     let golden = Golden::open("schedulers");
     let mut seen = 0;
     for (name, json) in golden.metadata() {
+        let allowed = Allowed::of(&name);
         let timesteps = golden.get(&format!("{name}|timesteps"));
-        let plan = config_of(&name, &json)?.plan(timesteps.len())?;
+        let steps = name.rsplit('/').next().and_then(|steps| steps.parse().ok()).expect("names end with the steps");
+        let plan = config_of(&name, &json)?.plan(steps)?;
         let fed: Vec<f64> = plan.evaluations.iter().map(|e| e.timestep).collect();
         assert_eq!(fed, timesteps, "{name}");
         let sigmas: Vec<f64> = plan.evaluations.iter().map(|e| e.sigma).collect();
-        // To the last bit of f32: the levels are rounded as the reference rounds them.
-        assert_eq!(sigmas, golden.get(&format!("{name}|sigmas"))[..sigmas.len()], "{name}");
+        let off = difference(&sigmas, &golden.get(&format!("{name}|sigmas"))[..sigmas.len()]);
+        assert!(off <= allowed.sigmas, "{name}: levels off by {off:e}");
 
         let got = run(&plan, &golden).concat();
-        // The same formulas in f64: only the order of operations differs; 2e-15 was seen.
         let exact = difference(&got, &golden.get(&format!("{name}|exact")));
-        assert!(exact < 1e-13, "{name}: {exact:e} from the reference in f64");
-        // As the reference runs, with coefficients in f32: 5e-7 was seen.
+        assert!(exact < allowed.exact, "{name}: {exact:e} from the reference in f64");
         let plain = difference(&got, &golden.get(&format!("{name}|plain")));
-        assert!(plain < 1e-6, "{name}: {plain:e} from the reference");
+        assert!(plain < allowed.plain, "{name}: {plain:e} from the reference");
         seen += 1;
     }
-    assert!(seen > 40, "only {seen} cases");
+    assert!(seen > 80, "only {seen} cases");
     Ok(())
 }
+
+const ALL: [Scheduler; 14] = [
+    Scheduler::UniPc,
+    Scheduler::UniPc3M,
+    Scheduler::DpmPp2M,
+    Scheduler::DpmPp3M,
+    Scheduler::DpmPp2MSde,
+    Scheduler::DpmPpSde,
+    Scheduler::Euler,
+    Scheduler::EulerAncestral,
+    Scheduler::Heun,
+    Scheduler::Lms,
+    Scheduler::Deis,
+    Scheduler::Ipndm,
+    Scheduler::Lcm,
+    Scheduler::Tcd,
+];
 
 const FLOW: &str = r#""prediction_type": "flow_prediction", "use_flow_sigmas": true"#;
 
@@ -111,20 +162,34 @@ fn parse(class: &str, fields: &str) -> Result<SchedulerConfig> {
 
 #[test]
 fn settings_not_implemented_are_refused_by_name() {
-    let all = ["UniPCMultistepScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler"];
+    let all = [
+        "UniPCMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "FlowMatchEulerDiscreteScheduler",
+        "FlowMatchLCMScheduler",
+        "LTXEulerAncestralRFScheduler",
+        "DEISMultistepScheduler",
+    ];
     let cases: &[(&str, &str, &[usize])] = &[
-        ("prediction_type", r#""epsilon""#, &[0, 1]),
-        ("use_flow_sigmas", "false", &[0, 1]),
-        ("use_dynamic_shifting", "true", &[0, 1, 2]),
-        ("thresholding", "true", &[0, 1]),
-        ("invert_sigmas", "true", &[2]),
+        ("prediction_type", r#""epsilon""#, &[0, 1, 5]),
+        ("use_flow_sigmas", "false", &[0, 1, 5]),
+        ("use_dynamic_shifting", "true", &[0, 1, 2, 3, 4, 5]),
+        ("thresholding", "true", &[0, 1, 5]),
+        ("invert_sigmas", "true", &[2, 3]),
         ("use_lu_lambdas", "true", &[1]),
-        ("algorithm_type", r#""dpmsolver""#, &[1]),
-        ("solver_order", "4", &[0, 1]),
+        ("use_karras_sigmas", "true", &[1, 5]),
+        ("use_beta_sigmas", "true", &[0, 1, 5]),
+        ("algorithm_type", r#""sde-dpmsolver""#, &[1, 5]),
+        ("solver_order", "4", &[0, 1, 5]),
         ("solver_order", "1.5", &[0, 1]),
         ("solver_order", "0", &[0, 1]),
-        ("solver_type", r#""rk4""#, &[0, 1]),
-        ("solver_p", r#"{"order": 1}"#, &[0]),
+        ("solver_type", r#""rk4""#, &[0, 1, 5]),
+        ("scale_factors", "[0.5]", &[3]),
+        ("eta", "1.5", &[4]),
+        ("s_noise", "0.5", &[4]),
+        ("num_train_timesteps", "0", &[0, 1, 2, 3, 4, 5]),
+        ("num_train_timesteps", "1e18", &[0, 2]),
+        ("solver_p", "1", &[0]),
         ("predict_x0", "false", &[0]),
         ("lower_order_final", "false", &[0]),
         ("final_sigmas_type", r#""one""#, &[0, 1]),
@@ -133,8 +198,8 @@ fn settings_not_implemented_are_refused_by_name() {
         for &class in *classes {
             match parse(all[class], &format!(r#", "{field}": {value}"#)) {
                 Err(Error::Unsupported(message)) => {
-                    let said = message.contains(field) && message.contains(value.trim_matches('"').trim_start_matches('{'));
-                    assert!(said || field == &"solver_p", "{field}: {message}");
+                    let value = value.trim_matches('"').replace("1e18", "1000000000000000000");
+                    assert!(message.contains(field) && message.contains(&value), "{field}: {message}");
                 }
                 other => panic!("{}: {field} {value}: {other:?}", all[class]),
             }
@@ -173,7 +238,7 @@ fn fields_that_flow_matching_does_not_use_are_tolerated() -> Result<()> {
 
 #[test]
 fn senseless_runs_are_refused() {
-    for scheduler in [Scheduler::UniPc, Scheduler::DpmPp2M, Scheduler::Euler] {
+    for scheduler in ALL {
         let config = SchedulerConfig::official(scheduler);
         for steps in [0, 10_001, usize::MAX] {
             assert!(matches!(config.plan(steps), Err(Error::Input(_))), "{scheduler:?} {steps}");
@@ -186,17 +251,20 @@ fn senseless_runs_are_refused() {
 
 #[test]
 fn every_plan_ends_at_the_data() -> Result<()> {
-    let schedulers = [Scheduler::UniPc, Scheduler::DpmPp2M, Scheduler::Euler];
-    for (scheduler, steps) in schedulers.into_iter().flat_map(|s| [1, 2, 3, 15, 100, 1000].map(|n| (s, n))) {
+    for (scheduler, steps) in ALL.into_iter().flat_map(|s| [1, 2, 3, 15, 100, 900].map(|n| (s, n))) {
         for config in [SchedulerConfig::official(scheduler), SchedulerConfig::diffusers(scheduler)] {
             let plan = config.plan(steps)?;
-            // All data is the number 3, from noise of -2: the velocity is the same everywhere, and every solver must be exact.
-            let mut slots = vec![vec![f64::NAN]; plan.slots];
+            // All data is the number 3: the velocity is noise - 3 and every solver must find it, whatever noise it adds.
+            let mut slots = vec![Vec::new(); plan.slots];
             let start = plan.evaluations[0].sigma;
             slots[LATENTS] = vec![3.0 * (1.0 - start) - 2.0 * start];
-            for update in plan.evaluations.iter().flat_map(|e| &e.updates) {
-                slots[update.into] = combine(update, &slots, &[-5.0], &[0.0]);
+            for evaluation in &plan.evaluations {
+                let velocity = (slots[LATENTS][0] - 3.0) / evaluation.sigma;
+                for update in &evaluation.updates {
+                    slots[update.into] = combine(update, &slots, &[velocity], &[0.7]);
+                }
             }
+            // Weights that add up to 1 within 1e-16, hundreds of times over, times 1e3 where steps are as different as DEIS's.
             assert!((slots[LATENTS][0] - 3.0).abs() < 1e-9, "{scheduler:?}, {steps} steps: {:?}", slots[LATENTS]);
         }
     }
@@ -208,9 +276,87 @@ fn another_scheduler_keeps_shift_and_rule() -> Result<()> {
     let config = parse("UniPCMultistepScheduler", r#", "flow_shift": 7.5, "solver_type": "bh1""#)?;
     assert_eq!(config.clone().with_scheduler("unipc".parse()?), config);
     assert_eq!(config.clone().with_scheduler("euler".parse()?), SchedulerConfig::diffusers(Scheduler::Euler).with_shift(7.5));
-    assert_eq!(config.with_scheduler("dpm++".parse()?).shift(), 7.5);
+    assert_eq!(config.clone().with_scheduler("dpm++".parse()?).shift(), 7.5);
+    let karras = config.clone().with_sampler("Euler Karras".parse()?);
+    assert_eq!(karras, SchedulerConfig::diffusers(Scheduler::Euler).with_shift(7.5).with_spacing(Spacing::Karras));
+    assert_eq!(config.clone().with_sampler("Default".parse()?), config);
     let official = SchedulerConfig::official(Scheduler::UniPc).with_scheduler(Scheduler::DpmPp2M);
     assert_eq!(official.plan(3)?.evaluations[0].sigma, 1.0);
-    assert!(matches!("ddpm".parse::<Scheduler>(), Err(Error::Input(_))));
+    Ok(())
+}
+
+#[test]
+fn the_names_users_know_are_understood() -> Result<()> {
+    let cases: &[(&str, Scheduler, &[&str])] = &[
+        ("DDIM", Scheduler::Euler, &[]),
+        ("DEIS", Scheduler::Deis, &[]),
+        ("DPM++", Scheduler::DpmPp2M, &[]),
+        ("DPM++ 2M", Scheduler::DpmPp2M, &["Beta", "Exponential", "Karras", "Uniform"]),
+        ("DPM++ 2M SDE", Scheduler::DpmPp2MSde, &["Beta", "Exponential", "Karras", "Uniform"]),
+        ("DPM++ 3M", Scheduler::DpmPp3M, &["Beta", "Exponential", "Karras", "Uniform"]),
+        ("DPM++ SDE", Scheduler::DpmPpSde, &["Beta", "Exponential", "Karras", "Uniform"]),
+        ("Euler", Scheduler::Euler, &["Beta", "Exponential", "Karras"]),
+        ("Euler a", Scheduler::EulerAncestral, &[]),
+        ("Heun", Scheduler::Heun, &["Karras"]),
+        ("IPNDM", Scheduler::Ipndm, &[]),
+        ("LCM", Scheduler::Lcm, &[]),
+        ("LMS", Scheduler::Lms, &["Karras"]),
+        ("TCD", Scheduler::Tcd, &[]),
+        ("UniPC", Scheduler::UniPc, &["Beta", "Exponential", "Karras", "Uniform"]),
+        ("UniPC 2M", Scheduler::UniPc, &["Karras", "Uniform"]),
+        ("UniPC 3M", Scheduler::UniPc3M, &["Karras", "Uniform"]),
+        ("UniPCMultistepScheduler", Scheduler::UniPc, &[]),
+        ("DPMSolverMultistepScheduler", Scheduler::DpmPp2M, &[]),
+        ("FlowMatchEulerDiscreteScheduler", Scheduler::Euler, &[]),
+        ("FlowMatchHeunDiscreteScheduler", Scheduler::Heun, &[]),
+        ("DEISMultistepScheduler", Scheduler::Deis, &[]),
+        ("dpm++_2m_sde", Scheduler::DpmPp2MSde, &["karras"]),
+    ];
+    for &(name, scheduler, spacings) in cases {
+        assert_eq!(name.parse::<Sampler>()?, scheduler.into(), "{name}");
+        assert_eq!(name.parse::<Scheduler>()?, scheduler, "{name}");
+        for spacing in spacings {
+            let sampler: Sampler = format!("{name} {spacing}").parse()?;
+            let wanted = match spacing.to_lowercase().as_str() {
+                "beta" => Spacing::Beta,
+                "exponential" => Spacing::Exponential,
+                "karras" => Spacing::Karras,
+                _ => Spacing::Uniform,
+            };
+            assert_eq!(sampler, Sampler { scheduler: Some(scheduler), spacing: Some(wanted) }, "{name} {spacing}");
+        }
+    }
+    assert_eq!("Default".parse::<Sampler>()?, Sampler::default());
+    for name in ["DDPM", "PNDMScheduler", "KDPM2DiscreteScheduler"] {
+        let parsed = name.parse::<Sampler>();
+        assert!(matches!(&parsed, Err(Error::Unsupported(why)) if why.contains("not defined for flow matching")), "{parsed:?}");
+    }
+    for name in ["", "karras", "unipc2", "euler b", "dpm++ 4m"] {
+        assert!(matches!(name.parse::<Sampler>(), Err(Error::Input(_))), "{name}");
+    }
+    assert!(matches!("euler karras".parse::<Scheduler>(), Err(Error::Input(_))));
+    Ok(())
+}
+
+#[test]
+fn explicit_levels_are_taken_as_they_are() -> Result<()> {
+    let four = Spacing::Sigmas(vec![1.0, 0.75, 0.5, 0.25, 0.0]);
+    let timesteps = Spacing::Timesteps(vec![1000.0, 750.0, 500.0, 250.5]);
+    for scheduler in ALL {
+        let config = SchedulerConfig::diffusers(scheduler).with_shift(8.0);
+        let sigmas = config.clone().with_spacing(four.clone());
+        assert_eq!(sigmas.steps(), Some(4));
+        let begin = |plan: &Plan, step: usize| plan.evaluations.iter().find(|e| e.step == step).map(|e| (e.sigma, e.timestep));
+        assert_eq!(begin(&sigmas.plan(4)?, 1), Some((0.75, 750.0)), "{scheduler:?}");
+        assert!(matches!(sigmas.plan(5), Err(Error::Input(_))), "{scheduler:?}");
+        let plan = config.with_spacing(timesteps.clone()).plan(4)?;
+        assert_eq!(begin(&plan, 3), Some((0.2505f32.into(), 250.5)), "{scheduler:?}");
+        assert_eq!(plan.evaluations[0].timestep, 1000.0, "{scheduler:?}");
+    }
+    let euler = SchedulerConfig::official(Scheduler::Euler);
+    for list in [vec![], vec![0.0], vec![0.5, 0.5], vec![0.5, 0.75], vec![1.5, 0.5], vec![f64::NAN], vec![0.5, -0.25]] {
+        let config = euler.clone().with_spacing(Spacing::Sigmas(list.clone()));
+        assert!(matches!(config.plan(config.steps().unwrap_or(0)), Err(Error::Input(_))), "{list:?}");
+    }
     Ok(())
 }

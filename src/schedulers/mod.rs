@@ -14,17 +14,25 @@
 //!
 //! The model predicts the flow's velocity, noise minus data, at `latents = (1 - sigma) * data + sigma * noise`.
 
+mod adams;
+mod ancestral;
 mod config;
+mod deis;
+mod diffusion;
 mod dpmpp;
+mod dpmpp_sde;
 mod euler;
+mod heun;
+mod json;
+mod names;
+mod polynomial;
 mod sigmas;
+mod spacing;
 mod unipc;
 
-use std::str::FromStr;
-
 pub use config::SchedulerConfig;
-
-use crate::{Error, Result};
+pub use names::Sampler;
+pub use spacing::Spacing;
 
 /// The slot that holds the latents: the initial noise before the first evaluation, what the model sees at each, the result after the last.
 pub const LATENTS: usize = 0;
@@ -32,29 +40,39 @@ pub const LATENTS: usize = 0;
 /// No [`Update`] has more terms than this.
 pub const MAX_TERMS: usize = 6;
 
-/// Which solver takes the latents from noise to data.
+/// Which solver takes the latents from noise to data. Those "with noise" add fresh noise on the way; the others follow the flow.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheduler {
     /// UniPC of order 2 (bh2): a predictor and, without a further evaluation, a corrector. `unipc`.
     UniPc,
-    /// DPM-Solver++ multistep of order 2 (midpoint). `dpm++`.
+    /// UniPC of order 3 (bh2). `unipc 3m`.
+    UniPc3M,
+    /// DPM-Solver++ multistep of order 2 (midpoint). `dpm++`, `dpm++ 2m`.
     DpmPp2M,
-    /// Euler's method along the flow. `euler`.
+    /// DPM-Solver++ multistep of order 3 by name: it uses three estimates, and converges at order 2 as its formula was published.
+    /// `dpm++ 3m`.
+    DpmPp3M,
+    /// DPM-Solver++ multistep of order 2 with noise. `dpm++ 2m sde`.
+    DpmPp2MSde,
+    /// DPM-Solver++ of order 2 with noise: two evaluations a step. `dpm++ sde`.
+    DpmPpSde,
+    /// Euler's method along the flow. `euler`, and `ddim`, which is the same for a flow.
     Euler,
-}
-
-impl FromStr for Scheduler {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "unipc" => Ok(Self::UniPc),
-            "dpm++" => Ok(Self::DpmPp2M),
-            "euler" => Ok(Self::Euler),
-            _ => Err(Error::Input(format!("unknown scheduler `{name}`: choose unipc, dpm++ or euler"))),
-        }
-    }
+    /// Euler's method below the next level and back with noise. `euler a`.
+    EulerAncestral,
+    /// Heun's method: two evaluations a step. `heun`.
+    Heun,
+    /// Linear multistep of order 4. `lms`.
+    Lms,
+    /// DEIS multistep of order 2. `deis`.
+    Deis,
+    /// Linear multistep of order 4 with constant weights. `ipndm`.
+    Ipndm,
+    /// To the estimated data and back with noise; for models distilled to consistency. `lcm`.
+    Lcm,
+    /// Like LCM with less noise (gamma 0.3); for models distilled to trajectory consistency. `tcd`.
+    Tcd,
 }
 
 /// A whole sampling run: when to ask the model, and what to make of its answers.
@@ -69,7 +87,7 @@ pub struct Plan {
 /// One evaluation of the model on the content of [`LATENTS`], and what follows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// The inference step that this evaluation serves, from 0; schedulers that look twice a step repeat it.
+    /// The inference step that this evaluation serves, from 0; schedulers that evaluate twice a step repeat it.
     pub step: usize,
     /// Noise level of the latents, in (0, 1]. The model's estimate of the data is `latents - sigma * velocity`.
     pub sigma: f64,

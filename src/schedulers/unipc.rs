@@ -1,7 +1,7 @@
 //! UniPC, the unified predictor-corrector (Zhao et al. 2023), predicting data, in its B(h) form.
 
 use super::sigmas::{Schedule, log_snr};
-use super::{Evaluation, LATENTS, Term, Update};
+use super::{Evaluation, LATENTS, Term, Update, polynomial};
 
 /// Keeps the corrected latents of the last step, which the next corrector starts from.
 const CORRECTED: usize = 1;
@@ -87,7 +87,7 @@ impl UniPc {
         // Where the other estimates lie, in units of the step.
         let mut nodes: Vec<f64> = from[1..].iter().map(|&sigma| (log_snr(sigma) - start) / h).collect();
         nodes.extend(corrector.then_some(1.0));
-        let rho = if nodes.len() == 1 { vec![0.5] } else { vandermonde(&nodes, &moments(h, phi_1, b, nodes.len())) };
+        let rho = if nodes.len() == 1 { vec![0.5] } else { polynomial::weights(&nodes, &moments(h, phi_1, b, nodes.len())) };
 
         let scale = -(1.0 - to) * b;
         let slopes: Vec<f64> = rho.iter().zip(&nodes).map(|(rho, node)| scale * rho / node).collect();
@@ -124,24 +124,4 @@ fn moments(h: f64, phi_1: f64, b: f64, count: usize) -> Vec<f64> {
             moment
         })
         .collect()
-}
-
-/// Solves `sum over j of nodes[j]^i * x[j] = right[i]` by elimination; at most three unknowns, of different nodes.
-fn vandermonde(nodes: &[f64], right: &[f64]) -> Vec<f64> {
-    let count = nodes.len();
-    let mut x = right.to_vec();
-    for (k, node) in nodes.iter().enumerate() {
-        for i in (k + 1..count).rev() {
-            x[i] -= node * x[i - 1];
-        }
-    }
-    for k in (0..count.saturating_sub(1)).rev() {
-        for i in k + 1..count {
-            x[i] /= nodes[i] - nodes[i - k - 1];
-        }
-        for i in k..count - 1 {
-            x[i] -= x[i + 1];
-        }
-    }
-    x
 }

@@ -23,10 +23,11 @@ START = torch.randn(SIZE, generator=generator, dtype=torch.float64)
 NOISE = torch.randn(64, SIZE, generator=generator, dtype=torch.float64)
 
 
-def case(name, steps, scheduler="UniPCMultistepScheduler", sigmas=None, timesteps=None, **config):
-    if scheduler != "FlowMatchEulerDiscreteScheduler":
+def case(name, steps, scheduler="UniPCMultistepScheduler", official=None, given=None, **config):
+    """`official`: unshifted levels of the official code; `given`: arguments of set_timesteps beside the steps."""
+    if "Multistep" in scheduler:
         config = FLOW | config
-    return dict(name=name, steps=steps, scheduler=scheduler, sigmas=sigmas, timesteps=timesteps, config=config)
+    return dict(name=name, steps=steps, scheduler=scheduler, official=official, given=given or {}, config=config)
 
 
 def uni_pc():
@@ -46,6 +47,10 @@ def uni_pc():
     yield case("unipc/sigma_min_full_order/7", 7, flow_shift=5.0, final_sigmas_type="sigma_min", lower_order_final=False)
     yield case("unipc/terminal/7", 7, flow_shift=5.0, shift_terminal=0.1)
     yield case("unipc/trained500/6", 6, flow_shift=2.0, num_train_timesteps=500)
+    yield case("unipc/karras/8", 8, flow_shift=5.0, use_karras_sigmas=True)
+    yield case("unipc/karras_scaled/5", 5, use_karras_sigmas=True, beta_schedule="scaled_linear", beta_start=0.00085)
+    yield case("unipc/karras_range/5", 5, use_karras_sigmas=True, sigma_min=0.05, sigma_max=30.0, solver_order=3)
+    yield case("unipc/given/4", 4, given={"sigmas": [1.0, 0.9375, 0.8, 0.5]})
 
 
 def dpm_solver():
@@ -75,15 +80,34 @@ def euler():
     yield flow("shift1", 10)
     yield flow("terminal", 6, shift=3.0, shift_terminal=0.1)
     yield flow("stochastic", 6, shift=3.0, stochastic_sampling=True)
+    for spacing in ("karras", "exponential", "beta"):
+        yield flow(spacing, 9, shift=3.0, **{f"use_{spacing}_sigmas": True})
+        yield flow(spacing, 1, shift=3.0, **{f"use_{spacing}_sigmas": True})
+    yield flow("given_sigmas", 4, given={"sigmas": [1.0, 0.9375, 0.8, 0.5]})
+    yield flow("given_timesteps", 4, given={"timesteps": [1000.0, 750.0, 500.0, 250.0]})
+
+
+def others():
+    for steps in (1, 2, 7):
+        yield case(f"heun/{steps}", steps, "FlowMatchHeunDiscreteScheduler", shift=5.0)
+        yield case(f"lcm/{steps}", steps, "FlowMatchLCMScheduler", shift=5.0)
+        yield case(f"euler_a/{steps}", steps, "LTXEulerAncestralRFScheduler", shift=5.0)
+    yield case("lcm/beta/6", 6, "FlowMatchLCMScheduler", shift=5.0, use_beta_sigmas=True)
+    yield case("euler_a/eta/6", 6, "LTXEulerAncestralRFScheduler", shift=2.0, eta=0.5)
+    for steps in (1, 2, 5, 14, 18):
+        for order in (1, 2, 3):
+            settings = dict(flow_shift=5.0, solver_order=order)
+            yield case(f"deis/{order}/{steps}", steps, "DEISMultistepScheduler", **settings)
+    yield case("deis/full_order/8", 8, "DEISMultistepScheduler", flow_shift=3.0, lower_order_final=False)
 
 
 def official():
     """The official classes have the same steps as diffusers', on other levels."""
     for steps in (1, 2, 5, 20):
         ramp = np.linspace(1, 0, steps + 1)[:steps]
-        yield case(f"official/dpm++/{steps}", steps, "DPMSolverMultistepScheduler", sigmas=ramp)
+        yield case(f"official/dpm++/{steps}", steps, "DPMSolverMultistepScheduler", official=ramp)
         ramp = np.linspace(float(np.float32(1 - 1 / 1000)), 0, steps + 1)[:-1]
-        yield case(f"official/unipc/{steps}", steps, sigmas=ramp)
+        yield case(f"official/unipc/{steps}", steps, official=ramp)
 
 
 def set_official(scheduler, ramp, shift=5.0):
@@ -94,11 +118,11 @@ def set_official(scheduler, ramp, shift=5.0):
 
 
 def prepared(entry):
-    scheduler = getattr(diffusers, entry["scheduler"])(**entry["config"])
-    if entry["sigmas"] is not None:
-        set_official(scheduler, entry["sigmas"])
+    scheduler = getattr(diffusers, entry["scheduler"]).from_config(entry["config"])
+    if entry["official"] is not None:
+        set_official(scheduler, entry["official"])
     else:
-        scheduler.set_timesteps(entry["steps"])
+        scheduler.set_timesteps(entry["steps"], **{key: np.array(values) for key, values in entry["given"].items()})
     return scheduler
 
 
@@ -117,10 +141,10 @@ def run(scheduler):
 def main(path):
     tensors = {"matrix": MATRIX, "offset": OFFSET, "start": START, "noise": NOISE}
     metadata = {}
-    for cases in (uni_pc, dpm_solver, euler, official):
+    for cases in (uni_pc, dpm_solver, euler, others, official):
         for entry in cases():
             name, scheduler = entry["name"], prepared(entry)
-            metadata[name] = json.dumps({"_class_name": entry["scheduler"], **entry["config"]})
+            metadata[name] = json.dumps({"_class_name": entry["scheduler"], **entry["config"], "given": entry["given"]})
             tensors[f"{name}|timesteps"] = scheduler.timesteps.double()
             tensors[f"{name}|sigmas"] = scheduler.sigmas.double()
             tensors[f"{name}|plain"] = run(scheduler)
