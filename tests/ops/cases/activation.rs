@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::host::Host;
 use crate::oracle::activation::activate as exact;
 
-pub const ALL: [Activation; 7] = [
+pub const ALL: [Activation; 8] = [
     Activation::None,
     Activation::Silu,
     Activation::GeluTanh,
@@ -14,6 +14,7 @@ pub const ALL: [Activation; 7] = [
     Activation::QuickGelu,
     Activation::ScaledLeakyRelu,
     Activation::Relu,
+    Activation::HardTanh,
 ];
 
 /// Every activation over the whole range: -8 to 8 closely, then by powers up to the largest f16 and down into the subnormals.

@@ -24,6 +24,7 @@ pub fn activate(activation: Activation, x: Approx) -> Approx {
         Activation::QuickGelu => times_logistic(Approx::rounded(1.702) * x),
         Activation::ScaledLeakyRelu => x * Approx::rounded(if x.value > 0.0 { 1.0 } else { 0.2 }) * Approx::rounded(SQRT_2),
         Activation::Relu => Approx { value: x.value.max(0.0), error: x.error },
+        Activation::HardTanh => Approx { value: x.value.clamp(-1.0, 1.0), error: x.error },
     }
 }
 
