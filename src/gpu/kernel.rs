@@ -309,7 +309,7 @@ fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {
         Element::U32 => Some("u32"),
     };
     if let Some(array) = array {
-        line(text, format_args!("@group(0) @binding({binding}) var<storage, {access}> {name}: array<{array}>;"));
+        line(text, format_args!("@group(0) @binding({binding}) var<storage, {access}> {name}_data: array<{array}>;"));
     }
     text.push_str(&loads(element).replace("NAME", name));
     if slot.access == Access::Write {
@@ -328,34 +328,34 @@ fn NAME_get(at: u32) -> f32 { return 0.0; }
         Element::F32 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
     let last = count - 1u;
-    let four = vec4<f32>(NAME[at], NAME[at + min(1u, last)], NAME[at + min(2u, last)], NAME[at + min(3u, last)]);
+    let four = vec4<f32>(NAME_data[at], NAME_data[at + min(1u, last)], NAME_data[at + min(2u, last)], NAME_data[at + min(3u, last)]);
     return select(vec4<f32>(), four, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
 }
-fn NAME_get(at: u32) -> f32 { return NAME[at]; }
+fn NAME_get(at: u32) -> f32 { return NAME_data[at]; }
 "
         }
         Element::F32x4 => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME[at >> 2u]; }
-fn NAME_get(at: u32) -> f32 { return NAME[at >> 2u][at & 3u]; }
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME_data[at >> 2u]; }
+fn NAME_get(at: u32) -> f32 { return NAME_data[at >> 2u][at & 3u]; }
 "
         }
         Element::F16x4 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME[at >> 2u];
+    let words = NAME_data[at >> 2u];
     return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
-fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME[at >> 2u][(at >> 1u) & 1u])[at & 1u]; }
+fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME_data[at >> 2u][(at >> 1u) & 1u])[at & 1u]; }
 "
         }
         Element::Bf16x4 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME[at >> 2u];
+    let words = NAME_data[at >> 2u];
     return bitcast<vec4<f32>>(vec4<u32>(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }
-fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME[at >> 2u][(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
+fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_data[at >> 2u][(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
 "
         }
-        Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME[at]; }\n",
+        Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME_data[at]; }\n",
         Element::Odd16 => "",
     }
 }
@@ -364,20 +364,20 @@ fn stores(element: Element) -> &'static str {
     match element {
         Element::F32 => {
             "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
-    NAME[at] = value.x;
-    if (count > 1u) { NAME[at + 1u] = value.y; }
-    if (count > 2u) { NAME[at + 2u] = value.z; }
-    if (count > 3u) { NAME[at + 3u] = value.w; }
+    NAME_data[at] = value.x;
+    if (count > 1u) { NAME_data[at + 1u] = value.y; }
+    if (count > 2u) { NAME_data[at + 2u] = value.z; }
+    if (count > 3u) { NAME_data[at + 3u] = value.w; }
 }
-fn NAME_set(at: u32, value: f32) { NAME[at] = value; }
+fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
 "
         }
-        Element::F32x4 => "fn NAME_store(at: u32, count: u32, value: vec4<f32>) { NAME[at >> 2u] = value; }\n",
+        Element::F32x4 => "fn NAME_store(at: u32, count: u32, value: vec4<f32>) { NAME_data[at >> 2u] = value; }\n",
         // Saturating: a value beyond f16 becomes the largest f16, never an infinity.
         Element::F16x4 => {
             "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
     let held = clamp(value, vec4<f32>(-65504.0), vec4<f32>(65504.0));
-    NAME[at >> 2u] = vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
+    NAME_data[at >> 2u] = vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
 }
 "
         }

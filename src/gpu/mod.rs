@@ -16,4 +16,4 @@ pub mod recorder;
 pub use arena::{Arena, Block, MemoryUse};
 pub use device::{AdapterSummary, Device, DeviceBuilder};
 pub use kernel::{Access, Arg, Element, Kernel, Slot};
-pub use recorder::Recorder;
+pub use recorder::{Probe, Recorder};

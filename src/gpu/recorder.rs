@@ -23,6 +23,20 @@ pub const DISPATCH_SECONDS: f64 = 0.1;
 /// Submissions that may wait on the GPU at once.
 pub const IN_FLIGHT: usize = 2;
 
+/// What a [`Probe`] fills tensors with: NaN as f32, f16 and bf16.
+pub const POISON: u32 = 0x7fff_7fff;
+/// Bytes of [`POISON`] after each tensor, where a [`Probe`] asks for them.
+pub const GUARD_BYTES: u64 = 256;
+
+/// What tests ask of a recorder besides recording.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Probe {
+    /// Fills every new tensor and [`GUARD_BYTES`] after it with [`POISON`], so that missing and stray writes show.
+    pub guards: bool,
+    /// Submits after this many workgroups; 0 stands for as many as time allows.
+    pub slice: u32,
+}
+
 /// Records work for one device. Tensors that it makes may be used with this recorder alone; weights with any.
 #[derive(Debug)]
 pub struct Recorder {
@@ -33,6 +47,7 @@ pub struct Recorder {
     work: f64,
     in_flight: VecDeque<Submission>,
     last_done: Instant,
+    probe: Probe,
 }
 
 /// The command buffer under construction.
@@ -61,7 +76,13 @@ impl Recorder {
             work: 0.0,
             in_flight: VecDeque::new(),
             last_done: Instant::now(),
+            probe: Probe::default(),
         }
+    }
+
+    /// The recorder under test conditions.
+    pub fn with_probe(self, probe: Probe) -> Self {
+        Self { probe, ..self }
     }
 
     /// The device that the work goes to.
@@ -77,8 +98,12 @@ impl Recorder {
     /// A tensor whose contents are yet to be written.
     pub fn alloc(&mut self, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let bytes = shape.iter().product::<usize>() as u64 * dtype.bytes();
-        let block = self.arena.take("activation", bytes)?;
-        Ok(Tensor::new(block, shape, dtype))
+        if !self.probe.guards {
+            return Ok(Tensor::new(self.arena.take("activation", bytes)?, shape, dtype));
+        }
+        let tensor = Tensor::new(self.arena.take("guarded activation", bytes + GUARD_BYTES)?, shape, dtype);
+        self.upload_bytes(&tensor, bytemuck::cast_slice(&vec![POISON; tensor.buffer().size() as usize / 4]))?;
+        Ok(tensor)
     }
 
     /// Copies values from the host into a new f32 tensor.
@@ -102,9 +127,7 @@ impl Recorder {
     /// Through a staging buffer and a recorded copy: a direct write would overtake commands that are still to be submitted.
     fn upload_bytes(&mut self, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
         let staging = self.mapped("upload", bytes, wgpu::BufferUsages::COPY_SRC)?;
-        let size = staging.size();
-        let encoder = self.copy_encoder();
-        encoder.copy_buffer_to_buffer(&staging, 0, tensor.buffer(), 0, size);
+        self.copy_encoder().copy_buffer_to_buffer(&staging, 0, tensor.buffer(), 0, bytes.len() as u64);
         Ok(())
     }
 
@@ -126,7 +149,15 @@ impl Recorder {
         if tensor.dtype() != DType::F32 {
             return Err(Error::Unsupported(format!("reading back a tensor of {}; cast it to f32 first", tensor.dtype())));
         }
-        let bytes = tensor.len() as u64 * 4;
+        Ok(bytemuck::pod_collect_to_vec(&self.read(tensor.buffer(), tensor.len() as u64 * 4)?))
+    }
+
+    /// Waits for all recorded work and copies a tensor's whole buffer to the host: its data and what lies behind them.
+    pub fn download_buffer(&mut self, tensor: &Tensor) -> Result<Vec<u8>> {
+        self.read(tensor.buffer(), tensor.buffer().size())
+    }
+
+    fn read(&mut self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
         let descriptor = wgpu::BufferDescriptor {
             label: Some("download"),
             size: bytes.max(4),
@@ -134,14 +165,14 @@ impl Recorder {
             mapped_at_creation: false,
         };
         let staging = self.device.checked("allocating a read-back buffer", || self.device.wgpu_device().create_buffer(&descriptor))?;
-        self.copy_encoder().copy_buffer_to_buffer(tensor.buffer(), 0, &staging, 0, bytes);
+        self.copy_encoder().copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
         self.finish()?;
         let view = self.device.checked("mapping a read-back buffer", || {
             staging.map_async(wgpu::MapMode::Read, .., |_| ());
             self.device.wgpu_device().poll(wgpu::PollType::wait_indefinitely()).map(|_| staging.get_mapped_range(..))
         })?;
         match view {
-            Ok(Ok(view)) => Ok(bytemuck::pod_collect_to_vec(&view[..bytes as usize])),
+            Ok(Ok(view)) => Ok(view[..bytes as usize].to_vec()),
             Ok(Err(error)) => Err(Error::Device(format!("cannot read back: {error}"))),
             Err(error) => Err(Error::Device(format!("cannot read back: {error}"))),
         }
@@ -180,16 +211,23 @@ impl Recorder {
         let groups = u32::try_from(groups).map_err(|_| Error::Limits(format!("`{}` needs {groups} workgroups", kernel.name)))?;
         let mut first = 0;
         while first < groups {
-            let affordable = (self.device.rate() * DISPATCH_SECONDS / work.max(1.0)) as u64;
-            let end = groups.min(first.saturating_add(affordable.clamp(1, u64::from(u32::MAX)) as u32));
+            let end = groups.min(first.saturating_add(self.affordable(work)));
             self.run(kernel, &pipeline, args, bytemuck::bytes_of(params), first, end)?;
             self.work += f64::from(end - first) * work;
             first = end;
-            if self.work > self.device.rate() * SUBMIT_SECONDS {
+            if self.probe.slice > 0 || self.work > self.device.rate() * SUBMIT_SECONDS {
                 self.flush()?;
             }
         }
         Ok(())
+    }
+
+    /// How many workgroups of so much work one dispatch may have.
+    fn affordable(&self, work: f64) -> u32 {
+        match self.probe.slice {
+            0 => (self.device.rate() * DISPATCH_SECONDS / work.max(1.0)).clamp(1.0, f64::from(u32::MAX)) as u32,
+            slice => slice,
+        }
     }
 
     fn run(&mut self, kernel: &Kernel, pipeline: &Pipeline, args: &[Arg], params: &[u8], first: u32, end: u32) -> Result<()> {

@@ -59,6 +59,9 @@ impl ConvWeight {
     pub fn upload(device: &Device, label: &str, shape: [usize; 5], values: &[f32], dtype: DType) -> Result<Self> {
         let [rows, in_channels, t, h, w] = shape;
         let taps = t * h * w;
+        if values.is_empty() || values.len() != rows * in_channels * taps {
+            return Err(Error::Input(format!("`{label}`: {} values for {shape:?}", values.len())));
+        }
         let mut ordered = Vec::with_capacity(values.len());
         for row in values.chunks(in_channels * taps) {
             for tap in 0..taps {
@@ -126,11 +129,11 @@ pub fn conv(rec: &mut Recorder, x: &Tensor, weight: &ConvWeight, options: ConvOp
     }
     let shape = out_shape(x.shape(), weight, &options)?;
     let out = rec.alloc(&shape, super::operand_dtype(dtype, weight.out_channels()))?;
-    if let Some(residual) = options.residual
-        && residual.shape() != out.shape()
-    {
-        return Err(Error::Input(format!("residual: shape {:?}, expected {:?}", residual.shape(), out.shape())));
-    }
+    Dims::new().check("out", &out, &["T", "H", "W", "C"])?.check_optional("bias", options.bias, &["C"])?.check_optional(
+        "residual",
+        options.residual,
+        &["T", "H", "W", "C"],
+    )?;
     let tile = Tile::choose(weight.out_channels());
     let column_groups = weight.out_channels().div_ceil((tile.wn * tile.tn) as usize);
     let pixel_groups = out.rows().div_ceil((CONV.workgroup / tile.wn * tile.tm) as usize);

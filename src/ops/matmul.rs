@@ -57,16 +57,19 @@ impl Matrix {
     pub fn upload(device: &Device, label: &str, shape: [usize; 2], dtype: DType, bytes: &[u8]) -> Result<Self> {
         let [rows, cols] = shape;
         let row_bytes = cols * dtype.bytes() as usize;
+        if bytes.is_empty() || bytes.len() != rows * row_bytes {
+            return Err(Error::Input(format!("`{label}`: {} bytes for {dtype} [{rows}, {cols}]", bytes.len())));
+        }
         if dtype != DType::F32 && cols % 4 != 0 {
             return Err(Error::Unsupported(format!("`{label}`: {dtype} rows of {cols}, which is no multiple of four")));
         }
         let most = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size) as usize;
-        let rows_a_shard = (most / row_bytes.max(1)) & !3;
+        let rows_a_shard = (most / row_bytes) & !3;
         if rows_a_shard == 0 {
             return Err(Error::Limits(format!("`{label}`: four rows of {row_bytes} bytes are past the limit of {most} a binding")));
         }
         let shards = bytes
-            .chunks(rows_a_shard.min(rows.max(1)) * row_bytes)
+            .chunks(rows_a_shard.min(rows) * row_bytes)
             .map(|chunk| Recorder::upload_weights(device, label, &[chunk.len() / row_bytes, cols], dtype, chunk))
             .collect::<Result<_>>()?;
         Ok(Self { shards, rows, cols })

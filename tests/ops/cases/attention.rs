@@ -1,0 +1,92 @@
+use wan_animate::DType::{self, F16, F32};
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::ops::attention::{Heads, attention};
+use wan_animate::unversioned::tensor::Tensor;
+
+use crate::case::{Case, Refusal};
+use crate::host::{Host, send};
+use crate::oracle::attention as oracle;
+
+fn case(what: &str, [q, k, v]: [Host; 3], how: oracle::Heads, dtype: DType) -> Case {
+    let name = format!("attention {what}: {:?} to {:?} {}, {} heads, {} batches", q.shape, k.shape, q.dtype, how.heads, how.batches);
+    let how2 = how.clone();
+    let run = move |rec: &mut Recorder, [q, k, v]: [&Tensor; 3]| {
+        let bias = send(&how.bias, rec)?;
+        let how = Heads { heads: how.heads, batches: how.batches, scale: how.scale, bias: bias.as_ref() };
+        attention(rec, q, k, v, how, dtype)
+    };
+    Case::new(name, [&q.clone(), &k.clone(), &v.clone()], run, move || oracle::attention(&q, &k, &v, &how2))
+}
+
+fn heads(heads: usize, dim: usize) -> oracle::Heads {
+    oracle::Heads { heads, batches: 1, scale: 1.0 / (dim as f32).sqrt(), bias: None }
+}
+
+fn random(q_len: usize, k_len: usize, width: usize) -> [Host; 3] {
+    [Host::random(1, &[q_len, width], 2.0), Host::random(2, &[k_len, width], 2.0), Host::random(3, &[k_len, width], 2.0)]
+}
+
+pub fn cases() -> Vec<Case> {
+    let sized = |count: usize, dim: usize, q_len, k_len| case("", random(q_len, k_len, count * dim), heads(count, dim), F32);
+    let biased = |batches: usize, bias: Option<Host>, dim: usize| {
+        let how = oracle::Heads { batches, bias, scale: 0.7, ..heads(2, dim) };
+        case("with its own scale", random(9 * batches, 5 * batches, 2 * dim), how, F32)
+    };
+    let sharp = |what, logit: f32| {
+        let [q, k, v] = random(7, 70, 32);
+        // Scores within +-logit: a hundredth part of the keys has all the weight.
+        let k = Host::new(&k.shape, |i| k.values[i] * logit / 64.0);
+        case(what, [q, k, v], oracle::Heads { scale: 1.0, ..heads(2, 16) }, F32)
+    };
+    let equal = {
+        let [_, k, v] = random(3, 130, 16);
+        case("to all keys alike", [Host::new(&[3, 16], |_| 0.0), k, v], heads(1, 16), F32)
+    };
+    let large = {
+        let [q, k, v] = random(5, 66, 16);
+        let v = Host::new(&v.shape, |i| if i % 3 == 0 { 65504.0 } else { v.values[i] * 3e4 });
+        case("of values near the largest f16", [q, k, v].map(|host| host.to(F16)), heads(1, 16), F16)
+    };
+    vec![
+        sized(3, 1, 5, 7),
+        sized(3, 2, 17, 70),
+        sized(2, 6, 5, 7),
+        sized(2, 10, 33, 65),
+        sized(2, 16, 5, 7),
+        sized(1, 20, 1, 1),
+        sized(2, 64, 19, 129),
+        sized(2, 128, 17, 65),
+        sized(1, 256, 1, 9),
+        sized(1, 384, 9, 130),
+        sized(1, 512, 3, 1),
+        biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 10),
+        biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 16),
+        biased(3, None, 10),
+        biased(3, None, 16),
+        case("in f16", random(21, 77, 128).map(|host| host.to(F16)), heads(2, 64), F16),
+        case("in f16 that cannot be stored", random(3, 4, 12), heads(2, 6), F16),
+        equal,
+        large,
+        sharp("with large logits", 1e2),
+        sharp("with huge logits", 1e4),
+    ]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let refused = |says, inputs: [Host; 3], how: oracle::Heads| Refusal { says, run: case("refused", inputs, how, F32).run };
+    let unequal = |k: [usize; 2], v: [usize; 2]| [Host::random(1, &[4, 12], 1.0), Host::random(2, &k, 1.0), Host::random(3, &v, 1.0)];
+    let biased = |batches, shape: &[usize]| oracle::Heads { batches, bias: Some(Host::random(1, shape, 1.0)), ..heads(2, 6) };
+    vec![
+        refused("attention of q [4, 12], k [5, 12] and v [6, 12]", unequal([5, 12], [6, 12]), heads(2, 6)),
+        refused("attention of q", unequal([5, 8], [5, 8]), heads(2, 6)),
+        refused("in 5 heads", unequal([5, 12], [5, 12]), heads(5, 6)),
+        refused("in 0 heads", unequal([5, 12], [5, 12]), heads(0, 6)),
+        refused("3 batches", unequal([6, 12], [6, 12]), oracle::Heads { batches: 3, ..heads(2, 6) }),
+        refused("0 batches", unequal([6, 12], [6, 12]), oracle::Heads { batches: 0, ..heads(2, 6) }),
+        refused("attention of q", unequal([0, 12], [0, 12]), heads(2, 6)),
+        refused("attention bias: shape [2, 4, 4], expected [2, 4, 6]", unequal([6, 12], [6, 12]), biased(1, &[2, 4, 4])),
+        refused("attention bias", unequal([6, 12], [6, 12]), biased(2, &[2, 2, 3])),
+        refused("heads of 513, at most 512", random(1, 1, 513), heads(1, 513)),
+        refused("`q` of the kernel `attention` cannot be", random(4, 4, 12).map(|host| host.to(F16)), heads(2, 6)),
+    ]
+}

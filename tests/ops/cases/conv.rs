@@ -1,0 +1,104 @@
+use wan_animate::DType::{self, F16, F32};
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::ops::Activation;
+use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
+use wan_animate::unversioned::tensor::Tensor;
+
+use crate::case::{Case, Refusal};
+use crate::host::{Host, send};
+use crate::oracle::conv as oracle;
+
+fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]: [DType; 2]) -> Case {
+    let name = format!("conv {what}: {:?} {} by {:?} {weights}", x.shape, x.dtype, w.shape);
+    // Weights fall back to f32 where their rows cannot be stored.
+    let w = if w.shape[1].is_multiple_of(4) { Host { dtype: F32, ..w.to(weights) } } else { w };
+    let (x2, w2, options2) = (x.clone(), w.clone(), options.clone());
+    let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
+        let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
+        let weight = ConvWeight::upload(rec.device(), "w", shape, &w.values, weights)?;
+        let (bias, residual) = (send(&options.bias, rec)?, send(&options.residual, rec)?);
+        let options = ConvOptions {
+            stride_t: options.stride_t,
+            stride: options.stride,
+            pad: options.pad,
+            upsample: options.upsample,
+            bias: bias.as_ref(),
+            activation: options.activation,
+            residual: residual.as_ref(),
+        };
+        conv(rec, x, &weight, options, dtype)
+    };
+    Case::new(name, [&x2.clone()], run, move || oracle::conv(&x2, &w2, &options2))
+}
+
+fn random(x: [usize; 4], outs: usize, kernel: [usize; 3]) -> (Host, Host) {
+    let [t, h, w] = kernel;
+    (Host::random(1, &x, 1.0), Host::random(2, &[outs, x[3], t, h, w], 1.0))
+}
+
+fn options(stride_t: usize, stride: usize, pad: [(usize, usize); 3]) -> oracle::Options {
+    oracle::Options { stride_t, stride, pad, ..Default::default() }
+}
+
+fn same() -> oracle::Options {
+    options(1, 1, [(0, 0), (1, 1), (1, 1)])
+}
+
+fn bias(outs: usize) -> Option<Host> {
+    Some(Host::random(3, &[outs], 2.0))
+}
+
+pub fn cases() -> Vec<Case> {
+    let plain = |what, (x, w): (Host, Host), options| case(what, x, w, options, [F32, F32]);
+    let typed = |what, x_type, types| {
+        let (x, w) = random([1, 6, 5, 8], 12, [1, 3, 3]);
+        case(what, x.to(x_type), w, oracle::Options { bias: bias(12), ..same() }, types)
+    };
+    let residual = |shape: [usize; 4], activation| oracle::Options {
+        bias: bias(shape[3]),
+        activation,
+        residual: Some(Host::random(4, &shape, 2.0)),
+        ..same()
+    };
+    vec![
+        plain("2d", random([2, 7, 5, 4], 8, [1, 3, 3]), same()),
+        plain("1x1", random([1, 3, 70, 8], 96, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("of three channels", random([1, 6, 5, 3], 7, [1, 3, 3]), oracle::Options { bias: bias(7), ..same() }),
+        plain("of one channel", random([1, 5, 5, 1], 3, [1, 3, 3]), same()),
+        plain("of 96 channels", random([1, 3, 4, 96], 20, [1, 3, 3]), same()),
+        plain("3d causal", random([4, 5, 6, 4], 16, [3, 3, 3]), options(1, 1, [(2, 0), (1, 1), (1, 1)])),
+        plain("3d strided in time", random([5, 3, 2, 4], 4, [3, 1, 1]), options(2, 1, [(0, 0); 3])),
+        plain("strided, padded behind", random([2, 6, 7, 4], 8, [1, 3, 3]), options(1, 2, [(0, 0), (0, 1), (0, 1)])),
+        plain("strided by patches", random([1, 8, 6, 3], 8, [1, 2, 2]), options(1, 2, [(0, 0); 3])),
+        plain("1d causal", random([9, 1, 1, 4], 8, [3, 1, 1]), options(2, 1, [(2, 0), (0, 0), (0, 0)])),
+        plain("1d over the length", random([7, 1, 1, 7], 8, [7, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("upsampled", random([2, 3, 4, 4], 8, [1, 3, 3]), oracle::Options { upsample: true, ..same() }),
+        plain("upsampled, of no fours", random([1, 3, 4, 5], 6, [1, 3, 3]), oracle::Options { upsample: true, ..same() }),
+        plain("wide margins", random([1, 2, 2, 4], 8, [1, 3, 3]), options(1, 1, [(1, 2), (3, 2), (2, 4)])),
+        plain("and all that follows", random([1, 5, 4, 8], 12, [1, 3, 3]), residual([1, 5, 4, 12], Activation::ScaledLeakyRelu)),
+        plain("and all that follows, of no fours", random([1, 5, 4, 6], 9, [1, 3, 3]), residual([1, 5, 4, 9], Activation::Silu)),
+        typed("f16 weights", F32, [F16, F32]),
+        typed("f16 everywhere", F16, [F16, F16]),
+        case("f16 that cannot be stored", Host::random(1, &[1, 4, 4, 3], 1.0), Host::random(2, &[5, 3, 1, 3, 3], 1.0), same(), [F16, F16]),
+        case("near the largest f16", Host::random(1, &[1, 4, 4, 8], 250.0), Host::random(2, &[8, 8, 1, 3, 3], 250.0), same(), [F16, F16]),
+    ]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let refused = |says, (x, w): (Host, Host), options| Refusal { says, run: case("refused", x, w, options, [F32, F32]).run };
+    let (x, w) = random([1, 4, 4, 3], 5, [1, 3, 3]);
+    let half = (Host::random(1, &[1, 4, 4, 3], 1.0).to(F16), w.clone());
+    vec![
+        refused("weight: C is 3, was 4", (Host::random(1, &[1, 4, 4, 4], 1.0), w.clone()), same()),
+        refused("x: shape [4, 4, 3]", (Host::random(1, &[4, 4, 3], 1.0), w.clone()), same()),
+        refused("has no result", (Host::random(1, &[1, 4, 2, 3], 1.0), w.clone()), options(1, 1, [(0, 0); 3])),
+        refused("has no result", (x.clone(), w.clone()), options(1, 0, [(0, 0); 3])),
+        refused("bias: C is 4, was 5", (x.clone(), w.clone()), oracle::Options { bias: bias(4), ..same() }),
+        refused("residual: W is 3, was 4", (x, w), oracle::Options { residual: Some(Host::random(1, &[1, 4, 3, 5], 1.0)), ..same() }),
+        refused("`x` of the kernel `conv` cannot be", half, same()),
+        Refusal::new("7 values for [2, 3, 1, 1, 1]", [], |rec, []| {
+            ConvWeight::upload(rec.device(), "w", [2, 3, 1, 1, 1], &[0.0; 7], F32)?;
+            rec.upload(&[1], &[0.0])
+        }),
+    ]
+}

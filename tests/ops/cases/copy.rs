@@ -1,0 +1,59 @@
+use wan_animate::DType::{F16, F32};
+use wan_animate::Result;
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::ops::copy::{concat, slice};
+use wan_animate::unversioned::tensor::Tensor;
+
+use crate::case::{Case, Refusal};
+use crate::host::Host;
+use crate::oracle::copy as oracle;
+
+fn joined(rec: &mut Recorder, parts: &[Host]) -> Result<Tensor> {
+    let tensors = parts.iter().map(|part| part.send(rec)).collect::<Result<Vec<_>>>()?;
+    concat(rec, &tensors.iter().collect::<Vec<_>>())
+}
+
+fn concat_case(parts: Vec<Host>) -> Case {
+    let parts2 = parts.clone();
+    let name = format!("{} parts of {:?} {}", parts.len(), parts[0].shape, parts[0].dtype);
+    Case::new(name, [], move |rec, []| joined(rec, &parts), move || oracle::concat(&parts2))
+}
+
+fn slice_case(x: Host, from: usize, count: usize) -> Case {
+    Case::new(
+        format!("{count} entries of {:?} {} from {from} on", x.shape, x.dtype),
+        [&x.clone()],
+        move |rec, [x]| slice(rec, x, from, count),
+        move || oracle::slice(&x, from, count),
+    )
+}
+
+pub fn cases() -> Vec<Case> {
+    let x = |seed, shape: &[usize]| Host::random(seed, shape, 1.0);
+    vec![
+        concat_case(vec![x(1, &[2, 3, 5])]),
+        concat_case(vec![x(1, &[2, 7]), x(2, &[1, 7]), x(3, &[0, 7]), x(4, &[4, 7])]),
+        concat_case(vec![x(1, &[3, 2]).to(F16), x(2, &[5, 2]).to(F16)]),
+        slice_case(x(1, &[6, 5]), 1, 3),
+        slice_case(x(1, &[6, 5]), 0, 6),
+        slice_case(x(1, &[6, 5]), 6, 0),
+        slice_case(x(1, &[6, 2]).to(F16), 5, 1),
+    ]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let x = |shape: &[usize], dtype| Host::random(1, shape, 1.0).to(dtype);
+    let concat = |says, parts: Vec<Host>| Refusal::new(says, [], move |rec, []| joined(rec, &parts));
+    let slice = |says, x, from, count| Refusal { says, run: slice_case(x, from, count).run };
+    vec![
+        concat("nothing", vec![]),
+        concat("nothing", vec![x(&[], F32)]),
+        concat("shapes [2, 3] and [2, 4]", vec![x(&[2, 3], F32), x(&[2, 4], F32)]),
+        concat("a concatenation of", vec![x(&[2, 4], F32), x(&[2, 4], F16)]),
+        concat("multiples of four", vec![x(&[1, 3], F16), x(&[1, 3], F16)]),
+        slice("2 entries from 5 on", x(&[6, 5], F32), 5, 2),
+        slice("entries from 7 on", x(&[6, 5], F32), 7, 0),
+        slice("entries from 1 on", x(&[6, 5], F32), 1, usize::MAX),
+        slice("0 entries from 0 on", x(&[], F32), 0, 0),
+    ]
+}

@@ -1,0 +1,30 @@
+use wan_animate::DType::{self, F16, F32};
+use wan_animate::unversioned::ops::Activation;
+use wan_animate::unversioned::ops::elementwise::gated;
+
+use crate::case::{Case, Refusal};
+use crate::host::Host;
+use crate::oracle::elementwise as oracle;
+
+fn case(a: Host, activation: Activation, b: Host, dtype: DType) -> Case {
+    Case::new(
+        format!("product of {:?} {} ({activation:?}) and {}", a.shape, a.dtype, b.dtype),
+        [&a.clone(), &b.clone()],
+        move |rec, [a, b]| gated(rec, a, activation, b, dtype),
+        move || oracle::gated(&a, activation, &b),
+    )
+}
+
+pub fn cases() -> Vec<Case> {
+    let (a, b) = (|shape: &[usize]| Host::random(1, shape, 5.0), |shape: &[usize]| Host::random(2, shape, 5.0));
+    vec![
+        case(a(&[3, 7, 13]), Activation::GeluTanh, b(&[3, 7, 13]), F32),
+        case(a(&[300]).to(F16), Activation::None, b(&[300]).to(F16), F16),
+        case(Host::random(1, &[64], 300.0), Activation::None, Host::random(2, &[64], 300.0), F16),
+    ]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let (a, b) = (Host::random(1, &[3, 4], 1.0), Host::random(1, &[4, 3], 1.0));
+    vec![Refusal { says: "shapes [3, 4] and [4, 3]", run: case(a, Activation::None, b, F32).run }]
+}

@@ -1,0 +1,55 @@
+use wan_animate::DType::{self, F16, F32};
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::ops::layer_norm::{Affine, layer_norm};
+use wan_animate::unversioned::tensor::Tensor;
+
+use crate::case::{Case, Refusal};
+use crate::host::Host;
+use crate::oracle::layer_norm as oracle;
+
+fn case(what: &str, x: Host, affine: oracle::Affine, dtype: DType) -> Case {
+    let name = format!("layer norm {what}: {:?} {}", x.shape, x.dtype);
+    let affine2 = affine.clone();
+    let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| match &affine {
+        oracle::Affine::None => layer_norm(rec, x, Affine::None, 1e-6, dtype),
+        oracle::Affine::Weights(a, b) => {
+            let (a, b) = (a.send(rec)?, b.send(rec)?);
+            layer_norm(rec, x, Affine::Weights(&a, &b), 1e-6, dtype)
+        }
+        oracle::Affine::Modulation(a, b) => {
+            let (a, b) = (a.send(rec)?, b.send(rec)?);
+            layer_norm(rec, x, Affine::Modulation(&a, &b), 1e-6, dtype)
+        }
+    };
+    Case::new(name, [&x.clone()], run, move || oracle::layer_norm(&x, &affine2, 1e-6))
+}
+
+pub fn cases() -> Vec<Case> {
+    let x = |cols| Host::random(1, &[5, cols], 2.0);
+    let (a, b) = (|cols| Host::random(2, &[cols], 2.0), |cols| Host::random(3, &[cols], 2.0));
+    vec![
+        case("plain", x(96), oracle::Affine::None, F32),
+        case("of odd rows", x(77), oracle::Affine::None, F32),
+        case("of two", x(2), oracle::Affine::None, F32),
+        case("of one", x(1), oracle::Affine::None, F32),
+        case("weighted", x(64), oracle::Affine::Weights(a(64), b(64)), F32),
+        case("weighted, of odd rows", x(259), oracle::Affine::Weights(a(259), b(259)), F32),
+        case("modulated", x(5120), oracle::Affine::Modulation(a(5120), b(5120)), F32),
+        case("modulated, in f16", x(80).to(F16), oracle::Affine::Modulation(a(80), b(80)), F16),
+        case("of constant rows", Host::new(&[3, 64], |i| [0.0, 0.1, 3.0][i / 64]), oracle::Affine::Weights(a(64), b(64)), F32),
+        case("far from zero", Host::new(&[3, 64], |i| 1000.0 + x(64).values[i]), oracle::Affine::None, F32),
+        case("near the largest f16", Host::random(1, &[3, 64], 65504.0), oracle::Affine::None, F16),
+    ]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let refused = |says, x: &[usize], scale: &[usize], shift: &[usize]| {
+        let affine = oracle::Affine::Weights(Host::random(2, scale, 1.0), Host::random(3, shift, 1.0));
+        Refusal { says, run: case("refused", Host::random(1, x, 1.0), affine, F32).run }
+    };
+    vec![
+        refused("scale: C is 7, was 8", &[2, 8], &[7], &[8]),
+        refused("shift: C is 9, was 8", &[2, 8], &[8], &[9]),
+        refused("x: shape [8]", &[8], &[8], &[8]),
+    ]
+}

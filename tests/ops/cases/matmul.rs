@@ -1,0 +1,114 @@
+use wan_animate::DType::{self, Bf16, F16, F32};
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::ops::Activation;
+use wan_animate::unversioned::ops::matmul::{Epilogue, Matrix, matmul};
+use wan_animate::unversioned::tensor::Tensor;
+
+use crate::case::{Case, Refusal};
+use crate::host::{Host, matrix, send};
+use crate::oracle::matmul as oracle;
+
+fn case(what: &str, x: Host, w: Host, epilogue: oracle::Epilogue, dtype: DType) -> Case {
+    let name = format!("matmul {what}: {:?} {} by {:?} {}", x.shape, x.dtype, w.shape, w.dtype);
+    let (x2, w2, epilogue2) = (x.clone(), w.clone(), epilogue.clone());
+    let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
+        let w = matrix(&w, rec.device())?;
+        let (bias, gate, residual) = (send(&epilogue.bias, rec)?, send(&epilogue.gate, rec)?, send(&epilogue.residual, rec)?);
+        let epilogue = Epilogue { bias: bias.as_ref(), activation: epilogue.activation, gate: gate.as_ref(), residual: residual.as_ref() };
+        matmul(rec, x, &w, epilogue, dtype)
+    };
+    Case::new(name, [&x2.clone()], run, move || oracle::matmul(&x2, &w2, &epilogue2))
+}
+
+fn random(rows: usize, inner: usize, cols: usize) -> (Host, Host) {
+    (Host::random(1, &[rows, inner], 1.0), Host::random(2, &[cols, inner], 1.0))
+}
+
+/// Everything that may follow a product.
+fn full(rows: usize, cols: usize, activation: Activation) -> oracle::Epilogue {
+    let vector = |seed| Some(Host::random(seed, &[cols], 2.0));
+    oracle::Epilogue { bias: vector(3), activation, gate: vector(4), residual: Some(Host::random(5, &[rows, cols], 2.0)) }
+}
+
+fn bias_only(cols: usize, activation: Activation) -> oracle::Epilogue {
+    oracle::Epilogue { bias: Some(Host::random(3, &[cols], 2.0)), activation, ..Default::default() }
+}
+
+pub fn cases() -> Vec<Case> {
+    let plain = oracle::Epilogue::default;
+    let sized = |what, [rows, inner, cols]: [usize; 3], epilogue| {
+        let (x, w) = random(rows, inner, cols);
+        case(what, x, w, epilogue, F32)
+    };
+    let typed = |what, [rows, inner, cols]: [usize; 3], types: [DType; 3]| {
+        let (x, w) = random(rows, inner, cols);
+        case(what, x.to(types[0]), w.to(types[1]), bias_only(cols, Activation::None), types[2])
+    };
+    let huge = |size: f32| {
+        let (x, w) = (Host::random(8, &[20, 16], size).to(F16), Host::random(9, &[32, 16], size));
+        case("near the largest f16", x, w, plain(), F16)
+    };
+    vec![
+        sized("one tile", [33, 64, 96], plain()),
+        sized("several tiles", [150, 40, 200], plain()),
+        sized("rows of no fours", [70, 30, 22], full(70, 22, Activation::None)),
+        sized("whole fours", [40, 32, 64], full(40, 64, Activation::GeluTanh)),
+        sized("one row", [1, 128, 48], bias_only(48, Activation::Silu)),
+        sized("one row of no fours", [1, 7, 13], full(1, 13, Activation::None)),
+        sized("one number", [1, 1, 1], plain()),
+        sized("few columns", [50, 64, 12], bias_only(12, Activation::None)),
+        sized("one column", [50, 5, 1], plain()),
+        sized("long rows", [17, 2048, 20], plain()),
+        // More weights than the smallest device takes in one binding.
+        sized("a large matrix", [3, 160, 600], full(3, 600, Activation::None)),
+        sized("a large matrix of no fours", [20, 129, 607], plain()),
+        typed("f16 weights", [33, 64, 96], [F32, F16, F32]),
+        typed("bf16 weights", [33, 64, 96], [F32, Bf16, F32]),
+        typed("f16 everywhere", [33, 64, 96], [F16, F16, F16]),
+        typed("f16 everywhere, one row", [1, 64, 96], [F16, F16, F16]),
+        typed("f16 that cannot be stored", [33, 64, 95], [F16, F32, F16]),
+        case(
+            "an f16 residual",
+            Host::random(1, &[20, 32], 1.0),
+            Host::random(2, &[24, 32], 1.0),
+            oracle::Epilogue { residual: Some(Host::random(3, &[20, 24], 4.0).to(F16)), ..Default::default() },
+            F16,
+        ),
+        huge(100.0),
+        huge(255.0),
+        case(
+            "cancellation",
+            Host::new(&[4, 64], |i| if i % 2 == 0 { 65504.0 } else { -65504.0 }),
+            Host::random(2, &[8, 64], 1.0),
+            plain(),
+            F32,
+        ),
+    ]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let (x, w) = random(4, 8, 12);
+    let with = |says, x: Host, change: fn(&mut oracle::Epilogue)| {
+        let (w, mut epilogue) = (w.clone(), oracle::Epilogue::default());
+        change(&mut epilogue);
+        let case = case("refused", x, w, epilogue, F32);
+        Refusal { says, run: case.run }
+    };
+    let upload = |says, shape: [usize; 2], dtype, bytes: usize| {
+        Refusal::new(says, [], move |rec, []| {
+            let w = Matrix::upload(rec.device(), "w", shape, dtype, &vec![0; bytes])?;
+            Ok(w.shards()[0].clone())
+        })
+    };
+    vec![
+        with("w: K is 8, was 7", Host::random(1, &[4, 7], 1.0), |_| ()),
+        with("x: shape [8], expected [L, K]", Host::random(1, &[8], 1.0), |_| ()),
+        with("bias: N is 11, was 12", x.clone(), |e| e.bias = Some(Host::random(1, &[11], 1.0))),
+        with("gate: N is 1, was 12", x.clone(), |e| e.gate = Some(Host::random(1, &[1], 1.0))),
+        with("residual: L is 5, was 4", x.clone(), |e| e.residual = Some(Host::random(1, &[5, 12], 1.0))),
+        with("`bias` of the kernel `matmul` cannot be", x, |e| e.bias = Some(Host::random(1, &[12], 1.0).to(F16))),
+        upload("8 bytes for f32 [1, 3]", [1, 3], F32, 8),
+        upload("no multiple of four", [1, 3], F16, 6),
+        upload("0 bytes", [0, 4], F32, 0),
+    ]
+}

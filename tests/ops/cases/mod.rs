@@ -1,0 +1,58 @@
+//! The table: for each op its cases and what it must refuse.
+
+mod activation;
+mod attention;
+mod conv;
+mod copy;
+mod depthwise;
+mod elementwise;
+mod gather;
+mod layer_norm;
+mod lincomb;
+mod matmul;
+mod permute;
+mod rms_norm;
+mod rope;
+
+use crate::case::{Case, Refusal};
+
+pub fn cases() -> Vec<Case> {
+    [
+        activation::cases(),
+        attention::cases(),
+        conv::cases(),
+        copy::cases(),
+        depthwise::cases(),
+        elementwise::cases(),
+        gather::cases(),
+        layer_norm::cases(),
+        lincomb::cases(),
+        matmul::cases(),
+        permute::cases(),
+        rms_norm::cases(),
+        rope::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    [
+        attention::refusals(),
+        conv::refusals(),
+        copy::refusals(),
+        depthwise::refusals(),
+        elementwise::refusals(),
+        gather::refusals(),
+        layer_norm::refusals(),
+        lincomb::refusals(),
+        matmul::refusals(),
+        permute::refusals(),
+        rms_norm::refusals(),
+        rope::refusals(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

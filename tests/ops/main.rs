@@ -1,0 +1,119 @@
+//! Every op on a GPU against a naive evaluation in f64: within bounds that follow from the formula, with nothing unwritten and
+//! nothing written elsewhere. Then the same table under other conditions: parameters in uniform buffers, a device of the host
+//! application's with small limits, shaders without checks, dispatches in slices.
+
+#![allow(unreachable_pub, reason = "nothing of a test is reachable")]
+
+mod approx;
+mod case;
+mod cases;
+mod host;
+mod oracle;
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wan_animate::unversioned::gpu::{Probe, Recorder};
+use wan_animate::unversioned::ops::lincomb::add;
+use wan_animate::{Cancel, Device, Error};
+
+use approx::Approx;
+use case::{Case, Output};
+
+/// With the checks on, an access out of bounds is turned into one at the end of the buffer, where the guard shows it.
+fn checked_device() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(|| Device::builder().shader_checks(true).build().expect("a GPU or a software driver"))
+}
+
+/// The table with its exact results, which take a while.
+fn table() -> &'static [(Case, Vec<Approx>)] {
+    static TABLE: OnceLock<Vec<(Case, Vec<Approx>)>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        cases::cases().into_iter().map(|case| (case.oracle)()).zip(cases::cases()).map(|(exact, case)| (case, exact)).collect()
+    })
+}
+
+fn run(device: &Device, case: &Case, slice: u32) -> Output {
+    let mut rec = Recorder::new(device, Cancel::new()).with_probe(Probe { guards: true, slice });
+    let tensor = (case.run)(&mut rec).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    Output::download(&mut rec, &tensor).unwrap_or_else(|error| panic!("{}: {error}", case.name))
+}
+
+fn check_all(device: &Device) {
+    let faults: Vec<_> = table().iter().filter_map(|(case, exact)| case.fault(&run(device, case, 0), exact)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn results_are_within_their_bounds() {
+    assert!(checked_device().shader_checks());
+    check_all(checked_device());
+}
+
+#[test]
+fn shaders_without_checks() {
+    check_all(&Device::builder().shader_checks(false).build().expect("a device"));
+}
+
+/// A device as a host application might have opened it: no features, so no immediates; and limits so small that matrices are
+/// cut into shards and dispatches are folded.
+#[test]
+fn a_device_of_the_host_application() {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).expect("an adapter");
+    let descriptor = wgpu::DeviceDescriptor {
+        required_limits: wgpu::Limits {
+            max_storage_buffer_binding_size: 256 << 10,
+            max_compute_workgroups_per_dimension: 11,
+            ..wgpu::Limits::default()
+        },
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
+    let device = Device::from_wgpu(device, queue);
+    assert!(!device.immediates());
+    check_all(&device);
+}
+
+#[test]
+fn slices_change_nothing() {
+    for (case, _) in table() {
+        assert!(run(checked_device(), case, 1) == run(checked_device(), case, 0), "{}: slices make a difference", case.name);
+    }
+}
+
+#[test]
+fn wrong_inputs_are_refused() {
+    for refusal in cases::refusals() {
+        let mut rec = Recorder::new(checked_device(), Cancel::new());
+        let error = (refusal.run)(&mut rec).expect_err(refusal.says);
+        assert!(matches!(error, Error::Input(_) | Error::Unsupported(_)), "{error}");
+        assert!(error.to_string().contains(refusal.says), "`{error}` does not say `{}`", refusal.says);
+        rec.finish().expect("what was recorded before the refusal is sound");
+    }
+}
+
+#[test]
+fn cancelling_stops_between_submissions() {
+    let cancel = Cancel::new();
+    let mut rec = Recorder::new(checked_device(), cancel.clone()).with_probe(Probe { guards: false, slice: 1 });
+    let mut sum = rec.upload(&[1 << 16], &vec![1.0; 1 << 16]).expect("an upload");
+    let canceller = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        cancel.cancel();
+        Instant::now()
+    });
+    let error = loop {
+        match add(&mut rec, &sum, &sum) {
+            Ok(next) => sum = next,
+            Err(error) => break error,
+        }
+    };
+    let asked = canceller.join().expect("the thread ends");
+    assert!(matches!(error, Error::Cancelled), "{error}");
+    // A submission is one workgroup here; a second leaves room for a busy machine.
+    assert!(asked.elapsed() < Duration::from_secs(1), "it took {:?}", asked.elapsed());
+    assert!(matches!(rec.download(&sum), Err(Error::Cancelled) | Ok(_)));
+}

@@ -1,0 +1,29 @@
+use crate::approx::{Approx, sum};
+use crate::host::Host;
+
+#[derive(Clone, Debug)]
+pub struct Heads {
+    pub heads: usize,
+    pub batches: usize,
+    pub scale: f32,
+    pub bias: Option<Host>,
+}
+
+pub fn attention(q: &Host, k: &Host, v: &Host, how: &Heads) -> Vec<Approx> {
+    let (width, dim) = (q.cols(), q.cols() / how.heads);
+    let (q_len, k_len) = (q.rows() / how.batches, k.rows() / how.batches);
+    let element = |i: usize| {
+        let (row, head, d) = (i / width, i % width / dim, i % dim);
+        let (keys, query) = (row / q_len * k_len, row % q_len);
+        let score = |key: usize| {
+            let products = (0..dim).map(|d| q.at(row * width + head * dim + d) * k.at((keys + key) * width + head * dim + d));
+            let scaled = sum(products) * Approx::exact(how.scale);
+            how.bias.as_ref().map_or(scaled, |bias| scaled + bias.at((head * q_len + query) * k_len + key))
+        };
+        let scores: Vec<_> = (0..k_len).map(score).collect();
+        let highest = scores.iter().map(|score| score.value).fold(f64::MIN, f64::max);
+        let weights: Vec<_> = scores.into_iter().map(|score| (score - Approx::exact(highest)).exp()).collect();
+        sum((0..k_len).map(|key| weights[key] * v.at((keys + key) * width + head * dim + d))) / sum(weights.iter().copied())
+    };
+    (0..q.values.len()).map(element).collect()
+}

@@ -1,0 +1,15 @@
+//! The ops again, naively: one file an op, each a few lines over [`Approx`](crate::approx::Approx) numbers.
+
+pub mod activation;
+pub mod attention;
+pub mod conv;
+pub mod copy;
+pub mod depthwise;
+pub mod elementwise;
+pub mod gather;
+pub mod layer_norm;
+pub mod lincomb;
+pub mod matmul;
+pub mod permute;
+pub mod rms_norm;
+pub mod rope;
