@@ -90,7 +90,7 @@ impl Block {
     /// Keys and values of text tokens [L, C] and image tokens [L', C]. Where the model has no projections of their own for
     /// image tokens, they stand before the text tokens.
     pub fn cross_keys(&self, rec: &mut Recorder, text: &Tensor, image: Option<&Tensor>, precision: Precision) -> Result<CrossKeys> {
-        let operand = precision.operand();
+        let operand = self.attention_operand(text.cols(), precision.operand());
         let keys = |rec: &mut Recorder, x: &Tensor, to_k: &Linear, norm: &RmsNorm, to_v: &Linear| -> Result<_> {
             let k = to_k.forward(rec, x, DType::F32)?;
             Ok((norm.forward(rec, &k, operand)?, to_v.forward(rec, x, operand)?))
@@ -143,22 +143,28 @@ impl Block {
         self.ffn.1.forward_residual(rec, &hidden, Some(c_gate_msa), &x)
     }
 
+    /// Attention reads heads, so it is their size that must be a multiple of four for f16.
+    fn attention_operand(&self, width: usize, operand: DType) -> DType {
+        crate::ops::operand_dtype(operand, width / self.heads)
+    }
+
     fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, operand: DType) -> Result<Tensor> {
         let own = &self.attn1;
+        let inputs = self.attention_operand(x.cols(), operand);
         let rotated = |rec: &mut Recorder, projection: &Linear, norm: &RmsNorm| -> Result<Tensor> {
             let projected = projection.forward(rec, x, DType::F32)?;
             let normed = norm.forward(rec, &projected, DType::F32)?;
-            rope(rec, &normed, &angles.cos, &angles.sin, operand)
+            rope(rec, &normed, &angles.cos, &angles.sin, inputs)
         };
         let q = rotated(rec, &own.to_q, &own.norm_q)?;
         let k = rotated(rec, &own.to_k, &own.norm_k)?;
-        let v = own.to_v.forward(rec, x, operand)?;
+        let v = own.to_v.forward(rec, x, inputs)?;
         attention(rec, &q, &k, &v, Heads::scaled(self.heads, x.cols()), operand)
     }
 
     fn cross_attention(&self, rec: &mut Recorder, x: &Tensor, keys: &CrossKeys, operand: DType) -> Result<Tensor> {
         let q = self.attn2.to_q.forward(rec, x, DType::F32)?;
-        let q = self.attn2.norm_q.forward(rec, &q, operand)?;
+        let q = self.attn2.norm_q.forward(rec, &q, self.attention_operand(x.cols(), operand))?;
         let how = Heads::scaled(self.heads, x.cols());
         let (k, v) = &keys.text;
         let text = attention(rec, &q, k, v, how, DType::F32)?;

@@ -7,6 +7,7 @@ use crate::layers::{Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::config::Config;
 use crate::ops::attention::{Heads, attention};
 use crate::ops::layer_norm::{Affine, layer_norm};
+use crate::ops::operand_dtype;
 use crate::tensor::Tensor;
 
 /// One `face_adapter.N`. Queries and keys are normed head by head, unlike those of the blocks.
@@ -15,6 +16,8 @@ pub struct FaceAdapter {
     heads: usize,
     eps: f32,
     operand: DType,
+    /// How queries, keys and values are stored: attention reads heads, whose size must be a multiple of four for f16.
+    inputs: DType,
     to_q: Linear,
     to_k: Linear,
     to_v: Linear,
@@ -39,6 +42,7 @@ impl FaceAdapter {
             heads: config.num_attention_heads,
             eps: config.eps,
             operand: loader.precision().operand(),
+            inputs: operand_dtype(loader.precision().operand(), dim),
             to_q: Linear::load(loader, "to_q", width, width)?,
             to_k: Linear::load(loader, "to_k", width, width)?,
             to_v: Linear::load(loader, "to_v", width, width)?,
@@ -52,8 +56,8 @@ impl FaceAdapter {
     pub fn keys(&self, rec: &mut Recorder, face: &Tensor, frames: usize) -> Result<FaceKeys> {
         let normed = layer_norm(rec, face, Affine::None, self.eps, self.operand)?;
         let k = self.to_k.forward(rec, &normed, DType::F32)?;
-        let k = self.norm_heads(rec, &k, &self.norm_k)?;
-        Ok(FaceKeys { frames, k, v: self.to_v.forward(rec, &normed, self.operand)? })
+        let k = self.norm_k.forward(rec, &k, self.inputs)?;
+        Ok(FaceKeys { frames, k, v: self.to_v.forward(rec, &normed, self.inputs)? })
     }
 
     /// x [L, C] plus what its tokens see in their frame's face.
@@ -63,14 +67,10 @@ impl FaceAdapter {
         }
         let normed = layer_norm(rec, x, Affine::None, self.eps, self.operand)?;
         let q = self.to_q.forward(rec, &normed, DType::F32)?;
-        let q = self.norm_heads(rec, &q, &self.norm_q)?;
+        let q = self.norm_q.forward(rec, &q, self.inputs)?;
         let how = Heads { batches: keys.frames, ..Heads::scaled(self.heads, x.cols()) };
         let attended = attention(rec, &q, &keys.k, &keys.v, how, self.operand)?;
         self.to_out.forward_residual(rec, &attended, None, x)
-    }
-
-    fn norm_heads(&self, rec: &mut Recorder, x: &Tensor, norm: &RmsNorm) -> Result<Tensor> {
-        norm.forward(rec, x, self.operand)
     }
 }
 
