@@ -25,12 +25,12 @@ struct Folder(TempDir);
 
 impl Folder {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir().expect("a temporary folder"))
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
-        fs::write(&path, bytes).unwrap();
+        fs::write(&path, bytes).expect("writable");
         path
     }
 
@@ -58,7 +58,8 @@ fn every_encoding_is_read() {
     let i32: Vec<u8> = [7i32, -3].iter().flat_map(|x| x.to_le_bytes()).collect();
     let i16: Vec<u8> = [7i16, -3].iter().flat_map(|x| x.to_le_bytes()).collect();
     // An odd number of bytes first, so that all later tensors lie unaligned.
-    let tensors: [(&str, Encoding, &[usize], &[u8], &[f32]); 9] = [
+    type Case<'a> = (&'a str, Encoding, &'a [usize], &'a [u8], &'a [f32]);
+    let tensors: [Case; 9] = [
         ("bytes", Encoding::U8, &[3], &[1, 2, 255], &[1.0, 2.0, 255.0]),
         ("f32", DType::F32.into(), &[2, 2], bytemuck::cast_slice(&floats), &floats),
         ("f16", DType::F16.into(), &[4], &f16, &floats),

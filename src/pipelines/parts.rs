@@ -46,7 +46,7 @@ impl Parts {
         let text_encoder = open::<umt5::config::Config>(folder, "text_encoder")?;
         let image_encoder = open::<clip::config::Config>(folder, "image_encoder")?;
         check_agreement(folder, &dit_config, &vae_config)?;
-        let tokenizer = Tokenizer::open(&folder.join("tokenizer"))?;
+        let tokenizer = Tokenizer::open(folder.join("tokenizer"))?;
 
         let vae = Vae::load(&Loader::new(device, &autoencoder, precision), &vae_config)?;
         autoencoder.finish()?;
