@@ -1,79 +1,126 @@
-// out = softmax(q k^T * scale + bias) v for each head and batch, by tiles of keys with a running maximum and sum in f32.
+// out = softmax(q k^T * scale + bias) v for each head and batch, by tiles of 64 keys with a running maximum and sum in f32.
 // q, out: [batches * q_len, heads * dim]; k, v: [batches * k_len, heads * dim]; bias: [heads, q_len, k_len] where BIASED is 1.
-// A workgroup makes BR queries of one head. First each lane scores one key of the tile against all of them; then the lanes
-// stand as COLS columns of four along dim times WG / COLS groups of queries, and gather the values.
+// A workgroup makes BR queries of one head. For each tile, a lane first scores QUERIES queries against four keys; then one lane
+// for each query turns scores into weights; then the lanes stand as COLS columns of FOURS vectors along dim times groups of ROWS
+// queries, and gather the values.
 
+const ACROSS: u32 = 16u; // lanes side by side along the keys
+const QUERIES: u32 = BR * ACROSS / WG;
 const ROWS: u32 = BR * COLS / WG;
+const STRIDE: u32 = ACROSS + 1u; // odd, so that the rows of `weights` begin in different banks
 const LOWEST: f32 = -3.0e38;
 
 struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32 }
 
-var<workgroup> weights: array<f32, BR * WG>;
-var<workgroup> row_max: array<f32, BR>;
-var<workgroup> row_scale: array<f32, BR>;
+var<workgroup> weights: array<vec4<f32>, BR * STRIDE>;
+var<workgroup> factors: array<f32, BR>;
+
+// e^x for x <= 0; some drivers answer NaN where it would vanish.
+fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
+
+fn bias_four(e: u32, n: u32) -> vec4<f32> {
+    return vec4<f32>(bias_get(e), bias_get(e + min(1u, n - 1u)), bias_get(e + min(2u, n - 1u)), bias_get(e + min(3u, n - 1u)));
+}
 
 fn attention(group: u32, lane: u32, p: Params) {
     let first = group % p.q_tiles * BR;
     let head = group / p.q_tiles % p.heads;
     let batch = group / (p.q_tiles * p.heads);
     let width = p.heads * p.dim;
+    let queries = batch * p.q_len * width + head * p.dim;
     let keys = batch * p.k_len * width + head * p.dim;
-    var q_rows: array<u32, BR>;
-    for (var r = 0u; r < BR; r++) { q_rows[r] = (batch * p.q_len + min(first + r, p.q_len - 1u)) * width + head * p.dim; }
-    let column = min(lane % COLS, (p.dim - 1u) / 4u) * 4u;
+    let query = lane / ACROSS * QUERIES;
+    var q_rows: array<u32, QUERIES>;
+    for (var i = 0u; i < QUERIES; i++) { q_rows[i] = queries + min(first + query + i, p.q_len - 1u) * width; }
+    var scores: array<vec4<f32>, QUERIES>;
+    var columns: array<u32, FOURS>;
+    for (var c = 0u; c < FOURS; c++) { columns[c] = min((lane % COLS + c * COLS) * 4u, (p.dim - 1u) & ~3u); }
     let row = lane / COLS * ROWS;
-    var sums: array<vec4<f32>, ROWS>;
-    var totals: array<f32, ROWS>;
-    for (var i = 0u; i < ROWS; i++) {
-        sums[i] = vec4<f32>();
-        totals[i] = 0.0;
-    }
-    if (lane < BR) { row_max[lane] = LOWEST; }
-    for (var tile = 0u; tile < p.k_len; tile += WG) {
-        let key = min(tile + lane, p.k_len - 1u);
-        let inside = tile + lane < p.k_len;
-        var scores: array<f32, BR>;
-        for (var r = 0u; r < BR; r++) { scores[r] = 0.0; }
-        for (var d = 0u; d < p.dim; d += 4u) {
-            let k4 = k_load(keys + key * width + d, p.dim - d);
-            for (var r = 0u; r < BR; r++) { scores[r] += dot(q_load(q_rows[r] + d, p.dim - d), k4); }
+    var sums: array<vec4<f32>, ROWS * FOURS>;
+    for (var i = 0u; i < ROWS * FOURS; i++) { sums[i] = vec4<f32>(); }
+    var highest = LOWEST;
+    var total = 0.0;
+
+    for (var tile = 0u; tile < p.k_len; tile += ACROSS * 4u) {
+        // Scores.
+        let key = tile + lane % ACROSS * 4u;
+        let last = p.k_len - 1u;
+        let fours = min(ACROSS, (p.k_len - tile + 3u) / 4u);
+        let k_rows = keys + min(vec4<u32>(key, key + 1u, key + 2u, key + 3u), vec4<u32>(last)) * width;
+        for (var i = 0u; i < QUERIES; i++) { scores[i] = vec4<f32>(); }
+        for (var d = 0u; d < select(0u, p.dim, key < p.k_len); d += 4u) {
+            let n = p.dim - d;
+            let k0 = k_load(k_rows.x + d, n);
+            let k1 = k_load(k_rows.y + d, n);
+            let k2 = k_load(k_rows.z + d, n);
+            let k3 = k_load(k_rows.w + d, n);
+            for (var i = 0u; i < QUERIES; i++) {
+                let q4 = q_load(q_rows[i] + d, n);
+                scores[i] += vec4<f32>(dot(q4, k0), dot(q4, k1), dot(q4, k2), dot(q4, k3));
+            }
         }
-        for (var r = 0u; r < BR; r++) {
-            var score = scores[r] * p.scale;
-            if (BIASED == 1u) { score += bias_get((head * p.q_len + min(first + r, p.q_len - 1u)) * p.k_len + key); }
-            weights[r * WG + lane] = select(LOWEST, score, inside);
+        let inside = vec4<u32>(key, key + 1u, key + 2u, key + 3u) < vec4<u32>(p.k_len);
+        for (var i = 0u; i < QUERIES; i++) {
+            var score = scores[i] * p.scale;
+            if (BIASED == 1u && inside.x) {
+                score += bias_four((head * p.q_len + min(first + query + i, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
+            }
+            weights[(query + i) * STRIDE + lane % ACROSS] = select(vec4<f32>(LOWEST), score, inside);
         }
         workgroupBarrier();
+
+        // Weights.
         if (lane < BR) {
-            var highest = row_max[lane];
-            for (var j = 0u; j < WG; j++) { highest = max(highest, weights[lane * WG + j]); }
-            row_scale[lane] = exp(max(row_max[lane] - highest, -100.0));
-            row_max[lane] = highest;
+            var most = vec4<f32>(highest);
+            for (var j = 0u; j < fours; j++) { most = max(most, weights[lane * STRIDE + j]); }
+            let before = highest;
+            highest = max(max(most.x, most.y), max(most.z, most.w));
+            var sum = vec4<f32>();
+            for (var j = 0u; j < fours; j++) {
+                let score = weights[lane * STRIDE + j];
+                let weight = select(vec4<f32>(), weight_of(score - highest), score > vec4<f32>(LOWEST));
+                weights[lane * STRIDE + j] = weight;
+                sum += weight;
+            }
+            let factor = weight_of(vec4<f32>(before - highest)).x;
+            total = total * factor + dot(sum, vec4<f32>(1.0));
+            factors[lane] = factor;
         }
         workgroupBarrier();
-        for (var r = 0u; r < BR; r++) {
-            let weight = exp(max(weights[r * WG + lane] - row_max[r], -100.0));
-            weights[r * WG + lane] = select(0.0, weight, inside);
-        }
-        workgroupBarrier();
+
+        // Values.
         for (var i = 0u; i < ROWS; i++) {
-            sums[i] *= row_scale[row + i];
-            totals[i] *= row_scale[row + i];
+            for (var c = 0u; c < FOURS; c++) { sums[i * FOURS + c] *= factors[row + i]; }
         }
-        for (var j = 0u; j < min(WG, p.k_len - tile); j++) {
-            let v4 = v_load(keys + (tile + j) * width + column, p.dim - column);
+        for (var j = 0u; j < fours; j++) {
+            let k = tile + j * 4u;
+            let v_rows = keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * width;
+            var v4: array<mat4x4<f32>, FOURS>;
+            for (var c = 0u; c < FOURS; c++) {
+                let n = p.dim - columns[c];
+                v4[c] = mat4x4<f32>(
+                    v_load(v_rows.x + columns[c], n),
+                    v_load(v_rows.y + columns[c], n),
+                    v_load(v_rows.z + columns[c], n),
+                    v_load(v_rows.w + columns[c], n),
+                );
+            }
             for (var i = 0u; i < ROWS; i++) {
-                let weight = weights[(row + i) * WG + j];
-                sums[i] += weight * v4;
-                totals[i] += weight;
+                let weight = weights[(row + i) * STRIDE + j];
+                for (var c = 0u; c < FOURS; c++) { sums[i * FOURS + c] += v4[c] * weight; }
             }
         }
         workgroupBarrier();
     }
-    if (lane % COLS > (p.dim - 1u) / 4u) { return; }
-    for (var i = 0u; i < ROWS; i++) {
-        if (first + row + i >= p.q_len) { return; }
-        let e = (batch * p.q_len + first + row + i) * width + head * p.dim + column;
-        out_store(e, p.dim - column, sums[i] / totals[i]);
+
+    if (lane < BR) { factors[lane] = 1.0 / total; }
+    workgroupBarrier();
+    for (var c = 0u; c < FOURS; c++) {
+        let column = (lane % COLS + c * COLS) * 4u;
+        for (var i = 0u; i < ROWS; i++) {
+            if (column >= p.dim || first + row + i >= p.q_len) { continue; }
+            let e = queries + (first + row + i) * width + column;
+            out_store(e, p.dim - column, sums[i * FOURS + c] * factors[row + i]);
+        }
     }
 }

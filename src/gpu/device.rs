@@ -76,7 +76,7 @@ impl DeviceBuilder {
         self
     }
 
-    /// Whether shaders are compiled with bounds checks, loop bounds and division guards. Default: in debug builds only,
+    /// Whether shaders are compiled with bounds checks and division guards. Default: in debug builds only,
     /// or as `WAN_ANIMATE_SHADER_CHECKS` (`on` or `off`) says. [`Device::shader_checks`] tells which.
     pub fn shader_checks(mut self, on: bool) -> Self {
         self.shader_checks = Some(on);

@@ -268,16 +268,19 @@ fn layout_entry(binding: u32, ty: wgpu::BufferBindingType) -> wgpu::BindGroupLay
     }
 }
 
-#[expect(unsafe_code, reason = "unchecked shaders are wgpu's only fast ones")]
+#[expect(unsafe_code, reason = "only so can loops be left without bounds, and shaders without checks")]
 fn shader_module(device: &Device, name: &str, text: String) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
-    if device.shader_checks() {
-        return device.wgpu_device().create_shader_module(descriptor);
-    }
+    // Loops are never bounded: drivers could not unroll them, which would more than halve the speed.
+    let checks = wgpu::ShaderRuntimeChecks {
+        bounds_checks: device.shader_checks(),
+        int_div_checks: device.shader_checks(),
+        ..wgpu::ShaderRuntimeChecks::unchecked()
+    };
     // SAFETY: the modules are this crate's own kernels, never a caller's text. Their loops end, their divisors are shapes that
     // the ops have checked not to be zero, and their indices stay within the shapes that the ops bind; the tests run every
     // kernel with the checks on and with guard bands around the outputs.
-    unsafe { device.wgpu_device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    unsafe { device.wgpu_device().create_shader_module_trusted(descriptor, checks) }
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments) {

@@ -19,8 +19,10 @@ pub static ATTENTION: Kernel = Kernel {
     slots: &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)],
     params_bytes: size_of::<Params>(),
     variants: &[
-        &[("BR", &[16]), ("COLS", &[4, 8, 16, 32, 64]), ("WG", &[64]), ("BIASED", &[0, 1])],
-        &[("BR", &[8]), ("COLS", &[128]), ("WG", &[128]), ("BIASED", &[0, 1])],
+        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("FOURS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1])],
+        &[("BR", &[32]), ("COLS", &[16]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
+        &[("BR", &[16]), ("COLS", &[32]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
+        &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1])],
     ],
 };
 
@@ -69,7 +71,13 @@ pub fn attention(rec: &mut Recorder, q: &Tensor, k: &Tensor, v: &Tensor, how: He
         dim: dim as u32,
         scale: how.scale,
     };
-    let constants = [("BR", tile.queries), ("COLS", tile.columns), ("WG", tile.lanes), ("BIASED", u32::from(how.bias.is_some()))];
+    let constants = [
+        ("BR", tile.queries),
+        ("COLS", tile.columns),
+        ("FOURS", tile.fours),
+        ("WG", tile.lanes),
+        ("BIASED", u32::from(how.bias.is_some())),
+    ];
     let fours = dim % 4 == 0;
     let args = [
         Arg::aligned(q, fours),
@@ -107,18 +115,24 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, how: Heads) -> Result<(usize, usize
     Ok((q_len, k_len, width / heads))
 }
 
-/// Queries and lanes of a workgroup: what fits in 16 KiB of workgroup memory and in registers.
+/// Queries of a workgroup, and how its lanes share the head dim: what fits in 16 KiB of workgroup memory and in registers.
 struct Tile {
     queries: u32,
     columns: u32,
+    fours: u32,
     lanes: u32,
 }
 
 impl Tile {
     fn choose(dim: usize) -> Self {
-        let columns = (dim as u32).div_ceil(4).next_power_of_two();
-        // Where a head has few columns, the groups of lanes must not outnumber the queries.
-        let columns = columns.max(4);
-        if columns <= 64 { Self { queries: 16, columns, lanes: 64 } } else { Self { queries: 8, columns, lanes: 128 } }
+        let (queries, columns, fours, lanes) = match dim {
+            ..=16 => (32, 4, 1, 64),
+            17..=32 => (32, 8, 1, 64),
+            33..=64 => (32, 16, 1, 64),
+            65..=128 => (32, 16, 2, 64),
+            129..=256 => (16, 32, 2, 64),
+            _ => (16, 64, 2, 128),
+        };
+        Self { queries, columns, fours, lanes }
     }
 }
