@@ -32,13 +32,16 @@ fn conv(group: u32, lane: u32, p: Params) {
         let move_by = vec3<i32>(vec3<u32>(tap / (p.k_w * p.k_h), tap / p.k_w % p.k_h, tap % p.k_w));
         var starts: array<u32, TM>;
         var inside: array<bool, TM>;
+        var any_inside = false;
         for (var i = 0u; i < TM; i++) {
             let place = at[i] + move_by;
             inside[i] = all(place >= vec3<i32>()) && all(place < size);
+            any_inside |= inside[i];
             let from_ = vec3<u32>(select(vec3<i32>(), place, inside[i]));
             starts[i] = ((from_.x * p.in_h + (from_.y >> p.up)) * p.in_w + (from_.z >> p.up)) * p.in_c;
         }
-        for (var c = 0u; c < p.in_c; c += 4u) {
+        // A causal convolution has whole taps in the padding.
+        for (var c = 0u; c < select(0u, p.in_c, any_inside); c += 4u) {
             let n = p.in_c - c;
             var w4: array<vec4<f32>, TN>;
             for (var j = 0u; j < TN; j++) { w4[j] = w_load((min(col + j, p.out_c - 1u) * taps + tap) * p.in_c + c, n); }
