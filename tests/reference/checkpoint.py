@@ -19,6 +19,7 @@ import sentencepiece
 import torch
 from diffusers import (
     AutoencoderKLWan,
+    DiffusionPipeline,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
@@ -98,6 +99,11 @@ class Spec:
     vae_mult: tuple = (1, 2, 2, 2)
     vae_res_blocks: int = 1
     z_dim: int = 16
+    # VAE 2.2: `vae_residual`, and patches of 2
+    vae_residual: bool = False
+    vae_patch: int | None = None
+    vae_decoder_dim: int | None = None
+    vae_temporal: tuple = (False, True, True)
     scheduler: dict = field(default_factory=lambda: {**UNIPC, "flow_shift": 5.0})
 
 
@@ -163,11 +169,19 @@ def vae(spec: Spec) -> AutoencoderKLWan:
     if spec.z_dim != 16:
         statistics["latents_mean"] = torch.empty(spec.z_dim).uniform_(-1, 1, generator=generator).tolist()
         statistics["latents_std"] = torch.empty(spec.z_dim).uniform_(1, 3, generator=generator).tolist()
+    patch = spec.vae_patch or 1
     return AutoencoderKLWan(
         base_dim=spec.vae_dim,
+        decoder_base_dim=spec.vae_decoder_dim,
         z_dim=spec.z_dim,
         dim_mult=list(spec.vae_mult),
         num_res_blocks=spec.vae_res_blocks,
+        temperal_downsample=list(spec.vae_temporal),
+        is_residual=spec.vae_residual,
+        in_channels=3 * patch**2,
+        out_channels=3 * patch**2,
+        patch_size=spec.vae_patch,
+        scale_factor_spatial=8 * patch,
         **statistics,
     )
 
@@ -207,7 +221,7 @@ def scheduler(spec: Spec):
 
 
 # Standard deviations by a part of the parameter's name; the first match wins. The others get 1 / sqrt(fan-in).
-UNIT = ("motion_encoder", "shared.weight", "class_embedding", "position_embedding", "padding_tokens")
+UNIT = ("motion_encoder", "shared.weight", "class_embedding", "position_embedding", "pos_embed", "padding_tokens")
 GAINS = {
     "SelfAttention.q": 0.4,  # UMT5 does not divide its logits by sqrt(head_dim)
     "decoder.conv_out": 0.55,  # frames that fill [-1, 1] without clipping much
@@ -251,7 +265,7 @@ def pipeline(spec: Spec) -> WanAnimatePipeline:
         "vae": vae(spec),
         "transformer": transformer(spec),
     }
-    for index, (name, model) in enumerate(parts.items()):
+    for index, model in enumerate(parts.values()):
         randomize(model, 1000 * spec.seed + index)
     return WanAnimatePipeline(
         tokenizer=words, scheduler=scheduler(spec), image_processor=image_processor(spec), **parts
@@ -267,10 +281,15 @@ def store_as(model: torch.nn.Module, dtype: torch.dtype) -> None:
 
 
 def save(spec: Spec, folder: Path, dtype: str = "f32", max_shard_size: str = "10GB") -> None:
-    """Writes the checkpoint of `spec` to `folder`, with the tokenizer in both of its file formats."""
-    pipe = pipeline(spec)
-    for model in (pipe.text_encoder, pipe.image_encoder, pipe.vae, pipe.transformer):
-        store_as(model, DTYPES[dtype])
+    """Writes the checkpoint of `spec` to `folder`."""
+    save_pipeline(pipeline(spec), folder, dtype, max_shard_size)
+
+
+def save_pipeline(pipe: DiffusionPipeline, folder: Path, dtype: str = "f32", max_shard_size: str = "10GB") -> None:
+    """Writes a checkpoint to `folder`, with the tokenizer in both of its file formats."""
+    for model in pipe.components.values():
+        if isinstance(model, torch.nn.Module):
+            store_as(model, DTYPES[dtype])
     pipe.save_pretrained(folder, safe_serialization=True, max_shard_size=max_shard_size)
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer(Path(scratch))

@@ -6,7 +6,7 @@ A tensor named after a module, such as `blocks.0.attn1`, is that module's output
 from pathlib import Path
 
 import torch
-from diffusers import WanAnimatePipeline
+from diffusers import DiffusionPipeline, WanAnimatePipeline
 from diffusers.pipelines.wan.pipeline_wan_animate import prompt_clean
 from safetensors.torch import save_file
 
@@ -93,11 +93,13 @@ def image_encoder(pipe: WanAnimatePipeline) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def vae(pipe: WanAnimatePipeline, seed: int = 11) -> dict[str, torch.Tensor]:
-    """Encoding of 1, 5 and 9 frames of 24 x 16 pixels to normalised latents [C, T, H, W], and decoding of 3 frames."""
+def vae(pipe: DiffusionPipeline, seed: int = 11, size: scene.Size = (3, 2)) -> dict[str, torch.Tensor]:
+    """Encoding of 1, 5 and 9 frames to normalised latents [C, T, H, W], and decoding of 3 latent frames of `size`."""
     model = pipe.vae
     generator = torch.Generator().manual_seed(seed)
-    frames = torch.empty(1, 3, 9, 16, 24).uniform_(-1, 1, generator=generator)
+    width, height = size
+    unit = model.config.scale_factor_spatial
+    frames = torch.empty(1, 3, 9, height * unit, width * unit).uniform_(-1, 1, generator=generator)
     mean, std = (
         torch.tensor(values).view(1, -1, 1, 1, 1) for values in (model.config.latents_mean, model.config.latents_std)
     )
@@ -110,7 +112,7 @@ def vae(pipe: WanAnimatePipeline, seed: int = 11) -> dict[str, torch.Tensor]:
             mode = model.encode(frames[:, :, :count]).latent_dist.mode()
         tensors[f"encode_{count}.latents"] = ((mode - mean) * (1.0 / std))[0]
         tensors.update({f"encode_{count}.{name}": tensor[0] for name, tensor in trace.items()})
-    latents = torch.randn(1, model.config.z_dim, 3, 2, 3, generator=generator)
+    latents = torch.randn(1, model.config.z_dim, 3, height, width, generator=generator)
     names = ["post_quant_conv", "decoder.conv_in", "decoder.mid_block", "decoder.mid_block.attentions.0"]
     names += [f"decoder.up_blocks.{index}" for index in range(len(model.decoder.up_blocks) - 1)]
     with Trace(model, names) as trace:
