@@ -1,6 +1,7 @@
 //! The video autoencoder against diffusers 0.42.1 `AutoencoderKLWan`, and what must hold of it by itself.
 //!
-//! `tiny` has widths that are multiples of four, so that f16 storage is at work; `odd` has none, and other multipliers.
+//! `tiny` has widths that are multiples of four, so that f16 storage is at work; `odd` has none, and other multipliers. So it is
+//! with VAE 2.2 in `family/ti2v` and `family/odd`; the latter halves the frames at other levels too.
 
 mod common;
 
@@ -19,8 +20,11 @@ const F32: (f64, f64) = (1e-6, 3e-5);
 /// f16 has 11 bits: each operand is off by up to 2.4e-4 of itself, and the errors of twenty layers add up.
 const F16: (f64, f64) = (1e-3, 2e-2);
 
+const PARTS: [&str; 4] = ["tiny", "odd", "family/ti2v", "family/odd"];
+
 fn golden(part: &str) -> Golden {
-    Golden::open(&format!("parts/{part}_vae.safetensors"))
+    let (folder, name) = part.split_once('/').map_or((String::new(), part), |(folder, name)| (format!("{folder}/"), name));
+    Golden::open(&format!("{folder}parts/{name}_vae.safetensors"))
 }
 
 /// [C, F, H, W] as [F, H, W, C].
@@ -74,7 +78,7 @@ fn check_decoding(part: &str, precision: Precision, bounds: (f64, f64)) {
 
 #[test]
 fn encoding_equals_the_reference() {
-    for part in ["tiny", "odd"] {
+    for part in PARTS {
         for count in [1, 5, 9] {
             check_encoding(part, Precision::F32, count);
         }
@@ -83,7 +87,7 @@ fn encoding_equals_the_reference() {
 
 #[test]
 fn decoding_equals_the_reference() {
-    for part in ["tiny", "odd"] {
+    for part in PARTS {
         check_decoding(part, Precision::F32, F32);
     }
 }
@@ -91,7 +95,7 @@ fn decoding_equals_the_reference() {
 /// Encoding is in f32 whatever the precision.
 #[test]
 fn f16_stays_near_the_reference() {
-    for part in ["tiny", "odd"] {
+    for part in PARTS {
         check_decoding(part, Precision::F16, F16);
         check_encoding(part, Precision::F16, 5);
     }
@@ -100,9 +104,15 @@ fn f16_stays_near_the_reference() {
 /// One after another, two videos decoded in turns give what each gives alone: the state is the stream's, not the model's.
 #[test]
 fn streams_are_apart_and_equal_the_whole() {
-    let (vae, mut rec) = load("tiny", Precision::F32);
+    for part in PARTS {
+        check_streams(part);
+    }
+}
+
+fn check_streams(part: &str) {
+    let (vae, mut rec) = load(part, Precision::F32);
     let rec = &mut rec;
-    let golden = golden("tiny");
+    let golden = golden(part);
     let (shape, values) = (golden.shape("decode.latents"), golden.values("decode.latents"));
     let negated: Vec<f32> = values.iter().map(|value| -value).collect();
     let videos = [values, &negated].map(|values| rec.upload(shape, values).expect("an upload"));
@@ -112,7 +122,8 @@ fn streams_are_apart_and_equal_the_whole() {
     for (index, pair) in latents[0].iter().zip(&latents[1]).enumerate() {
         for (video, latent) in [pair.0, pair.1].into_iter().enumerate() {
             let chunk = decoders[video].next(rec, latent).expect("frames");
-            assert_eq!(chunk.shape(), [if index == 0 { 1 } else { 4 }, 16, 24, 3]);
+            let unit = vae.config().pixels_per_latent();
+            assert_eq!(chunk.shape(), [if index == 0 { 1 } else { 4 }, shape[2] * unit, shape[3] * unit, 3]);
             frames[video].push(chunk);
         }
     }
@@ -125,29 +136,33 @@ fn streams_are_apart_and_equal_the_whole() {
 
 #[test]
 fn encoding_gives_a_latent_at_the_first_and_every_fourth_frame() {
-    let (vae, mut rec) = load("tiny", Precision::F32);
-    let (shape, values) = channels_last(&golden("tiny"), "frames");
-    let mut encoder = vae.encoder();
-    for (index, frame) in values.chunks(values.len() / shape[0]).enumerate() {
-        let frame = rec.upload(&shape[1..], frame).expect("an upload");
-        let latent = encoder.next(&mut rec, &frame).expect("a step");
-        assert_eq!(latent.map(|latent| latent.shape().to_vec()), (index % 4 == 0).then(|| vec![2, 3, 16]));
+    for (part, latent_shape) in PARTS.into_iter().zip([[2, 3, 16], [2, 3, 16], [1, 2, 48], [1, 2, 6]]) {
+        let (vae, mut rec) = load(part, Precision::F32);
+        let (shape, values) = channels_last(&golden(part), "frames");
+        let mut encoder = vae.encoder();
+        for (index, frame) in values.chunks(values.len() / shape[0]).enumerate() {
+            let frame = rec.upload(&shape[1..], frame).expect("an upload");
+            let latent = encoder.next(&mut rec, &frame).expect("a step");
+            assert_eq!(latent.map(|latent| latent.shape().to_vec()), (index % 4 == 0).then(|| latent_shape.to_vec()));
+        }
     }
 }
 
 /// The later frames of a longer video need no memory that the first ones did not.
 #[test]
 fn memory_does_not_grow_with_length() {
-    let (vae, mut rec) = load("tiny", Precision::F32);
-    let latents = golden("tiny").upload(&mut rec, "decode.latents");
-    let latents = vae.latent_frames(&mut rec, &latents).expect("latent frames");
-    let mut decoder = vae.decoder();
-    let mut peaks = vec![];
-    for index in 0..12 {
-        decoder.next(&mut rec, &latents[index % latents.len()]).expect("frames");
-        peaks.push(rec.device().memory_use().peak);
+    for part in ["tiny", "family/ti2v"] {
+        let (vae, mut rec) = load(part, Precision::F32);
+        let latents = golden(part).upload(&mut rec, "decode.latents");
+        let latents = vae.latent_frames(&mut rec, &latents).expect("latent frames");
+        let mut decoder = vae.decoder();
+        let mut peaks = vec![];
+        for index in 0..12 {
+            decoder.next(&mut rec, &latents[index % latents.len()]).expect("frames");
+            peaks.push(rec.device().memory_use().peak);
+        }
+        assert_eq!(peaks[3], peaks[11], "{part}: {peaks:?}");
     }
-    assert_eq!(peaks[3], peaks[11], "{peaks:?}");
 }
 
 #[test]
@@ -195,14 +210,23 @@ fn wrong_shapes_are_refused() {
 
 #[test]
 fn configurations_that_cannot_be_run_are_refused() {
-    let refusal = |change: fn(&mut Config)| {
-        let mut config = config("tiny");
+    let refusal_in = |part: &str, change: fn(&mut Config)| {
+        let mut config = config(part);
         change(&mut config);
         message(config.check())
     };
-    assert!(refusal(|config| config.is_residual = true).starts_with("unsupported: vae config: this value of `is_residual`"));
-    assert!(refusal(|config| config.patch_size = Some(2)).starts_with("unsupported: vae config: this value of `patch_size`"));
-    assert!(refusal(|config| config.attn_scales = vec![1.0]).starts_with("unsupported: vae config: this value of `attn_scales`"));
+    let refusal = |change: fn(&mut Config)| refusal_in("tiny", change);
+    assert!(refusal(|config| config.attn_scales = vec![1.0]).starts_with("unsupported: vae config: `attn_scales`"));
+    let patch = refusal(|config| config.patch_size = Some(2));
+    assert_eq!(patch, "input: vae config: `in_channels` is 3, no multiple of the 4 pixels of a patch");
+    assert_eq!(refusal(|config| config.patch_size = Some(0)), "input: vae config: `patch_size` is 0");
+    let spatial = refusal_in("family/ti2v", |config| config.scale_factor_spatial = Some(8));
+    assert_eq!(spatial, "input: vae config: `scale_factor_spatial` is not 16, which the levels make");
+    let down = refusal_in("family/ti2v", |config| config.dim_mult[3] = 4);
+    let uneven = "which do not share out evenly";
+    assert_eq!(down, format!("input: vae config: `dim_mult` has a shortcut between 16 channels and 1 pixels of 8, {uneven}"));
+    let up = refusal_in("family/ti2v", |config| config.dim_mult = vec![1, 4, 32, 32]);
+    assert_eq!(up, format!("input: vae config: `dim_mult` has a shortcut between 256 channels and 4 pixels of 32, {uneven}"));
     let temporal = refusal(|config| config.temperal_downsample = vec![false, false, true]);
     assert_eq!(temporal, "input: vae config: `scale_factor_temporal` is not 2, which the levels make");
     assert_eq!(refusal(|config| config.base_dim = 0), "input: vae config: `base_dim` is 0");

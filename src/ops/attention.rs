@@ -1,4 +1,4 @@
-//! Attention of any lengths and any head dim up to 512, without ever holding the scores.
+//! Attention of any lengths and any head dim up to 1024, without ever holding the scores.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -23,6 +23,7 @@ pub static ATTENTION: Kernel = Kernel {
         &[("BR", &[32]), ("COLS", &[16]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
         &[("BR", &[16]), ("COLS", &[32]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
         &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1])],
+        &[("BR", &[16]), ("COLS", &[128]), ("FOURS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1])],
     ],
 };
 
@@ -109,8 +110,8 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, how: Heads) -> Result<(usize, usize
     {
         return Err(Error::Input(format!("attention bias: shape {:?}, expected [{heads}, {q_len}, {k_len}]", bias.shape())));
     }
-    if width / heads > 512 {
-        return Err(Error::Unsupported(format!("attention heads of {}, at most 512", width / heads)));
+    if width / heads > 1024 {
+        return Err(Error::Unsupported(format!("attention heads of {}, at most 1024", width / heads)));
     }
     Ok((q_len, k_len, width / heads))
 }
@@ -131,7 +132,8 @@ impl Tile {
             33..=64 => (32, 16, 1, 64),
             65..=128 => (32, 16, 2, 64),
             129..=256 => (16, 32, 2, 64),
-            _ => (16, 64, 2, 128),
+            257..=512 => (16, 64, 2, 128),
+            _ => (16, 128, 2, 256),
         };
         Self { queries, columns, fours, lanes }
     }

@@ -16,6 +16,7 @@ pub mod matmul;
 pub mod permute;
 pub mod rms_norm;
 pub mod rope;
+pub mod shortcut;
 
 use crate::dtype::DType;
 use crate::gpu::Kernel;
@@ -33,6 +34,7 @@ pub static KERNELS: &[&Kernel] = &[
     &permute::PERMUTE,
     &rms_norm::RMS_NORM,
     &rope::ROPE,
+    &shortcut::SHORTCUT,
 ];
 
 pub(crate) const ACTIVATION: &str = include_str!("../../wgsl/lib/activation.wgsl");

@@ -114,6 +114,13 @@ impl AttentionBlock {
     }
 }
 
+/// The `count` residual blocks of a level, as `resnets.0` and on; the first one changes the channels.
+pub fn resnets(loader: &Loader, count: usize, inputs: usize, outputs: usize) -> Result<Vec<Layer>> {
+    let widths = std::iter::once(inputs).chain(std::iter::repeat(outputs));
+    let resnet = |(i, width)| ResidualBlock::load(&loader.scope(format_args!("resnets.{i}")), width, outputs).map(Layer::Residual);
+    (0..count).zip(widths).map(resnet).collect()
+}
+
 /// The last norm, SiLU and convolution.
 #[derive(Debug)]
 pub struct Head {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::ops::shortcut::Block;
 
 /// The sizes of a video autoencoder, under diffusers' names and with its defaults, which are those of Wan VAE 2.1.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,13 +27,13 @@ pub struct Config {
     pub latents_mean: Vec<f64>,
     /// By channel, what they are then divided by.
     pub latents_std: Vec<f64>,
-    /// The blocks of VAE 2.2; not supported.
+    /// VAE 2.2: levels have shortcuts past them.
     pub is_residual: bool,
-    /// Channels of frames.
+    /// Channels of frames, once patches are folded into them.
     pub in_channels: usize,
-    /// Channels of decoded frames.
+    /// Channels of decoded frames, before patches are unfolded.
     pub out_channels: usize,
-    /// Pixels folded into channels; not supported.
+    /// Height and width of the patches of pixels that are folded into channels; 1 where null. 2 in VAE 2.2.
     pub patch_size: Option<usize>,
     /// Pixel frames to a latent frame, but for the first.
     pub scale_factor_temporal: Option<usize>,
@@ -68,19 +69,36 @@ impl Default for Config {
     }
 }
 
+/// One level of resolution of an encoder or a decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Channels that it takes.
+    pub inputs: usize,
+    /// Channels of its residual blocks.
+    pub outputs: usize,
+    /// The step to the next level, if there is one; whether it changes the number of frames too.
+    pub step: Option<bool>,
+}
+
+impl Level {
+    /// The pixels of the higher resolution that answer to one of the lower.
+    pub fn block(self) -> Block {
+        Block { time: if self.step == Some(true) { 2 } else { 1 }, space: if self.step.is_some() { 2 } else { 1 } }
+    }
+}
+
 impl Config {
     /// Refuses what this crate cannot run, naming the field.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for a value that diffusers allows and this crate does not; [`Error::Input`] for one that fits no model.
     pub fn check(&self) -> Result<()> {
-        let unsupported =
-            [("is_residual", self.is_residual), ("patch_size", self.patch_size.is_some()), ("attn_scales", !self.attn_scales.is_empty())];
-        if let Some((field, _)) = unsupported.into_iter().find(|&(_, set)| set) {
-            return Err(Error::Unsupported(format!("vae config: this value of `{field}`; only VAE 2.1 can be run")));
+        if !self.attn_scales.is_empty() {
+            return Err(Error::Unsupported("vae config: `attn_scales`; attention is in the middle alone".into()));
         }
         self.check_sizes()?;
         self.check_lengths()?;
+        self.check_shares()?;
         if self.latents_std.contains(&0.0) {
             return Err(Error::Input("vae config: `latents_std` has a zero, which nothing can be divided by".into()));
         }
@@ -102,6 +120,7 @@ impl Config {
             ("num_res_blocks", self.num_res_blocks),
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
+            ("patch_size", self.patch()),
         ];
         let multiples = self.dim_mult.iter().map(|&multiple| ("dim_mult", multiple));
         if let Some((field, size)) = sizes.into_iter().chain(multiples).find(|&(_, size)| size == 0 || size > 1 << 16) {
@@ -126,6 +145,49 @@ impl Config {
         }
     }
 
+    /// Whether patches and shortcuts find whole numbers of channels.
+    fn check_shares(&self) -> Result<()> {
+        let patch = self.patch() * self.patch();
+        for (field, channels) in [("in_channels", self.in_channels), ("out_channels", self.out_channels)] {
+            if channels % patch != 0 {
+                return Err(Error::Input(format!("vae config: `{field}` is {channels}, no multiple of the {patch} pixels of a patch")));
+            }
+        }
+        let down = self.encoder_levels().into_iter().map(|level| (level.outputs, level.inputs, level.block()));
+        let up = self.decoder_levels().into_iter().filter(|level| level.step.is_some());
+        let mut shortcuts = down.chain(up.map(|level| (level.inputs, level.outputs, level.block()))).filter(|_| self.is_residual);
+        match shortcuts.find(|(low, high, block)| block.share(*low, *high).is_none()) {
+            Some((low, high, block)) => Err(Error::Input(format!(
+                "vae config: `dim_mult` has a shortcut between {low} channels and {} pixels of {high}, which do not share out evenly",
+                block.pixels()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The levels of the encoder, from the full resolution down.
+    pub fn encoder_levels(&self) -> Vec<Level> {
+        let outputs = self.dim_mult.iter().map(|multiple| self.base_dim * multiple);
+        let inputs = std::iter::once(self.base_dim).chain(outputs.clone());
+        let steps = self.temperal_downsample.iter().copied().map(Some).chain(std::iter::once(None));
+        inputs.zip(outputs).zip(steps).map(|((inputs, outputs), step)| Level { inputs, outputs, step }).collect()
+    }
+
+    /// The levels of the decoder, up to the full resolution.
+    pub fn decoder_levels(&self) -> Vec<Level> {
+        let outputs = self.dim_mult.iter().rev().map(|multiple| self.decoder_dim() * multiple);
+        // The upsamplers of VAE 2.1 halve the channels.
+        let later = outputs.clone().map(|outputs| if self.is_residual { outputs } else { outputs / 2 });
+        let inputs = outputs.clone().take(1).chain(later);
+        let steps = self.temperal_downsample.iter().rev().copied().map(Some).chain(std::iter::once(None));
+        inputs.zip(outputs).zip(steps).map(|((inputs, outputs), step)| Level { inputs, outputs, step }).collect()
+    }
+
+    /// Height and width of a patch.
+    pub fn patch(&self) -> usize {
+        self.patch_size.unwrap_or(1)
+    }
+
     /// Channels of the decoder at full resolution, before `dim_mult`.
     pub fn decoder_dim(&self) -> usize {
         self.decoder_base_dim.unwrap_or(self.base_dim)
@@ -138,6 +200,6 @@ impl Config {
 
     /// Pixels to a latent pixel, in height and in width.
     pub fn pixels_per_latent(&self) -> usize {
-        1 << self.temperal_downsample.len().min(16)
+        self.patch() << self.temperal_downsample.len().min(16)
     }
 }

@@ -4,38 +4,40 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::layers::{CausalConv3d, Loader, Precision};
-use crate::models::vae::blocks::{Head, ResidualBlock, mid_block};
+use crate::models::vae::blocks::{Head, mid_block, resnets};
 use crate::models::vae::config::Config;
 use crate::models::vae::resample::Upsample;
+use crate::models::vae::shortcut::Shortcut;
 use crate::models::vae::stream::{Layer, Stream};
 use crate::ops::Activation;
 use crate::ops::copy::concat;
 use crate::ops::lincomb::activate;
+use crate::ops::permute::permute;
 use crate::tensor::Tensor;
 
 /// The decoder's layers in the order of the checkpoint, `post_quant_conv` first.
 pub(super) fn layers(loader: &Loader, config: &Config) -> Result<Vec<Layer>> {
     let scope = loader.scope("decoder");
-    let deepest = config.dim_mult.last().copied().unwrap_or(1);
-    let mut width = config.decoder_dim() * deepest;
+    let levels = config.decoder_levels();
+    let (deepest, widest) = (levels.first().map_or(0, |level| level.inputs), levels.last().map_or(0, |level| level.outputs));
     let mut layers = vec![
         Layer::Conv(post_quant_conv(&loader.scope("post_quant_conv"), config)?),
-        Layer::Conv(CausalConv3d::load(&scope, "conv_in", [width, config.z_dim, 3, 3, 3])?),
+        Layer::Conv(CausalConv3d::load(&scope, "conv_in", [deepest, config.z_dim, 3, 3, 3])?),
     ];
-    layers.extend(mid_block(&scope, width)?);
-    for (level, multiple) in config.dim_mult.iter().rev().enumerate() {
-        let block = scope.scope(format_args!("up_blocks.{level}"));
-        let outputs = config.decoder_dim() * multiple;
-        for i in 0..=config.num_res_blocks {
-            layers.push(Layer::Residual(ResidualBlock::load(&block.scope(format_args!("resnets.{i}")), width, outputs)?));
-            width = outputs;
+    layers.extend(mid_block(&scope, deepest)?);
+    for (i, level) in levels.iter().enumerate() {
+        let scope = scope.scope(format_args!("up_blocks.{i}"));
+        let mut main = resnets(&scope, config.num_res_blocks + 1, level.inputs, level.outputs)?;
+        if let Some(in_time) = level.step {
+            let (name, outputs) = if config.is_residual { ("upsampler", level.outputs) } else { ("upsamplers.0", level.outputs / 2) };
+            main.push(Layer::Upsample(Upsample::load(&scope.scope(name), level.outputs, outputs, in_time)?));
         }
-        if let Some(&in_time) = config.temperal_downsample.iter().rev().nth(level) {
-            layers.push(Layer::Upsample(Upsample::load(&block.scope("upsamplers.0"), width, in_time)?));
-            width /= 2;
+        match config.is_residual && level.step.is_some() {
+            true => layers.push(Layer::Shortcut(Shortcut::up(main, level.block()))),
+            false => layers.extend(main),
         }
     }
-    layers.push(Layer::Head(Head::load(&scope, width, config.out_channels)?));
+    layers.push(Layer::Head(Head::load(&scope, widest, config.out_channels)?));
     Ok(layers)
 }
 
@@ -56,14 +58,15 @@ fn post_quant_conv(scope: &Loader, config: &Config) -> Result<CausalConv3d> {
 #[derive(Debug)]
 pub struct Decoder<'a> {
     stream: Stream<'a>,
+    config: &'a Config,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(layers: &'a [Layer]) -> Self {
-        Self { stream: Stream::new(layers) }
+    pub(super) fn new(layers: &'a [Layer], config: &'a Config) -> Self {
+        Self { stream: Stream::new(layers), config }
     }
 
-    /// Takes the next latent frame [H/8, W/8, z], normalised, and gives the frames that it stands for in -1..=1: [1, H, W, 3] for
+    /// Takes the next latent frame [H/u, W/u, z], normalised, and gives the frames that it stands for in -1..=1: [1, H, W, 3] for
     /// the first latent frame, [4, H, W, 3] for each later one.
     ///
     /// # Errors
@@ -74,6 +77,21 @@ impl<'a> Decoder<'a> {
         };
         let frames = self.stream.next(rec, latent.reshape(&[1, height, width, channels]))?;
         let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
+        let frames = unfold(rec, frames, self.config.patch())?;
         activate(rec, &frames, Activation::HardTanh, DType::F32)
     }
+}
+
+/// Frames [F, H, W, C * p * p] to [F, H * p, W * p, C]: a pixel's channels are, of each channel of a patch, its columns one after
+/// another.
+fn unfold(rec: &mut Recorder, frames: Tensor, patch: usize) -> Result<Tensor> {
+    let &[count, height, width, channels] = frames.shape() else { return Ok(frames) };
+    if patch == 1 {
+        return Ok(frames);
+    }
+    let channels = channels / (patch * patch);
+    // Six axes at most: frames and rows can be one, for no row goes to another frame.
+    let pixels = frames.reshape(&[count * height, width, channels, patch, patch]);
+    let rows = permute(rec, &pixels, &[0, 4, 1, 3, 2], DType::F32)?;
+    Ok(rows.reshape(&[count, height * patch, width * patch, channels]))
 }

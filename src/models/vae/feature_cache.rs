@@ -9,17 +9,22 @@ pub struct LayerCache {
     pub histories: [History; 2],
     /// Whether it has seen a frame, where the first one is special.
     pub started: bool,
+    /// Of the layers that it is made of.
+    pub inner: FeatureCache,
 }
 
 /// The causal state of one video, layer by layer. Its size does not depend on the number of frames.
-#[derive(Debug)]
+///
+/// The default is the state before the first frame.
+#[derive(Debug, Default)]
 pub struct FeatureCache {
-    pub(super) layers: Vec<LayerCache>,
+    layers: Vec<LayerCache>,
 }
 
 impl FeatureCache {
-    /// The state before the first frame.
-    pub fn new(layers: usize) -> Self {
-        Self { layers: std::iter::repeat_with(LayerCache::default).take(layers).collect() }
+    /// The memories of `count` layers, which is the same number in every call.
+    pub fn layers(&mut self, count: usize) -> &mut [LayerCache] {
+        self.layers.resize_with(count, LayerCache::default);
+        &mut self.layers
     }
 }

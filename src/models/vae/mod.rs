@@ -1,11 +1,12 @@
-//! The video autoencoder of Wan 2.1: 4 frames of 8 x 8 pixels, after a first frame of its own, become one latent pixel.
+//! The video autoencoders of Wan: 4 frames of u x u pixels, after a first frame of its own, become one latent pixel. u is 8 in
+//! VAE 2.1 and 16 in VAE 2.2, which folds patches of pixels into channels and has [shortcuts](shortcut::Shortcut) past its levels.
 //!
 //! Both directions are causal: a frame depends on itself and on those before. So a video passes through all the
 //! [layers](stream::Layer) one frame at a time, and what convolutions need of the past stays in a
 //! [feature cache](feature_cache::FeatureCache) of fixed size. Memory depends on the size of a frame, never on the number of
 //! frames, and the result is that of the whole video at once.
 //!
-//! Frames are [F, H, W, 3] in f32 from -1 to 1, F = 4n + 1. Latents are [z, T, H/8, W/8] in f32, T = n + 1: the mean of the
+//! Frames are [F, H, W, 3] in f32 from -1 to 1, F = 4n + 1. Latents are [z, T, H/u, W/u] in f32, T = n + 1: the mean of the
 //! posterior, normalised by the checkpoint's mean and standard deviation of each channel, as the diffusion model takes them.
 //! Encoding is always in f32; decoding in [`Precision::F16`] stores the operands of its convolutions in f16. Normalising and its
 //! inverse are part of the weights of the last and of the first convolution.
@@ -16,6 +17,7 @@ pub mod decoder;
 pub mod encoder;
 pub mod feature_cache;
 pub mod resample;
+pub mod shortcut;
 pub mod stream;
 
 use crate::dtype::DType;
@@ -65,13 +67,14 @@ impl Vae {
 
     /// Begins to decode a video.
     pub fn decoder(&self) -> Decoder<'_> {
-        Decoder::new(&self.decoder)
+        Decoder::new(&self.decoder, &self.config)
     }
 
-    /// Frames [F, H, W, 3] to latents [z, T, H/8, W/8].
+    /// Frames [F, H, W, 3] to latents [z, T, H/u, W/u].
     ///
     /// # Errors
-    /// [`Error::Input`] where F is not 4n + 1 (by [`frames_per_latent`](Config::frames_per_latent)), or H or W is no multiple of 8.
+    /// [`Error::Input`] where F is not 4n + 1 (by [`frames_per_latent`](Config::frames_per_latent)), or H or W is no multiple of u
+    /// ([`pixels_per_latent`](Config::pixels_per_latent)).
     pub fn encode(&self, rec: &mut Recorder, frames: &Tensor) -> Result<Tensor> {
         let dims = Dims::new().check("frames", frames, &["F", "H", "W", "C"])?;
         let (count, unit) = (dims.get("F"), self.config.frames_per_latent());
@@ -89,7 +92,7 @@ impl Vae {
         permute(rec, &latents, &[3, 0, 1, 2], DType::F32)
     }
 
-    /// Latents [z, T, H/8, W/8] to frames [F, H, W, 3].
+    /// Latents [z, T, H/u, W/u] to frames [F, H, W, 3].
     ///
     /// # Errors
     /// [`Error::Input`] where the shape is another.
@@ -102,7 +105,7 @@ impl Vae {
         concat(rec, &frames.iter().collect::<Vec<_>>())
     }
 
-    /// Latents [z, T, H/8, W/8] as T frames of [H/8, W/8, z] for [`Decoder::next`].
+    /// Latents [z, T, H/u, W/u] as T frames of [H/u, W/u, z] for [`Decoder::next`].
     ///
     /// # Errors
     /// [`Error::Input`] where the shape is another.

@@ -60,7 +60,7 @@ impl Downsample {
     }
 }
 
-/// Doubles height and width, to half the channels.
+/// Doubles height and width.
 #[derive(Debug)]
 pub struct Upsample {
     resample: Conv2d,
@@ -69,14 +69,14 @@ pub struct Upsample {
 }
 
 impl Upsample {
-    /// From `width` channels; `in_time`: doubles the number of frames too.
-    pub fn load(loader: &Loader, width: usize, in_time: bool) -> Result<Self> {
-        let resample = Conv2d::load(loader, "resample.1", width, width / 2)?;
+    /// From `width` channels to `outputs`; `in_time`: doubles the number of frames too.
+    pub fn load(loader: &Loader, width: usize, outputs: usize, in_time: bool) -> Result<Self> {
+        let resample = Conv2d::load(loader, "resample.1", width, outputs)?;
         let time_conv = in_time.then(|| time_convs(&loader.scope("time_conv"), width));
         Ok(Self { resample, time_conv: time_conv.transpose()? })
     }
 
-    /// The next frame [1, H, W, C] to one or two of [1, 2H, 2W, C/2].
+    /// The next frame [1, H, W, C] to one or two of [1, 2H, 2W, outputs].
     ///
     /// In time, the first frame stays one and the convolution never sees it; every later one becomes two.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, cache: &mut LayerCache) -> Result<Vec<Tensor>> {

@@ -6,6 +6,7 @@ use crate::layers::{CausalConv3d, History};
 use crate::models::vae::blocks::{AttentionBlock, Head, ResidualBlock};
 use crate::models::vae::feature_cache::{FeatureCache, LayerCache};
 use crate::models::vae::resample::{Downsample, Upsample};
+use crate::models::vae::shortcut::Shortcut;
 use crate::tensor::Tensor;
 
 /// One layer of an encoder or a decoder: a frame goes in, any number of frames comes out.
@@ -21,6 +22,8 @@ pub enum Layer {
     Downsample(Downsample),
     /// To twice the size.
     Upsample(Upsample),
+    /// Layers with a shortcut past them.
+    Shortcut(Shortcut),
     /// The end of an encoder or decoder.
     Head(Head),
 }
@@ -34,6 +37,7 @@ impl Layer {
             Self::Attention(block) => vec![block.forward(rec, x)?],
             Self::Downsample(downsample) => downsample.forward(rec, x, first)?.into_iter().collect(),
             Self::Upsample(upsample) => upsample.forward(rec, x, cache)?,
+            Self::Shortcut(shortcut) => shortcut.forward(rec, x, cache)?,
             Self::Head(head) => vec![head.forward(rec, x, first)?],
         })
     }
@@ -49,15 +53,20 @@ pub struct Stream<'a> {
 impl<'a> Stream<'a> {
     /// Before the first frame.
     pub fn new(layers: &'a [Layer]) -> Self {
-        Self { layers, cache: FeatureCache::new(layers.len()) }
+        Self { layers, cache: FeatureCache::default() }
     }
 
     /// Passes the next frame [1, H, W, C] through all layers. After an error the stream is of no more use.
     pub fn next(&mut self, rec: &mut Recorder, x: Tensor) -> Result<Vec<Tensor>> {
-        let mut results = Vec::new();
-        run(rec, self.layers, &mut self.cache.layers, x, &mut results)?;
-        Ok(results)
+        pass(rec, self.layers, &mut self.cache, x)
     }
+}
+
+/// Passes the next frame through `layers`, whose memory `cache` is.
+pub(super) fn pass(rec: &mut Recorder, layers: &[Layer], cache: &mut FeatureCache, x: Tensor) -> Result<Vec<Tensor>> {
+    let mut results = Vec::new();
+    run(rec, layers, cache.layers(layers.len()), x, &mut results)?;
+    Ok(results)
 }
 
 /// Depth first: where a frame has become two, the first runs to the end before the second, so that at full resolution there is
