@@ -238,6 +238,17 @@ fn configurations_that_cannot_be_run_are_refused() {
     assert!(refusal(|config| config.latents_std[3] = 0.0).contains("`latents_std` has a zero"));
 }
 
+/// The sizes of the VAE of Wan2.2-TI2V-5B.
+#[test]
+fn the_published_configuration_of_2_2_is_accepted() {
+    let sizes = r#"{"base_dim": 160, "decoder_base_dim": 256, "z_dim": 48, "is_residual": true, "patch_size": 2, "in_channels": 12,
+        "out_channels": 12, "scale_factor_spatial": 16}"#;
+    let config: Config = serde_json::from_str(sizes).expect("a config");
+    let config = Config { latents_mean: vec![0.0; 48], latents_std: vec![1.0; 48], ..config };
+    config.check().expect("a configuration that can be run");
+    assert_eq!((config.pixels_per_latent(), config.frames_per_latent()), (16, 4));
+}
+
 #[test]
 fn tensors_that_disagree_with_the_configuration_are_named() {
     let (device, _) = device();

@@ -59,6 +59,10 @@ pub fn cases() -> Vec<Case> {
         sized(1, 256, 1, 9),
         sized(1, 384, 9, 130),
         sized(1, 512, 3, 1),
+        sized(1, 514, 2, 3),
+        sized(1, 640, 17, 70),
+        sized(1, 1000, 18, 65),
+        sized(1, 1024, 3, 5),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 10),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 16),
         biased(3, None, 10),
@@ -86,7 +90,7 @@ pub fn refusals() -> Vec<Refusal> {
         refused("attention of q", unequal([0, 12], [0, 12]), heads(2, 6)),
         refused("attention bias: shape [2, 4, 4], expected [2, 4, 6]", unequal([6, 12], [6, 12]), biased(1, &[2, 4, 4])),
         refused("attention bias", unequal([6, 12], [6, 12]), biased(2, &[2, 2, 3])),
-        refused("heads of 513, at most 512", random(1, 1, 513), heads(1, 513)),
+        refused("heads of 1025, at most 1024", random(1, 1, 1025), heads(1, 1025)),
         refused("`q` of the kernel `attention` cannot be", random(4, 4, 12).map(|host| host.to(F16)), heads(2, 6)),
     ]
 }

@@ -13,6 +13,7 @@ mod matmul;
 mod permute;
 mod rms_norm;
 mod rope;
+mod shortcut;
 
 use crate::case::{Case, Refusal};
 
@@ -31,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         permute::cases(),
         rms_norm::cases(),
         rope::cases(),
+        shortcut::cases(),
     ]
     .into_iter()
     .flatten()
@@ -51,6 +53,7 @@ pub fn refusals() -> Vec<Refusal> {
         permute::refusals(),
         rms_norm::refusals(),
         rope::refusals(),
+        shortcut::refusals(),
     ]
     .into_iter()
     .flatten()

@@ -13,3 +13,4 @@ pub mod matmul;
 pub mod permute;
 pub mod rms_norm;
 pub mod rope;
+pub mod shortcut;
