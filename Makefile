@@ -18,7 +18,7 @@ test: driver
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
 
-# Everything of `test`, and what takes longer: see tests/README in each test's own words.
+# Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint.
 test-all: test
 	$(CARGO) test -- --ignored
 
