@@ -31,6 +31,7 @@ goldens: $(REFERENCE)/.installed
 	$(REFERENCE)/bin/python tests/reference/rng.py tests/goldens/rng.safetensors
 	$(REFERENCE)/bin/python tests/reference/schedulers.py tests/goldens/schedulers.safetensors
 	$(REFERENCE)/bin/python tests/reference/tokenizer.py $(wildcard $(UMT5_TOKENIZER))
+	$(REFERENCE)/bin/python tests/reference/formats.py
 	$(REFERENCE)/bin/python tests/reference/demo.py
 
 $(REFERENCE)/.installed: tests/reference/requirements.txt

@@ -1,10 +1,17 @@
 //! Checkpoints on disk: opened by mapping, indexed by name, read tensor by tensor, with a word on every tensor that is missing or left over.
 
+mod blocks;
 pub mod config;
+mod decode;
 mod encoding;
+mod entry;
+mod gguf;
 mod locate;
+mod pickle;
+mod pth;
 mod safetensors;
 mod view;
+mod zip;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,11 +25,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::Mmap;
 
+pub use blocks::Block;
 pub use encoding::Encoding;
 pub use safetensors::{NewTensor, write_safetensors};
 pub use view::TensorView;
 
-use crate::{Error, Result};
+use entry::Entry;
+
+use crate::{DType, Error, Result};
 
 /// A checkpoint: the tensors of one file, or of a folder's shards, by name.
 ///
@@ -48,12 +58,14 @@ struct Tensor {
     info: TensorInfo,
     map: Arc<Mmap>,
     range: Range<usize>,
+    strides: Option<Vec<usize>>,
     used: AtomicBool,
 }
 
 impl Weights {
-    /// Opens a component's folder (such as `transformer/`), a `.safetensors` file, or a `.safetensors.index.json` that lists shards.
+    /// Opens a component's folder (such as `transformer/`), a file, or a `.safetensors.index.json` that lists shards.
     ///
+    /// A file may be safetensors, what `torch.save` wrote (nothing in it is executed), or GGUF; its content decides, not its name.
     /// Of a folder with several files the one without a variant in its name is taken (`model.safetensors` before `model.fp16.safetensors`).
     /// Every header is checked and every shard's length compared with it.
     ///
@@ -91,9 +103,9 @@ impl Weights {
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let map = Arc::new(map(path)?);
         let file: Arc<Path> = path.into();
-        for entry in safetensors::read_header(path, &map)? {
+        for entry in read_entries(path, &map)? {
             let info = TensorInfo { encoding: entry.encoding, shape: entry.shape, file: file.clone() };
-            let tensor = Tensor { info, map: map.clone(), range: entry.range, used: AtomicBool::new(false) };
+            let tensor = Tensor { info, map: map.clone(), range: entry.range, strides: entry.strides, used: AtomicBool::new(false) };
             match self.tensors.entry(entry.name) {
                 btree_map::Entry::Vacant(place) => place.insert(tensor),
                 btree_map::Entry::Occupied(place) => {
@@ -143,10 +155,10 @@ impl Weights {
             ));
         }
         tensor.used.store(true, Ordering::Relaxed);
-        let stored = &tensor.map[tensor.range.clone()];
+        let stored = tensor.dense_bytes();
         let (dtype, bytes) = match info.encoding {
-            Encoding::Float(dtype) => (dtype, Cow::Borrowed(stored)),
-            other => (crate::DType::F32, Cow::Owned(bytemuck::cast_slice(&view::decode(other, stored)).to_vec())),
+            Encoding::Float(dtype) => (dtype, stored),
+            other => (DType::F32, Cow::Owned(bytemuck::cast_slice(&decode::decode(other, &stored)).to_vec())),
         };
         Ok(TensorView { name, file: &info.file, dtype, shape: &info.shape, bytes })
     }
@@ -188,9 +200,34 @@ impl Weights {
     }
 }
 
+impl Tensor {
+    fn dense_bytes(&self) -> Cow<'_, [u8]> {
+        let stored = &self.map[self.range.clone()];
+        match &self.strides {
+            None => Cow::Borrowed(stored),
+            Some(strides) => {
+                let width = self.info.encoding.bytes(1).unwrap_or(1) as usize;
+                Cow::Owned(decode::gather(stored, &self.info.shape, strides, width))
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Weights {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Weights").field("path", &self.path).field("tensors", &self.tensors.len()).finish()
+    }
+}
+
+/// Reads a file's header in whatever format its content is.
+fn read_entries(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+    match bytes {
+        [b'P', b'K', 3, 4, ..] => pth::read(path, bytes),
+        [b'G', b'G', b'U', b'F', ..] => gguf::read(path, bytes),
+        _ if bytes.starts_with(&pth::LEGACY) => {
+            Err(Error::Unsupported(format!("{}: written by torch before version 1.6; load and save it again with torch", path.display())))
+        }
+        _ => safetensors::read(path, bytes),
     }
 }
 
