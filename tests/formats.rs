@@ -80,7 +80,7 @@ fn no_damage_leads_astray() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("damaged");
     let mut opened = 0;
-    for (file, step) in [("module.pth", 3), ("tensors.pth", 17), ("blocks.gguf", 29), ("float8.safetensors", 2)] {
+    for (file, step) in [("module.pth", 5), ("tensors.pth", 29), ("blocks.gguf", 53), ("float8.safetensors", 3)] {
         let whole = std::fs::read(golden(file)).expect(file);
         let ends = (0..whole.len()).step_by(step * 3);
         let spoilt = (0..whole.len()).step_by(step).flat_map(|at| [(at, 0xff), (at, 0x01), (at, 0x80)]);
@@ -99,7 +99,7 @@ fn no_damage_leads_astray() {
             }
         }
     }
-    assert!(opened > 300, "only {opened} damaged files opened: the damage never reached the data");
+    assert!(opened > 150, "only {opened} damaged files opened: the damage never reached the data");
 }
 
 mod torch {
