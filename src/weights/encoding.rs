@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::blocks::Block;
 use crate::DType;
 
 /// The stored form of a tensor's elements, little-endian.
@@ -23,11 +24,17 @@ pub enum Encoding {
     U8,
     /// Truth values, one a byte.
     Bool,
+    /// Floats of 4 exponent and 3 mantissa bits, without infinities.
+    F8E4M3,
+    /// Floats of 5 exponent and 2 mantissa bits: the upper byte of an f16.
+    F8E5M2,
+    /// ggml's quantised blocks.
+    Block(Block),
 }
 
 impl Encoding {
-    /// Every encoding with the name that safetensors headers give it.
-    const NAMED: [(&str, Self); 10] = [
+    /// The encodings that safetensors has, with the names that its headers give them.
+    const NAMED: [(&str, Self); 12] = [
         ("F32", Self::Float(DType::F32)),
         ("F16", Self::Float(DType::F16)),
         ("BF16", Self::Float(DType::Bf16)),
@@ -38,6 +45,8 @@ impl Encoding {
         ("I8", Self::I8),
         ("U8", Self::U8),
         ("BOOL", Self::Bool),
+        ("F8_E4M3", Self::F8E4M3),
+        ("F8_E5M2", Self::F8E5M2),
     ];
 
     /// The encoding that a safetensors header calls `name`, or `None` for one this crate does not read.
@@ -45,19 +54,31 @@ impl Encoding {
         Self::NAMED.iter().find(|(known, _)| *known == name).map(|&(_, encoding)| encoding)
     }
 
-    /// What a safetensors header calls this encoding.
-    pub fn safetensors_name(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, encoding)| *encoding == self).map_or("", |&(name, _)| name)
+    /// What a safetensors header calls this encoding, or `None` where the format lacks it.
+    pub fn safetensors_name(self) -> Option<&'static str> {
+        Self::NAMED.iter().find(|(_, encoding)| *encoding == self).map(|&(name, _)| name)
     }
 
-    /// Bytes that `elements` numbers take, or `None` where that overflows.
+    /// The kind of its blocks, where it has them.
+    pub fn block(self) -> Option<Block> {
+        match self {
+            Self::Block(block) => Some(block),
+            _ => None,
+        }
+    }
+
+    /// Bytes that `elements` numbers take, or `None` where that overflows or they are no whole blocks.
     pub fn bytes(self, elements: u64) -> Option<u64> {
         let width = match self {
+            Self::Block(block) => {
+                let whole = elements.is_multiple_of(block.elements() as u64);
+                return whole.then(|| elements / block.elements() as u64)?.checked_mul(block.bytes() as u64);
+            }
             Self::Float(dtype) => dtype.bytes(),
             Self::F64 | Self::I64 => 8,
             Self::I32 => 4,
             Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::I8 | Self::U8 | Self::Bool | Self::F8E4M3 | Self::F8E5M2 => 1,
         };
         elements.checked_mul(width)
     }
@@ -71,6 +92,9 @@ impl From<DType> for Encoding {
 
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.safetensors_name().to_lowercase())
+        match self {
+            Self::Block(block) => f.write_str(block.name()),
+            _ => f.write_str(&self.safetensors_name().unwrap_or_default().to_lowercase()),
+        }
     }
 }

@@ -1,28 +1,45 @@
 //! Checkpoints on disk: opened by mapping, indexed by name, read tensor by tensor, with a word on every tensor that is missing or left over.
 
+mod blocks;
 pub mod config;
+mod decode;
 mod encoding;
+mod entry;
+mod gguf;
 mod locate;
+pub mod names;
+mod pickle;
+mod pth;
+mod quantized;
 mod safetensors;
+mod stored;
 mod view;
+mod zip;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::fmt;
 use std::fs::File;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use memmap2::Mmap;
 
+pub use blocks::Block;
 pub use encoding::Encoding;
 pub use safetensors::{NewTensor, write_safetensors};
+pub use stored::TensorInfo;
 pub use view::TensorView;
 
+use entry::Entry;
+use names::Table;
+use stored::Tensor;
+
 use crate::{Error, Result};
+
+/// What ComfyUI's single files put before every name of the transformer.
+const SINGLE_FILE: &str = "model.diffusion_model.";
 
 /// A checkpoint: the tensors of one file, or of a folder's shards, by name.
 ///
@@ -31,29 +48,13 @@ use crate::{Error, Result};
 pub struct Weights {
     path: PathBuf,
     tensors: BTreeMap<String, Tensor>,
-}
-
-/// What a checkpoint says of a tensor.
-#[derive(Clone, Debug)]
-pub struct TensorInfo {
-    /// How its elements are stored.
-    pub encoding: Encoding,
-    /// Its extents, the last contiguous.
-    pub shape: Vec<usize>,
-    /// The file that holds it.
-    pub file: Arc<Path>,
-}
-
-struct Tensor {
-    info: TensorInfo,
-    map: Arc<Mmap>,
-    range: Range<usize>,
-    used: AtomicBool,
+    layout: Option<&'static Table>,
 }
 
 impl Weights {
-    /// Opens a component's folder (such as `transformer/`), a `.safetensors` file, or a `.safetensors.index.json` that lists shards.
+    /// Opens a component's folder (such as `transformer/`), a file, or a `.safetensors.index.json` that lists shards.
     ///
+    /// A file may be safetensors, what `torch.save` wrote (nothing in it is executed), or GGUF; its content decides, not its name.
     /// Of a folder with several files the one without a variant in its name is taken (`model.safetensors` before `model.fp16.safetensors`).
     /// Every header is checked and every shard's length compared with it.
     ///
@@ -61,13 +62,61 @@ impl Weights {
     /// [`Error::Weights`] where a file is damaged, cut short, missing or contradicts the index; [`Error::Io`] where it cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = locate::checkpoint(path.as_ref())?;
-        let mut weights = Self { path, tensors: BTreeMap::new() };
+        let mut weights = Self { path, tensors: BTreeMap::new(), layout: None };
         if weights.path.extension().is_some_and(|extension| extension == "json") {
             weights.add_shards()?;
         } else {
             weights.add_file(&weights.path.clone())?;
         }
+        quantized::attach_scales(&mut weights.tensors)?;
+        weights.rename()?;
         Ok(weights)
+    }
+
+    /// Gives every tensor the name, and where needed the shape, that it has in diffusers' layout. Unknown ones keep theirs.
+    fn rename(&mut self) -> Result<()> {
+        let stored = std::mem::take(&mut self.tensors);
+        for (name, tensor) in stored {
+            let name = name.strip_prefix(SINGLE_FILE).map(String::from).unwrap_or(name);
+            self.insert(name, tensor)?;
+        }
+        self.layout = Table::of(self);
+        let Some(table) = self.layout else {
+            return Ok(());
+        };
+        for (name, tensor) in std::mem::take(&mut self.tensors) {
+            let Some(names) = table.to_diffusers(&name) else {
+                self.insert(name, tensor)?;
+                continue;
+            };
+            for (part, new) in names.iter().enumerate() {
+                let mut tensor = tensor.part(part, names.len()).ok_or_else(|| {
+                    let shape = &tensor.info.shape;
+                    Error::tensor(&tensor.info.file, &name, format!("shape {shape:?} cannot be cut into {}", names.len()))
+                })?;
+                if table.is_squeezed(new) {
+                    tensor.squeeze();
+                }
+                self.insert(new.clone(), tensor)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, name: String, tensor: Tensor) -> Result<()> {
+        match self.tensors.entry(name) {
+            btree_map::Entry::Vacant(place) => {
+                place.insert(tensor);
+                Ok(())
+            }
+            btree_map::Entry::Occupied(place) => {
+                let message = match &place.get().info.file {
+                    first if *first == tensor.info.file => "it is in this file twice".into(),
+                    first => format!("it is in {} too", first.display()),
+                };
+                Err(Error::tensor(&tensor.info.file, place.key(), message))
+            }
+        }
     }
 
     fn add_shards(&mut self) -> Result<()> {
@@ -91,19 +140,9 @@ impl Weights {
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let map = Arc::new(map(path)?);
         let file: Arc<Path> = path.into();
-        for entry in safetensors::read_header(path, &map)? {
-            let info = TensorInfo { encoding: entry.encoding, shape: entry.shape, file: file.clone() };
-            let tensor = Tensor { info, map: map.clone(), range: entry.range, used: AtomicBool::new(false) };
-            match self.tensors.entry(entry.name) {
-                btree_map::Entry::Vacant(place) => place.insert(tensor),
-                btree_map::Entry::Occupied(place) => {
-                    let message = match &place.get().info.file {
-                        first if *first == file => "it is in this file twice".into(),
-                        first => format!("it is in {} too", first.display()),
-                    };
-                    return Err(Error::tensor(path, place.key(), message));
-                }
-            };
+        for entry in read_entries(path, &map)? {
+            let tensor = Tensor::new(&file, &map, &entry);
+            self.insert(entry.name, tensor)?;
         }
         Ok(())
     }
@@ -143,11 +182,7 @@ impl Weights {
             ));
         }
         tensor.used.store(true, Ordering::Relaxed);
-        let stored = &tensor.map[tensor.range.clone()];
-        let (dtype, bytes) = match info.encoding {
-            Encoding::Float(dtype) => (dtype, Cow::Borrowed(stored)),
-            other => (crate::DType::F32, Cow::Owned(bytemuck::cast_slice(&view::decode(other, stored)).to_vec())),
-        };
+        let (dtype, bytes) = tensor.elements();
         Ok(TensorView { name, file: &info.file, dtype, shape: &info.shape, bytes })
     }
 
@@ -184,13 +219,40 @@ impl Weights {
     }
 
     fn missing(&self, name: &str, shape: &[usize]) -> Error {
-        Error::tensor(&self.path, name, format!("missing; it should have shape {shape:?}"))
+        let origin = self.layout.and_then(|table| table.to_origin(name));
+        let there = origin.map_or_else(String::new, |origin| format!(" (in this file: `{}`)", origin.name));
+        Error::tensor(&self.path, name, format!("missing{there}; it should have shape {shape:?}"))
+    }
+
+    /// Which layout's names the file has, where they are not diffusers' own. Here every tensor goes by diffusers' name in any case.
+    pub fn layout(&self) -> Option<&'static str> {
+        self.layout.map(|table| table.name)
+    }
+
+    /// A tensor's bytes as they are in the file, such as a tokenizer's that came with it, or `None` where there is no such tensor. Counts as its
+    /// use.
+    pub fn stored(&self, name: &str) -> Option<&[u8]> {
+        let tensor = self.tensors.get(name)?;
+        tensor.used.store(true, Ordering::Relaxed);
+        Some(tensor.stored())
     }
 }
 
 impl fmt::Debug for Weights {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Weights").field("path", &self.path).field("tensors", &self.tensors.len()).finish()
+    }
+}
+
+/// Reads a file's header in whatever format its content is.
+fn read_entries(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+    match bytes {
+        [b'P', b'K', 3, 4, ..] => pth::read(path, bytes),
+        [b'G', b'G', b'U', b'F', ..] => gguf::read(path, bytes),
+        _ if bytes.starts_with(&pth::LEGACY) => {
+            Err(Error::Unsupported(format!("{}: written by torch before version 1.6; load and save it again with torch", path.display())))
+        }
+        _ => safetensors::read(path, bytes),
     }
 }
 

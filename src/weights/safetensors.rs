@@ -6,28 +6,20 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::Encoding;
+use super::entry::Entry;
 use crate::{Error, Result};
 
 /// What the format allows at most; real headers stay under a few megabytes.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// One tensor as a header describes it; `range` counts from the start of the file.
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) encoding: Encoding,
-    pub(super) shape: Vec<usize>,
-    pub(super) range: Range<usize>,
-}
-
 /// Reads and checks the header of the safetensors file whose whole content is `bytes`. Touches nothing but the header.
-pub(super) fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     let fail = |message: String| Error::weights(path, message);
     let (length, rest) = bytes
         .split_first_chunk::<8>()
@@ -60,7 +52,7 @@ fn entry(path: &Path, name: String, raw: RawEntry, start: usize) -> Result<Entry
         return Err(fail(format!("the bytes {begin} to {end} are beyond any file")));
     };
     let shape = raw.shape.iter().map(|&dim| dim as usize).collect();
-    Ok(Entry { name, encoding, shape, range: begin..end })
+    Ok(Entry { name, encoding, shape, range: begin..end, strides: None })
 }
 
 /// The tensors must cover the data without gap or overlap, to its last byte.
@@ -141,7 +133,8 @@ pub struct NewTensor<'a> {
 /// Writes a safetensors file in the order given. It appears under `path` only once it is whole: until then it has a temporary name beside it.
 ///
 /// # Errors
-/// [`Error::Input`] where a tensor's bytes do not fit its shape or a name occurs twice; [`Error::Io`] where the system refuses.
+/// [`Error::Input`] where a tensor's bytes do not fit its shape or a name occurs twice; [`Error::Unsupported`] where the format lacks a tensor's
+/// encoding; [`Error::Io`] where the system refuses.
 pub fn write_safetensors(path: &Path, tensors: &[NewTensor]) -> Result<()> {
     let header = header_json(tensors)?;
     let temporary = Temporary::create(path)?;
@@ -165,9 +158,11 @@ fn header_json(tensors: &[NewTensor]) -> Result<String> {
             let (name, bytes) = (tensor.name, tensor.bytes.len());
             return Err(Error::Input(format!("tensor `{name}` of shape {:?} {} cannot have {bytes} bytes", tensor.shape, tensor.encoding)));
         }
+        let dtype = tensor.encoding.safetensors_name();
+        let dtype = dtype.ok_or_else(|| Error::Unsupported(format!("tensor `{}`: safetensors has no {}", tensor.name, tensor.encoding)))?;
         let end = offset + tensor.bytes.len();
         let entry = serde_json::json!({
-            "dtype": tensor.encoding.safetensors_name(), "shape": tensor.shape, "data_offsets": [offset, end]
+            "dtype": dtype, "shape": tensor.shape, "data_offsets": [offset, end]
         });
         if header.insert(tensor.name.into(), entry).is_some() {
             return Err(Error::Input(format!("two tensors are called `{}`", tensor.name)));

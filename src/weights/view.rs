@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use half::{bf16, f16};
-
 use super::Encoding;
+use super::decode::decode;
 use crate::{DType, Error, Result};
 
 /// A tensor of a checkpoint, its elements as they lie in the mapped file wherever models can compute with that form.
@@ -71,24 +70,4 @@ fn position(mut index: usize, shape: &[usize]) -> Vec<usize> {
         index /= dim;
     }
     place
-}
-
-/// Elements of any encoding as f32. Integers and doubles are rounded to the nearest.
-pub(super) fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<f32> {
-    match encoding {
-        Encoding::Float(DType::F32) => map(bytes, f32::from_le_bytes),
-        Encoding::Float(DType::F16) => map(bytes, |word| f16::from_le_bytes(word).to_f32()),
-        Encoding::Float(DType::Bf16) => map(bytes, |word| bf16::from_le_bytes(word).to_f32()),
-        Encoding::F64 => map(bytes, |word| f64::from_le_bytes(word) as f32),
-        Encoding::I64 => map(bytes, |word| i64::from_le_bytes(word) as f32),
-        Encoding::I32 => map(bytes, |word| i32::from_le_bytes(word) as f32),
-        Encoding::I16 => map(bytes, |word| f32::from(i16::from_le_bytes(word))),
-        Encoding::I8 => map(bytes, |word| f32::from(i8::from_le_bytes(word))),
-        Encoding::U8 | Encoding::Bool => map(bytes, |[byte]| f32::from(byte)),
-    }
-}
-
-fn map<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    let (words, _) = bytes.as_chunks::<N>();
-    words.iter().map(|&word| convert(word)).collect()
 }

@@ -1,0 +1,235 @@
+//! The GGUF format, versions 2 and 3: facts by key, then tensors in blocks of quantised numbers.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::Encoding;
+use super::blocks::Block;
+use super::entry::Entry;
+use crate::{DType, Error, Result};
+
+/// Tensors begin at multiples of this many bytes where the file says nothing else.
+const DEFAULT_ALIGNMENT: usize = 32;
+
+/// Some files have five extents, one more than ggml itself reads.
+const MAX_RANK: u32 = 8;
+
+/// The shape that a tensor had before it was made to fit ggml.
+const ORIGINAL_SHAPE: &str = "comfy.gguf.orig_shape.";
+
+/// Reads the header of the file whose whole content is `bytes`. Touches nothing else.
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+    let mut reader = Reader { bytes, at: 4 };
+    let version: u32 = reader.number().ok_or_else(|| cut(path))?;
+    if !matches!(version, 2 | 3) {
+        let why = if version.swap_bytes() <= 3 { "of another byte order".into() } else { format!("version {version}") };
+        return Err(Error::Unsupported(format!("{}: GGUF {why}; versions 2 and 3 are read", path.display())));
+    }
+    let (Some(tensors), Some(facts)) = (reader.number::<u64>(), reader.number::<u64>()) else {
+        return Err(cut(path));
+    };
+    let facts = facts_of(&mut reader, facts).map_err(|fault| fault.error(path))?;
+    let mut infos = Vec::new();
+    for _ in 0..tensors {
+        infos.push(reader.info().ok_or_else(|| cut(path))?);
+    }
+    let alignment = facts.alignment.unwrap_or(DEFAULT_ALIGNMENT);
+    let data = reader.at.next_multiple_of(alignment);
+    let mut entries = infos.into_iter().map(|info| entry(path, info, data, bytes.len(), &facts)).collect::<Result<Vec<_>>>()?;
+    check_overlap(path, &mut entries)?;
+    Ok(entries)
+}
+
+fn cut(path: &Path) -> Error {
+    Error::weights(path, "the GGUF header is damaged or cut short; download it again")
+}
+
+enum Fault {
+    Cut,
+    Alignment(u64),
+}
+
+impl Fault {
+    fn error(self, path: &Path) -> Error {
+        match self {
+            Self::Cut => cut(path),
+            Self::Alignment(found) => Error::weights(path, format!("an alignment of {found} bytes is not a power of two up to a mebibyte")),
+        }
+    }
+}
+
+/// What the reader needs of the facts.
+#[derive(Default)]
+struct Facts {
+    alignment: Option<usize>,
+    original_shapes: HashMap<String, Vec<usize>>,
+}
+
+fn facts_of(reader: &mut Reader, count: u64) -> Result<Facts, Fault> {
+    let mut facts = Facts::default();
+    for _ in 0..count {
+        let key = reader.text().ok_or(Fault::Cut)?;
+        let kind = reader.number::<u32>().ok_or(Fault::Cut)?;
+        let value = reader.value(kind, 0).ok_or(Fault::Cut)?;
+        if key == "general.alignment" {
+            let alignment = value.first().copied().unwrap_or_default();
+            let usable = alignment.is_power_of_two() && alignment <= 1 << 20;
+            facts.alignment = Some(usable.then_some(alignment as usize).ok_or(Fault::Alignment(alignment))?);
+        } else if let Some(tensor) = key.strip_prefix(ORIGINAL_SHAPE) {
+            facts.original_shapes.insert(tensor.into(), value.iter().map(|&dim| dim as usize).collect());
+        }
+    }
+    Ok(facts)
+}
+
+struct Info<'a> {
+    name: &'a str,
+    /// Extents, the first contiguous.
+    shape: Vec<u64>,
+    kind: u32,
+    offset: u64,
+}
+
+fn entry(path: &Path, info: Info, data: usize, length: usize, facts: &Facts) -> Result<Entry> {
+    let fail = |message: String| Error::tensor(path, info.name, message);
+    let encoding = encoding(info.kind).ok_or_else(|| fail(format!("the ggml type {} is not supported", info.kind)))?;
+    let elements = info.shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
+    let width = encoding.block().map_or(1, |block| block.elements() as u64);
+    if info.shape.first().is_some_and(|row| row % width != 0) {
+        return Err(fail(format!("rows of {} are no whole blocks of {encoding}, which holds {width}", info.shape[0])));
+    }
+    let size = elements.and_then(|elements| encoding.bytes(elements));
+    let range =
+        size.and_then(|size| place(info.offset, size, data)).ok_or_else(|| fail(format!("shape {:?} is beyond any file", info.shape)))?;
+    if range.end > length {
+        return Err(fail(format!("cut short: it ends at byte {}, the file has {length}; download it again", range.end)));
+    }
+    let mut shape: Vec<usize> = info.shape.iter().rev().map(|&dim| dim as usize).collect();
+    if let Some(original) = facts.original_shapes.get(info.name) {
+        if original.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64)) != elements {
+            return Err(fail(format!("its shape {shape:?} does not fit its original shape {original:?}")));
+        }
+        shape.clone_from(original);
+    }
+    Ok(Entry { name: info.name.into(), encoding, shape, range, strides: None })
+}
+
+fn place(offset: u64, size: u64, data: usize) -> Option<Range<usize>> {
+    let begin = usize::try_from(offset).ok()?.checked_add(data)?;
+    Some(begin..begin.checked_add(usize::try_from(size).ok()?)?)
+}
+
+fn check_overlap(path: &Path, entries: &mut [Entry]) -> Result<()> {
+    entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
+    let clash = entries.windows(2).find(|pair| pair[1].range.start < pair[0].range.end);
+    clash.map_or(Ok(()), |pair| Err(Error::tensor(path, &pair[1].name, format!("its bytes overlap those of `{}`", pair[0].name))))
+}
+
+/// ggml's number for a type.
+fn encoding(kind: u32) -> Option<Encoding> {
+    Some(match kind {
+        0 => DType::F32.into(),
+        1 => DType::F16.into(),
+        2 => Encoding::Block(Block::Q4_0),
+        3 => Encoding::Block(Block::Q4_1),
+        6 => Encoding::Block(Block::Q5_0),
+        7 => Encoding::Block(Block::Q5_1),
+        8 => Encoding::Block(Block::Q8_0),
+        10 => Encoding::Block(Block::Q2K),
+        11 => Encoding::Block(Block::Q3K),
+        12 => Encoding::Block(Block::Q4K),
+        13 => Encoding::Block(Block::Q5K),
+        14 => Encoding::Block(Block::Q6K),
+        20 => Encoding::Block(Block::Iq4Nl),
+        23 => Encoding::Block(Block::Iq4Xs),
+        24 => Encoding::I8,
+        25 => Encoding::I16,
+        26 => Encoding::I32,
+        27 => Encoding::I64,
+        28 => Encoding::F64,
+        30 => DType::Bf16.into(),
+        _ => return None,
+    })
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// A little-endian number in the header.
+trait Number: Sized {
+    fn take(bytes: &[u8]) -> Option<(Self, usize)>;
+}
+
+impl Number for u32 {
+    fn take(bytes: &[u8]) -> Option<(Self, usize)> {
+        bytes.first_chunk().map(|&chunk| (Self::from_le_bytes(chunk), 4))
+    }
+}
+
+impl Number for u64 {
+    fn take(bytes: &[u8]) -> Option<(Self, usize)> {
+        bytes.first_chunk().map(|&chunk| (Self::from_le_bytes(chunk), 8))
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn number<N: Number>(&mut self) -> Option<N> {
+        let (number, size) = N::take(self.bytes.get(self.at..)?)?;
+        self.at += size;
+        Some(number)
+    }
+
+    fn slice(&mut self, length: u64) -> Option<&'a [u8]> {
+        let slice = self.bytes.get(self.at..)?.get(..usize::try_from(length).ok()?)?;
+        self.at += slice.len();
+        Some(slice)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = self.number()?;
+        std::str::from_utf8(self.slice(length)?).ok()
+    }
+
+    fn info(&mut self) -> Option<Info<'a>> {
+        let name = self.text()?;
+        let rank = self.number::<u32>().filter(|&rank| rank <= MAX_RANK)?;
+        let shape = (0..rank).map(|_| self.number()).collect::<Option<_>>()?;
+        Some(Info { name, shape, kind: self.number()?, offset: self.number()? })
+    }
+
+    /// Passes over a value; gives the numbers of one that is a whole number or a short array of them.
+    fn value(&mut self, kind: u32, depth: u32) -> Option<Vec<u64>> {
+        const TEXT: u32 = 8;
+        const ARRAY: u32 = 9;
+        let width = |kind| match kind {
+            0 | 1 | 7 => Some(1),
+            2 | 3 => Some(2),
+            4..=6 => Some(4),
+            10..=12 => Some(8),
+            _ => None,
+        };
+        match kind {
+            TEXT => self.text().map(|_| Vec::new()),
+            // Arrays of arrays occur nowhere, arrays within those are an attack.
+            ARRAY if depth < 2 => {
+                let (kind, count) = (self.number()?, self.number::<u64>()?);
+                match width(kind) {
+                    Some(width) => {
+                        let slice = self.slice(count.checked_mul(width)?)?;
+                        let wanted = if count <= u64::from(MAX_RANK) { slice } else { &[] };
+                        Some(wanted.chunks_exact(width as usize).map(whole).collect())
+                    }
+                    None => (0..count).try_for_each(|_| self.value(kind, depth + 1).map(drop)).map(|()| Vec::new()),
+                }
+            }
+            _ => self.slice(width(kind)?).map(|slice| vec![whole(slice)]),
+        }
+    }
+}
+
+fn whole(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}

@@ -1,0 +1,117 @@
+//! A tensor as it lies in a file, and its elements in a form that models compute with.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use memmap2::Mmap;
+
+use super::Encoding;
+use super::decode::{decode, gather};
+use super::entry::Entry;
+use super::quantized::apply_scale;
+use crate::DType;
+
+/// What a checkpoint says of a tensor.
+#[derive(Clone, Debug)]
+pub struct TensorInfo {
+    /// How its elements are stored.
+    pub encoding: Encoding,
+    /// Its extents, the last contiguous.
+    pub shape: Vec<usize>,
+    /// The file that holds it.
+    pub file: Arc<Path>,
+}
+
+/// A tensor in a mapped file.
+pub(super) struct Tensor {
+    pub(super) info: TensorInfo,
+    map: Arc<Mmap>,
+    range: Range<usize>,
+    strides: Option<Vec<usize>>,
+    /// What the stored numbers are to be multiplied by: one factor, or one for each row.
+    pub(super) scale: Option<Arc<Tensor>>,
+    pub(super) used: AtomicBool,
+}
+
+impl Tensor {
+    pub(super) fn new(file: &Arc<Path>, map: &Arc<Mmap>, entry: &Entry) -> Self {
+        let info = TensorInfo { encoding: entry.encoding, shape: entry.shape.clone(), file: file.clone() };
+        let (range, strides) = (entry.range.clone(), entry.strides.clone());
+        Self { info, map: map.clone(), range, strides, scale: None, used: AtomicBool::new(false) }
+    }
+
+    /// Its elements in a form that models compute with.
+    pub(super) fn elements(&self) -> (DType, Cow<'_, [u8]>) {
+        let stored = self.dense_bytes();
+        match (self.info.encoding, &self.scale) {
+            (Encoding::Float(dtype), None) => (dtype, stored),
+            (other, scale) => {
+                let mut values = decode(other, &stored);
+                if let Some(scale) = scale {
+                    apply_scale(&mut values, &scale.values());
+                }
+                (DType::F32, Cow::Owned(bytemuck::cast_slice(&values).to_vec()))
+            }
+        }
+    }
+
+    /// Its elements in f32, unscaled.
+    fn values(&self) -> Vec<f32> {
+        decode(self.info.encoding, &self.dense_bytes())
+    }
+
+    /// Part `part` of `parts` equal ones along the first axis, or `None` where it has no such parts.
+    pub(super) fn part(&self, part: usize, parts: usize) -> Option<Self> {
+        let mut info = self.info.clone();
+        let mut range = self.range.clone();
+        let mut scale = self.scale.clone();
+        if parts > 1 {
+            let rows = info.shape.first_mut().filter(|rows| rows.is_multiple_of(parts))?;
+            *rows /= parts;
+            if let Some(factors) = scale.as_ref().filter(|factors| factors.count() > 1) {
+                scale = Some(Arc::new(factors.part(part, parts)?));
+            }
+            let begin = match &self.strides {
+                Some(strides) => self.info.encoding.bytes((part * *rows * strides[0]) as u64)? as usize,
+                None => range.len() / parts * part,
+            };
+            let length = if self.strides.is_some() { range.len() - begin } else { range.len() / parts };
+            range = range.start + begin..range.start + begin + length;
+        }
+        Some(Self { info, map: self.map.clone(), range, strides: self.strides.clone(), scale, used: AtomicBool::new(false) })
+    }
+
+    /// Drops its extents of 1.
+    pub(super) fn squeeze(&mut self) {
+        let keep: Vec<bool> = self.info.shape.iter().map(|&dim| dim != 1).collect();
+        for list in [Some(&mut self.info.shape), self.strides.as_mut()].into_iter().flatten() {
+            let mut keep = keep.iter();
+            list.retain(|_| keep.next() == Some(&true));
+        }
+    }
+
+    /// How many elements it has.
+    pub(super) fn count(&self) -> usize {
+        self.info.shape.iter().product()
+    }
+
+    /// Its bytes as they lie in the file.
+    pub(super) fn stored(&self) -> &[u8] {
+        &self.map[self.range.clone()]
+    }
+
+    /// Its bytes without gaps.
+    pub(super) fn dense_bytes(&self) -> Cow<'_, [u8]> {
+        let stored = self.stored();
+        match &self.strides {
+            None => Cow::Borrowed(stored),
+            Some(strides) => {
+                let width = self.info.encoding.bytes(1).unwrap_or(1) as usize;
+                Cow::Owned(gather(stored, &self.info.shape, strides, width))
+            }
+        }
+    }
+}
