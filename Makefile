@@ -28,6 +28,9 @@ bench: driver
 # Makes the goldens again from the reference implementation.
 goldens: $(REFERENCE)/.installed
 	$(REFERENCE)/bin/python tests/reference/goldens.py
+	$(REFERENCE)/bin/python tests/reference/variants.py
+	$(REFERENCE)/bin/python tests/reference/preprocess.py
+	$(REFERENCE)/bin/python tests/reference/video.py
 	$(REFERENCE)/bin/python tests/reference/rng.py tests/goldens/rng.safetensors
 	$(REFERENCE)/bin/python tests/reference/schedulers.py tests/goldens/schedulers.safetensors
 	$(REFERENCE)/bin/python tests/reference/tokenizer.py $(wildcard $(UMT5_TOKENIZER))
