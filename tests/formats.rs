@@ -47,6 +47,17 @@ fn eight_bit_floats_are_read_exactly() {
     check("float8.safetensors", "float8.", 0.0);
 }
 
+/// As diffusers finds `diffusion_pytorch_model.bin` where there is no safetensors file; two candidates are one too many.
+#[test]
+fn a_folder_may_hold_another_format() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::copy(golden("tensors.pth"), folder.path().join("diffusion_pytorch_model.bin")).expect("copies");
+    let (found, original) = (Weights::open(folder.path()).expect("opens"), Weights::open(golden("tensors.pth")).expect("opens"));
+    assert!(found.iter().map(|(name, _)| name).eq(original.iter().map(|(name, _)| name)));
+    std::fs::copy(golden("blocks.gguf"), folder.path().join("model.gguf")).expect("copies");
+    assert!(matches!(Weights::open(folder.path()), Err(Error::Weights { .. })));
+}
+
 #[test]
 fn formats_are_told_by_content() {
     let folder = tempfile::tempdir().expect("a folder");

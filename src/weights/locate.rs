@@ -11,6 +11,8 @@ use crate::{Error, Result};
 
 const INDEX: &str = ".safetensors.index.json";
 const SINGLE: &str = ".safetensors";
+/// Endings of other formats; content decides what they are.
+const OTHERS: [&str; 5] = [".gguf", ".bin", ".pth", ".pt", ".ckpt"];
 
 /// The file to open for `path`: itself, or, where it is a folder, the index or the single file in it.
 pub(super) fn checkpoint(path: &Path) -> Result<PathBuf> {
@@ -26,10 +28,23 @@ pub(super) fn checkpoint(path: &Path) -> Result<PathBuf> {
     let (indices, singles) = (ending(INDEX), ending(SINGLE));
     let (candidates, suffix) = if indices.is_empty() { (singles, SINGLE) } else { (indices, INDEX) };
     match candidates[..] {
-        [] => Err(Error::weights(path, "no .safetensors file and no .safetensors.index.json in this folder")),
+        [] => other_format(&names).map(|name| path.join(name)).ok_or_else(|| none(path)),
         [only] if !is_shard(only) => Ok(path.join(only)),
         _ => plain(&candidates, suffix).map(|name| path.join(name)).ok_or_else(|| ambiguous(path, &candidates)),
     }
+}
+
+/// The only file that may be a checkpoint in another format.
+fn other_format(names: &[String]) -> Option<&str> {
+    let mut others = names.iter().filter(|name| OTHERS.iter().any(|ending| name.ends_with(ending)));
+    others.next().filter(|_| others.next().is_none()).map(String::as_str)
+}
+
+fn none(path: &Path) -> Error {
+    Error::weights(
+        path,
+        format!("no .safetensors file, no .safetensors.index.json and no single {} file in this folder", OTHERS.join(" or ")),
+    )
 }
 
 /// The one name without a variant: `model.safetensors` among `model.fp16.safetensors` and the like.

@@ -55,6 +55,7 @@ impl Weights {
     /// Opens a component's folder (such as `transformer/`), a file, or a `.safetensors.index.json` that lists shards.
     ///
     /// A file may be safetensors, what `torch.save` wrote (nothing in it is executed), or GGUF; its content decides, not its name.
+    /// A folder without safetensors files may hold one `.gguf`, `.bin`, `.pth`, `.pt` or `.ckpt` file instead.
     /// Of a folder with several files the one without a variant in its name is taken (`model.safetensors` before `model.fp16.safetensors`).
     /// Every header is checked and every shard's length compared with it.
     ///
