@@ -5,15 +5,15 @@ mod cli;
 use clap::Parser;
 use wan_animate::video::Motion;
 
+/// The character of an image performs the motion of a pose and a face video.
 #[derive(Parser)]
-#[command(about)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     common: cli::Arguments,
 }
 
 fn main() -> std::process::ExitCode {
-    let Arguments { common } = Arguments::parse();
+    let CommandLine { common } = CommandLine::parse();
     cli::report(cli::run(&common, |pipeline, reference, out| {
         let motion: Motion = common.motion()?;
         out.generate(pipeline.animate(reference, &motion), motion.fps())

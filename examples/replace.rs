@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::Parser;
 use wan_animate::video::Scene;
 
+/// The character of an image takes the place of the person in a video.
 #[derive(Parser)]
-#[command(about)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     common: cli::Arguments,
     /// The video whose person is replaced: a directory of images or a video file.
@@ -21,7 +21,7 @@ struct Arguments {
 }
 
 fn main() -> std::process::ExitCode {
-    let Arguments { common, background, mask } = Arguments::parse();
+    let CommandLine { common, background, mask } = CommandLine::parse();
     cli::report(cli::run(&common, |pipeline, reference, out| {
         let scene = Scene::new(common.motion()?, common.frames(&background)?, common.frames(&mask)?)?;
         out.generate(pipeline.replace(reference, &scene), scene.motion().fps())
