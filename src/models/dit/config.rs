@@ -43,7 +43,7 @@ pub struct Config {
     pub added_kv_proj_dim: Option<usize>,
     /// Longest axis of tokens.
     pub rope_max_seq_len: usize,
-    /// Position embedding of two images; not supported.
+    /// Tokens of a first and a last image together, where these have position embeddings.
     pub pos_embed_seq_len: Option<usize>,
     /// Channels of the motion encoder by the size in pixels, `"512": 32` and so on.
     pub motion_encoder_channel_sizes: Option<BTreeMap<String, usize>>,
@@ -133,8 +133,8 @@ impl Config {
         if self.qk_norm.as_deref().is_some_and(|norm| norm != "rms_norm_across_heads") {
             return Err(Error::Unsupported(format!("transformer config: `qk_norm` {:?}", self.qk_norm)));
         }
-        if self.pos_embed_seq_len.is_some() {
-            return Err(Error::Unsupported("transformer config: `pos_embed_seq_len` must be null".into()));
+        if self.pos_embed_seq_len.is_some_and(|tokens| self.image_dim.is_none() || tokens == 0 || tokens > 1 << 20) {
+            return Err(Error::Unsupported("transformer config: `pos_embed_seq_len` without `image_dim`, or out of range".into()));
         }
         Ok(())
     }
