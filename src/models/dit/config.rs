@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// The sizes of a diffusion transformer, under diffusers' names and with its defaults. The fields from `motion_encoder_size` on
-/// are those of Animate.
+/// The sizes of a diffusion transformer, under diffusers' names and with the defaults of its `WanAnimateTransformer3DModel`. The
+/// fields from `motion_encoder_channel_sizes` on are those of Animate.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Config {
@@ -95,6 +95,23 @@ impl Default for Config {
             inject_face_latents_blocks: 5,
             motion_encoder_batch_size: 8,
         }
+    }
+}
+
+/// A [`Config`] with the defaults of diffusers' `WanTransformer3DModel`, which has no image branch where none is mentioned.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PlainConfig {
+    #[serde(default)]
+    in_channels: Option<usize>,
+    #[serde(default)]
+    image_dim: Option<usize>,
+    #[serde(flatten)]
+    rest: Config,
+}
+
+impl From<PlainConfig> for Config {
+    fn from(plain: PlainConfig) -> Self {
+        Self { in_channels: plain.in_channels.or(Some(16)), image_dim: plain.image_dim, ..plain.rest }
     }
 }
 
