@@ -139,7 +139,9 @@ fn the_seed_draws_the_noise_of_the_reference() {
     let (pipeline, _) = load("ti2v", Precision::F32, None).expect("loads");
     let (drawn, _) = collect(run.request(&pipeline)).expect("runs");
     let (given, _) = collect(run.request(&pipeline).noise(run.noise.clone())).expect("runs");
-    assert_eq!(drawn, given);
+    // The reference computes the noise's logarithms and cosines in f32, so the last bit may differ.
+    let (mean, most) = difference(&drawn, &given);
+    assert!(mean <= F32.0 && most <= F32.1, "mean {mean:.3e}, largest {most:.3e}");
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn one_expert_at_a_time_stays_within_the_limit() {
     let (pipeline, device) = load("t2v", Precision::F32, Some(limit)).expect("loads");
     let (one, events) = collect(run.request(&pipeline).num_videos(2)).expect("runs");
     assert!(device.memory_use().peak <= limit);
-    assert_eq!(one, both, "who is resident changes nothing");
+    assert!(one == both, "who is resident changes nothing");
     let switches = events.iter().filter(|event| matches!(event, Event::Stage(Stage::Switching { .. }))).count();
     assert_eq!(switches, 4, "each of two videos begins with the high-noise expert");
 }

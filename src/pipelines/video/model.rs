@@ -76,7 +76,9 @@ impl Model {
     pub fn check_images(self, first: bool, last: bool, frames: usize) -> Result<()> {
         let message = match (self.start, self.clip) {
             (Start::Text, _) if first => "this checkpoint makes videos from text alone; for an image take an I2V or TI2V checkpoint",
-            (Start::Channels, _) if !first => "this checkpoint needs the image that the video begins with: `image_to_video` (example `i2v`)",
+            (Start::Channels, _) if !first => {
+                "this checkpoint needs the image that the video begins with: `image_to_video` (example `i2v`)"
+            }
             (Start::Text | Start::FirstFrame, _) if last => "this checkpoint cannot use a last image; take an I2V checkpoint",
             (_, Some(Clip::FirstImage)) if last => "this checkpoint's CLIP branch takes one image; for a last one take an FLF2V checkpoint",
             (_, Some(Clip::BothImages)) if !last => "this checkpoint needs a last image beside the first: `last_image`",
