@@ -22,8 +22,8 @@ struct Arguments {
 
 fn main() -> std::process::ExitCode {
     let Arguments { common, background, mask } = Arguments::parse();
-    cli::report(cli::run(&common, |pipeline, reference, out| {
+    cli::report(cli::run(&common, |pipeline, reference, write| {
         let scene = Scene::new(common.motion()?, common.frames(&background)?, common.frames(&mask)?)?;
-        out.generate(pipeline.replace(reference, &scene), scene.motion().fps())
+        write(pipeline.replace(reference, &scene), scene.motion())
     }))
 }
