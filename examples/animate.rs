@@ -14,8 +14,8 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { common } = CommandLine::parse();
-    cli::report(cli::run(&common, |pipeline, reference, out| {
+    cli::report(cli::run(&common, |pipeline, reference, write| {
         let motion: Motion = common.motion()?;
-        out.generate(pipeline.animate(reference, &motion), motion.fps())
+        write(pipeline.animate(reference, &motion), &motion)
     }))
 }

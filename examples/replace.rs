@@ -22,8 +22,8 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { common, background, mask } = CommandLine::parse();
-    cli::report(cli::run(&common, |pipeline, reference, out| {
+    cli::report(cli::run(&common, |pipeline, reference, write| {
         let scene = Scene::new(common.motion()?, common.frames(&background)?, common.frames(&mask)?)?;
-        out.generate(pipeline.replace(reference, &scene), scene.motion().fps())
+        write(pipeline.replace(reference, &scene), scene.motion())
     }))
 }

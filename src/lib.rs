@@ -92,9 +92,14 @@ pub use dtype::DType;
 pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, MemoryUse};
 pub use layers::Precision;
-pub use pipelines::request::{DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT};
-pub use pipelines::{AnimateBuilder, AnimatePipeline, AnimateRequest, Event, Generation, Latents, Stage, Step};
-pub use schedulers::Scheduler;
+pub use pipelines::animate::{Animation, DEFAULT_PROMPT};
+pub use pipelines::builder::Pipeline;
+pub use pipelines::request::DEFAULT_NEGATIVE_PROMPT;
+pub use pipelines::video::Video;
+pub use pipelines::{
+    AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, Preset, Request, Stage, Step, VideoPipeline, VideoRequest,
+};
+pub use schedulers::{Sampler, Scheduler, Spacing};
 
 pub use image;
 pub use wgpu;

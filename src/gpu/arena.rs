@@ -38,6 +38,10 @@ impl Accounting {
         Self { current: AtomicU64::new(0), peak: AtomicU64::new(0), limit }
     }
 
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
     pub(crate) fn memory_use(&self) -> MemoryUse {
         MemoryUse { current: self.current.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
     }

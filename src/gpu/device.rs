@@ -237,6 +237,11 @@ impl Device {
         self.0.accounting.memory_use()
     }
 
+    /// The limit of [`DeviceBuilder::memory_limit`], if there is one.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.0.accounting.limit()
+    }
+
     /// Starts a new measurement of the peak in [`Device::memory_use`].
     pub fn reset_peak(&self) {
         self.0.accounting.reset_peak();

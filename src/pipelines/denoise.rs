@@ -7,6 +7,15 @@ use crate::ops::lincomb::lincomb;
 use crate::schedulers::{Evaluation, LATENTS, Plan, Term};
 use crate::tensor::Tensor;
 
+/// The prediction that guidance makes of those with and without the prompt; the first alone where there is no other.
+pub fn guide(rec: &mut Recorder, predictions: &[Tensor], scale: f64) -> Result<Tensor> {
+    match predictions {
+        [conditional, unconditional] => lincomb(rec, &[(scale, conditional), (1.0 - scale, unconditional)], DType::F32),
+        [alone] => Ok(alone.clone()),
+        _ => Err(Error::Unsupported(format!("guidance by {} predictions", predictions.len()))),
+    }
+}
+
 /// Latents on their way from noise to data.
 #[derive(Debug)]
 pub struct Denoiser {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::pipelines::Latents;
+use crate::pipelines::experts::Expert;
+use crate::pipelines::latents::Latents;
 use crate::video::Frame;
 
 /// One thing that happened, in order. More kinds may come: match with a `_` arm.
@@ -21,7 +22,7 @@ pub enum Event {
     Stage(Stage),
     /// A denoising step is done.
     Step(Step),
-    /// The estimate of the finished latents [C, T, H, W] after a step, without the reference frame; on request only.
+    /// The estimate of the finished latents [C, T, H, W] after a step, without Animate's reference frame; on request only.
     Preview(Latents),
     /// A frame is finished. Frames come in order.
     Frame(Frame),
@@ -31,7 +32,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Text and reference image go through their encoders, once.
+    /// Text and images go through their encoders, once.
     Encoding,
     /// The inputs of a segment are read and encoded.
     Conditioning {
@@ -43,6 +44,12 @@ pub enum Stage {
         /// From 0.
         segment: usize,
     },
+    /// An expert takes over: where both do not fit on the GPU, the other one leaves and this one is loaded. Where there is one
+    /// transformer, this is not sent.
+    Switching {
+        /// Which it is.
+        expert: Expert,
+    },
     /// Latents become frames.
     Decoding {
         /// From 0.
@@ -53,9 +60,10 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Encoding => write!(f, "encoding text and reference"),
+            Self::Encoding => write!(f, "encoding text and images"),
             Self::Conditioning { segment } => write!(f, "conditioning segment {}", segment + 1),
             Self::Denoising { segment } => write!(f, "denoising segment {}", segment + 1),
+            Self::Switching { expert } => write!(f, "switching to the {expert}"),
             Self::Decoding { segment } => write!(f, "decoding segment {}", segment + 1),
         }
     }
@@ -75,6 +83,8 @@ pub struct Step {
     pub steps: usize,
     /// The noise level that the step began at, in [0, 1].
     pub sigma: f64,
+    /// Which of two transformers made the step; none where there is one.
+    pub expert: Option<Expert>,
     /// How long the step took.
     pub elapsed: Duration,
     /// How long all steps that are left would take at the mean speed so far; encoding and decoding not counted.
@@ -83,7 +93,11 @@ pub struct Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { segment, segments, step, steps, sigma, elapsed, .. } = self;
-        write!(f, "segment {}/{segments}, step {}/{steps}, sigma {sigma:.3}, {:.1} s", segment + 1, step + 1, elapsed.as_secs_f64())
+        let Self { segment, segments, step, steps, sigma, expert, elapsed, .. } = self;
+        write!(f, "segment {}/{segments}, step {}/{steps}, ", segment + 1, step + 1)?;
+        if let Some(expert) = expert {
+            write!(f, "{expert}, ")?;
+        }
+        write!(f, "sigma {sigma:.3}, {:.1} s", elapsed.as_secs_f64())
     }
 }

@@ -1,22 +1,33 @@
 //! From a request to frames.
 //!
-//! - [`builder`]: a checkpoint folder to loaded [`parts`].
-//! - [`request`]: the settings of one generation, their defaults and their validation.
+//! - [`builder`]: a checkpoint folder to loaded [`parts`], among them one transformer or two [`experts`].
+//! - [`request`]: the settings of one generation, their defaults and their validation; [`preset`]: sets of them.
+//! - [`generation`]: the loop that all pipelines share, as an iterator of [`Event`]s, a piece of work at a time; [`denoise`]: the
+//!   steps of it that follow a scheduler's plan.
+//! - [`animate`] and [`video`]: what is particular to Animate, and to videos from text and images.
 //! - [`segments`]: which input frames each window reads and which frames it gives, as pure arithmetic.
-//! - [`conditioning`]: what the model is shown beside the noise: reference, carried frames, background and mask.
-//! - [`denoise`]: the loop over a scheduler's plan, one evaluation a call.
-//! - [`generation`]: all of it as an iterator of [`Event`]s, a piece of work at a time.
+//! - [`conditioning`]: what the model is shown beside the noise.
 
+pub mod animate;
 pub mod builder;
 pub mod conditioning;
 pub mod denoise;
 pub mod event;
+pub mod experts;
 pub mod generation;
-pub mod parts;
+pub mod latents;
+pub(crate) mod parts;
+pub mod preset;
 pub mod request;
 pub mod segments;
+pub mod video;
 
-pub use builder::{AnimateBuilder, AnimatePipeline};
+pub use animate::{AnimatePipeline, AnimateRequest};
+pub use builder::Builder;
 pub use event::{Event, Stage, Step};
+pub use experts::Expert;
 pub use generation::Generation;
-pub use request::{AnimateRequest, Latents};
+pub use latents::Latents;
+pub use preset::Preset;
+pub use request::Request;
+pub use video::{VideoPipeline, VideoRequest};

@@ -1,263 +1,169 @@
-//! The settings of one generation.
-
-use std::path::Path;
-
-use image::RgbImage;
+//! The settings that all generations have, their defaults and their validation.
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::pipelines::builder::AnimatePipeline;
-use crate::pipelines::generation::Generation;
-use crate::pipelines::segments::Segments;
-use crate::schedulers::Scheduler;
-use crate::video::{Motion, Scene};
-use crate::weights::Weights;
-
-/// What the prompt is where none is given: "the person in the video is moving".
-pub const DEFAULT_PROMPT: &str = "视频中的人在做动作";
+use crate::pipelines::latents::Latents;
+use crate::pipelines::preset::Preset;
+use crate::schedulers::{Plan, Sampler, SchedulerConfig, Spacing};
 
 /// What guidance leads away from where no negative prompt is given, as in the official release.
 pub const DEFAULT_NEGATIVE_PROMPT: &str = "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，\
 JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，\
 杂乱的背景，三条腿，背景人很多，倒着走";
 
-/// Sides of a video must be multiples of this: eight pixels to a latent, two latents to a patch.
-pub const SIZE_STEP: u32 = 16;
-
-/// Latents on the host.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Latents {
-    /// C, T, H, W.
-    pub shape: [usize; 4],
-    /// In that order, last axis contiguous.
-    pub values: Vec<f32>,
-}
-
-impl Latents {
-    /// Reads the noise of segments from a safetensors file: `segment_0`, `segment_1` and so on, each of four axes.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] where the file is damaged, has another tensor, or one of another rank or not finite.
-    pub fn read_segments(file: impl AsRef<Path>) -> Result<Vec<Self>> {
-        let file = file.as_ref();
-        let weights = Weights::open(file)?;
-        let mut segments = Vec::new();
-        while let Some(info) = weights.info(&format!("segment_{}", segments.len())) {
-            let name = format!("segment_{}", segments.len());
-            let shape = <[usize; 4]>::try_from(&info.shape[..])
-                .map_err(|_| Error::tensor(file, &name, format!("shape {:?}, expected [C, T + 1, H / 8, W / 8]", info.shape)))?;
-            segments.push(Self { shape, values: weights.to_f32(&name, &shape)? });
-        }
-        weights.finish()?;
-        Ok(segments)
-    }
-}
-
-/// What a generation shows the character doing, or in whose place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Task<'a> {
-    Animate(&'a Motion),
-    Replace(&'a Scene),
-}
-
-impl<'a> Task<'a> {
-    pub(crate) fn motion(self) -> &'a Motion {
-        match self {
-            Self::Animate(motion) => motion,
-            Self::Replace(scene) => scene.motion(),
-        }
-    }
-
-    pub(crate) fn scene(self) -> Option<&'a Scene> {
-        match self {
-            Self::Animate(_) => None,
-            Self::Replace(scene) => Some(scene),
-        }
-    }
-}
-
-/// A generation that is being described. Every setting has a default; [`start`](Self::start) checks them all.
+/// A generation that is being described. Every setting has a default; `start` checks them all.
+///
+/// `T` is what is made of what: see [`AnimateRequest`](crate::AnimateRequest) and [`VideoRequest`](crate::VideoRequest).
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens before `start`"]
-pub struct AnimateRequest<'a> {
-    pub(crate) pipeline: &'a AnimatePipeline,
-    pub(crate) reference: &'a RgbImage,
-    pub(crate) task: Task<'a>,
-    pub(crate) size: Option<(u32, u32)>,
-    pub(crate) prompt: String,
-    pub(crate) negative_prompt: String,
-    pub(crate) num_inference_steps: usize,
-    pub(crate) guidance_scale: f64,
-    pub(crate) shift: Option<f64>,
-    pub(crate) scheduler: Option<Scheduler>,
-    pub(crate) segment_frames: usize,
-    pub(crate) overlap: usize,
-    pub(crate) frame_offset: usize,
-    pub(crate) seed: u64,
-    pub(crate) num_videos: usize,
-    pub(crate) noise: Option<Vec<Latents>>,
-    pub(crate) previews: bool,
-    pub(crate) cancel: Cancel,
+pub struct Request<T> {
+    pub(crate) task: T,
+    pub(crate) settings: Settings,
 }
 
-impl<'a> AnimateRequest<'a> {
-    pub(crate) fn new(pipeline: &'a AnimatePipeline, reference: &'a RgbImage, task: Task<'a>) -> Self {
-        Self {
-            pipeline,
-            reference,
-            task,
+/// See the setters of [`Request`].
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub size: Option<(u32, u32)>,
+    pub prompt: String,
+    pub negative_prompt: String,
+    pub num_inference_steps: Option<usize>,
+    pub guidance_scale: Option<f64>,
+    pub shift: Option<f64>,
+    pub sampler: Sampler,
+    /// An explicit list in place of the sampler's spacing.
+    pub list: Option<Spacing>,
+    pub seed: u64,
+    pub num_videos: usize,
+    pub noise: Option<Vec<Latents>>,
+    pub previews: bool,
+    pub cancel: Cancel,
+}
+
+impl<T> Request<T> {
+    pub(crate) fn new(task: T, prompt: impl Into<String>) -> Self {
+        let settings = Settings {
             size: None,
-            prompt: DEFAULT_PROMPT.into(),
+            prompt: prompt.into(),
             negative_prompt: DEFAULT_NEGATIVE_PROMPT.into(),
-            num_inference_steps: 20,
-            guidance_scale: 1.0,
+            num_inference_steps: None,
+            guidance_scale: None,
             shift: None,
-            scheduler: None,
-            segment_frames: 77,
-            overlap: 1,
-            frame_offset: 0,
+            sampler: Sampler::default(),
+            list: None,
             seed: 0,
             num_videos: 1,
             noise: None,
             previews: false,
             cancel: Cancel::new(),
-        }
+        };
+        Self { task, settings }
     }
 
-    /// Width and height of the result in pixels, multiples of 16. Default: those of the pose video (of the background in
-    /// [`replace`](AnimatePipeline::replace) without one).
+    /// Width and height of the result in pixels, multiples of 16, or of 32 with VAE 2.2. Default: animate has that of the pose
+    /// video (replace without one that of the background); others have 832 x 480, with VAE 2.2 1280 x 704.
     pub fn size(mut self, width: u32, height: u32) -> Self {
-        self.size = Some((width, height));
+        self.settings.size = Some((width, height));
         self
     }
 
-    /// What is to be seen. Default: [`DEFAULT_PROMPT`], which Animate was trained with.
+    /// What is to be seen. Animate's default: [`DEFAULT_PROMPT`](crate::DEFAULT_PROMPT), which it was trained with.
     pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.prompt = prompt.into();
+        self.settings.prompt = prompt.into();
         self
     }
 
     /// What is not to be seen; used with a guidance scale above 1. Default: [`DEFAULT_NEGATIVE_PROMPT`].
     pub fn negative_prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.negative_prompt = prompt.into();
+        self.settings.negative_prompt = prompt.into();
         self
     }
 
-    /// Denoising steps of a segment, 1 or more. Default: 20.
+    /// Denoising steps (of a segment, in long videos), 1 or more. Default: as many as an explicit list of noise levels has; else
+    /// 20 for Animate, 40 with two experts, 50 for others.
     pub fn num_inference_steps(mut self, steps: usize) -> Self {
-        self.num_inference_steps = steps;
+        self.settings.num_inference_steps = Some(steps);
         self
     }
 
-    /// How strongly the result follows prompt and face: above 1 each step costs a second pass, with the negative prompt and an
-    /// empty face, that is led away from. Default: 1, one pass.
+    /// How strongly the result follows the prompt: above 1 each step costs a second pass, with the negative prompt (in Animate
+    /// with an empty face too), that is led away from. Default: 1 for Animate, which is one pass; 4, then 3, for text with two
+    /// experts; 3.5 for an image with two experts; 5 for others.
     pub fn guidance_scale(mut self, scale: f64) -> Self {
-        self.guidance_scale = scale;
+        self.settings.guidance_scale = Some(scale);
         self
     }
 
     /// The schedule's shift, above 0. Default: the checkpoint's.
     pub fn shift(mut self, shift: f64) -> Self {
-        self.shift = Some(shift);
+        self.settings.shift = Some(shift);
         self
     }
 
-    /// The solver. Default: the checkpoint's.
-    pub fn scheduler(mut self, scheduler: Scheduler) -> Self {
-        self.scheduler = Some(scheduler);
+    /// The solver, and how it spreads the noise levels: a [`Scheduler`](crate::Scheduler), or a [`Sampler`] for both. Default:
+    /// the checkpoint's.
+    pub fn scheduler(mut self, sampler: impl Into<Sampler>) -> Self {
+        self.settings.sampler = sampler.into();
         self
     }
 
-    /// Frames made at once, 4n + 1. Default: 77, which Animate was trained with.
-    pub fn segment_frames(mut self, frames: usize) -> Self {
-        self.segment_frames = frames;
+    /// The noise levels of the steps, falling in (0, 1], exactly as given; the shift does not apply. For models distilled to a
+    /// few steps.
+    pub fn sigmas(mut self, sigmas: impl Into<Vec<f64>>) -> Self {
+        self.settings.list = Some(Spacing::Sigmas(sigmas.into()));
         self
     }
 
-    /// Frames of a segment that the next one begins with, 1 to 5. Default: 1; the official release uses 1 or 5.
-    pub fn overlap(mut self, frames: usize) -> Self {
-        self.overlap = frames;
+    /// The timesteps of the steps, falling in (0, 1000]; the shift does not apply. The noise levels are a thousandth of them.
+    pub fn timesteps(mut self, timesteps: impl Into<Vec<f64>>) -> Self {
+        self.settings.list = Some(Spacing::Timesteps(timesteps.into()));
         self
     }
 
-    /// Frames to leave out at the start of all input videos. Default: 0.
-    pub fn frame_offset(mut self, frames: usize) -> Self {
-        self.frame_offset = frames;
-        self
+    /// Sets steps, noise levels, solver and guidance scale to what a model distilled to a few steps was made for.
+    pub fn preset(self, preset: Preset) -> Self {
+        preset.apply(self)
     }
 
     /// The seed of the noise, the same as `torch.Generator("cpu").manual_seed(seed)` draws. Default: 0.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.settings.seed = seed;
         self
     }
 
     /// How many videos to make, with consecutive seeds. Default: 1. [`Event::Video`](crate::Event::Video) tells them apart.
     pub fn num_videos(mut self, count: usize) -> Self {
-        self.num_videos = count;
+        self.settings.num_videos = count;
         self
     }
 
-    /// The initial noise of each segment, [C, T + 1, H / 8, W / 8], in place of the seed's. For one video.
+    /// The initial noise of each segment, [C, T, H, W], in place of the seed's; Animate's T counts the reference's frame too.
+    /// For one video.
     pub fn noise(mut self, segments: Vec<Latents>) -> Self {
-        self.noise = Some(segments);
+        self.settings.noise = Some(segments);
         self
     }
 
     /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step. Default: no.
     pub fn previews(mut self, on: bool) -> Self {
-        self.previews = on;
+        self.settings.previews = on;
         self
     }
 
     /// A flag that stops the generation when it is set.
     pub fn cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
+        self.settings.cancel = cancel;
         self
     }
+}
 
-    /// Checks the settings and begins. Work is done as the iterator is asked for events.
-    ///
-    /// # Errors
-    /// [`Error::Input`] naming the setting that cannot be.
-    pub fn start(self) -> Result<Generation<'a>> {
-        Generation::new(self)
-    }
-
-    /// Width and height, checked.
-    pub(crate) fn checked_size(&self) -> Result<(usize, usize)> {
-        let motion = self.task.motion();
-        let natural = motion.pose().map(|pose| pose.size()).or(self.task.scene().map(|scene| scene.background().size()));
-        let Some((width, height)) = self.size.or(natural) else {
-            return Err(Error::Input("there is no pose video to take the size from: set `size`".into()));
-        };
-        if width == 0 || height == 0 || width % SIZE_STEP != 0 || height % SIZE_STEP != 0 {
-            return Err(Error::Input(format!(
-                "a size of {width}x{height}: width and height must be multiples of {SIZE_STEP}; {}x{} would do",
-                (width / SIZE_STEP).max(1) * SIZE_STEP,
-                (height / SIZE_STEP).max(1) * SIZE_STEP
-            )));
-        }
-        Ok((width as usize, height as usize))
-    }
-
-    /// The segments of the input frames that are left after the offset.
-    pub(crate) fn checked_segments(&self) -> Result<Segments> {
-        let frames = self.task.motion().num_frames();
-        if self.frame_offset >= frames {
-            return Err(Error::Input(format!("a frame offset of {} in inputs of {frames} frames", self.frame_offset)));
-        }
-        Segments::new(frames - self.frame_offset, self.segment_frames, self.overlap)
-    }
-
+impl Settings {
     /// What is wrong with the plain numbers.
-    pub(crate) fn check_numbers(&self) -> Result<()> {
-        if self.num_inference_steps == 0 {
+    pub fn check(&self) -> Result<()> {
+        if self.num_inference_steps == Some(0) {
             return Err(Error::Input("0 inference steps; at least 1 is needed".into()));
         }
-        if !self.guidance_scale.is_finite() || self.guidance_scale < 0.0 {
-            return Err(Error::Input(format!("a guidance scale of {}; it must be 0 or more", self.guidance_scale)));
-        }
+        check_guidance(self.guidance_scale)?;
         if let Some(shift) = self.shift.filter(|shift| !shift.is_finite() || *shift <= 0.0) {
             return Err(Error::Input(format!("a shift of {shift}; it must be above 0")));
         }
@@ -268,5 +174,45 @@ impl<'a> AnimateRequest<'a> {
             return Err(Error::Input(format!("initial noise for one video and {} videos to make", self.num_videos)));
         }
         Ok(())
+    }
+
+    /// The plan with these settings over the checkpoint's scheduler.
+    pub fn plan(&self, scheduler: &SchedulerConfig, default_steps: usize) -> Result<Plan> {
+        let mut config = scheduler.clone().with_sampler(self.sampler.clone());
+        if let Some(list) = &self.list {
+            config = config.with_spacing(list.clone());
+        }
+        if let Some(shift) = self.shift {
+            config = config.with_shift(shift);
+        }
+        config.plan(self.num_inference_steps.or(config.steps()).unwrap_or(default_steps))
+    }
+
+    /// Width and height, those of `natural` where none are set, if they are multiples of `step`.
+    pub fn checked_size(&self, natural: Option<(u32, u32)>, step: u32) -> Result<(usize, usize)> {
+        let Some((width, height)) = self.size.or(natural) else {
+            return Err(Error::Input("there is no pose video to take the size from: set `size`".into()));
+        };
+        if width == 0 || height == 0 || width % step != 0 || height % step != 0 {
+            return Err(Error::Input(format!(
+                "a size of {width}x{height}: width and height must be multiples of {step}; {}x{} would do",
+                (width / step).max(1) * step,
+                (height / step).max(1) * step
+            )));
+        }
+        Ok((width as usize, height as usize))
+    }
+
+    /// The prompt, and the negative one where there is guidance.
+    pub fn prompts(&self, guided: bool) -> Vec<String> {
+        let negative = guided.then(|| self.negative_prompt.clone());
+        std::iter::once(self.prompt.clone()).chain(negative).collect()
+    }
+}
+
+pub(crate) fn check_guidance(scale: Option<f64>) -> Result<()> {
+    match scale.filter(|scale| !scale.is_finite() || *scale < 0.0) {
+        Some(scale) => Err(Error::Input(format!("a guidance scale of {scale}; it must be 0 or more"))),
+        None => Ok(()),
     }
 }

@@ -5,6 +5,9 @@
 
 use crate::error::{Error, Result};
 
+/// Longer segments are refused.
+const LONGEST: usize = 100_001;
+
 /// How a video of some length is cut into segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segments {
@@ -21,7 +24,7 @@ impl Segments {
         if frames == 0 {
             return Err(Error::Input("the video has no frames".into()));
         }
-        if segment_frames < 5 || segment_frames % 4 != 1 || segment_frames > 100_001 {
+        if segment_frames < 5 || segment_frames % 4 != 1 || segment_frames > LONGEST {
             return Err(Error::Input(format!("a segment of {segment_frames} frames; it must be 4n + 1 frames: 5, 9, .. 77, 81, ..")));
         }
         if !(1..=5).contains(&overlap) || overlap >= segment_frames {
@@ -32,6 +35,17 @@ impl Segments {
         Ok(Self { frames, segment_frames, overlap })
     }
 
+    /// A video that is made in one go.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the frames are not 4n + 1.
+    pub fn one(frames: usize) -> Result<Self> {
+        if frames % 4 != 1 || frames > LONGEST {
+            return Err(Error::Input(format!("{frames} frames; it must be 4n + 1 frames: 1, 5, 9, .. 77, 81, ..")));
+        }
+        Ok(Self { frames, segment_frames: frames, overlap: 0 })
+    }
+
     /// Frames of the result.
     pub fn frames(&self) -> usize {
         self.frames
@@ -40,6 +54,11 @@ impl Segments {
     /// S.
     pub fn segment_frames(&self) -> usize {
         self.segment_frames
+    }
+
+    /// r.
+    pub fn overlap(&self) -> usize {
+        self.overlap
     }
 
     /// Latent frames of a segment, without the reference.
@@ -113,6 +132,14 @@ mod tests {
         assert_eq!(segments.source(1, 0), 76);
         assert_eq!(segments.source(1, 2), 76, "the first frame past the end goes back");
         assert_eq!(Segments::new(77, 77, 1).expect("valid").count(), 1);
+    }
+
+    #[test]
+    fn one_segment_has_every_frame() {
+        let segments = Segments::one(9).expect("valid");
+        assert_eq!((segments.count(), segments.new_frames(0), segments.carried(0), segments.latent_frames()), (1, 9, 0, 3));
+        assert_eq!(Segments::one(1).expect("valid").count(), 1);
+        assert!(matches!(Segments::one(8), Err(Error::Input(_))));
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl SchedulerConfig {
         self.levels.shift
     }
 
+    /// How many timesteps a noise level of 1 stands for.
+    pub fn num_train_timesteps(&self) -> f64 {
+        self.levels.num_train_timesteps
+    }
+
     /// The number of steps that an explicit list of noise levels or timesteps fixes.
     pub fn steps(&self) -> Option<usize> {
         self.levels.spacing.steps()

@@ -8,7 +8,7 @@ use crate::models::dit::config::Config;
 use crate::models::dit::face_adapter::{FaceAdapter, FaceKeys, MOTION_PRECISION, load_all};
 use crate::models::dit::face_encoder::FaceEncoder;
 use crate::models::dit::motion_encoder::MotionEncoder;
-use crate::models::dit::{Context, Dit, Grid, patch_embedding};
+use crate::models::dit::{Context, Dit, Grid, Timestep, patch_embedding};
 use crate::ops::copy::concat;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -104,7 +104,7 @@ impl Animate {
         if pose.0.rows() != tokens {
             return Err(Error::Input(format!("the pose has {} tokens, the latents {tokens}", pose.0.rows())));
         }
-        self.dit.forward(rec, latents, timestep, context, Some(&pose.0), &mut |rec, i, x| match i % every {
+        self.dit.forward(rec, latents, Timestep::Of(timestep), context, Some(&pose.0), &mut |rec, i, x| match i % every {
             0 => self.face_adapter[i / every].forward(rec, &x, &face.0[i / every]),
             _ => Ok(x),
         })

@@ -1,4 +1,4 @@
-//! One transformer block: self-attention, cross-attention, feed-forward, the first and last modulated by the timestep.
+//! One transformer block: self-attention, cross-attention, feed-forward, the first and last modulated by the tokens' timesteps.
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -6,12 +6,12 @@ use crate::gpu::Recorder;
 use crate::layers::{LayerNorm, Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::config::Config;
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
+use crate::models::dit::modulation::Modulation;
 use crate::models::dit::positions::Angles;
 use crate::ops::Activation;
 use crate::ops::attention::{Heads, attention};
 use crate::ops::copy::concat;
-use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::lincomb::{add, lincomb};
+use crate::ops::lincomb::lincomb;
 use crate::ops::rope::rope;
 use crate::tensor::Tensor;
 
@@ -115,21 +115,18 @@ impl Block {
         &self,
         rec: &mut Recorder,
         x: &Tensor,
-        time: &TimeEmbedding,
+        time: &[TimeEmbedding],
         angles: &Angles,
         keys: &CrossKeys,
         precision: Precision,
     ) -> Result<Tensor> {
         let operand = precision.operand();
-        let modulation = self.scale_shift_table.iter().zip(&time.modulation);
-        let modulation = modulation.map(|(own, time)| add(rec, own, time)).collect::<Result<Vec<_>>>()?;
-        let [shift_msa, scale_msa, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = &modulation[..] else {
-            return Err(Error::Input(format!("a modulation of {} vectors, expected {MODULATION}", modulation.len())));
-        };
+        let modulation = Modulation::new(rec, &self.scale_shift_table, time, |time| time.modulation.each_ref())?;
+        let [shift_msa, scale_msa, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = [0, 1, 2, 3, 4, 5];
 
-        let normed = layer_norm(rec, x, Affine::Modulation(scale_msa, shift_msa), self.eps, operand)?;
+        let normed = modulation.norm(rec, x, scale_msa, shift_msa, self.eps, operand)?;
         let attended = self.self_attention(rec, &normed, angles, operand)?;
-        let x = self.attn1.to_out.forward_residual(rec, &attended, Some(gate_msa), x)?;
+        let x = modulation.gated(rec, &self.attn1.to_out, &attended, gate_msa, x)?;
 
         let normed = match &self.norm2 {
             Some(norm2) => norm2.forward(rec, &x, operand)?,
@@ -138,9 +135,9 @@ impl Block {
         let attended = self.cross_attention(rec, &normed, keys, operand)?;
         let x = self.attn2.to_out.forward_residual(rec, &attended, None, &x)?;
 
-        let normed = layer_norm(rec, &x, Affine::Modulation(c_scale_msa, c_shift_msa), self.eps, operand)?;
+        let normed = modulation.norm(rec, &x, c_scale_msa, c_shift_msa, self.eps, operand)?;
         let hidden = self.ffn.0.forward_activated(rec, &normed, Activation::GeluTanh, operand)?;
-        self.ffn.1.forward_residual(rec, &hidden, Some(c_gate_msa), &x)
+        modulation.gated(rec, &self.ffn.1, &hidden, c_gate_msa, &x)
     }
 
     /// Attention reads heads, so it is their size that must be a multiple of four for f16.

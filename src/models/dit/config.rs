@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// The sizes of a diffusion transformer, under diffusers' names and with its defaults. The fields from `motion_encoder_size` on
-/// are those of Animate.
+/// The sizes of a diffusion transformer, under diffusers' names and with the defaults of its `WanAnimateTransformer3DModel`. The
+/// fields from `motion_encoder_channel_sizes` on are those of Animate.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Config {
@@ -43,7 +43,7 @@ pub struct Config {
     pub added_kv_proj_dim: Option<usize>,
     /// Longest axis of tokens.
     pub rope_max_seq_len: usize,
-    /// Position embedding of two images; not supported.
+    /// Tokens of a first and a last image together, where these have position embeddings.
     pub pos_embed_seq_len: Option<usize>,
     /// Channels of the motion encoder by the size in pixels, `"512": 32` and so on.
     pub motion_encoder_channel_sizes: Option<BTreeMap<String, usize>>,
@@ -98,6 +98,23 @@ impl Default for Config {
     }
 }
 
+/// A [`Config`] with the defaults of diffusers' `WanTransformer3DModel`, which has no image branch where none is mentioned.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PlainConfig {
+    #[serde(default)]
+    in_channels: Option<usize>,
+    #[serde(default)]
+    image_dim: Option<usize>,
+    #[serde(flatten)]
+    rest: Config,
+}
+
+impl From<PlainConfig> for Config {
+    fn from(plain: PlainConfig) -> Self {
+        Self { in_channels: plain.in_channels.or(Some(16)), image_dim: plain.image_dim, ..plain.rest }
+    }
+}
+
 impl Config {
     /// Refuses what this crate cannot run, naming the field.
     ///
@@ -133,8 +150,8 @@ impl Config {
         if self.qk_norm.as_deref().is_some_and(|norm| norm != "rms_norm_across_heads") {
             return Err(Error::Unsupported(format!("transformer config: `qk_norm` {:?}", self.qk_norm)));
         }
-        if self.pos_embed_seq_len.is_some() {
-            return Err(Error::Unsupported("transformer config: `pos_embed_seq_len` must be null".into()));
+        if self.pos_embed_seq_len.is_some_and(|tokens| self.image_dim.is_none() || tokens == 0 || tokens > 1 << 20) {
+            return Err(Error::Unsupported("transformer config: `pos_embed_seq_len` without `image_dim`, or out of range".into()));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::gpu::Recorder;
 use crate::layers::{LayerNorm, Linear, Loader, Precision};
 use crate::models::dit::config::Config;
 use crate::ops::Activation;
-use crate::ops::lincomb::activate;
+use crate::ops::lincomb::{activate, add};
 use crate::tensor::Tensor;
 
 /// Rows of a block's modulation: shift, scale and gate of self-attention, then of the feed-forward.
@@ -20,18 +20,20 @@ pub struct ConditionEmbedder {
     operand: DType,
     time_embedder: (Linear, Linear),
     /// The rows of `time_proj` that make each of the six modulation vectors.
-    time_proj: Vec<Linear>,
+    time_proj: [Linear; MODULATION],
     text_embedder: (Linear, Linear),
     image_embedder: Option<ImageEmbedder>,
 }
 
-/// What a timestep contributes.
+/// What a timestep contributes to a run of tokens.
 #[derive(Clone, Debug)]
 pub struct TimeEmbedding {
+    /// How many tokens in a row have this timestep.
+    pub tokens: usize,
     /// `[C]`
     pub embedding: Tensor,
-    /// Six vectors `[C]`, to be added to each block's own.
-    pub modulation: Vec<Tensor>,
+    /// Vectors `[C]`, to be added to each block's own.
+    pub modulation: [Tensor; MODULATION],
 }
 
 impl ConditionEmbedder {
@@ -51,21 +53,22 @@ impl ConditionEmbedder {
             text_embedder: two("text_embedder", config.text_dim)?,
             image_embedder: config
                 .image_dim
-                .map(|image_dim| ImageEmbedder::load(&loader.scope("image_embedder"), image_dim, width))
+                .map(|image_dim| ImageEmbedder::load(&loader.scope("image_embedder"), config, image_dim))
                 .transpose()?,
         })
     }
 
-    /// Embeds one timestep.
-    pub fn time(&self, rec: &mut Recorder, timestep: f64) -> Result<TimeEmbedding> {
+    /// Embeds the timestep of so many tokens.
+    pub fn time(&self, rec: &mut Recorder, tokens: usize, timestep: f64) -> Result<TimeEmbedding> {
         let sinusoid = rec.upload(&[1, self.freq_dim], &sinusoid(timestep as f32, self.freq_dim))?;
         let (linear_1, linear_2) = &self.time_embedder;
         let hidden = linear_1.forward_activated(rec, &sinusoid, Activation::Silu, DType::F32)?;
         let embedding = linear_2.forward(rec, &hidden, DType::F32)?;
         let active = activate(rec, &embedding, Activation::Silu, DType::F32)?;
         let vector = |tensor: Tensor| tensor.reshape(&[self.width]);
-        let modulation = self.time_proj.iter().map(|rows| rows.forward(rec, &active, DType::F32).map(vector)).collect::<Result<_>>()?;
-        Ok(TimeEmbedding { embedding: vector(embedding), modulation })
+        let modulation = self.time_proj.iter().map(|rows| rows.forward(rec, &active, DType::F32).map(vector));
+        let modulation = modulation.collect::<Result<Vec<_>>>()?.try_into().expect("as many vectors as layers");
+        Ok(TimeEmbedding { tokens, embedding: vector(embedding), modulation })
     }
 
     /// [L, text_dim] to [L, C].
@@ -79,7 +82,8 @@ impl ConditionEmbedder {
     pub fn image(&self, rec: &mut Recorder, image: &Tensor) -> Result<Tensor> {
         let embedder = self.image_embedder.as_ref();
         let embedder = embedder.ok_or_else(|| Error::Input("this transformer has no image branch (`image_dim` is null)".into()))?;
-        let x = embedder.norm1.forward(rec, image, self.operand)?;
+        let placed = embedder.pos_embed.as_ref().map(|places| place(rec, image, places)).transpose()?;
+        let x = embedder.norm1.forward(rec, placed.as_ref().unwrap_or(image), self.operand)?;
         let x = embedder.ff.0.forward_activated(rec, &x, Activation::GeluErf, self.operand)?;
         let x = embedder.ff.1.forward(rec, &x, DType::F32)?;
         embedder.norm2.forward(rec, &x, self.operand)
@@ -88,16 +92,21 @@ impl ConditionEmbedder {
 
 #[derive(Debug)]
 struct ImageEmbedder {
+    /// What tells the tokens of a first and a last image apart, [L', image_dim].
+    pos_embed: Option<Tensor>,
     norm1: LayerNorm,
     ff: (Linear, Linear),
     norm2: LayerNorm,
 }
 
 impl ImageEmbedder {
-    fn load(loader: &Loader, image_dim: usize, width: usize) -> Result<Self> {
+    fn load(loader: &Loader, config: &Config, image_dim: usize) -> Result<Self> {
         // diffusers leaves these two norms at PyTorch's default epsilon, whatever the model's.
         const EPS: f32 = 1e-5;
+        let width = config.width();
+        let pos_embed = |tokens| loader.upload("pos_embed", &[tokens, image_dim], &loader.values("pos_embed", &[1, tokens, image_dim])?);
         Ok(Self {
+            pos_embed: config.pos_embed_seq_len.map(pos_embed).transpose()?,
             norm1: LayerNorm::load(loader, "norm1", image_dim, EPS)?,
             ff: (Linear::load(loader, "ff.net.0.proj", image_dim, image_dim)?, Linear::load(loader, "ff.net.2", image_dim, width)?),
             norm2: LayerNorm::load(loader, "norm2", width, EPS)?,
@@ -105,15 +114,26 @@ impl ImageEmbedder {
     }
 }
 
-/// Six layers of `width` rows each, so that every modulation vector is a tensor of its own.
-fn time_proj(loader: &Loader, width: usize) -> Result<Vec<Linear>> {
+fn place(rec: &mut Recorder, image: &Tensor, places: &Tensor) -> Result<Tensor> {
+    if image.shape() != places.shape() {
+        return Err(Error::Input(format!(
+            "{} image tokens; this transformer has places for {}: those of a first and a last image",
+            image.rows(),
+            places.rows()
+        )));
+    }
+    add(rec, image, places)
+}
+
+/// Layers of `width` rows each, so that every modulation vector is a tensor of its own.
+fn time_proj(loader: &Loader, width: usize) -> Result<[Linear; MODULATION]> {
     let weight = loader.values("weight", &[MODULATION * width, width])?;
     let bias = loader.values("bias", &[MODULATION * width])?;
     let rows = weight.chunks(width * width).zip(bias.chunks(width));
-    rows.map(|(weight, bias)| {
+    let layers = rows.map(|(weight, bias)| {
         Ok(Linear::new(loader.matrix_from("weight", [width, width], weight)?, Some(loader.upload("bias", &[width], bias)?)))
-    })
-    .collect()
+    });
+    Ok(layers.collect::<Result<Vec<_>>>()?.try_into().expect("MODULATION * width rows make as many layers"))
 }
 
 /// `name` [1, ROWS, width] as ROWS vectors.

@@ -13,6 +13,7 @@ pub mod config;
 pub mod embed;
 pub mod face_adapter;
 pub mod face_encoder;
+pub mod modulation;
 pub mod motion_encoder;
 pub mod positions;
 
@@ -23,8 +24,7 @@ use crate::layers::{Linear, Loader, Precision};
 use crate::models::dit::block::{Block, CrossKeys};
 use crate::models::dit::config::Config;
 use crate::models::dit::embed::{ConditionEmbedder, TimeEmbedding};
-use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::lincomb::add;
+use crate::models::dit::modulation::Modulation;
 use crate::ops::permute::permute;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -46,6 +46,15 @@ pub struct Dit {
 #[derive(Clone, Debug)]
 pub struct Context {
     keys: Vec<CrossKeys>,
+}
+
+/// What the model is fed beside latents: how far along they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Timestep {
+    /// The same for all tokens.
+    Of(f64),
+    /// This for all tokens but those of the first latent frame, which is finished: theirs is 0.
+    AfterFirstFrame(f64),
 }
 
 /// What happens to the tokens [L, C] after the block of that number.
@@ -89,13 +98,13 @@ impl Dit {
         &self,
         rec: &mut Recorder,
         latents: &Tensor,
-        timestep: f64,
+        timestep: Timestep,
         context: &Context,
         bias: Option<&Tensor>,
         after_block: &mut AfterBlock,
     ) -> Result<Tensor> {
         let grid = Grid::of(latents, &self.config)?;
-        let time = self.condition_embedder.time(rec, timestep)?;
+        let time = self.time(rec, timestep, &grid)?;
         let angles = positions::tables(rec, self.config.attention_head_dim, grid.sizes(), self.config.rope_max_seq_len)?;
         let patches = grid.patches(rec, latents, self.precision.operand())?;
         let mut x = match bias {
@@ -109,10 +118,21 @@ impl Dit {
         self.head(rec, &x, &time, &grid)
     }
 
-    fn head(&self, rec: &mut Recorder, x: &Tensor, time: &TimeEmbedding, grid: &Grid) -> Result<Tensor> {
-        let [shift, scale] = &self.scale_shift_table;
-        let (shift, scale) = (add(rec, shift, &time.embedding)?, add(rec, scale, &time.embedding)?);
-        let x = layer_norm(rec, x, Affine::Modulation(&scale, &shift), self.config.eps, self.precision.operand())?;
+    /// By run of tokens, in their order.
+    fn time(&self, rec: &mut Recorder, timestep: Timestep, grid: &Grid) -> Result<Vec<TimeEmbedding>> {
+        let [frames, rows, cols] = grid.sizes();
+        let runs = match timestep {
+            Timestep::Of(timestep) => vec![(frames, timestep)],
+            Timestep::AfterFirstFrame(timestep) => vec![(1, 0.0), (frames - 1, timestep)],
+        };
+        let runs = runs.into_iter().filter(|&(frames, _)| frames > 0);
+        runs.map(|(frames, timestep)| self.condition_embedder.time(rec, frames * rows * cols, timestep)).collect()
+    }
+
+    fn head(&self, rec: &mut Recorder, x: &Tensor, time: &[TimeEmbedding], grid: &Grid) -> Result<Tensor> {
+        let modulation = Modulation::new(rec, &self.scale_shift_table, time, |time| [&time.embedding, &time.embedding])?;
+        let [shift, scale] = [0, 1];
+        let x = modulation.norm(rec, x, scale, shift, self.config.eps, self.precision.operand())?;
         let x = self.proj_out.forward(rec, &x, DType::F32)?;
         grid.unpatch(rec, &x)
     }

@@ -1,0 +1,93 @@
+//! The options of `animate` and `replace`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use image::RgbImage;
+use wan_animate::video::{Frames, Motion, open_image};
+use wan_animate::{AnimatePipeline, AnimateRequest, Result};
+
+use super::{Engine, Output, Settings};
+
+/// Frames a second of images, which do not say their own.
+const DEFAULT_FPS: f64 = 30.0;
+
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    engine: Engine,
+    /// The character.
+    #[arg(long, value_name = "IMAGE")]
+    reference: PathBuf,
+    /// Pose drawings: a directory of images or a video file. Without it the pose's latents are zero.
+    #[arg(long, value_name = "PATH")]
+    pose: Option<PathBuf>,
+    /// Face crops, frame by frame with the pose. Without it the face is left to the model.
+    #[arg(long, value_name = "PATH")]
+    face: Option<PathBuf>,
+    /// Where the result goes: .mp4, .mov, .gif, .safetensors, or a directory for PNG files.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Frames made at once, 4n + 1.
+    #[arg(long, value_name = "N", default_value_t = 77)]
+    segment_frames: usize,
+    /// Frames that a segment takes over from the one before, 1 to 5.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    overlap: usize,
+    /// Frames to leave out at the start of all inputs.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    frame_offset: usize,
+    /// What is to be seen; by default "the person in the video is moving", in Chinese as the model was trained with.
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Frames a second: input videos are resampled to it. By default the inputs' own, or 30 for images.
+    #[arg(long, value_name = "N")]
+    fps: Option<f64>,
+    /// Also write a picture of reference, pose and result side by side.
+    #[arg(long, value_name = "PNG")]
+    contact_sheet: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// An input video, at the wanted rate.
+    pub fn frames(&self, path: &Path) -> Result<Frames> {
+        let frames = Frames::open(path)?;
+        match self.fps {
+            Some(fps) => frames.at_fps(fps),
+            None => Ok(frames),
+        }
+    }
+
+    pub fn motion(&self) -> Result<Motion> {
+        let open = |path: &Option<PathBuf>| path.as_deref().map(|path| self.frames(path)).transpose();
+        Motion::new(open(&self.pose)?, open(&self.face)?)
+    }
+
+    fn request<'a>(&self, request: AnimateRequest<'a>) -> Result<AnimateRequest<'a>> {
+        let mut request = self.settings.apply(request)?;
+        if let Some(prompt) = &self.prompt {
+            request = request.prompt(prompt);
+        }
+        Ok(request.segment_frames(self.segment_frames).overlap(self.overlap).frame_offset(self.frame_offset))
+    }
+}
+
+/// Loads what `animate` and `replace` need and hands it to `generate`, with where the frames go.
+pub fn run(
+    arguments: &Arguments,
+    generate: impl FnOnce(&AnimatePipeline, &RgbImage, &dyn Fn(AnimateRequest, &Motion) -> Result<()>) -> Result<()>,
+) -> Result<()> {
+    let reference = open_image(&arguments.reference)?;
+    let loaded = arguments.engine.load(AnimatePipeline::builder)?;
+    let write = |request: AnimateRequest, motion: &Motion| {
+        let fps = arguments.fps.or(motion.fps()).unwrap_or(DEFAULT_FPS);
+        let mut output = Output::new(&arguments.out, fps);
+        if let Some(sheet) = &arguments.contact_sheet {
+            output = output.contact_sheet(sheet, &reference, motion.pose(), arguments.frame_offset);
+        }
+        output.write(arguments.request(request)?.start()?, &loaded)
+    };
+    generate(&loaded.pipeline, &reference, &write)
+}

@@ -1,0 +1,133 @@
+//! Where a generation's frames go, and what is told meanwhile.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use indicatif::{ProgressBar, ProgressStyle};
+use wan_animate::video::{Frames, VideoWriter};
+use wan_animate::{Event, Generation, Result, Stage};
+
+use super::Loaded;
+use super::contact_sheet::ContactSheet;
+
+pub struct Output<'a> {
+    path: &'a Path,
+    fps: f64,
+    sheet: Option<Sheet<'a>>,
+}
+
+/// A contact sheet that is wanted.
+struct Sheet<'a> {
+    path: &'a Path,
+    reference: &'a RgbImage,
+    pose: Option<&'a Frames>,
+    offset: usize,
+}
+
+impl<'a> Output<'a> {
+    pub fn new(path: &'a Path, fps: f64) -> Self {
+        Self { path, fps, sheet: None }
+    }
+
+    /// Also a picture of reference, pose and result; `offset` is the input frame that the first result belongs to.
+    pub fn contact_sheet(mut self, path: &'a Path, reference: &'a RgbImage, pose: Option<&'a Frames>, offset: usize) -> Self {
+        self.sheet = Some(Sheet { path, reference, pose, offset });
+        self
+    }
+
+    /// Runs a generation to its end, writing frames as they come, and sums up.
+    pub(super) fn write<P>(self, generation: Generation, loaded: &Loaded<P>) -> Result<()> {
+        let (width, height) = generation.size();
+        let mut writer = VideoWriter::create(self.path, width, height, self.fps)?;
+        let mut sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
+        let bar = progress_bar(&generation);
+        let mut times = StageTimes::new();
+        let mut frames = 0;
+        for event in generation {
+            match event? {
+                Event::Stage(stage) => {
+                    times.begin(stage);
+                    bar.set_message(stage.to_string());
+                }
+                Event::Step(step) => {
+                    bar.inc(1);
+                    bar.set_message(format!("{step}, about {:.0} s of steps left", step.remaining.as_secs_f64()));
+                }
+                Event::Frame(frame) => {
+                    writer.write(&frame)?;
+                    if let Some(sheet) = &mut sheet {
+                        sheet.offer(frames, &frame);
+                    }
+                    frames += 1;
+                }
+                _ => {}
+            }
+        }
+        writer.finish()?;
+        bar.finish_and_clear();
+        if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
+            sheet.write(wanted.reference, wanted.pose, wanted.offset)?;
+        }
+        eprintln!("{}: {frames} frames of {width}x{height} at {} fps", self.path.display(), self.fps);
+        summarise(loaded, &times);
+        Ok(())
+    }
+}
+
+fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {
+    eprintln!("  loading      {:>8.1} s", loaded.loading.as_secs_f64());
+    for (name, time) in times.totals() {
+        eprintln!("  {name:<12} {:>8.1} s", time.as_secs_f64());
+    }
+    eprintln!("  all          {:>8.1} s", loaded.begun.elapsed().as_secs_f64());
+    eprintln!("  peak memory  {:>8.1} MiB on the GPU", loaded.device.memory_use().peak as f64 / f64::from(1 << 20));
+}
+
+fn progress_bar(generation: &Generation) -> ProgressBar {
+    let steps = (generation.num_segments() * generation.num_steps()) as u64;
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} [{elapsed}] {msg}").expect("a valid template");
+    let bar = ProgressBar::new(steps).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Seconds by kind of stage.
+struct StageTimes {
+    current: Option<(&'static str, Instant)>,
+    totals: Vec<(&'static str, Duration)>,
+}
+
+impl StageTimes {
+    fn new() -> Self {
+        Self { current: None, totals: Vec::new() }
+    }
+
+    fn begin(&mut self, stage: Stage) {
+        let name = match stage {
+            Stage::Encoding => "encoding",
+            Stage::Conditioning { .. } => "conditioning",
+            Stage::Switching { .. } => "switching",
+            Stage::Denoising { .. } => "denoising",
+            Stage::Decoding { .. } => "decoding",
+            _ => "other",
+        };
+        self.end();
+        self.current = Some((name, Instant::now()));
+    }
+
+    fn end(&mut self) {
+        let Some((name, begun)) = self.current.take() else { return };
+        match self.totals.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, total)) => *total += begun.elapsed(),
+            None => self.totals.push((name, begun.elapsed())),
+        }
+    }
+
+    /// With the time of the last stage up to its last event.
+    fn totals(&self) -> Vec<(&'static str, Duration)> {
+        let mut all = Self { current: self.current, totals: self.totals.clone() };
+        all.end();
+        all.totals
+    }
+}

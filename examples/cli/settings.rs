@@ -1,0 +1,83 @@
+//! The settings that all requests have.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use wan_animate::{Latents, Preset, Request, Result, Sampler};
+
+#[derive(Args, Debug)]
+pub struct Settings {
+    /// Width in pixels, a multiple of 16 (32 for TI2V); goes with --height.
+    #[arg(long, requires = "height")]
+    width: Option<u32>,
+    /// Height in pixels, a multiple of 16 (32 for TI2V); goes with --width.
+    #[arg(long, requires = "width")]
+    height: Option<u32>,
+    /// Denoising steps; by default the model's own number, or as many as --sigmas or --timesteps has.
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Above 1, each step costs a second pass.
+    #[arg(long, value_name = "X")]
+    guidance_scale: Option<f64>,
+    /// The schedule's shift; by default the checkpoint's.
+    #[arg(long, value_name = "X")]
+    shift: Option<f64>,
+    /// The solver and its spacing, such as unipc, "DPM++ 2M Karras", "Euler a" or lcm; by default the checkpoint's.
+    #[arg(long, value_name = "NAME")]
+    scheduler: Option<Sampler>,
+    /// The noise levels of the steps, falling in (0, 1].
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',', conflicts_with = "timesteps")]
+    sigmas: Vec<f64>,
+    /// The timesteps of the steps, falling in (0, 1000].
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
+    timesteps: Vec<f64>,
+    /// Steps, solver and guidance of a few-step model: lightx2v, lightning or causvid. Other options overrule it.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
+    /// What is not to be seen, where the guidance scale is above 1; by default the official long list of flaws.
+    #[arg(long, value_name = "TEXT")]
+    negative_prompt: Option<String>,
+    /// The seed of the noise, the same as PyTorch's on the CPU.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// The initial noise in place of the seed's: a safetensors file of segment_0, segment_1, .. each [C, T, H, W].
+    #[arg(long, value_name = "FILE")]
+    noise: Option<PathBuf>,
+}
+
+impl Settings {
+    pub fn apply<T>(&self, request: Request<T>) -> Result<Request<T>> {
+        let mut request = request.seed(self.seed);
+        if let Some(preset) = self.preset {
+            request = request.preset(preset);
+        }
+        if let (Some(width), Some(height)) = (self.width, self.height) {
+            request = request.size(width, height);
+        }
+        if let Some(steps) = self.steps {
+            request = request.num_inference_steps(steps);
+        }
+        if let Some(scale) = self.guidance_scale {
+            request = request.guidance_scale(scale);
+        }
+        if let Some(shift) = self.shift {
+            request = request.shift(shift);
+        }
+        if let Some(sampler) = &self.scheduler {
+            request = request.scheduler(sampler.clone());
+        }
+        if !self.sigmas.is_empty() {
+            request = request.sigmas(&self.sigmas[..]);
+        }
+        if !self.timesteps.is_empty() {
+            request = request.timesteps(&self.timesteps[..]);
+        }
+        if let Some(prompt) = &self.negative_prompt {
+            request = request.negative_prompt(prompt);
+        }
+        if let Some(file) = &self.noise {
+            request = request.noise(Latents::read_segments(file)?);
+        }
+        Ok(request)
+    }
+}

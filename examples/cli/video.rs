@@ -1,0 +1,54 @@
+//! The options of `t2v`, `i2v` and `ti2v`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use wan_animate::video::open_image;
+use wan_animate::{Result, VideoPipeline};
+
+use super::{Engine, Output, Settings};
+
+#[derive(Args, Debug)]
+pub struct VideoArguments {
+    #[command(flatten)]
+    engine: Engine,
+    /// What is to be seen.
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+    /// Where the result goes: .mp4, .mov, .gif, .safetensors, or a directory for PNG files.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Frames of the video, 4n + 1; by default the model's own number.
+    #[arg(long, value_name = "N")]
+    num_frames: Option<usize>,
+    /// The guidance scale of the low-noise expert, where there are two; by default --guidance-scale.
+    #[arg(long, value_name = "X")]
+    guidance_scale_2: Option<f64>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Frames a second that the result is to be played at; by default those that the model was trained with, 16 or 24.
+    #[arg(long, value_name = "N")]
+    fps: Option<f64>,
+}
+
+/// Makes the video; `first` and `last` are the images that it begins and ends with.
+pub fn run_video(arguments: &VideoArguments, first: Option<&Path>, last: Option<&Path>, fps: f64) -> Result<()> {
+    let first = first.map(open_image).transpose()?;
+    let last = last.map(open_image).transpose()?;
+    let loaded = arguments.engine.load(VideoPipeline::builder)?;
+    let mut request = match &first {
+        Some(image) => loaded.pipeline.image_to_video(image, &arguments.prompt),
+        None => loaded.pipeline.text_to_video(&arguments.prompt),
+    };
+    if let Some(image) = &last {
+        request = request.last_image(image);
+    }
+    if let Some(frames) = arguments.num_frames {
+        request = request.num_frames(frames);
+    }
+    if let Some(scale) = arguments.guidance_scale_2 {
+        request = request.guidance_scale_2(scale);
+    }
+    let generation = arguments.settings.apply(request)?.start()?;
+    Output::new(&arguments.out, arguments.fps.unwrap_or(fps)).write(generation, &loaded)
+}

@@ -1,0 +1,25 @@
+//! A video that begins with an image, and may end with another. `--help` lists the options.
+
+mod cli;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(flatten)]
+    video: cli::VideoArguments,
+    /// What the video begins with; stretched to its size.
+    #[arg(long, value_name = "IMAGE")]
+    image: PathBuf,
+    /// What the video ends with.
+    #[arg(long, value_name = "IMAGE")]
+    last_image: Option<PathBuf>,
+}
+
+fn main() -> std::process::ExitCode {
+    let Arguments { video, image, last_image } = Arguments::parse();
+    cli::report(cli::run_video(&video, Some(&image), last_image.as_deref(), 16.0))
+}

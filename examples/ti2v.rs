@@ -1,0 +1,22 @@
+//! A video of what a prompt says, which may begin with an image: TI2V. `--help` lists the options.
+
+mod cli;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(flatten)]
+    video: cli::VideoArguments,
+    /// What the video begins with; stretched to its size. Without it the video is of the prompt alone.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<PathBuf>,
+}
+
+fn main() -> std::process::ExitCode {
+    let Arguments { video, image } = Arguments::parse();
+    cli::report(cli::run_video(&video, image.as_deref(), None, 24.0))
+}

@@ -1,0 +1,202 @@
+//! What Animate's model is shown: reference, carried frames, background, mask, pose and face.
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::models::dit::Context;
+use crate::models::dit::animate::{Animate, Face, Pose};
+use crate::ops::copy::{concat, slice};
+use crate::ops::permute::permute;
+use crate::pipelines::animate::{Animation, Input, SCALE};
+use crate::pipelines::conditioning::{assemble, fold, keep};
+use crate::pipelines::denoise::guide;
+use crate::pipelines::generation::{Canvas, Job, unprepared};
+use crate::pipelines::latents;
+use crate::pipelines::parts::Parts;
+use crate::pipelines::request::Settings;
+use crate::tensor::Tensor;
+use crate::video::{Frames, preprocess};
+
+/// See the module.
+pub struct AnimateJob<'a> {
+    parts: &'a Parts<Animate>,
+    task: Animation<'a>,
+    canvas: Canvas,
+    /// The prompt, and the negative one where there is guidance.
+    prompts: Vec<String>,
+    guidance_scale: f64,
+    shared: Option<Shared>,
+    window: Option<Window>,
+}
+
+/// What all segments of all videos share.
+struct Shared {
+    /// By prompt.
+    contexts: Vec<Context>,
+    /// Latents [C, 1, H, W] of the reference, on the host.
+    reference: Vec<f32>,
+    /// The motion vector of an empty face.
+    no_face: Tensor,
+}
+
+/// What one segment's steps look at.
+struct Window {
+    conditioning: Tensor,
+    pose: Pose,
+    /// The segment's, and an empty one where there is guidance.
+    faces: Vec<Face>,
+}
+
+impl Job for AnimateJob<'_> {
+    fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
+        let texts = self.parts.text_embeddings(rec, &self.prompts)?;
+        let image = self.parts.image_embeddings(rec, &[self.task.reference])?;
+        let transformer = &self.parts.transformer;
+        let contexts = texts.iter().map(|text| transformer.context(rec, text, image.as_ref())).collect::<Result<_>>()?;
+
+        let (width, height) = self.canvas.size;
+        let reference = preprocess::reference(self.task.reference, width as u32, height as u32)?;
+        let reference = rec.upload(&[1, 3, height, width], &reference)?;
+        let reference = permute(rec, &reference, &[0, 2, 3, 1], DType::F32)?;
+        let reference = self.parts.vae.encode(rec, &reference)?;
+        let reference = rec.download(&reference)?;
+
+        let side = transformer.config().motion_encoder_size;
+        let no_face = rec.upload(&[1, side, side, 3], &vec![-1.0; side * side * 3])?;
+        let no_face = transformer.motion(rec, &no_face)?;
+        self.shared = Some(Shared { contexts, reference, no_face });
+        Ok(())
+    }
+
+    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&Tensor>) -> Result<()> {
+        let conditioning = self.conditioning(rec, k, carried)?;
+        let pose = self.pose(rec, k)?;
+        let faces = self.faces(rec, k)?;
+        self.window = Some(Window { conditioning, pose, faces });
+        Ok(())
+    }
+
+    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
+        let (Some(shared), Some(window)) = (&self.shared, &self.window) else { return Err(unprepared()) };
+        let input = concat(rec, &[latents, &window.conditioning])?;
+        let passes = shared.contexts.iter().zip(&window.faces);
+        let predictions = passes
+            .map(|(context, face)| self.parts.transformer.forward(rec, &input, timestep, context, &window.pose, face))
+            .collect::<Result<Vec<_>>>()?;
+        guide(rec, &predictions, self.guidance_scale)
+    }
+
+    fn finished(&self, mut frames: Vec<Tensor>) -> Vec<Tensor> {
+        // The reference's own frame is not part of the video.
+        frames.remove(0);
+        frames
+    }
+}
+
+impl<'a> AnimateJob<'a> {
+    pub fn new(parts: &'a Parts<Animate>, task: Animation<'a>, settings: &Settings, canvas: Canvas) -> Self {
+        let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
+        let prompts = settings.prompts(guidance_scale > 1.0);
+        Self { parts, task, canvas, prompts, guidance_scale, shared: None, window: None }
+    }
+
+    /// See [`conditioning`](crate::pipelines::conditioning).
+    fn conditioning(&self, rec: &mut Recorder, k: usize, carried: Option<&Tensor>) -> Result<Tensor> {
+        let [channels, frames, rows, cols] = self.canvas.latents;
+        let pixels = rows * cols;
+        let video = self.encode_video(rec, k, carried)?;
+        let video = rec.download(&video)?;
+        let masks = (0..self.canvas.segments.segment_frames()).map(|i| self.keep_mask(k, i, pixels)).collect::<Result<Vec<_>>>()?;
+        let all = assemble(&self.shared()?.reference, &video, &fold(&masks), pixels);
+        rec.upload(&[4 + channels, frames, rows, cols], &all)
+    }
+
+    /// Latents [C, T, H, W] of the carried frames and what follows them. One frame at a time is in memory.
+    fn encode_video(&self, rec: &mut Recorder, k: usize, carried: Option<&Tensor>) -> Result<Tensor> {
+        let (width, height) = self.canvas.size;
+        let mut encoder = self.parts.vae.encoder();
+        let mut encoded = Vec::new();
+        for i in 0..self.canvas.segments.segment_frames() {
+            let frame = match (carried, self.task.input) {
+                (Some(carried), _) if i < self.canvas.segments.carried(k) => slice(rec, carried, i, 1)?.reshape(&[height, width, 3]),
+                (_, Input::Replace(scene)) => self.input_frame(rec, scene.background(), k, i, self.canvas.size)?,
+                (_, Input::Animate(_)) => rec.upload(&[height, width, 3], &vec![0.0; height * width * 3])?,
+            };
+            encoded.extend(encoder.next(rec, &frame)?);
+        }
+        latents::join(rec, &encoded)
+    }
+
+    /// Frame `i` of segment `k` of an input video, as [H, W, 3] in [-1, 1].
+    fn input_frame(&self, rec: &mut Recorder, video: &Frames, k: usize, i: usize, (width, height): (usize, usize)) -> Result<Tensor> {
+        let image = video.read(self.source(k, i))?;
+        let planes = preprocess::frame(&image, width as u32, height as u32)?;
+        let planes = rec.upload(&[3, height, width], &planes)?;
+        permute(rec, &planes, &[1, 2, 0], DType::F32)
+    }
+
+    fn source(&self, k: usize, i: usize) -> usize {
+        self.task.frame_offset + self.canvas.segments.source(k, i)
+    }
+
+    /// What to keep of frame `i`, [H, W] in latent pixels.
+    fn keep_mask(&self, k: usize, i: usize, pixels: usize) -> Result<Vec<f32>> {
+        let (width, height) = self.canvas.size;
+        match self.task.input {
+            _ if i < self.canvas.segments.carried(k) => Ok(vec![1.0; pixels]),
+            Input::Animate(_) => Ok(vec![0.0; pixels]),
+            Input::Replace(scene) => {
+                let mask = preprocess::mask(&scene.read_mask(self.source(k, i))?, width as u32, height as u32)?;
+                Ok(keep(&mask, width, SCALE))
+            }
+        }
+    }
+
+    fn pose(&self, rec: &mut Recorder, k: usize) -> Result<Pose> {
+        let [channels, frames, rows, cols] = self.canvas.latents;
+        let latents = match self.task.input.motion().pose() {
+            None => rec.upload(&[channels, frames - 1, rows, cols], &vec![0.0; channels * (frames - 1) * rows * cols])?,
+            Some(video) => {
+                let mut encoder = self.parts.vae.encoder();
+                let mut encoded = Vec::new();
+                for i in 0..self.canvas.segments.segment_frames() {
+                    let frame = self.input_frame(rec, video, k, i, self.canvas.size)?;
+                    encoded.extend(encoder.next(rec, &frame)?);
+                }
+                latents::join(rec, &encoded)?
+            }
+        };
+        self.parts.transformer.pose(rec, &latents)
+    }
+
+    fn faces(&self, rec: &mut Recorder, k: usize) -> Result<Vec<Face>> {
+        let count = self.canvas.segments.segment_frames();
+        let no_face = &self.shared()?.no_face;
+        let empty = concat(rec, &vec![no_face; count])?;
+        let motion = match self.task.input.motion().face() {
+            None => empty.clone(),
+            Some(video) => self.motion(rec, video, k)?,
+        };
+        let motions = [motion, empty];
+        motions.iter().take(self.prompts.len()).map(|motion| self.parts.transformer.face(rec, motion)).collect()
+    }
+
+    /// Motion vectors of the segment's face frames, encoded a few at a time.
+    fn motion(&self, rec: &mut Recorder, video: &Frames, k: usize) -> Result<Tensor> {
+        let config = self.parts.transformer.config();
+        let (side, batch) = (config.motion_encoder_size, config.motion_encoder_batch_size);
+        let count = self.canvas.segments.segment_frames();
+        let mut vectors = Vec::new();
+        for first in (0..count).step_by(batch) {
+            let frames = (first..count.min(first + batch)).map(|i| self.input_frame(rec, video, k, i, (side, side)));
+            let frames = frames.map(|frame| Ok(frame?.reshape(&[1, side, side, 3]))).collect::<Result<Vec<_>>>()?;
+            let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
+            vectors.push(self.parts.transformer.motion(rec, &frames)?);
+        }
+        concat(rec, &vectors.iter().collect::<Vec<_>>())
+    }
+
+    fn shared(&self) -> Result<&Shared> {
+        self.shared.as_ref().ok_or_else(unprepared)
+    }
+}

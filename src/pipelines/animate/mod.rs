@@ -1,0 +1,190 @@
+//! A character performs a motion, or takes somebody's place.
+
+mod job;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+use crate::layers::{Loader, Precision};
+use crate::models::dit::animate::Animate;
+use crate::models::dit::config::Config;
+use crate::models::vae;
+use crate::pipelines::animate::job::AnimateJob;
+use crate::pipelines::builder::{Builder, Pipeline};
+use crate::pipelines::generation::{Canvas, Generation};
+use crate::pipelines::parts::{Checkpoint, Parts};
+use crate::pipelines::request::Request;
+use crate::pipelines::segments::Segments;
+use crate::video::{Motion, Scene};
+
+/// What the prompt is where none is given: "the person in the video is moving".
+pub const DEFAULT_PROMPT: &str = "视频中的人在做动作";
+
+/// Sides of a video must be multiples of this: eight pixels to a latent, two latents to a patch.
+const SIZE_STEP: u32 = 16;
+
+/// Pixels of a latent pixel's side.
+const SCALE: usize = 8;
+
+const DEFAULT_STEPS: usize = 20;
+
+/// A loaded Wan2.2-Animate. Dear to build; cheap to clone; shared and reused.
+#[derive(Clone, Debug)]
+pub struct AnimatePipeline {
+    parts: Arc<Parts<Animate>>,
+}
+
+/// A generation of [`AnimatePipeline`] that is being described.
+pub type AnimateRequest<'a> = Request<Animation<'a>>;
+
+/// What Animate makes of what.
+#[derive(Clone, Debug)]
+pub struct Animation<'a> {
+    pipeline: &'a AnimatePipeline,
+    reference: &'a RgbImage,
+    input: Input<'a>,
+    segment_frames: usize,
+    overlap: usize,
+    frame_offset: usize,
+}
+
+/// What a generation shows the character doing, or in whose place.
+#[derive(Clone, Copy, Debug)]
+enum Input<'a> {
+    Animate(&'a Motion),
+    Replace(&'a Scene),
+}
+
+impl<'a> Input<'a> {
+    fn motion(self) -> &'a Motion {
+        match self {
+            Self::Animate(motion) => motion,
+            Self::Replace(scene) => scene.motion(),
+        }
+    }
+
+    /// The size of the video that the result's frames answer to.
+    fn size(self) -> Option<(u32, u32)> {
+        let pose = self.motion().pose().map(|pose| pose.size());
+        match self {
+            Self::Animate(_) => pose,
+            Self::Replace(scene) => pose.or(Some(scene.background().size())),
+        }
+    }
+}
+
+impl AnimatePipeline {
+    /// Starts describing what to load.
+    pub fn builder(device: &Device) -> Builder<'_, Self> {
+        Builder::new(device)
+    }
+
+    /// The character of `reference` performs the motion. The reference may have any size; it is fitted into the result's on
+    /// black, never cropped.
+    pub fn animate<'a>(&'a self, reference: &'a RgbImage, motion: &'a Motion) -> AnimateRequest<'a> {
+        self.request(reference, Input::Animate(motion))
+    }
+
+    /// The character of `reference` takes the place of the person in the scene.
+    pub fn replace<'a>(&'a self, reference: &'a RgbImage, scene: &'a Scene) -> AnimateRequest<'a> {
+        self.request(reference, Input::Replace(scene))
+    }
+
+    fn request<'a>(&'a self, reference: &'a RgbImage, input: Input<'a>) -> AnimateRequest<'a> {
+        let animation = Animation { pipeline: self, reference, input, segment_frames: 77, overlap: 1, frame_offset: 0 };
+        Request::new(animation, DEFAULT_PROMPT)
+    }
+
+    /// The device that it was built on.
+    pub fn device(&self) -> &Device {
+        &self.parts.device
+    }
+}
+
+impl Pipeline for AnimatePipeline {
+    fn load(device: &Device, checkpoint: &Path, precision: Precision) -> Result<Self> {
+        let checkpoint = Checkpoint::open(checkpoint, &["WanAnimatePipeline"])?;
+        let files = checkpoint.open_parts(true)?;
+        let (weights, config) = checkpoint.component::<Config>("transformer")?;
+        check_agreement(&checkpoint, &config, &files.vae.1)?;
+        let parts = files.load(device, precision, || {
+            let transformer = Animate::load(&Loader::new(device, &weights, precision), &config)?;
+            weights.finish()?;
+            Ok(transformer)
+        })?;
+        Ok(Self { parts: Arc::new(parts) })
+    }
+}
+
+/// The VAE's latents must be the transformer's.
+fn check_agreement(checkpoint: &Checkpoint, dit: &Config, vae: &vae::config::Config) -> Result<()> {
+    let (channels, inputs, outputs) = (dit.latent_channels()?, dit.in_channels()?, dit.out_channels()?);
+    if vae.z_dim != channels || outputs != channels || inputs != 2 * channels + 4 {
+        return Err(checkpoint.error(format!(
+            "the VAE has {} latent channels, the transformer takes {inputs} and gives {outputs}; expected z, 2 z + 4 and z",
+            vae.z_dim,
+        )));
+    }
+    let (frames, pixels) = (vae.frames_per_latent(), vae.pixels_per_latent());
+    if frames != 4 || pixels != SCALE || dit.patch_size != [1, 2, 2] {
+        return Err(Error::Unsupported(format!(
+            "a VAE of {frames}x{pixels}x{pixels} with patches of {:?}; Animate needs 4x8x8 and [1, 2, 2]",
+            dit.patch_size
+        )));
+    }
+    Ok(())
+}
+
+impl<'a> Request<Animation<'a>> {
+    /// Frames made at once, 4n + 1. Default: 77, which Animate was trained with.
+    pub fn segment_frames(mut self, frames: usize) -> Self {
+        self.task.segment_frames = frames;
+        self
+    }
+
+    /// Frames of a segment that the next one begins with, 1 to 5. Default: 1; the official release uses 1 or 5.
+    pub fn overlap(mut self, frames: usize) -> Self {
+        self.task.overlap = frames;
+        self
+    }
+
+    /// Frames to leave out at the start of all input videos. Default: 0.
+    pub fn frame_offset(mut self, frames: usize) -> Self {
+        self.task.frame_offset = frames;
+        self
+    }
+
+    /// Checks the settings and begins. Work is done as the iterator is asked for events.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the setting that cannot be.
+    pub fn start(self) -> Result<Generation<'a>> {
+        let Self { task, settings } = self;
+        settings.check()?;
+        let size = settings.checked_size(task.input.size(), SIZE_STEP)?;
+        let segments = task.segments()?;
+        let parts = task.pipeline.parts.as_ref();
+        let (width, height) = size;
+        // The reference's latent frame stands in front.
+        let latents = [parts.vae.config().z_dim, segments.latent_frames() + 1, height / SCALE, width / SCALE];
+        let canvas = Canvas { size, segments, latents };
+        let plan = settings.plan(&parts.scheduler, DEFAULT_STEPS)?;
+        let job = AnimateJob::new(parts, task, &settings, canvas);
+        Generation::new(parts, settings, plan, canvas, job)
+    }
+}
+
+impl Animation<'_> {
+    /// The segments of the input frames that are left after the offset.
+    fn segments(&self) -> Result<Segments> {
+        let frames = self.input.motion().num_frames();
+        if self.frame_offset >= frames {
+            return Err(Error::Input(format!("a frame offset of {} in inputs of {frames} frames", self.frame_offset)));
+        }
+        Segments::new(frames - self.frame_offset, self.segment_frames, self.overlap)
+    }
+}

@@ -1,0 +1,60 @@
+//! Latents on the host, and as frames.
+
+use std::path::Path;
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::ops::copy::concat;
+use crate::ops::permute::permute;
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+
+/// Latents on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latents {
+    /// C, T, H, W.
+    pub shape: [usize; 4],
+    /// In that order, last axis contiguous.
+    pub values: Vec<f32>,
+}
+
+impl Latents {
+    /// Reads the noise of segments from a safetensors file: `segment_0`, `segment_1` and so on, each of four axes.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where the file is damaged, has another tensor, or one of another rank or not finite.
+    pub fn read_segments(file: impl AsRef<Path>) -> Result<Vec<Self>> {
+        let file = file.as_ref();
+        let weights = Weights::open(file)?;
+        let mut segments = Vec::new();
+        while let Some(info) = weights.info(&format!("segment_{}", segments.len())) {
+            let name = format!("segment_{}", segments.len());
+            let shape = <[usize; 4]>::try_from(&info.shape[..])
+                .map_err(|_| Error::tensor(file, &name, format!("shape {:?}, expected [C, T, H, W]", info.shape)))?;
+            segments.push(Self { shape, values: weights.to_f32(&name, &shape)? });
+        }
+        weights.finish()?;
+        Ok(segments)
+    }
+
+    /// Whether these can be the noise of segment `k`, for a model that takes `shape`.
+    pub(crate) fn check_noise(&self, k: usize, shape: [usize; 4]) -> Result<()> {
+        if self.shape != shape || self.values.len() != shape.iter().product::<usize>() {
+            let (got, values) = (self.shape, self.values.len());
+            return Err(Error::Input(format!("the noise of segment {k} is {got:?} with {values} values, expected {shape:?}")));
+        }
+        if self.values.iter().any(|value| !value.is_finite()) {
+            return Err(Error::Input(format!("the noise of segment {k} has values that are not finite")));
+        }
+        Ok(())
+    }
+}
+
+/// T latent frames [H, W, C] as [C, T, H, W].
+pub fn join(rec: &mut Recorder, frames: &[Tensor]) -> Result<Tensor> {
+    let framed = |frame: &Tensor| frame.reshape(&[&[1], frame.shape()].concat());
+    let frames: Vec<_> = frames.iter().map(framed).collect();
+    let latents = concat(rec, &frames.iter().collect::<Vec<_>>())?;
+    permute(rec, &latents, &[3, 0, 1, 2], DType::F32)
+}

@@ -1,0 +1,155 @@
+//! Videos from text, from a first image, or from a first and a last image.
+
+mod job;
+mod model;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+use crate::layers::Precision;
+use crate::models::dit::config::{Config, PlainConfig};
+use crate::pipelines::builder::{Builder, Pipeline};
+use crate::pipelines::experts::Experts;
+use crate::pipelines::generation::{Canvas, Generation};
+use crate::pipelines::parts::{Checkpoint, Parts};
+use crate::pipelines::request::{Request, check_guidance};
+use crate::pipelines::segments::Segments;
+use crate::pipelines::video::job::VideoJob;
+use crate::pipelines::video::model::Model;
+
+/// A loaded Wan2.1 or Wan2.2 for text or an image to video: T2V, I2V (with one transformer or two experts, with or without CLIP),
+/// first-last-frame, TI2V. Dear to build; cheap to clone; shared and reused.
+///
+/// Two experts stay on the GPU together unless they take more than three quarters of the
+/// [memory limit](crate::DeviceBuilder::memory_limit). Then one is there at a time, and each
+/// [switch](crate::Stage::Switching) loads the other from the checkpoint.
+///
+/// ```no_run
+/// # fn main() -> wan_animate::Result<()> {
+/// # let device = wan_animate::Device::builder().build()?;
+/// let pipeline = wan_animate::VideoPipeline::builder(&device).checkpoint("models/Wan2.2-T2V-A14B-Diffusers").build()?;
+/// for event in pipeline.text_to_video("two cats box on a stage").size(832, 480).num_frames(81).start()? {
+///     if let wan_animate::Event::Step(step) = event? {
+///         println!("{step}"); // "segment 1/1, step 7/40, high-noise expert, sigma 0.958, 3.1 s"
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct VideoPipeline {
+    parts: Arc<Parts<Experts>>,
+    model: Model,
+}
+
+/// A generation of [`VideoPipeline`] that is being described.
+pub type VideoRequest<'a> = Request<Video<'a>>;
+
+/// What a video is made of.
+#[derive(Clone, Debug)]
+pub struct Video<'a> {
+    pipeline: &'a VideoPipeline,
+    image: Option<&'a RgbImage>,
+    last_image: Option<&'a RgbImage>,
+    num_frames: Option<usize>,
+    guidance_scale_2: Option<f64>,
+}
+
+impl VideoPipeline {
+    /// Starts describing what to load.
+    pub fn builder(device: &Device) -> Builder<'_, Self> {
+        Builder::new(device)
+    }
+
+    /// A video of what the prompt says. For T2V and TI2V checkpoints.
+    pub fn text_to_video(&self, prompt: impl Into<String>) -> VideoRequest<'_> {
+        self.request(None, prompt)
+    }
+
+    /// A video that begins with `image`, stretched to the video's size. For I2V and TI2V checkpoints.
+    pub fn image_to_video<'a>(&'a self, image: &'a RgbImage, prompt: impl Into<String>) -> VideoRequest<'a> {
+        self.request(Some(image), prompt)
+    }
+
+    fn request<'a>(&'a self, image: Option<&'a RgbImage>, prompt: impl Into<String>) -> VideoRequest<'a> {
+        let video = Video { pipeline: self, image, last_image: None, num_frames: None, guidance_scale_2: None };
+        Request::new(video, prompt)
+    }
+
+    /// The device that it was built on.
+    pub fn device(&self) -> &Device {
+        &self.parts.device
+    }
+}
+
+impl Pipeline for VideoPipeline {
+    fn load(device: &Device, checkpoint: &Path, precision: Precision) -> Result<Self> {
+        let checkpoint = Checkpoint::open(checkpoint, &["WanPipeline", "WanImageToVideoPipeline"])?;
+        let expert = |name| checkpoint.component::<PlainConfig>(name).map(|(weights, config)| (weights, Config::from(config)));
+        let high = expert("transformer")?;
+        let low = match checkpoint.index.number("boundary_ratio") {
+            None => None,
+            Some(boundary) if (0.0..=1.0).contains(&boundary) => Some((expert("transformer_2")?, boundary)),
+            Some(boundary) => return Err(checkpoint.error(format!("`boundary_ratio` is {boundary}; it must be in [0, 1]"))),
+        };
+        let files = checkpoint.open_parts(high.1.image_dim.is_some())?;
+        let model = Model::detect(&checkpoint, &high.1, low.as_ref().map(|((_, config), _)| config), &files.vae.1)?;
+        let timesteps = files.scheduler.num_train_timesteps();
+        let low = low.map(|(files, boundary)| (files, boundary * timesteps));
+        let parts = files.load(device, precision, || Experts::load(device, precision, high, low))?;
+        Ok(Self { parts: Arc::new(parts), model })
+    }
+}
+
+impl<'a> Request<Video<'a>> {
+    /// An image that the video ends with. For I2V checkpoints; those with CLIP must be made for it.
+    pub fn last_image(mut self, image: &'a RgbImage) -> Self {
+        self.task.last_image = Some(image);
+        self
+    }
+
+    /// Frames of the video, 4n + 1. Default: 81; 121 for TI2V.
+    pub fn num_frames(mut self, frames: usize) -> Self {
+        self.task.num_frames = Some(frames);
+        self
+    }
+
+    /// The guidance scale of the low-noise expert. Default: the [`guidance_scale`](Self::guidance_scale) that was set. Whether
+    /// there is guidance at all, `guidance_scale` says for both.
+    pub fn guidance_scale_2(mut self, scale: f64) -> Self {
+        self.task.guidance_scale_2 = Some(scale);
+        self
+    }
+
+    /// Checks the settings and begins. Work is done as the iterator is asked for events.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the setting that cannot be.
+    pub fn start(self) -> Result<Generation<'a>> {
+        let Self { task, settings } = self;
+        let VideoPipeline { parts, model } = task.pipeline;
+        settings.check()?;
+        check_guidance(task.guidance_scale_2)?;
+        if task.guidance_scale_2.is_some() && !model.two_experts {
+            return Err(Error::Input("`guidance_scale_2` is for checkpoints with two experts; this one has one transformer".into()));
+        }
+        let segments = Segments::one(task.num_frames.unwrap_or(model.defaults().num_frames))?;
+        model.check_images(task.image.is_some(), task.last_image.is_some(), segments.frames())?;
+        let scale = parts.vae.config().pixels_per_latent();
+        let size @ (width, height) = settings.checked_size(Some(model.defaults().size), 2 * scale as u32)?;
+        let latents = [parts.vae.config().z_dim, segments.latent_frames(), height / scale, width / scale];
+        let canvas = Canvas { size, segments, latents };
+        let plan = settings.plan(&parts.scheduler, model.defaults().steps)?;
+        let guidance = match settings.guidance_scale {
+            Some(first) => (first, task.guidance_scale_2.unwrap_or(first)),
+            None => (model.defaults().guidance.0, task.guidance_scale_2.unwrap_or(model.defaults().guidance.1)),
+        };
+        let images = task.image.into_iter().chain(task.last_image).collect();
+        let job = VideoJob::new(parts, *model, canvas, settings.prompts(guidance.0 > 1.0), guidance, images);
+        Generation::new(parts, settings, plan, canvas, job)
+    }
+}

@@ -1,0 +1,104 @@
+//! What kind of model a checkpoint holds, what it takes, and its official defaults.
+
+use crate::error::{Error, Result};
+use crate::models::dit;
+use crate::models::vae;
+use crate::pipelines::parts::Checkpoint;
+
+/// What a checkpoint can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    pub start: Start,
+    pub two_experts: bool,
+    /// Whether CLIP sees the images, and if so whether a first and a last one.
+    pub clip: Option<Clip>,
+}
+
+/// How a model is told what the video begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Not at all: from text.
+    Text,
+    /// By channels beside the latents.
+    Channels,
+    /// By a first latent frame that is finished, each token having a timestep of its own; or not at all.
+    FirstFrame,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clip {
+    FirstImage,
+    BothImages,
+}
+
+/// What is taken where a request says nothing: the settings of the official release.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Defaults {
+    pub size: (u32, u32),
+    pub num_frames: usize,
+    pub steps: usize,
+    /// Of the high-noise and of the low-noise expert.
+    pub guidance: (f64, f64),
+}
+
+impl Model {
+    /// Looks at the configurations, which must agree with each other.
+    pub fn detect(
+        checkpoint: &Checkpoint,
+        high: &dit::config::Config,
+        low: Option<&dit::config::Config>,
+        vae: &vae::config::Config,
+    ) -> Result<Self> {
+        let (z, inputs) = (vae.z_dim, high.in_channels()?);
+        let start = match checkpoint.index.flag("expand_timesteps") {
+            Some(true) if inputs == z => Start::FirstFrame,
+            Some(false) | None if inputs == z => Start::Text,
+            Some(false) | None if inputs == 2 * z + 4 => Start::Channels,
+            _ => return Err(checkpoint.error(format!("the VAE has {z} latent channels, the transformer takes {inputs}"))),
+        };
+        for dit in std::iter::once(high).chain(low) {
+            dit.check()?;
+            if dit.out_channels()? != z || dit.in_channels()? != inputs || dit.image_dim != high.image_dim {
+                return Err(checkpoint.error("VAE and transformers disagree on channels or on the image branch"));
+            }
+            if dit.patch_size != [1, 2, 2] {
+                return Err(Error::Unsupported(format!("transformer config: `patch_size` {:?}; it must be [1, 2, 2]", dit.patch_size)));
+            }
+        }
+        if vae.frames_per_latent() != 4 {
+            return Err(Error::Unsupported(format!("a VAE of {} frames to a latent frame; it must be 4", vae.frames_per_latent())));
+        }
+        let clip = |_| if high.pos_embed_seq_len.is_some() { Clip::BothImages } else { Clip::FirstImage };
+        Ok(Self { start, two_experts: low.is_some(), clip: high.image_dim.map(clip) })
+    }
+
+    /// Whether the model can do with these images, and without others.
+    pub fn check_images(self, first: bool, last: bool, frames: usize) -> Result<()> {
+        let message = match (self.start, self.clip) {
+            (Start::Text, _) if first => "this checkpoint makes videos from text alone; for an image take an I2V or TI2V checkpoint",
+            (Start::Channels, _) if !first => {
+                "this checkpoint needs the image that the video begins with: `image_to_video` (example `i2v`)"
+            }
+            (Start::Text | Start::FirstFrame, _) if last => "this checkpoint cannot use a last image; take an I2V checkpoint",
+            (_, Some(Clip::FirstImage)) if last => "this checkpoint's CLIP branch takes one image; for a last one take an FLF2V checkpoint",
+            (_, Some(Clip::BothImages)) if !last => "this checkpoint needs a last image beside the first: `last_image`",
+            _ if last && frames < 2 => "a first and a last image in a video of one frame",
+            _ => return Ok(()),
+        };
+        Err(Error::Input(message.into()))
+    }
+
+    /// See [`Defaults`].
+    pub fn defaults(self) -> Defaults {
+        let guidance = match (self.two_experts, self.start) {
+            (true, Start::Text) => (4.0, 3.0),
+            (true, _) => (3.5, 3.5),
+            (false, _) => (5.0, 5.0),
+        };
+        let steps = if self.two_experts { 40 } else { 50 };
+        match self.start {
+            Start::FirstFrame => Defaults { size: (1280, 704), num_frames: 121, steps, guidance },
+            Start::Text | Start::Channels => Defaults { size: (832, 480), num_frames: 81, steps, guidance },
+        }
+    }
+}
