@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+/// A video that begins with an image, and may end with another.
 #[derive(Parser)]
-#[command(about)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     video: cli::VideoArguments,
     /// What the video begins with; stretched to its size.
@@ -20,6 +20,6 @@ struct Arguments {
 }
 
 fn main() -> std::process::ExitCode {
-    let Arguments { video, image, last_image } = Arguments::parse();
+    let CommandLine { video, image, last_image } = CommandLine::parse();
     cli::report(cli::run_video(&video, Some(&image), last_image.as_deref(), 16.0))
 }

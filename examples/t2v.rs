@@ -4,14 +4,14 @@ mod cli;
 
 use clap::Parser;
 
+/// A video of what a prompt says.
 #[derive(Parser)]
-#[command(about)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     video: cli::VideoArguments,
 }
 
 fn main() -> std::process::ExitCode {
-    let Arguments { video } = Arguments::parse();
+    let CommandLine { video } = CommandLine::parse();
     cli::report(cli::run_video(&video, None, None, 16.0))
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+/// A video of what a prompt says, which may begin with an image: TI2V.
 #[derive(Parser)]
-#[command(about)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     video: cli::VideoArguments,
     /// What the video begins with; stretched to its size. Without it the video is of the prompt alone.
@@ -17,6 +17,6 @@ struct Arguments {
 }
 
 fn main() -> std::process::ExitCode {
-    let Arguments { video, image } = Arguments::parse();
+    let CommandLine { video, image } = CommandLine::parse();
     cli::report(cli::run_video(&video, image.as_deref(), None, 24.0))
 }

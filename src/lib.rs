@@ -2,8 +2,9 @@
 //!
 //! A character image plus a driving video gives either that character performing the motion
 //! ([`animate`](AnimatePipeline::animate)) or that character in place of the person in the video
-//! ([`replace`](AnimatePipeline::replace)). The result is that of the reference implementation, diffusers'
-//! `WanAnimatePipeline`, which the tests compare every part with.
+//! ([`replace`](AnimatePipeline::replace)). [`VideoPipeline`] makes videos from text, from a first image, or from a first and a
+//! last one. The results are those of the reference implementation, diffusers' `WanAnimatePipeline`, `WanPipeline` and
+//! `WanImageToVideoPipeline`, which the tests compare every part with.
 //!
 //! ```no_run
 //! use wan_animate::video::{Frames, Motion, VideoWriter, open_image};
@@ -36,7 +37,8 @@
 //!
 //! # What it does not do
 //! It does not find poses, faces or masks in a video: those come from Wan2.2's own preprocessing, or any tool that draws
-//! skeletons as it does. It reads checkpoints in the layout of diffusers. A checkpoint's weights must fit on the GPU.
+//! skeletons as it does. It reads checkpoints in the layout of diffusers. A transformer's weights must fit on the GPU; of two
+//! experts one at a time is enough.
 //!
 //! # Floors
 //! A module uses only what stands below it.
@@ -55,7 +57,8 @@
 //! | a kernel | `wgsl/NAME.wgsl`, `src/ops/NAME.rs`, its oracle in `tests/ops/oracle/NAME.rs` |
 //! | how a checkpoint is read | `src/weights`, `src/layers/loader.rs` |
 //! | a scheduler | one file in `src/schedulers` |
-//! | what the model is conditioned on | `src/pipelines/conditioning.rs`, `src/pipelines/generation.rs` |
+//! | what the model is conditioned on | `src/pipelines/animate/job.rs`, `src/pipelines/video/job.rs` |
+//! | the loop that all pipelines share | `src/pipelines/generation.rs` |
 //! | images, videos, files | `src/video` |
 //!
 //! # Features
