@@ -3,7 +3,7 @@
 mod cli;
 
 use clap::Parser;
-use wan_animate::video::Motion;
+use wan_animate::Result;
 
 /// The character of an image performs the motion of a pose and a face video.
 #[derive(Parser)]
@@ -14,8 +14,10 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { common } = CommandLine::parse();
-    cli::report(cli::run(&common, |pipeline, reference, write| {
-        let motion: Motion = common.motion()?;
-        write(pipeline.animate(reference, &motion), &motion)
-    }))
+    cli::report(animate(&common))
+}
+
+fn animate(common: &cli::Arguments) -> Result<()> {
+    let motion = common.motion()?;
+    cli::run(common, |pipeline, reference, write| write(pipeline.animate(reference, &motion), &motion))
 }

@@ -5,6 +5,7 @@ mod cli;
 use std::path::PathBuf;
 
 use clap::Parser;
+use wan_animate::Result;
 use wan_animate::video::Scene;
 
 /// The character of an image takes the place of the person in a video.
@@ -21,9 +22,10 @@ struct CommandLine {
 }
 
 fn main() -> std::process::ExitCode {
-    let CommandLine { common, background, mask } = CommandLine::parse();
-    cli::report(cli::run(&common, |pipeline, reference, write| {
-        let scene = Scene::new(common.motion()?, common.frames(&background)?, common.frames(&mask)?)?;
-        write(pipeline.replace(reference, &scene), scene.motion())
-    }))
+    cli::report(replace(&CommandLine::parse()))
+}
+
+fn replace(CommandLine { common, background, mask }: &CommandLine) -> Result<()> {
+    let scene = Scene::new(common.motion()?, common.frames(background)?, common.frames(mask)?)?;
+    cli::run(common, |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()))
 }

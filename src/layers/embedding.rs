@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::layers::Loader;
 use crate::weights::TensorView;
 
-/// A table [R, C] that stays in the mapped file: only the rows that are asked for are read.
+/// A table [R, C] that stays in the mapped file: only the rows that are asked for are converted.
 #[derive(Debug)]
 pub struct Embedding<'a> {
     table: TensorView<'a>,

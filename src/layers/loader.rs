@@ -84,9 +84,12 @@ impl<'a> Loader<'a> {
         self.weights.contains(&self.name(name))
     }
 
-    /// A tensor as it lies in the file: to read some of its rows alone, or to leave it unread because the model does not need it.
+    /// A tensor as it lies in the file: to use some of its rows alone, or none because the model does not need it. All of it is
+    /// looked at nevertheless: a NaN says that the file is damaged, wherever it is.
     pub fn view(&self, name: &str, shape: &[usize]) -> Result<TensorView<'a>> {
-        self.weights.tensor(&self.name(name), shape)
+        let view = self.weights.tensor(&self.name(name), shape)?;
+        view.check_finite()?;
+        Ok(view)
     }
 
     /// A tensor's values on the host.

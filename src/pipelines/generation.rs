@@ -156,12 +156,13 @@ impl<'a> Generation<'a> {
         (width as u32, height as u32)
     }
 
-    /// One piece of work.
+    /// One piece of work. After an error the phase is `Done`.
     fn work(&mut self) -> Result<()> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
         if self.settings.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Done) {
+        self.phase = match phase {
             Phase::Encode => self.encode()?,
             Phase::Video => self.begin_video(),
             Phase::Condition(k) => self.condition(k)?,
@@ -280,7 +281,15 @@ impl<'a> Generation<'a> {
 
     fn begin_decoding(&mut self, k: usize, denoiser: &Denoiser) -> Result<Phase<'a>> {
         self.events.push_back(Event::Stage(Stage::Decoding { segment: k }));
-        let latents = self.vae.latent_frames(&mut self.rec, denoiser.latents()?)?;
+        let latents = denoiser.latents()?;
+        // Looked at here, because the decoder clamps what it makes, and so would hide it.
+        if self.rec.download(latents)?.iter().any(|value| !value.is_finite()) {
+            return Err(Error::Unsupported(format!(
+                "segment {} has latents that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
+                k + 1
+            )));
+        }
+        let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let latents = self.job.finished(latents).into();
         Ok(Phase::Decode(k, Decoding { decoder: self.vae.decoder(), latents, frames: 0, last: None }))
     }
@@ -289,12 +298,6 @@ impl<'a> Generation<'a> {
         let Some(latent) = decoding.latents.pop_front() else { return Ok(self.end_segment(k, decoding.last)) };
         let frames = decoding.decoder.next(&mut self.rec, &latent)?;
         let samples = self.rec.download(&frames)?;
-        if samples.iter().any(|sample| !sample.is_finite()) {
-            return Err(Error::Unsupported(format!(
-                "segment {} has pixels that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
-                k + 1
-            )));
-        }
         let Canvas { size: (width, height), segments, .. } = self.canvas;
         let wanted = segments.carried(k)..segments.carried(k) + segments.new_frames(k);
         for samples in samples.chunks(width * height * 3) {
@@ -358,7 +361,7 @@ impl Iterator for Generation<'_> {
                 return None;
             }
             if let Err(error) = self.work() {
-                // `work` left the phase at `Done`: the error is the last thing to be seen.
+                self.events.clear();
                 return Some(Err(error));
             }
         }

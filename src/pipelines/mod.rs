@@ -7,6 +7,7 @@
 //! - [`animate`] and [`video`]: what is particular to Animate, and to videos from text and images.
 //! - [`segments`]: which input frames each window reads and which frames it gives, as pure arithmetic.
 //! - [`conditioning`]: what the model is shown beside the noise.
+//! - [`limits`]: what is too large for the model or the adapter, found before any work is done.
 
 pub mod animate;
 pub mod builder;
@@ -16,6 +17,7 @@ pub mod event;
 pub mod experts;
 pub mod generation;
 pub mod latents;
+pub(crate) mod limits;
 pub(crate) mod parts;
 pub mod preset;
 pub mod request;

@@ -103,7 +103,7 @@ pub(crate) struct Parts<T> {
     pub scheduler: SchedulerConfig,
     pub transformer: T,
     pub vae: Vae,
-    precision: Precision,
+    pub precision: Precision,
     encoders: Encoders,
 }
 

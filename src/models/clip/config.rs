@@ -63,6 +63,9 @@ impl Config {
         if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 16) {
             return Err(Error::Input(format!("image encoder config: `{field}` is {size}")));
         }
+        if !(self.layer_norm_eps.is_finite() && self.layer_norm_eps >= 0.0) {
+            return Err(Error::Input(format!("image encoder config: `layer_norm_eps` is {}; it must be 0 or more", self.layer_norm_eps)));
+        }
         let (width, heads) = (self.hidden_size, self.num_attention_heads);
         if width % heads != 0 {
             return Err(Error::Input(format!(

@@ -8,7 +8,7 @@ use crate::models::dit::config::Config;
 use crate::models::dit::face_adapter::{FaceAdapter, FaceKeys, MOTION_PRECISION, load_all};
 use crate::models::dit::face_encoder::FaceEncoder;
 use crate::models::dit::motion_encoder::MotionEncoder;
-use crate::models::dit::{Context, Dit, Grid, Timestep, patch_embedding};
+use crate::models::dit::{Context, Dit, ENDS, Grid, Timestep, patch_embedding};
 use crate::ops::copy::concat;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -37,7 +37,7 @@ impl Animate {
         config.check()?;
         Ok(Self {
             dit: Dit::load(loader, config)?,
-            pose_patch_embedding: patch_embedding(loader, "pose_patch_embedding", config.latent_channels()?, config)?,
+            pose_patch_embedding: patch_embedding(&loader.with_precision(ENDS), "pose_patch_embedding", config.latent_channels()?, config)?,
             motion_encoder: MotionEncoder::load(&loader.scope("motion_encoder").with_precision(MOTION_PRECISION), config)?,
             face_encoder: FaceEncoder::load(&loader.scope("face_encoder").with_precision(MOTION_PRECISION), config)?,
             face_adapter: load_all(&loader.scope("face_adapter"), config)?,
@@ -57,7 +57,7 @@ impl Animate {
     /// The pose of a segment from the latents [C, T, H, W] of its pose video.
     pub fn pose(&self, rec: &mut Recorder, latents: &Tensor) -> Result<Pose> {
         let grid = Grid::of(latents, self.config())?;
-        let patches = grid.patches(rec, latents, DType::F32)?;
+        let patches = grid.patches(rec, latents)?;
         let tokens = self.pose_patch_embedding.forward(rec, &patches, DType::F32)?;
         let [_, rows, cols] = grid.sizes();
         let zeros = rec.upload(&[rows * cols, tokens.cols()], &vec![0.0; rows * cols * tokens.cols()])?;

@@ -131,6 +131,7 @@ impl Config {
             ("inject_face_latents_blocks", self.inject_face_latents_blocks),
             ("motion_encoder_batch_size", self.motion_encoder_batch_size),
             ("motion_encoder_size", self.motion_encoder_size),
+            ("rope_max_seq_len", self.rope_max_seq_len),
             ("motion_style_dim", self.motion_style_dim),
             ("motion_dim", self.motion_dim),
             ("motion_encoder_dim", self.motion_encoder_dim),
@@ -139,6 +140,9 @@ impl Config {
         ];
         if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 20) {
             return Err(Error::Input(format!("transformer config: `{field}` is {size}")));
+        }
+        if !(self.eps.is_finite() && self.eps >= 0.0) {
+            return Err(Error::Input(format!("transformer config: `eps` is {}; it must be 0 or more", self.eps)));
         }
         if !self.attention_head_dim.is_multiple_of(2) || self.attention_head_dim > 512 {
             let dim = self.attention_head_dim;

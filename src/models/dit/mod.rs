@@ -29,6 +29,10 @@ use crate::ops::permute::permute;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
+/// What lies before the first block and after the last is in f32 whatever the precision: it takes next to no time, and its
+/// rounding would reach every token.
+pub(crate) const ENDS: Precision = Precision::F32;
+
 /// The backbone.
 #[derive(Debug)]
 pub struct Dit {
@@ -64,16 +68,17 @@ impl Dit {
     /// Reads the backbone's tensors in the names of diffusers.
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let width = config.width();
+        let ends = loader.with_precision(ENDS);
         let blocks =
             (0..config.num_layers).map(|i| Block::load(&loader.scope(format_args!("blocks.{i}")), config)).collect::<Result<_>>()?;
         Ok(Self {
             config: config.clone(),
             precision: loader.precision(),
-            patch_embedding: patch_embedding(loader, "patch_embedding", config.in_channels()?, config)?,
-            condition_embedder: ConditionEmbedder::load(&loader.scope("condition_embedder"), config)?,
+            patch_embedding: patch_embedding(&ends, "patch_embedding", config.in_channels()?, config)?,
+            condition_embedder: ConditionEmbedder::load(&ends.scope("condition_embedder"), config)?,
             blocks,
             scale_shift_table: embed::table(loader, "scale_shift_table", width)?,
-            proj_out: Linear::load(loader, "proj_out", width, config.out_channels()? * config.patch_pixels())?,
+            proj_out: Linear::load(&ends, "proj_out", width, config.out_channels()? * config.patch_pixels())?,
         })
     }
 
@@ -106,7 +111,7 @@ impl Dit {
         let grid = Grid::of(latents, &self.config)?;
         let time = self.time(rec, timestep, &grid)?;
         let angles = positions::tables(rec, self.config.attention_head_dim, grid.sizes(), self.config.rope_max_seq_len)?;
-        let patches = grid.patches(rec, latents, self.precision.operand())?;
+        let patches = grid.patches(rec, latents)?;
         let mut x = match bias {
             Some(bias) => self.patch_embedding.forward_residual(rec, &patches, None, bias)?,
             None => self.patch_embedding.forward(rec, &patches, DType::F32)?,
@@ -132,7 +137,7 @@ impl Dit {
     fn head(&self, rec: &mut Recorder, x: &Tensor, time: &[TimeEmbedding], grid: &Grid) -> Result<Tensor> {
         let modulation = Modulation::new(rec, &self.scale_shift_table, time, |time| [&time.embedding, &time.embedding])?;
         let [shift, scale] = [0, 1];
-        let x = modulation.norm(rec, x, scale, shift, self.config.eps, self.precision.operand())?;
+        let x = modulation.norm(rec, x, scale, shift, self.config.eps, ENDS.operand())?;
         let x = self.proj_out.forward(rec, &x, DType::F32)?;
         grid.unpatch(rec, &x)
     }
@@ -172,12 +177,12 @@ impl Grid {
     }
 
     /// [C, T, H, W] to tokens [L, C * p * q].
-    pub(crate) fn patches(&self, rec: &mut Recorder, latents: &Tensor, dtype: DType) -> Result<Tensor> {
+    pub(crate) fn patches(&self, rec: &mut Recorder, latents: &Tensor) -> Result<Tensor> {
         let channels = latents.shape()[0];
         let [p, q] = self.patch;
         let split = latents.reshape(&[channels, self.frames, self.rows, p, self.cols, q]);
         let cols = channels * p * q;
-        let tokens = permute(rec, &split, &[1, 2, 4, 0, 3, 5], crate::ops::operand_dtype(dtype, cols))?;
+        let tokens = permute(rec, &split, &[1, 2, 4, 0, 3, 5], DType::F32)?;
         Ok(tokens.reshape(&[self.frames * self.rows * self.cols, cols]))
     }
 

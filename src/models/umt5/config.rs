@@ -71,6 +71,12 @@ impl Config {
         if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 20) {
             return Err(Error::Input(format!("text encoder config: `{field}` is {size}")));
         }
+        if !(self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon >= 0.0) {
+            return Err(Error::Input(format!(
+                "text encoder config: `layer_norm_epsilon` is {}; it must be 0 or more",
+                self.layer_norm_epsilon
+            )));
+        }
         let (buckets, distance) = (self.relative_attention_num_buckets, self.relative_attention_max_distance);
         if buckets < 4 || distance <= buckets / 4 {
             return Err(Error::Input(format!(

@@ -16,6 +16,7 @@ use crate::models::vae;
 use crate::pipelines::animate::job::AnimateJob;
 use crate::pipelines::builder::{Builder, Pipeline};
 use crate::pipelines::generation::{Canvas, Generation};
+use crate::pipelines::limits;
 use crate::pipelines::parts::{Checkpoint, Parts};
 use crate::pipelines::request::Request;
 use crate::pipelines::segments::Segments;
@@ -161,7 +162,8 @@ impl<'a> Request<Animation<'a>> {
     /// Checks the settings and begins. Work is done as the iterator is asked for events.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the setting that cannot be.
+    /// [`Error::Input`] naming the setting that cannot be; [`Error::Limits`] where the model lacks positions for the size or length, or one
+    /// tensor would be larger than the adapter allows.
     pub fn start(self) -> Result<Generation<'a>> {
         let Self { task, settings } = self;
         settings.check()?;
@@ -172,6 +174,7 @@ impl<'a> Request<Animation<'a>> {
         // The reference's latent frame stands in front.
         let latents = [parts.vae.config().z_dim, segments.latent_frames() + 1, height / SCALE, width / SCALE];
         let canvas = Canvas { size, segments, latents };
+        limits::check(parts, parts.transformer.config(), &canvas)?;
         let plan = settings.plan(&parts.scheduler, DEFAULT_STEPS)?;
         let job = AnimateJob::new(parts, task, &settings, canvas);
         Generation::new(parts, settings, plan, canvas, job)

@@ -15,6 +15,7 @@ use crate::models::dit::config::{Config, PlainConfig};
 use crate::pipelines::builder::{Builder, Pipeline};
 use crate::pipelines::experts::Experts;
 use crate::pipelines::generation::{Canvas, Generation};
+use crate::pipelines::limits;
 use crate::pipelines::parts::{Checkpoint, Parts};
 use crate::pipelines::request::{Request, check_guidance};
 use crate::pipelines::segments::Segments;
@@ -128,7 +129,8 @@ impl<'a> Request<Video<'a>> {
     /// Checks the settings and begins. Work is done as the iterator is asked for events.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the setting that cannot be.
+    /// [`Error::Input`] naming the setting that cannot be; [`Error::Limits`] where the model lacks positions for the size or length, or one
+    /// tensor would be larger than the adapter allows.
     pub fn start(self) -> Result<Generation<'a>> {
         let Self { task, settings } = self;
         let VideoPipeline { parts, model } = task.pipeline;
@@ -143,6 +145,7 @@ impl<'a> Request<Video<'a>> {
         let size @ (width, height) = settings.checked_size(Some(model.defaults().size), 2 * scale as u32)?;
         let latents = [parts.vae.config().z_dim, segments.latent_frames(), height / scale, width / scale];
         let canvas = Canvas { size, segments, latents };
+        limits::check(parts, parts.transformer.config(), &canvas)?;
         let plan = settings.plan(&parts.scheduler, model.defaults().steps)?;
         let guidance = match settings.guidance_scale {
             Some(first) => (first, task.guidance_scale_2.unwrap_or(first)),
