@@ -43,9 +43,9 @@ impl Checkpoint {
         if classes.contains(&class) {
             return Ok(Self { folder: folder.into(), index });
         }
-        let right = CLASSES.iter().find(|(name, _)| *name == class);
-        let advice = right.map_or_else(|| format!("this pipeline runs {}", classes.join(" and ")), |(_, right)| format!("use {right}"));
-        Err(Error::weights(folder, format!("`model_index.json` says {class}: {advice}")))
+        let advice = CLASSES.iter().find(|(name, _)| *name == class).map_or_else(String::new, |(_, right)| format!(": use {right}"));
+        let message = format!("`model_index.json` says {class}, this pipeline runs {}{advice}", classes.join(" and "));
+        Err(Error::weights(folder, message))
     }
 
     /// A component's weights, opened, and its configuration.
