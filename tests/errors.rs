@@ -162,7 +162,7 @@ fn missing_and_malformed_files_are_named() {
     let checkpoint = Checkpoint::new();
     fs::remove_dir_all(checkpoint.path("tokenizer")).expect("removed");
     checkpoint.says(&["tokenizer"]);
-    Checkpoint::new().set("model_index.json", "_class_name", json!("WanPipeline")).says(&["WanPipeline", "WanAnimatePipeline"]);
+    Checkpoint::new().set("model_index.json", "_class_name", json!("WanPipeline")).says(&["WanPipeline", "VideoPipeline"]);
 }
 
 #[test]
