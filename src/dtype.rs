@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use half::f16;
+
 /// How one number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -31,4 +33,9 @@ impl fmt::Display for DType {
             Self::Bf16 => "bf16",
         })
     }
+}
+
+/// The nearest halves; what lies beyond them becomes the largest one.
+pub(crate) fn to_f16(values: &[f32]) -> Vec<f16> {
+    values.iter().map(|&value| f16::from_f32(value.clamp(-65504.0, 65504.0))).collect()
 }

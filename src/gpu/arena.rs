@@ -11,12 +11,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 
 const USAGES: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-/// Bytes of GPU memory in the crate's buffers.
+/// Kernels count elements in 32 bits, and an element takes two bytes or more.
+const MOST_BYTES: u64 = 1 << 32;
+
+/// Bytes of GPU memory in the crate's buffers; those on the way to and from the host, which live shortly, are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryUse {
     /// Now, free buffers kept for reuse included.
@@ -74,7 +78,7 @@ struct Counted {
 
 impl Counted {
     fn new(device: &Device, label: &str, bytes: u64) -> Result<Self> {
-        let largest = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
+        let largest = largest_buffer(device);
         if bytes > largest {
             let adapter = &device.adapter().name;
             return Err(Error::Limits(format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}")));
@@ -139,13 +143,10 @@ impl Arena {
 
     /// A buffer of at least `bytes`: a free one that is not much too large, or a new one.
     pub(crate) fn take(self: &Arc<Self>, label: &str, bytes: u64) -> Result<Block> {
-        let bytes = rounded(bytes);
+        let bytes = rounded(bytes).min(largest_buffer(&self.device)).max(padded(bytes));
         let counted = match self.reuse(bytes) {
             Some(counted) => counted,
-            None => Counted::new(&self.device, label, bytes).or_else(|_| {
-                self.trim();
-                Counted::new(&self.device, label, bytes)
-            })?,
+            None => Counted::new(&self.device, label, bytes)?,
         };
         Ok(Block { counted: Some(counted), home: Arc::downgrade(self) })
     }
@@ -171,6 +172,21 @@ impl Arena {
     }
 }
 
+/// Bytes of a tensor.
+///
+/// # Errors
+/// [`Error::Limits`] where no kernel could count them.
+pub(crate) fn bytes_of(shape: &[usize], dtype: DType) -> Result<u64> {
+    let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+    let bytes = elements.and_then(|elements| elements.checked_mul(dtype.bytes())).filter(|&bytes| bytes <= MOST_BYTES);
+    bytes.ok_or_else(|| Error::Limits(format!("a tensor of {dtype} {shape:?}: more than the {MOST_BYTES} bytes that one can have")))
+}
+
+/// The largest buffer that kernels on this device can have: a whole number of fours.
+pub(crate) fn largest_buffer(device: &Device) -> u64 {
+    device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size).min(MOST_BYTES) & !15
+}
+
 /// Kernels read and write four elements at a time, so every buffer ends on 16 bytes.
 fn padded(bytes: u64) -> u64 {
     bytes.max(1).next_multiple_of(16)
@@ -185,6 +201,14 @@ fn rounded(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tensors_past_counting_are_refused() {
+        assert!(matches!(bytes_of(&[1 << 16, 1 << 14], DType::F32), Ok(bytes) if bytes == MOST_BYTES));
+        for shape in [vec![1 << 16, 1 << 15], vec![usize::MAX, 2], vec![1 << 40, 1 << 40, 0, 1 << 40]] {
+            assert!(matches!(bytes_of(&shape, DType::F32), Err(Error::Limits(_))), "{shape:?}");
+        }
+    }
 
     #[test]
     fn rounding_wastes_at_most_an_eighth() {

@@ -25,6 +25,7 @@ struct Inner {
     shader_checks: bool,
     accounting: Arc<Accounting>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    filling: u32,
     rate: Mutex<f64>,
     lost: Arc<Mutex<Option<String>>>,
 }
@@ -69,8 +70,9 @@ pub struct DeviceBuilder {
 }
 
 impl DeviceBuilder {
-    /// Takes the first adapter whose name contains `name`, ignoring case. Without it, the adapter that wgpu rates
-    /// fastest is taken, and `WGPU_ADAPTER_NAME` in the environment is respected in the same way.
+    /// Takes an adapter whose name contains `name`, ignoring case; where this is not called, `WGPU_ADAPTER_NAME` in the
+    /// environment is taken for the name. Of several, and where there is no name, the kind that is most likely to be fast is
+    /// taken: discrete before integrated before software, Vulkan before DX12.
     pub fn adapter_name(mut self, name: impl Into<String>) -> Self {
         self.adapter_name = Some(name.into());
         self
@@ -174,19 +176,23 @@ impl Device {
     /// Shares a device that the application already owns. Immediates are used if the device was opened with
     /// [`wgpu::Features::IMMEDIATES`] and at least 128 bytes of them; everything else works with any device. Open it with
     /// the adapter's own limits: wgpu's defaults allow only 128 MiB a binding.
+    ///
+    /// The device's lost callback is replaced, so that a generation ends with [`Error::Device`] when the device is lost. An
+    /// application that needs to know sets its own after this; errors then come when results are read back.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::new(device, queue, DeviceBuilder::default())
     }
 
     fn new(device: wgpu::Device, queue: wgpu::Queue, options: DeviceBuilder) -> Self {
-        let limits = device.limits();
+        let (limits, info) = (device.limits(), device.adapter_info());
         let lost = Arc::new(Mutex::new(None));
         let note = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?}: {message}"));
         });
         Self(Arc::new(Inner {
-            summary: AdapterSummary::new(&device.adapter_info()),
+            summary: AdapterSummary::new(&info),
+            filling: if info.device_type == wgpu::DeviceType::Cpu { 1 } else { 256 },
             immediates: options.immediates.unwrap_or(true)
                 && device.features().contains(wgpu::Features::IMMEDIATES)
                 && limits.max_immediate_size >= IMMEDIATE_BYTES,
@@ -254,6 +260,11 @@ impl Device {
     /// Measured operations a second, for slicing work by time.
     pub(crate) fn rate(&self) -> f64 {
         *self.0.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Workgroups that a dispatch may have and still take no longer than with one. Software drivers run them one by one.
+    pub(crate) fn filling(&self) -> u32 {
+        self.0.filling
     }
 
     /// Moves the measured rate towards a new measurement, by at most a factor of four at once.

@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::arena::{Arena, Block};
+use crate::gpu::arena::{Arena, Block, bytes_of};
 use crate::gpu::device::{Device, IMMEDIATE_BYTES};
 use crate::gpu::kernel::{Arg, Element, Kernel, Pipeline, PipelineKey};
 use crate::tensor::Tensor;
@@ -22,6 +22,9 @@ pub const SUBMIT_SECONDS: f64 = 0.2;
 pub const DISPATCH_SECONDS: f64 = 0.1;
 /// Submissions that may wait on the GPU at once.
 pub const IN_FLIGHT: usize = 2;
+
+/// A wait that is longer than asking takes.
+const NOTICEABLE: Duration = Duration::from_micros(200);
 
 /// What a [`Probe`] fills tensors with: NaN as f32, f16 and bf16.
 pub const POISON: u32 = 0x7fff_7fff;
@@ -46,7 +49,8 @@ pub struct Recorder {
     open: Option<Open>,
     work: f64,
     in_flight: VecDeque<Submission>,
-    last_done: Instant,
+    /// When the submission before ended, where that is known.
+    last_done: Option<Instant>,
     probe: Probe,
 }
 
@@ -75,7 +79,7 @@ impl Recorder {
             open: None,
             work: 0.0,
             in_flight: VecDeque::new(),
-            last_done: Instant::now(),
+            last_done: None,
             probe: Probe::default(),
         }
     }
@@ -97,19 +101,31 @@ impl Recorder {
 
     /// A tensor whose contents are yet to be written.
     pub fn alloc(&mut self, shape: &[usize], dtype: DType) -> Result<Tensor> {
-        let bytes = shape.iter().product::<usize>() as u64 * dtype.bytes();
+        let bytes = bytes_of(shape, dtype)?;
         if !self.probe.guards {
-            return Ok(Tensor::new(self.arena.take("activation", bytes)?, shape, dtype));
+            return Ok(Tensor::new(self.take("activation", bytes)?, shape, dtype));
         }
-        let tensor = Tensor::new(self.arena.take("guarded activation", bytes + GUARD_BYTES)?, shape, dtype);
+        let tensor = Tensor::new(self.take("guarded activation", bytes + GUARD_BYTES)?, shape, dtype);
         self.upload_bytes(&tensor, bytemuck::cast_slice(&vec![POISON; tensor.buffer().size() as usize / 4]))?;
         Ok(tensor)
     }
 
+    /// Memory of the arena. Where there is none left, once more without free buffers of other sizes, which the driver takes back
+    /// only when the commands that used them have run.
+    fn take(&mut self, label: &str, bytes: u64) -> Result<Block> {
+        match self.arena.take(label, bytes) {
+            Err(Error::Limits(_)) => {}
+            done => return done,
+        }
+        self.finish()?;
+        self.arena.trim();
+        self.arena.take(label, bytes)
+    }
+
     /// Copies values from the host into a new f32 tensor.
     pub fn upload(&mut self, shape: &[usize], values: &[f32]) -> Result<Tensor> {
-        let count: usize = shape.iter().product();
-        if count != values.len() {
+        if bytes_of(shape, DType::F32)? != values.len() as u64 * 4 {
+            let count: usize = shape.iter().product();
             return Err(Error::Input(format!("a tensor of shape {shape:?} has {count} values, {} were given", values.len())));
         }
         let tensor = self.alloc(shape, DType::F32)?;
@@ -126,7 +142,7 @@ impl Recorder {
 
     /// Through a staging buffer and a recorded copy: a direct write would overtake commands that are still to be submitted.
     fn upload_bytes(&mut self, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
-        let staging = self.mapped("upload", bytes, wgpu::BufferUsages::COPY_SRC)?;
+        let staging = self.mapped("upload", bytes, wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::MAP_WRITE)?;
         self.copy_encoder().copy_buffer_to_buffer(&staging, 0, tensor.buffer(), 0, bytes.len() as u64);
         Ok(())
     }
@@ -213,7 +229,8 @@ impl Recorder {
         while first < groups {
             let end = groups.min(first.saturating_add(self.affordable(work)));
             self.run(kernel, &pipeline, args, bytemuck::bytes_of(params), first, end)?;
-            self.work += f64::from(end - first) * work;
+            // Fewer workgroups than fill the GPU take as long as those that would.
+            self.work += f64::from((end - first).max(self.device.filling())) * work;
             first = end;
             if self.probe.slice > 0 || self.work > self.device.rate() * SUBMIT_SECONDS {
                 self.flush()?;
@@ -248,7 +265,7 @@ impl Recorder {
             .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
             .collect();
         let descriptor = wgpu::BindGroupDescriptor { label: Some(kernel.name), layout: &pipeline.layout, entries: &entries };
-        let group = self.device.wgpu_device().create_bind_group(&descriptor);
+        let group = self.device.checked("binding buffers", || self.device.wgpu_device().create_bind_group(&descriptor))?;
         let immediate = uniform.is_none();
         let pass = self.pass();
         pass.set_pipeline(&pipeline.pipeline);
@@ -304,11 +321,14 @@ impl Recorder {
         while self.in_flight.len() > remaining {
             let Some(submission) = self.in_flight.pop_front() else { break };
             let poll = wgpu::PollType::Wait { submission_index: Some(submission.index), timeout: None };
+            let asked = Instant::now();
             let polled = self.device.checked("waiting for the GPU", || self.device.wgpu_device().poll(poll))?;
             polled.map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))?;
             let now = Instant::now();
-            let seconds = (now - self.last_done.max(submission.at)).as_secs_f64();
-            self.last_done = now;
+            let begun = self.last_done.map_or(submission.at, |last| last.max(submission.at));
+            let seconds = (now - begun).as_secs_f64();
+            // What did not have to be waited for had ended before. To count the next one from now on would make it look too fast.
+            self.last_done = (now - asked > NOTICEABLE).then_some(now);
             // Short submissions tell of overheads, not of the rate.
             if submission.work > 0.1 * SUBMIT_SECONDS * self.device.rate() && seconds > 0.0 {
                 self.device.observe_rate(submission.work / seconds);
@@ -320,6 +340,9 @@ impl Recorder {
     /// Uploads weights in their stored form to a buffer of their own, in chunks so that staging memory stays small.
     pub fn upload_weights(device: &Device, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
         const CHUNK: usize = 4 << 20;
+        if bytes_of(shape, dtype)? != bytes.len() as u64 {
+            return Err(Error::Input(format!("`{label}`: {} bytes for {dtype} {shape:?}", bytes.len())));
+        }
         let block = Block::fresh(device, label, bytes.len() as u64)?;
         for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
             let offset = number * CHUNK as u64;

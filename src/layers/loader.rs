@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::dtype::DType;
+use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder};
 use crate::ops::conv::ConvWeight;
@@ -120,7 +120,7 @@ impl<'a> Loader<'a> {
             view.check_finite()?;
             return Matrix::upload(self.device, &full, [rows, cols], view.dtype, &view.bytes);
         }
-        self.matrix_from(name, [rows, cols], &self.values(name, shape)?)
+        self.matrix_from(name, [rows, cols], &view.to_f32()?)
     }
 
     /// Host values as a matrix in the loader's precision.
@@ -129,7 +129,7 @@ impl<'a> Loader<'a> {
         match crate::ops::operand_dtype(self.precision.operand(), shape[1]) {
             DType::F32 => Matrix::upload(self.device, &full, shape, DType::F32, bytemuck::cast_slice(values)),
             _ => {
-                let halves: Vec<half::f16> = values.iter().map(|&v| half::f16::from_f32(v.clamp(-65504.0, 65504.0))).collect();
+                let halves = to_f16(values);
                 Matrix::upload(self.device, &full, shape, DType::F16, bytemuck::cast_slice(&halves))
             }
         }

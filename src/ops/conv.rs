@@ -4,7 +4,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::dtype::DType;
+use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Device, Recorder};
@@ -72,7 +72,7 @@ impl ConvWeight {
         let (dtype, bytes): (_, &[u8]) = match super::operand_dtype(dtype, in_channels) {
             DType::F32 => (DType::F32, bytemuck::cast_slice(&ordered)),
             _ => {
-                halves = ordered.iter().map(|&v| half::f16::from_f32(v.clamp(-65504.0, 65504.0))).collect();
+                halves = to_f16(&ordered);
                 (DType::F16, bytemuck::cast_slice(&halves))
             }
         };

@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::arena::largest_buffer;
 use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Device, Recorder};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
@@ -63,7 +64,7 @@ impl Matrix {
         if dtype != DType::F32 && cols % 4 != 0 {
             return Err(Error::Unsupported(format!("`{label}`: {dtype} rows of {cols}, which is no multiple of four")));
         }
-        let most = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size) as usize;
+        let most = largest_buffer(device) as usize;
         let rows_a_shard = (most / row_bytes) & !3;
         if rows_a_shard == 0 {
             return Err(Error::Limits(format!("`{label}`: four rows of {row_bytes} bytes are past the limit of {most} a binding")));

@@ -282,13 +282,8 @@ impl<'a> Generation<'a> {
     fn begin_decoding(&mut self, k: usize, denoiser: &Denoiser) -> Result<Phase<'a>> {
         self.events.push_back(Event::Stage(Stage::Decoding { segment: k }));
         let latents = denoiser.latents()?;
-        // Looked at here, because the decoder clamps what it makes, and so would hide it.
-        if self.rec.download(latents)?.iter().any(|value| !value.is_finite()) {
-            return Err(Error::Unsupported(format!(
-                "segment {} has latents that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
-                k + 1
-            )));
-        }
+        // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
+        check_finite(&self.rec.download(latents)?, "latents", k)?;
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let latents = self.job.finished(latents).into();
         Ok(Phase::Decode(k, Decoding { decoder: self.vae.decoder(), latents, frames: 0, last: None }))
@@ -298,6 +293,7 @@ impl<'a> Generation<'a> {
         let Some(latent) = decoding.latents.pop_front() else { return Ok(self.end_segment(k, decoding.last)) };
         let frames = decoding.decoder.next(&mut self.rec, &latent)?;
         let samples = self.rec.download(&frames)?;
+        check_finite(&samples, "pixels", k)?;
         let Canvas { size: (width, height), segments, .. } = self.canvas;
         let wanted = segments.carried(k)..segments.carried(k) + segments.new_frames(k);
         for samples in samples.chunks(width * height * 3) {
@@ -342,6 +338,16 @@ fn check_noise(noise: Option<&[Latents]>, canvas: &Canvas) -> Result<()> {
         return Err(Error::Input(format!("initial noise for {} segments, the video has {count}", noise.len())));
     }
     noise.iter().take(count).enumerate().try_for_each(|(k, latents)| latents.check_noise(k, canvas.latents))
+}
+
+fn check_finite(values: &[f32], what: &str, k: usize) -> Result<()> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "segment {} has {what} that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
+        k + 1
+    )))
 }
 
 /// Cannot happen: [`Job::encode`] and [`Job::condition`] come before the steps.

@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::arena::largest_buffer;
 use crate::models::dit::config::Config;
 use crate::pipelines::generation::Canvas;
 use crate::pipelines::parts::Parts;
@@ -20,8 +21,7 @@ pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Resu
         return Err(Error::Limits(format!("{what} are {grid}; the model has positions for {longest} along an axis")));
     }
     let vae = parts.vae.config();
-    let limits = parts.device.limits();
-    let largest = u128::from(limits.max_storage_buffer_binding_size.min(limits.max_buffer_size));
+    let largest = u128::from(largest_buffer(&parts.device));
     // In u128 no product of sizes that come from files and from users can overflow.
     let bytes = |extents: &[usize], each: u64| extents.iter().map(|&extent| extent as u128).product::<u128>() * u128::from(each);
     let (operand, f32) = (parts.precision.operand().bytes(), DType::F32.bytes());

@@ -5,7 +5,6 @@ use std::path::Path;
 use image::{RgbImage, imageops};
 use serde::Deserialize;
 
-use super::interpolate::bicubic;
 use super::preprocess::planes;
 use super::resize::{Filter, resize};
 use crate::{Error, Result};
@@ -142,36 +141,26 @@ pub fn clip_image(image: &RgbImage, config: &ClipImageConfig, image_size: u32) -
         image = resize(&image, width as u32, height as u32, config.filter().map_err(Error::Input)?)?;
     }
     if config.do_center_crop {
-        let (width, height) = config.crop()?;
-        image = center_crop(&image, width, height);
+        let size = config.crop()?;
+        check_size(size, image_size)?;
+        image = center_crop(&image, size);
     }
-    if image.dimensions() != (image_size, image_size) {
-        let (w, h) = image.dimensions();
-        return Err(Error::Input(format!(
-            "the image processor makes {w}x{h} pixels, but the vision tower takes {image_size}x{image_size}: \
-             `crop_size` in preprocessor_config.json and `image_size` in the image encoder's config.json disagree"
-        )));
-    }
+    check_size(image.dimensions(), image_size)?;
     Ok(planes(&image, |sample, channel| config.number(sample, channel)))
 }
 
-/// What the original Wan2.2 code shows its CLIP tower: the whole letterboxed canvas, squeezed to a square.
-///
-/// `canvas` is `[3, height, width]` in [-1, 1], as [`reference`](super::preprocess::reference) makes it. Returns
-/// `[3, image_size, image_size]`.
-pub fn clip_canvas(canvas: &[f32], (width, height): (usize, usize), image_size: usize) -> Vec<f32> {
-    let ClipImageConfig { image_mean: mean, image_std: std, .. } = ClipImageConfig::default();
-    let planes = canvas.chunks_exact(width * height).enumerate();
-    planes
-        .flat_map(|(channel, plane)| {
-            let square = bicubic(plane, (width, height), (image_size, image_size));
-            square.into_iter().map(move |sample| (sample * 0.5 + 0.5 - mean[channel]) / std[channel])
-        })
-        .collect()
+fn check_size((width, height): (u32, u32), image_size: u32) -> Result<()> {
+    if (width, height) == (image_size, image_size) {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "the image processor makes {width}x{height} pixels, but the vision tower takes {image_size}x{image_size}: \
+         `crop_size` in preprocessor_config.json and `image_size` in the image encoder's config.json disagree"
+    )))
 }
 
 /// The middle `width` x `height` pixels. A side that is too short is filled up with black.
-fn center_crop(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+fn center_crop(image: &RgbImage, (width, height): (u32, u32)) -> RgbImage {
     // An odd remainder leaves the extra row or column at the end when cutting, and at the start when filling up.
     let offset = |own: u32, wanted: u32| (i64::from(wanted) - i64::from(own) + 1).div_euclid(2);
     let mut out = RgbImage::new(width, height);

@@ -5,16 +5,20 @@ use image::RgbImage;
 use super::source::{FrameSource, Frames, check_index};
 use crate::{Error, Result};
 
+/// A frame of a video that was slower would be repeated without end.
+const LOWEST_OWN: f64 = 1e-3;
+
 impl Frames {
     /// The same video at `fps` frames a second, by leaving out or repeating frames as Wan2.2's own preprocessing does. A
-    /// source that does not know its rate (images) is taken to have this one already. Fails unless `fps` is above 0 and
-    /// finite, and when not one frame would be left.
+    /// source that does not know its rate (images) is taken to have this one already. Fails unless `fps` is above 0 and at
+    /// most 1000, when the source's own rate is none, and when not one frame would be left.
     pub fn at_fps(self, fps: f64) -> Result<Self> {
-        if !(fps.is_finite() && fps > 0.0) {
-            return Err(Error::Input(format!("{fps} frames a second is not a rate; give a number above 0")));
-        }
+        check_rate(fps)?;
         match self.fps() {
             Some(own) if own != fps => {
+                if !(own.is_finite() && own >= LOWEST_OWN) {
+                    return Err(Error::Input(format!("a video that says it has {own} frames a second cannot be played at {fps}")));
+                }
                 let num_frames = (self.num_frames() as f64 / own * fps) as usize;
                 if num_frames == 0 {
                     let message = format!("a video of {} frames at {own} fps has no frame at {fps} fps", self.num_frames());
@@ -24,6 +28,14 @@ impl Frames {
             }
             _ => Ok(self),
         }
+    }
+}
+
+/// What the rate of a video can be.
+pub(super) fn check_rate(fps: f64) -> Result<()> {
+    match fps > 0.0 && fps <= 1000.0 {
+        true => Ok(()),
+        false => Err(Error::Input(format!("{fps} frames a second is not a rate; give a number above 0, up to 1000"))),
     }
 }
 
@@ -97,8 +109,11 @@ mod tests {
     #[test]
     fn rates_that_make_no_sense_are_refused() {
         let video = |fps| Frames::new(Numbered(3, fps)).unwrap();
-        for fps in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for fps in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e18] {
             assert!(video(Some(30.0)).at_fps(fps).is_err());
+        }
+        for own in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-300] {
+            assert!(video(Some(own)).at_fps(30.0).is_err(), "{own}");
         }
         assert!(video(Some(30.0)).at_fps(5.0).is_err());
         assert_eq!(video(None).at_fps(5.0).unwrap().num_frames(), 3);

@@ -22,13 +22,6 @@ impl Frame {
         Ok(Self { width, height, samples })
     }
 
-    /// A frame from `[3, height, width]` samples in [-1, 1], as the VAE decodes them. What lies outside is cut off.
-    pub fn from_planes(width: u32, height: u32, planes: &[f32]) -> Result<Self> {
-        let pixels = planes.len() / 3;
-        let samples = (0..pixels).flat_map(|pixel| (0..3).map(move |channel| planes[channel * pixels + pixel]));
-        Self::new(width, height, samples.map(|sample| (sample * 0.5 + 0.5).clamp(0.0, 1.0)).collect())
-    }
-
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.width

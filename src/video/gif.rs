@@ -15,6 +15,8 @@ use crate::{Error, Result};
 
 /// The shortest delay that players honour is 2 hundredths of a second.
 const MAX_FPS: f64 = 50.0;
+/// The longest is some eleven minutes; this rounds it.
+const MIN_FPS: f64 = 0.01;
 
 /// All frames of a GIF, which is decoded whole, and its mean rate where it is animated.
 pub(super) fn read_gif(path: &Path) -> Result<(Vec<RgbImage>, Option<f64>)> {
@@ -50,9 +52,9 @@ pub(super) struct GifWriter {
 
 impl GifWriter {
     pub(super) fn create(path: &Path, width: u32, height: u32, fps: f64) -> Result<Self> {
-        if fps > MAX_FPS {
+        if !(MIN_FPS..=MAX_FPS).contains(&fps) {
             return Err(Error::Input(format!(
-                "a GIF plays at most {MAX_FPS} frames a second, not {fps}; give a lower rate or write an MP4"
+                "a GIF plays {MIN_FPS} to {MAX_FPS} frames a second, not {fps}; give another rate or write an MP4"
             )));
         }
         if width.max(height) > u32::from(u16::MAX) {

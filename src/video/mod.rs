@@ -5,7 +5,7 @@
 //! | which files are read | `source` (the choice), `still`, `frame_dir`, `gif`, `mp4` |
 //! | which files are written | `writer` (the choice), `png_dir`, `frames_file`, `gif`, `mp4` |
 //! | what a generation is given | `motion`, `scene`, `fps` |
-//! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`] and [`interpolate`] |
+//! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`] |
 
 pub mod clip_image;
 mod fps;
@@ -13,7 +13,6 @@ mod frame;
 mod frame_dir;
 mod frames_file;
 mod gif;
-pub mod interpolate;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;

@@ -5,6 +5,7 @@
 
 use image::{ImageBuffer, Pixel};
 
+use super::still::MAX_BYTES;
 use crate::{Error, Result};
 
 /// Fractional bits of a weight: what a 32-bit sum of 8-bit samples leaves, with two bits of headroom.
@@ -54,7 +55,7 @@ fn sinc(x: f64) -> f64 {
 
 /// `image` stretched to `width` x `height` pixels.
 ///
-/// Fails when a side of the source or of the result is 0.
+/// Fails when a side of the source or of the result is 0, or either is so large that the way to it takes over a gigabyte.
 pub fn resize<P>(image: &ImageBuffer<P, Vec<u8>>, width: u32, height: u32, filter: Filter) -> Result<ImageBuffer<P, Vec<u8>>>
 where
     P: Pixel<Subpixel = u8>,
@@ -63,6 +64,12 @@ where
     if [source_width, source_height, width, height].contains(&0) {
         return Err(Error::Input(format!(
             "cannot resize an image of {source_width}x{source_height} pixels to {width}x{height}: every side needs at least one pixel"
+        )));
+    }
+    let pixels = u64::from(source_width.max(width)) * u64::from(source_height.max(height));
+    if pixels.saturating_mul(P::CHANNEL_COUNT.into()) > MAX_BYTES {
+        return Err(Error::Input(format!(
+            "cannot resize an image of {source_width}x{source_height} pixels to {width}x{height}: that is too large; make it smaller"
         )));
     }
     if filter == Filter::Nearest {

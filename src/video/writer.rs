@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::fps::check_rate;
 use super::frame::Frame;
 use super::frames_file::FramesFile;
 use super::gif::GifWriter;
@@ -35,7 +36,7 @@ impl VideoWriter {
     ///
     /// - `.mp4`, `.mov`: H.264, 4:2:0, BT.709 (feature `mp4`); even sides of at most 3840 by 2160 pixels. `quality`, 1 to
     ///   100, sets the quantiser.
-    /// - `.gif`: 256 colours a frame, at most 50 fps.
+    /// - `.gif`: 256 colours a frame, 0.01 to 50 fps.
     /// - `.safetensors`: a tensor `frames`, f32 `[F, height, width, 3]` in [0, 1]. It has no rate.
     /// - a directory that exists, or a path without an ending or with a closing `/`: `000000.png`, `000001.png` and so on.
     ///   What an earlier, longer video left there under such names is removed.
@@ -46,9 +47,7 @@ impl VideoWriter {
         if width == 0 || height == 0 {
             return Err(Error::Input(format!("{}: a video cannot have {width}x{height} pixels", path.display())));
         }
-        if !(fps.is_finite() && fps > 0.0 && fps <= 1000.0) {
-            return Err(Error::Input(format!("{fps} frames a second is not a rate; give a number above 0, up to 1000")));
-        }
+        check_rate(fps)?;
         if !(1..=100).contains(&quality) {
             return Err(Error::Input(format!("a quality of {quality} is outside 1 to 100")));
         }

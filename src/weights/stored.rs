@@ -74,11 +74,14 @@ impl Tensor {
             if let Some(factors) = scale.as_ref().filter(|factors| factors.count() > 1) {
                 scale = Some(Arc::new(factors.part(part, parts)?));
             }
-            let begin = match &self.strides {
-                Some(strides) => self.info.encoding.bytes((part * *rows * strides[0]) as u64)? as usize,
-                None => range.len() / parts * part,
+            let length = self.info.encoding.bytes(info.shape.iter().product::<usize>() as u64)? as usize;
+            let (begin, length) = match &self.strides {
+                Some(strides) => {
+                    let begin = self.info.encoding.bytes((part * info.shape[0] * strides[0]) as u64)? as usize;
+                    (begin, range.len() - begin)
+                }
+                None => (length * part, length),
             };
-            let length = if self.strides.is_some() { range.len() - begin } else { range.len() / parts };
             range = range.start + begin..range.start + begin + length;
         }
         Some(Self { info, map: self.map.clone(), range, strides: self.strides.clone(), scale, used: AtomicBool::new(false) })

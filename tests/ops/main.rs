@@ -15,8 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wan_animate::unversioned::gpu::{Probe, Recorder};
-use wan_animate::unversioned::ops::lincomb::add;
-use wan_animate::{Cancel, Device, Error};
+use wan_animate::unversioned::ops::Activation;
+use wan_animate::unversioned::ops::lincomb::{activate, add};
+use wan_animate::{Cancel, DType, Device, Error};
 
 use approx::Approx;
 use case::{Case, Output};
@@ -93,6 +94,38 @@ fn wrong_inputs_are_refused() {
         assert!(error.to_string().contains(refusal.says), "`{error}` does not say `{}`", refusal.says);
         rec.finish().expect("what was recorded before the refusal is sound");
     }
+}
+
+/// The last op of a decoder: what went wrong before it must still show.
+#[test]
+fn hard_tanh_keeps_nan() {
+    for device in [checked_device(), &Device::builder().shader_checks(false).build().expect("a device")] {
+        let mut rec = Recorder::new(device, Cancel::new());
+        let x = rec.upload(&[5], &[f32::NAN, -f32::NAN, f32::INFINITY, -3.0, 0.5]).expect("an upload");
+        let got = activate(&mut rec, &x, Activation::HardTanh, DType::F32).and_then(|y| rec.download(&y)).expect("an activation");
+        assert!(got[0].is_nan() && got[1].is_nan() && got[2..] == [1.0, -1.0, 0.5], "{got:?}");
+    }
+}
+
+#[test]
+fn what_no_kernel_can_count_is_refused() {
+    let mut rec = Recorder::new(checked_device(), Cancel::new());
+    for shape in [&[1 << 20, 1 << 20][..], &[usize::MAX, 2], &[usize::MAX]] {
+        assert!(matches!(rec.alloc(shape, DType::F16), Err(Error::Limits(_))), "{shape:?}");
+        assert!(matches!(rec.upload(shape, &[]), Err(Error::Limits(_))), "{shape:?}");
+    }
+}
+
+/// Free buffers that fit no request are given back rather than counted against it.
+#[test]
+fn memory_of_other_sizes_is_given_back_when_there_is_none_left() {
+    let device = Device::builder().memory_limit(12 << 20).build().expect("a device");
+    let mut rec = Recorder::new(&device, Cancel::new());
+    drop(rec.upload(&[2 << 20], &vec![1.0; 2 << 20]).expect("8 MiB"));
+    let halves = rec.upload(&[1 << 20], &vec![1.0; 1 << 20]).expect("4 MiB");
+    let sum = add(&mut rec, &halves, &halves).expect("4 MiB more, where 8 are free");
+    assert!(matches!(rec.alloc(&[2 << 20], DType::F32), Err(Error::Limits(_))), "8 MiB beside 8 that are in use");
+    assert_eq!(rec.download(&sum).expect("the sum")[..2], [2.0, 2.0]);
 }
 
 #[test]

@@ -83,23 +83,6 @@ def clip():
         tensors[f"clip.{name}.config"] = torch.tensor(list(json.dumps(configs[name]).encode()), dtype=torch.uint8)
 
 
-def interpolation():
-    for width, height, to_width, to_height in [(13, 9, 21, 17), (13, 9, 5, 4), (1, 3, 4, 2), (48, 32, 6, 4)]:
-        source = torch.from_numpy(rng.normal(0, 1, (height, width)).astype(np.float32))
-        case = f"interpolate.{width}x{height}.{to_width}x{to_height}"
-        tensors[f"{case}.source"] = source
-        for mode in ["nearest", "bicubic"]:
-            options = {"align_corners": False} if mode == "bicubic" else {}
-            out = torch.nn.functional.interpolate(source[None, None], size=(to_height, to_width), mode=mode, **options)
-            tensors[f"{case}.{mode}"] = out[0, 0].contiguous()
-    # The whole of the original code's way to its CLIP tower, from a canvas in [-1, 1].
-    canvas = torch.from_numpy(rng.uniform(-1, 1, (3, 20, 28)).astype(np.float32))
-    out = torch.nn.functional.interpolate(canvas[None], size=(16, 16), mode="bicubic", align_corners=False)[0]
-    mean, std = (torch.tensor(v)[:, None, None] for v in [(0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)])
-    tensors["official_clip.source"] = canvas
-    tensors["official_clip.values"] = (out * 0.5 + 0.5 - mean) / std
-
-
 def files():
     """Encoded images of every kind, with what Pillow makes of them as RGB."""
     rgb = picture(9, 7)
@@ -143,7 +126,7 @@ def png16(pixels):
 
 
 if __name__ == "__main__":
-    for make in [resizing, preprocessing, clip, interpolation, files]:
+    for make in [resizing, preprocessing, clip, files]:
         make()
     path = Path(__file__).parent.parent / "goldens" / "preprocess.safetensors"
     save_file(tensors, path)

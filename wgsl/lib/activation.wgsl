@@ -13,6 +13,12 @@ fn sigmoid(x: vec4<f32>) -> vec4<f32> {
     return 1.0 / (1.0 + exp(-clamp(x, vec4<f32>(-80.0), vec4<f32>(80.0))));
 }
 
+// NaN stays NaN, by its bits: min, max and clamp drop it on many drivers, which would pass for a result.
+fn hard_tanh(x: vec4<f32>) -> vec4<f32> {
+    let is_nan = (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+    return select(clamp(x, vec4<f32>(-1.0), vec4<f32>(1.0)), x, is_nan);
+}
+
 fn activate(x: vec4<f32>) -> vec4<f32> {
     if (ACT == 1u) { return x * sigmoid(x); }
     // 0.5 (1 + tanh y) is sigmoid(2 y), which keeps its precision where tanh y is near -1.
@@ -21,6 +27,6 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
     if (ACT == 4u) { return x * sigmoid(1.702 * x); }
     if (ACT == 5u) { return select(0.2 * x, x, x > vec4<f32>(0.0)) * 1.4142135623730951; }
     if (ACT == 6u) { return max(x, vec4<f32>(0.0)); }
-    if (ACT == 7u) { return clamp(x, vec4<f32>(-1.0), vec4<f32>(1.0)); }
+    if (ACT == 7u) { return hard_tanh(x); }
     return x;
 }
