@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Pose drawings: a directory of images or a video file. Without it the pose's latents are zero.
     #[arg(long, value_name = "PATH")]
     pose: Option<PathBuf>,
-    /// Face crops, frame by frame with the pose. Without it the face is left to the model.
+    /// Face crops, frame by frame with the pose. Without it the face is empty.
     #[arg(long, value_name = "PATH")]
     face: Option<PathBuf>,
     /// Where the result goes: .mp4, .mov, .gif, .safetensors, or a directory for PNG files.

@@ -7,7 +7,7 @@ use wan_animate::{Latents, Preset, Request, Result, Sampler};
 
 #[derive(Args, Debug)]
 pub struct Settings {
-    /// Width in pixels, a multiple of 16 (32 for TI2V); goes with --height.
+    /// Width in pixels, a multiple of 16 (32 for TI2V); goes with --height. By default the pose video's, or what the model was made for.
     #[arg(long, requires = "height")]
     width: Option<u32>,
     /// Height in pixels, a multiple of 16 (32 for TI2V); goes with --width.
@@ -40,7 +40,8 @@ pub struct Settings {
     /// The seed of the noise, the same as PyTorch's on the CPU.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// The initial noise in place of the seed's: a safetensors file of segment_0, segment_1, .. each [C, T, H, W].
+    /// The initial noise in place of the seed's: a safetensors file of segment_0, segment_1, .. each [C, T, H, W] in
+    /// latent frames and pixels; Animate's T is one more, for the reference.
     #[arg(long, value_name = "FILE")]
     noise: Option<PathBuf>,
 }
