@@ -6,6 +6,7 @@ use crate::gpu::Recorder;
 use crate::layers::{LayerNorm, Linear, Loader, Precision};
 use crate::models::dit::config::Config;
 use crate::ops::Activation;
+use crate::ops::copy::slice;
 use crate::ops::lincomb::{activate, add};
 use crate::tensor::Tensor;
 
@@ -19,8 +20,8 @@ pub struct ConditionEmbedder {
     width: usize,
     operand: DType,
     time_embedder: (Linear, Linear),
-    /// The rows of `time_proj` that make each of the six modulation vectors.
-    time_proj: [Linear; MODULATION],
+    /// To the modulation vectors, one after another.
+    time_proj: Linear,
     text_embedder: (Linear, Linear),
     image_embedder: Option<ImageEmbedder>,
 }
@@ -49,7 +50,7 @@ impl ConditionEmbedder {
             width,
             operand: loader.precision().operand(),
             time_embedder: two("time_embedder", config.freq_dim)?,
-            time_proj: time_proj(&loader.scope("time_proj"), width)?,
+            time_proj: Linear::load(loader, "time_proj", width, MODULATION * width)?,
             text_embedder: two("text_embedder", config.text_dim)?,
             image_embedder: config
                 .image_dim
@@ -65,9 +66,11 @@ impl ConditionEmbedder {
         let hidden = linear_1.forward_activated(rec, &sinusoid, Activation::Silu, DType::F32)?;
         let embedding = linear_2.forward(rec, &hidden, DType::F32)?;
         let active = activate(rec, &embedding, Activation::Silu, DType::F32)?;
+        let vectors = self.time_proj.forward(rec, &active, DType::F32)?.reshape(&[MODULATION, self.width]);
+        // Each is a tensor of its own, because kernels read a tensor from its start.
         let vector = |tensor: Tensor| tensor.reshape(&[self.width]);
-        let modulation = self.time_proj.iter().map(|rows| rows.forward(rec, &active, DType::F32).map(vector));
-        let modulation = modulation.collect::<Result<Vec<_>>>()?.try_into().expect("as many vectors as layers");
+        let modulation = (0..MODULATION).map(|i| slice(rec, &vectors, i, 1).map(vector)).collect::<Result<Vec<_>>>()?;
+        let modulation = modulation.try_into().expect("MODULATION slices were taken");
         Ok(TimeEmbedding { tokens, embedding: vector(embedding), modulation })
     }
 
@@ -123,17 +126,6 @@ fn place(rec: &mut Recorder, image: &Tensor, places: &Tensor) -> Result<Tensor> 
         )));
     }
     add(rec, image, places)
-}
-
-/// Layers of `width` rows each, so that every modulation vector is a tensor of its own.
-fn time_proj(loader: &Loader, width: usize) -> Result<[Linear; MODULATION]> {
-    let weight = loader.values("weight", &[MODULATION * width, width])?;
-    let bias = loader.values("bias", &[MODULATION * width])?;
-    let rows = weight.chunks(width * width).zip(bias.chunks(width));
-    let layers = rows.map(|(weight, bias)| {
-        Ok(Linear::new(loader.matrix_from("weight", [width, width], weight)?, Some(loader.upload("bias", &[width], bias)?)))
-    });
-    Ok(layers.collect::<Result<Vec<_>>>()?.try_into().expect("MODULATION * width rows make as many layers"))
 }
 
 /// `name` [1, ROWS, width] as ROWS vectors.

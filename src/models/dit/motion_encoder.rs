@@ -21,6 +21,8 @@ use crate::tensor::Tensor;
 const LINEAR_LAYERS: usize = 5;
 /// Height and width that the last convolution sees.
 const LAST_SIZE: usize = 4;
+/// Height and width of faces at most: an empty one is made before anything could refuse a size that no memory holds.
+const LARGEST_SIZE: usize = 4096;
 /// The blur before a convolution that halves the size, in each direction.
 const BLUR: [f32; 4] = [1.0, 3.0, 3.0, 1.0];
 
@@ -96,8 +98,10 @@ impl MotionEncoder {
 fn sizes(size: usize) -> Result<Vec<usize>> {
     let sizes: Vec<_> = std::iter::successors(Some(size), |&size| Some(size / 2)).take_while(|&size| size >= LAST_SIZE).collect();
     match sizes.last() {
-        Some(&LAST_SIZE) => Ok(sizes),
-        _ => Err(Error::Input(format!("transformer config: `motion_encoder_size` {size} does not halve to {LAST_SIZE}"))),
+        Some(&LAST_SIZE) if size <= LARGEST_SIZE => Ok(sizes),
+        _ => Err(Error::Input(format!(
+            "transformer config: `motion_encoder_size` {size} does not halve to {LAST_SIZE}, or is over {LARGEST_SIZE}"
+        ))),
     }
 }
 
