@@ -103,6 +103,7 @@ pub use pipelines::{
     AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, Preset, Request, Stage, Step, VideoPipeline, VideoRequest,
 };
 pub use schedulers::{Sampler, Scheduler, Spacing};
+pub use weights::Lora;
 
 pub use image;
 pub use wgpu;
