@@ -71,7 +71,7 @@ fn products_of_any_size_are_right() {
     }
 }
 
-/// A LoRA of rank 128 on the widest square layer. About a second on two cores; the bound is for machines that do other work too.
+/// A LoRA of rank 128 on the widest square layer. A second or two on two cores; the bound is for machines that do other work too.
 #[test]
 fn large_products_take_no_minutes() {
     let (left, right) = (vec![1.0; 5120 * 128], vec![0.5; 128 * 5120]);

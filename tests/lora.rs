@@ -251,7 +251,7 @@ fn whole_changes_and_other_shapes_are_merged() {
     check_added(&weights, "face_adapter.1.to_k.weight", &twice(&kronecker[..576]));
     check_added(&weights, "face_adapter.1.to_v.weight", &twice(&kronecker[576..]));
     // Alpha over rank is a half.
-    let product = |i: usize| (0..2).map(|k| conv[1][i / 144 * 2 + k] * conv[0][k * 144 + i % 144]).sum::<f32>() * -1.0;
+    let product = |i: usize| -(0..2).map(|k| conv[1][i / 144 * 2 + k] * conv[0][k * 144 + i % 144]).sum::<f32>();
     check_added(&weights, "patch_embedding.weight", &(0..24 * 144).map(product).collect::<Vec<_>>());
 }
 

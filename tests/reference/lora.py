@@ -6,8 +6,6 @@
 alphas. `samples.safetensors` has the transformer's output, for the inputs of goldens/parts/tiny_transformer, with
 native at 1, native at -0.5, and native at 0.7 with peft at 1.5; and whole runs: `animate` with both, and `t2v` with native on
 the high-noise expert alone and peft on both.
-
-Needs peft 0.21.2 beside requirements.txt.
 """
 
 import json

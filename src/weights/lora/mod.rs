@@ -27,6 +27,10 @@ const MOST: f32 = 4.0;
 /// changes of weights, biases and modulations (`.diff`, `.diff_b`, `.diff_m`), under the names of diffusers, PEFT, the official release,
 /// ComfyUI, kohya, musubi or LyCORIS.
 ///
+/// `alpha` is that of the file's `.alpha` tensors; a module without one has the strength 1. An `adapter_config.json` beside the file and
+/// metadata within it are not read: where they say a `lora_alpha` other than the rank, give `lora_alpha / rank` as part of the weight.
+/// Changes of norms are applied, which diffusers leaves out.
+///
 /// Changes are merged while weights are loaded, in f32: `W + sum(weight * alpha / rank * up * down)`. A changed tensor is f32 on the GPU in
 /// [`Precision::F32`](crate::Precision::F32) and f16 in [`Precision::F16`](crate::Precision::F16), as after diffusers' `fuse_lora` in that
 /// precision but rounded once, also where the checkpoint stores bf16; others stay as they are.
