@@ -36,6 +36,7 @@ goldens: $(REFERENCE)/.installed
 	$(REFERENCE)/bin/python tests/reference/tokenizer.py $(wildcard $(UMT5_TOKENIZER))
 	$(REFERENCE)/bin/python tests/reference/family_goldens.py
 	$(REFERENCE)/bin/python tests/reference/formats.py
+	$(REFERENCE)/bin/python tests/reference/lora.py
 	$(REFERENCE)/bin/python tests/reference/demo.py
 
 $(REFERENCE)/.installed: tests/reference/requirements.txt

@@ -56,6 +56,7 @@
 //! |---|---|
 //! | a kernel | `wgsl/NAME.wgsl`, `src/ops/NAME.rs`, its oracle in `tests/ops/oracle/NAME.rs` |
 //! | how a checkpoint is read | `src/weights`, `src/layers/loader.rs` |
+//! | what LoRA files may look like | `src/weights/lora` |
 //! | a scheduler | one file in `src/schedulers` |
 //! | what the model is conditioned on | `src/pipelines/animate/job.rs`, `src/pipelines/video/job.rs` |
 //! | the loop that all pipelines share | `src/pipelines/generation.rs` |
@@ -103,6 +104,7 @@ pub use pipelines::{
     AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, Preset, Request, Stage, Step, VideoPipeline, VideoRequest,
 };
 pub use schedulers::{Sampler, Scheduler, Spacing};
+pub use weights::Lora;
 
 pub use image;
 pub use wgpu;

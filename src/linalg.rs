@@ -1,6 +1,6 @@
-//! Linear algebra on the host, in f64.
+//! Linear algebra on the host: what happens once, while loading.
 
-/// The thin Q factor, [rows, min(rows, cols)], of the QR decomposition of a matrix [rows, cols], both row by row.
+/// The thin Q factor, [rows, min(rows, cols)], of the QR decomposition of a matrix [rows, cols], both row by row. Computed in f64.
 ///
 /// By Householder reflections with LAPACK's signs, which numpy and torch have too: a column whose entry on the diagonal is
 /// positive gets a negative entry in R, and one that is zero below the diagonal is left as it is.
@@ -59,4 +59,63 @@ impl Reflection {
 
 fn norm(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+/// Rows and columns of the tile of a product that is summed up in registers.
+const TILE: (usize, usize) = (4, 8);
+
+/// The product [rows, cols] of `left` [rows, inner] and `right` [inner, cols], all row by row, in f32 and over all cores.
+///
+/// Each element is summed up in the order of `inner`, so neither the number of cores nor the other rows change its bits.
+///
+/// # Panics
+/// If `left` and `right` do not have whole rows and columns of `inner`, or `inner` is 0, which is a mistake in the calling code.
+pub fn product(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
+    assert!(inner > 0 && left.len().is_multiple_of(inner) && right.len().is_multiple_of(inner), "factors share an extent of {inner}");
+    let (rows, cols) = (left.len() / inner, right.len() / inner);
+    let mut out = vec![0.0; rows * cols];
+    if out.is_empty() {
+        return out;
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = rows.div_ceil(threads).next_multiple_of(TILE.0);
+    std::thread::scope(|scope| {
+        for (out, left) in out.chunks_mut(share * cols).zip(left.chunks(share * inner)) {
+            scope.spawn(move || product_rows(left, right, inner, out));
+        }
+    });
+    out
+}
+
+/// A thread's rows of a product, by strips of columns: a strip of `right` is brought together so that it stays in the cache.
+fn product_rows(left: &[f32], right: &[f32], inner: usize, out: &mut [f32]) {
+    let cols = right.len() / inner;
+    let mut strip = vec![[0.0; TILE.1]; inner];
+    for begin in (0..cols).step_by(TILE.1) {
+        let width = TILE.1.min(cols - begin);
+        for (strip, row) in strip.iter_mut().zip(right.chunks_exact(cols)) {
+            strip[..width].copy_from_slice(&row[begin..begin + width]);
+        }
+        for (left, out) in left.chunks(TILE.0 * inner).zip(out.chunks_mut(TILE.0 * cols)) {
+            let tile = tile(left, &strip, inner);
+            for (sums, out) in tile.iter().zip(out.chunks_exact_mut(cols)) {
+                out[begin..begin + width].copy_from_slice(&sums[..width]);
+            }
+        }
+    }
+}
+
+/// Up to four rows times a strip.
+fn tile(left: &[f32], strip: &[[f32; TILE.1]], inner: usize) -> [[f32; TILE.1]; TILE.0] {
+    // Where there are fewer rows, the last is computed again.
+    let last = left.len() / inner - 1;
+    let [a, b, c, d]: [&[f32]; TILE.0] = std::array::from_fn(|row| &left[row.min(last) * inner..][..inner]);
+    let mut sums = [[0.0; TILE.1]; TILE.0];
+    // Without indices, so that the sums stay in vector registers.
+    for ((((strip, a), b), c), d) in strip.iter().zip(a).zip(b).zip(c).zip(d) {
+        for (sums, &value) in sums.iter_mut().zip([a, b, c, d]) {
+            sums.iter_mut().zip(strip).for_each(|(sum, right)| *sum += value * right);
+        }
+    }
+    sums
 }

@@ -2,45 +2,18 @@
 
 mod common;
 
-use common::{Golden, assert_close, device, golden_path};
-use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::layers::{Loader, Precision};
-use wan_animate::unversioned::models::dit::animate::Animate;
-use wan_animate::unversioned::models::dit::config::Config;
-use wan_animate::unversioned::weights::Weights;
+use common::{Golden, assert_close, golden_weights};
+use wan_animate::Precision;
 
 /// Both sides round to f32 at every step of a few hundred operations in different orders.
 const F32: f64 = 2e-5;
 /// Operands are rounded to 11 bits; two to four blocks add up their errors.
 const F16: f64 = 2e-3;
 
-fn load(checkpoint: &str, precision: Precision) -> (Animate, Recorder) {
-    let (device, rec) = device();
-    let folder = golden_path(checkpoint).join("transformer");
-    let config: Config = serde_json::from_slice(&std::fs::read(folder.join("config.json")).expect("config")).expect("config");
-    let weights = Weights::open(&folder).expect("weights");
-    (Animate::load(&Loader::new(&device, &weights, precision), &config).expect("loads"), rec)
-}
-
 fn sample(checkpoint: &str, precision: Precision) -> (Vec<f32>, Golden) {
-    let (model, mut rec) = load(checkpoint, precision);
+    let weights = golden_weights(&format!("{checkpoint}/transformer"));
     let golden = Golden::open(&format!("parts/{checkpoint}_transformer.safetensors"));
-    let rec = &mut rec;
-    let text_dim = model.config().text_dim;
-    let mut text = golden.values("encoder_hidden_states").to_vec();
-    text.resize(512 * text_dim, 0.0);
-    let text = rec.upload(&[512, text_dim], &text).expect("text");
-    let image = golden.upload(rec, "encoder_hidden_states_image");
-    let context = model.context(rec, &text, Some(&image)).expect("context");
-    let pose = golden.upload(rec, "pose_hidden_states");
-    let pose = model.pose(rec, &pose).expect("pose");
-    let face = golden.upload(rec, "face_encoder");
-    let face = model.face_keys(rec, &face).expect("face");
-    let latents = golden.upload(rec, "hidden_states");
-    let timestep = f64::from(golden.values("timestep")[0]);
-    let out = model.forward(rec, &latents, timestep, &context, &pose, &face).expect("forward");
-    assert_eq!(out.shape(), golden.shape("sample"));
-    (rec.download(&out).expect("download"), golden)
+    (common::sample(checkpoint, &weights, precision, &golden), golden)
 }
 
 #[test]

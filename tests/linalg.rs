@@ -1,9 +1,9 @@
-//! The QR decomposition against torch's, which is LAPACK's.
+//! The QR decomposition against torch's, which is LAPACK's, and products against sums in f64.
 
 mod common;
 
 use common::{Golden, assert_close};
-use wan_animate::unversioned::linalg::qr_q;
+use wan_animate::unversioned::linalg::{product, qr_q};
 
 /// torch computes in f32, so its own error bounds the agreement.
 const TOLERANCE: f64 = 3e-6;
@@ -52,4 +52,33 @@ fn dependent_columns_give_an_orthonormal_basis() {
 fn an_empty_matrix_has_an_empty_basis() {
     assert!(qr_q(&[], 0, 0).is_empty());
     assert!(qr_q(&[], 3, 0).is_empty());
+}
+
+#[test]
+fn products_of_any_size_are_right() {
+    for (rows, inner, cols) in [(1, 1, 1), (4, 3, 8), (5, 7, 9), (3, 2, 17), (70, 33, 41), (0, 3, 4), (4, 3, 0)] {
+        let values = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
+        let (left, right) = (values(rows * inner, 0.7), values(inner * cols, 1.3));
+        let got = product(&left, &right, inner);
+        assert_eq!(got.len(), rows * cols);
+        for (i, got) in got.iter().enumerate() {
+            let term = |k: usize| f64::from(left[i / cols * inner + k]) * f64::from(right[k * cols + i % cols]);
+            let want: f64 = (0..inner).map(term).sum();
+            // `inner` roundings of at most 2^-24 each, of sums and terms below `inner`.
+            let bound = (inner * inner) as f64 * 2f64.powi(-23);
+            assert!((f64::from(*got) - want).abs() <= bound, "[{rows}, {inner}, {cols}] at {i}: {got}, {want}");
+        }
+    }
+}
+
+/// A LoRA of rank 128 on the widest square layer. A second or two on two cores; the bound is for machines that do other work too.
+#[test]
+fn large_products_take_no_minutes() {
+    let (left, right) = (vec![1.0; 5120 * 128], vec![0.5; 128 * 5120]);
+    let begun = std::time::Instant::now();
+    let out = product(&left, &right, 128);
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("5120 x 128 x 5120: {seconds:.2} s, {:.1} GFLOP/s", 2.0 * 128.0 * 5120.0 * 5120.0 / seconds / 1e9);
+    assert!(out.iter().all(|&value| value == 64.0));
+    assert!(seconds < 20.0, "{seconds} s");
 }

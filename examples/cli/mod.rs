@@ -3,6 +3,7 @@
 
 mod animate;
 mod contact_sheet;
+mod lora;
 mod output;
 mod settings;
 mod video;
@@ -15,6 +16,7 @@ use clap::Args;
 use wan_animate::{Builder, Device, Pipeline, Precision, Result};
 
 pub use animate::{Arguments, run};
+pub use lora::LoraFile;
 pub use output::Output;
 pub use settings::Settings;
 pub use video::{VideoArguments, run_video};
@@ -31,6 +33,9 @@ pub struct Engine {
     /// Part of the name of the adapter to use; by default the fastest.
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// A LoRA for the transformer, or for both experts; :WEIGHT is from -4 to 4, 1 if left out. May be given several times.
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    lora: Vec<LoraFile>,
 }
 
 /// A pipeline that is ready.
@@ -44,13 +49,15 @@ struct Loaded<P> {
 impl Engine {
     fn load<P: Pipeline>(&self, builder: impl for<'a> Fn(&'a Device) -> Builder<'a, P>) -> Result<Loaded<P>> {
         let begun = Instant::now();
+        let loras = self.lora.iter().map(LoraFile::open).collect::<Result<Vec<_>>>()?;
         let mut chosen = Device::builder();
         if let Some(name) = &self.adapter {
             chosen = chosen.adapter_name(name);
         }
         let device = chosen.build()?;
         eprintln!("{}", device.adapter());
-        let pipeline = builder(&device).checkpoint(&self.model).precision(self.precision).build()?;
+        let builder = builder(&device).checkpoint(&self.model).precision(self.precision);
+        let pipeline = loras.into_iter().fold(builder, Builder::lora).build()?;
         Ok(Loaded { pipeline, device, begun, loading: begun.elapsed() })
     }
 }

@@ -4,14 +4,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wan_animate::video::open_image;
-use wan_animate::{Result, VideoPipeline};
+use wan_animate::{Expert, Result, VideoPipeline};
 
-use super::{Engine, Output, Settings};
+use super::{Engine, LoraFile, Output, Settings};
 
 #[derive(Args, Debug)]
 pub struct VideoArguments {
     #[command(flatten)]
     engine: Engine,
+    /// A LoRA for the high-noise expert, as for --lora.
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    lora_high: Vec<LoraFile>,
+    /// A LoRA for the low-noise expert, as for --lora.
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    lora_low: Vec<LoraFile>,
     /// What is to be seen.
     #[arg(long, value_name = "TEXT")]
     prompt: String,
@@ -35,7 +41,12 @@ pub struct VideoArguments {
 pub fn run_video(arguments: &VideoArguments, first: Option<&Path>, last: Option<&Path>, fps: f64) -> Result<()> {
     let first = first.map(open_image).transpose()?;
     let last = last.map(open_image).transpose()?;
-    let loaded = arguments.engine.load(VideoPipeline::builder)?;
+    let places = [(Expert::HighNoise, &arguments.lora_high), (Expert::LowNoise, &arguments.lora_low)];
+    let files = places.into_iter().flat_map(|(expert, files)| files.iter().map(move |file| Ok((expert, file.open()?))));
+    let loras = files.collect::<Result<Vec<_>>>()?;
+    let loaded = arguments.engine.load(|device| {
+        loras.iter().fold(VideoPipeline::builder(device), |builder, (expert, lora)| builder.expert_lora(*expert, lora.clone()))
+    })?;
     let mut request = match &first {
         Some(image) => loaded.pipeline.image_to_video(image, &arguments.prompt),
         None => loaded.pipeline.text_to_video(&arguments.prompt),

@@ -7,6 +7,7 @@ mod encoding;
 mod entry;
 mod gguf;
 mod locate;
+mod lora;
 pub mod names;
 mod pickle;
 mod pth;
@@ -28,6 +29,7 @@ use memmap2::Mmap;
 
 pub use blocks::Block;
 pub use encoding::Encoding;
+pub use lora::Lora;
 pub use safetensors::{NewTensor, write_safetensors};
 pub use stored::TensorInfo;
 pub use view::TensorView;
@@ -146,6 +148,27 @@ impl Weights {
             self.insert(entry.name, tensor)?;
         }
         Ok(())
+    }
+
+    /// Merges a LoRA: its tensors' elements are from now on those with the LoRA's changes, in f32. Several add up.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a weight of the LoRA out of range; [`Error::Weights`] naming the LoRA's tensors that are damaged, do not fit or match
+    /// nothing here. Nothing is merged then.
+    pub fn add_lora(&mut self, lora: &Lora) -> Result<()> {
+        for (name, delta) in lora.deltas(self)? {
+            if let Some(tensor) = self.tensors.get_mut(&name) {
+                tensor.deltas.push(delta);
+            }
+        }
+        Ok(())
+    }
+
+    /// A tensor to be kept without the checkpoint, its elements found to be finite.
+    fn own(&self, name: &str) -> Result<Tensor> {
+        let tensor = self.tensors.get(name).ok_or_else(|| self.missing(name, &[]))?;
+        self.tensor(name, &tensor.info.shape)?.check_finite()?;
+        tensor.part(0, 1).ok_or_else(|| self.missing(name, &[]))
     }
 
     /// The file that was opened: the index where there are shards.

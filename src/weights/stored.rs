@@ -11,6 +11,7 @@ use memmap2::Mmap;
 use super::Encoding;
 use super::decode::{decode, gather};
 use super::entry::Entry;
+use super::lora::Delta;
 use super::quantized::apply_scale;
 use crate::DType;
 
@@ -33,6 +34,8 @@ pub(super) struct Tensor {
     strides: Option<Vec<usize>>,
     /// What the stored numbers are to be multiplied by: one factor, or one for each row.
     pub(super) scale: Option<Arc<Tensor>>,
+    /// What LoRAs add to it.
+    pub(super) deltas: Vec<Delta>,
     pub(super) used: AtomicBool,
 }
 
@@ -40,25 +43,28 @@ impl Tensor {
     pub(super) fn new(file: &Arc<Path>, map: &Arc<Mmap>, entry: &Entry) -> Self {
         let info = TensorInfo { encoding: entry.encoding, shape: entry.shape.clone(), file: file.clone() };
         let (range, strides) = (entry.range.clone(), entry.strides.clone());
-        Self { info, map: map.clone(), range, strides, scale: None, used: AtomicBool::new(false) }
+        Self { info, map: map.clone(), range, strides, scale: None, deltas: Vec::new(), used: AtomicBool::new(false) }
     }
 
     /// Its elements in a form that models compute with.
     pub(super) fn elements(&self) -> (DType, Cow<'_, [u8]>) {
-        let stored = self.dense_bytes();
-        match (self.info.encoding, &self.scale) {
-            (Encoding::Float(dtype), None) => (dtype, stored),
-            (other, scale) => {
-                let mut values = decode(other, &stored);
-                if let Some(scale) = scale {
-                    apply_scale(&mut values, &scale.values());
-                }
-                (DType::F32, Cow::Owned(bytemuck::cast_slice(&values).to_vec()))
-            }
+        match self.info.encoding {
+            Encoding::Float(dtype) if self.scale.is_none() && self.deltas.is_empty() => (dtype, self.dense_bytes()),
+            _ => (DType::F32, Cow::Owned(bytemuck::cast_slice(&self.to_f32()).to_vec())),
         }
     }
 
-    /// Its elements in f32, unscaled.
+    /// Its elements in f32.
+    pub(super) fn to_f32(&self) -> Vec<f32> {
+        let mut values = self.values();
+        if let Some(scale) = &self.scale {
+            apply_scale(&mut values, &scale.values());
+        }
+        self.deltas.iter().for_each(|delta| delta.add_to(&mut values));
+        values
+    }
+
+    /// Its elements in f32 as they are stored, unscaled and unchanged.
     fn values(&self) -> Vec<f32> {
         decode(self.info.encoding, &self.dense_bytes())
     }
@@ -84,7 +90,15 @@ impl Tensor {
             };
             range = range.start + begin..range.start + begin + length;
         }
-        Some(Self { info, map: self.map.clone(), range, strides: self.strides.clone(), scale, used: AtomicBool::new(false) })
+        Some(Self {
+            info,
+            map: self.map.clone(),
+            range,
+            strides: self.strides.clone(),
+            scale,
+            deltas: Vec::new(),
+            used: AtomicBool::new(false),
+        })
     }
 
     /// Drops its extents of 1.

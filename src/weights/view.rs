@@ -14,7 +14,7 @@ pub struct TensorView<'a> {
     pub name: &'a str,
     /// The file that holds it.
     pub file: &'a Path,
-    /// How the elements in `bytes` are stored. What is neither f32, f16 nor bf16 in the file has been converted to f32.
+    /// How the elements in `bytes` are stored. What is neither f32, f16 nor bf16 in the file, or is changed by a LoRA, has been converted to f32.
     pub dtype: DType,
     /// Its extents, the last contiguous.
     pub shape: &'a [usize],

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models::dit::animate::Animate;
 use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device};
@@ -30,6 +32,29 @@ pub fn golden_json<T: serde::de::DeserializeOwned>(name: &str) -> T {
 /// A checkpoint under `tests/goldens`, a folder or a file.
 pub fn golden_weights(name: &str) -> Weights {
     Weights::open(golden_path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// What Animate's transformer of a checkpoint makes, with these weights of it, of the inputs in a golden of parts.
+pub fn sample(checkpoint: &str, weights: &Weights, precision: Precision, golden: &Golden) -> Vec<f32> {
+    let (device, mut rec) = device();
+    let rec = &mut rec;
+    let config = golden_json(&format!("{checkpoint}/transformer/config.json"));
+    let model = Animate::load(&Loader::new(&device, weights, precision), &config).expect("loads");
+    let text_dim = model.config().text_dim;
+    let mut text = golden.values("encoder_hidden_states").to_vec();
+    text.resize(512 * text_dim, 0.0);
+    let text = rec.upload(&[512, text_dim], &text).expect("text");
+    let image = golden.upload(rec, "encoder_hidden_states_image");
+    let context = model.context(rec, &text, Some(&image)).expect("context");
+    let pose = golden.upload(rec, "pose_hidden_states");
+    let pose = model.pose(rec, &pose).expect("pose");
+    let face = golden.upload(rec, "face_encoder");
+    let face = model.face_keys(rec, &face).expect("face");
+    let latents = golden.upload(rec, "hidden_states");
+    let timestep = f64::from(golden.values("timestep")[0]);
+    let out = model.forward(rec, &latents, timestep, &context, &pose, &face).expect("forward");
+    assert_eq!(out.shape(), golden.shape("sample"));
+    rec.download(&out).expect("download")
 }
 
 /// Tensors of a golden file, as f32; integers are converted, and 16-bit tensors, which are weights, left out.

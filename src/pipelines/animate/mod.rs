@@ -14,7 +14,7 @@ use crate::models::dit::animate::Animate;
 use crate::models::dit::config::Config;
 use crate::models::vae;
 use crate::pipelines::animate::job::AnimateJob;
-use crate::pipelines::builder::{Builder, Pipeline};
+use crate::pipelines::builder::{Builder, Loras, Pipeline};
 use crate::pipelines::generation::{Canvas, Generation};
 use crate::pipelines::limits;
 use crate::pipelines::parts::{Checkpoint, Parts};
@@ -107,11 +107,12 @@ impl AnimatePipeline {
 }
 
 impl Pipeline for AnimatePipeline {
-    fn load(device: &Device, checkpoint: &Path, precision: Precision) -> Result<Self> {
+    fn load(device: &Device, checkpoint: &Path, precision: Precision, loras: &Loras) -> Result<Self> {
         let checkpoint = Checkpoint::open(checkpoint, &["WanAnimatePipeline"])?;
         let files = checkpoint.open_parts(true)?;
-        let (weights, config) = checkpoint.component::<Config>("transformer")?;
+        let (mut weights, config) = checkpoint.component::<Config>("transformer")?;
         check_agreement(&checkpoint, &config, &files.vae.1)?;
+        loras.merge(&mut weights, None)?;
         let parts = files.load(device, precision, || {
             let transformer = Animate::load(&Loader::new(device, &weights, precision), &config)?;
             weights.finish()?;

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::layers::Precision;
 use crate::models::dit::config::{Config, PlainConfig};
-use crate::pipelines::builder::{Builder, Pipeline};
-use crate::pipelines::experts::Experts;
+use crate::pipelines::builder::{Builder, Loras, Pipeline};
+use crate::pipelines::experts::{Expert, Experts};
 use crate::pipelines::generation::{Canvas, Generation};
 use crate::pipelines::limits;
 use crate::pipelines::parts::{Checkpoint, Parts};
@@ -88,17 +88,21 @@ impl VideoPipeline {
 }
 
 impl Pipeline for VideoPipeline {
-    fn load(device: &Device, checkpoint: &Path, precision: Precision) -> Result<Self> {
+    fn load(device: &Device, checkpoint: &Path, precision: Precision, loras: &Loras) -> Result<Self> {
         let checkpoint = Checkpoint::open(checkpoint, &["WanPipeline", "WanImageToVideoPipeline"])?;
         let expert = |name| checkpoint.component::<PlainConfig>(name).map(|(weights, config)| (weights, Config::from(config)));
-        let high = expert("transformer")?;
-        let low = match checkpoint.index.number("boundary_ratio") {
+        let mut high = expert("transformer")?;
+        let mut low = match checkpoint.index.number("boundary_ratio") {
             None => None,
             Some(boundary) if (0.0..=1.0).contains(&boundary) => Some((expert("transformer_2")?, boundary)),
             Some(boundary) => return Err(checkpoint.error(format!("`boundary_ratio` is {boundary}; it must be in [0, 1]"))),
         };
         let files = checkpoint.open_parts(high.1.image_dim.is_some())?;
         let model = Model::detect(&checkpoint, &high.1, low.as_ref().map(|((_, config), _)| config), &files.vae.1)?;
+        loras.merge(&mut high.0, low.is_some().then_some(Expert::HighNoise))?;
+        if let Some(((weights, _), _)) = &mut low {
+            loras.merge(weights, Some(Expert::LowNoise))?;
+        }
         let timesteps = files.scheduler.num_train_timesteps();
         let low = low.map(|(files, boundary)| (files, boundary * timesteps));
         let parts = files.load(device, precision, || Experts::load(device, precision, high, low))?;

@@ -1,0 +1,154 @@
+//! LoRA files, and kin: small changes of a checkpoint's tensors, in the dialects of the programs that write them.
+
+mod change;
+mod delta;
+mod keys;
+mod targets;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Weights;
+use crate::{Error, Result};
+
+pub(super) use delta::Delta;
+
+use change::{Change, Module, changes};
+use keys::Role;
+use targets::Targets;
+
+/// How strongly a LoRA may be applied, to either side.
+const MOST: f32 = 4.0;
+
+/// A LoRA: what a file adds to a transformer's weights, and how strongly. Cheap to clone.
+///
+/// The file may be of any format that checkpoints have. It may hold low-rank products (LoRA, with or without `alpha`), LoHa, LoKr, and whole
+/// changes of weights, biases and modulations (`.diff`, `.diff_b`, `.diff_m`), under the names of diffusers, PEFT, the official release,
+/// ComfyUI, kohya, musubi or LyCORIS.
+///
+/// `alpha` is that of the file's `.alpha` tensors; a module without one has the strength 1. An `adapter_config.json` beside the file and
+/// metadata within it are not read: where they say a `lora_alpha` other than the rank, give `lora_alpha / rank` as part of the weight.
+/// Changes of norms are applied, which diffusers leaves out.
+///
+/// Changes are merged while weights are loaded, in f32: `W + sum(weight * alpha / rank * up * down)`. A changed tensor is f32 on the GPU in
+/// [`Precision::F32`](crate::Precision::F32) and f16 in [`Precision::F16`](crate::Precision::F16), as after diffusers' `fuse_lora` in that
+/// precision but rounded once, also where the checkpoint stores bf16; others stay as they are.
+///
+/// ```no_run
+/// # fn main() -> wan_animate::Result<()> {
+/// # let device = wan_animate::Device::builder().build()?;
+/// use wan_animate::{AnimatePipeline, Lora};
+///
+/// let pipeline = AnimatePipeline::builder(&device)
+///     .checkpoint("models/Wan2.2-Animate-14B-Diffusers")
+///     .lora(Lora::open("relighting_lora.ckpt")?)
+///     .lora(Lora::open("style.safetensors")?.weight(0.8))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lora {
+    file: Arc<Weights>,
+    modules: Arc<BTreeMap<String, Module>>,
+    weight: f32,
+}
+
+impl Lora {
+    /// Opens a file. Its tensors are read when a pipeline that it was given to is built.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] and [`Error::Io`] as for any checkpoint, and where names are no LoRA's; [`Error::Unsupported`] for DoRA and core
+    /// tensors.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let file = Weights::open(path)?;
+        let mut modules: BTreeMap<String, Module> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for (name, _) in file.iter() {
+            match keys::parse(name) {
+                None => unknown.push(name),
+                Some((_, Role::Unsupported(method))) => {
+                    let message =
+                        format!("{}: `{name}` belongs to {method}, which is not supported: merge it elsewhere", file.path().display());
+                    return Err(Error::Unsupported(message));
+                }
+                Some((module, role)) => {
+                    if let Some(other) = modules.entry(module.into()).or_default().insert(role, name.into()) {
+                        return Err(Error::tensor(file.path(), name, format!("`{other}` is the same part of the same module")));
+                    }
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let message = format!("{} of {} tensors are no part of a LoRA: {}", unknown.len(), file.iter().count(), list(&unknown));
+            return Err(Error::weights(file.path(), message));
+        }
+        Ok(Self { file: Arc::new(file), modules: Arc::new(modules), weight: 1.0 })
+    }
+
+    /// How strongly it is applied, -4 to 4. Default: 1.
+    pub fn weight(mut self, weight: f32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// What it adds to the tensors of `base`, by their names there.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a weight out of range; [`Error::Weights`] naming the tensors that do not fit or match nothing.
+    pub(super) fn deltas(&self, base: &Weights) -> Result<Vec<(String, Delta)>> {
+        let path = self.file.path();
+        if !(-MOST..=MOST).contains(&self.weight) {
+            return Err(Error::Input(format!("{}: a LoRA weight of {}; it must be from -{MOST} to {MOST}", path.display(), self.weight)));
+        }
+        let targets = Targets::of(base);
+        let (mut deltas, mut unmatched) = (Vec::new(), Vec::new());
+        for (name, module) in self.modules.iter() {
+            for change in changes(&self.file, name, module)? {
+                match targets.find(&change.names) {
+                    Some(found) => deltas.extend(self.fit(&change, &found, base)?),
+                    None => unmatched.push(change.key),
+                }
+            }
+        }
+        if !unmatched.is_empty() {
+            let message = format!(
+                "{} of its {} modules match nothing in {}, so it was made for another model: {}",
+                unmatched.len(),
+                self.modules.len(),
+                base.path().display(),
+                list(&unmatched)
+            );
+            return Err(Error::weights(path, message));
+        }
+        Ok(deltas)
+    }
+
+    /// A change as those of the tensors that its target is cut into.
+    fn fit(&self, change: &Change, found: &[&str], base: &Weights) -> Result<Vec<(String, Delta)>> {
+        let scale = (f64::from(self.weight) * change.scale) as f32;
+        let fit = |(part, name): (usize, &&str)| {
+            let mut shape = base.info(name).map(|info| info.shape.clone()).unwrap_or_default();
+            if let Some(rows) = shape.first_mut() {
+                *rows *= found.len();
+            }
+            let kind = change.kind.part(part, found.len()).filter(|_| change.kind.fits(&shape)).ok_or_else(|| {
+                let (rows, cols) = change.kind.size();
+                let message = format!("a change of {rows} x {cols} does not fit `{}`, which has shape {shape:?}", found.join("` and `"));
+                Error::tensor(self.file.path(), &change.key, message)
+            })?;
+            Ok((name.to_string(), Delta { kind, scale }))
+        };
+        found.iter().enumerate().map(fit).collect()
+    }
+}
+
+/// The first eight of some names.
+fn list<T: AsRef<str>>(names: &[T]) -> String {
+    let mut list: Vec<_> = names.iter().take(8).map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.len() > list.len() {
+        list.push("..".into());
+    }
+    list.join(", ")
+}
