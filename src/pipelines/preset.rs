@@ -21,7 +21,8 @@ pub enum Preset {
     /// each expert at shift 5. From Wan2.2-Lightning's `wan/configs` and LightX2V's `configs/distill/wan22`. `lightning`.
     Lightning,
     /// The CausVid distillation as a LoRA for Wan 2.1 (`Wan21_CausVid_14B_T2V_lora_rank32`): UniPC, twelve steps at shift 7. From
-    /// the instructions of WanGP, which load it at strength 0.3. `causvid`.
+    /// the instructions of WanGP, which load it at strength 0.3; the
+    /// solver is the one that users report. `causvid`.
     CausVid,
 }
 

@@ -125,7 +125,7 @@ impl Pipeline for AnimatePipeline {
 /// The VAE's latents must be the transformer's.
 fn check_agreement(checkpoint: &Checkpoint, dit: &Config, vae: &vae::config::Config) -> Result<()> {
     let (channels, inputs, outputs) = (dit.latent_channels()?, dit.in_channels()?, dit.out_channels()?);
-    if vae.z_dim != channels || outputs != channels || inputs != 2 * channels + 4 {
+    if vae.z_dim != channels || outputs != channels || inputs != channels.saturating_mul(2).saturating_add(4) {
         return Err(checkpoint.error(format!(
             "the VAE has {} latent channels, the transformer takes {inputs} and gives {outputs}; expected z, 2 z + 4 and z",
             vae.z_dim,
