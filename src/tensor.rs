@@ -58,7 +58,15 @@ impl Tensor {
     }
 
     /// The buffer that holds the data, from its first byte.
+    ///
+    /// # Panics
+    /// Where the device is [dry](crate::Device::dry), which has no buffers.
     pub fn buffer(&self) -> &wgpu::Buffer {
         self.block.buffer()
+    }
+
+    /// Bytes of that buffer: those of the data, and some more.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.block.bytes()
     }
 }

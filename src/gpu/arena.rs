@@ -69,10 +69,11 @@ impl Accounting {
     }
 }
 
-/// A wgpu buffer whose bytes are counted for as long as it lives.
+/// A wgpu buffer whose bytes are counted for as long as it lives; on a [dry](Device::dry) device the bytes alone.
 #[derive(Debug)]
 struct Counted {
-    buffer: wgpu::Buffer,
+    buffer: Option<wgpu::Buffer>,
+    bytes: u64,
     accounting: Arc<Accounting>,
 }
 
@@ -84,21 +85,22 @@ impl Counted {
             return Err(Error::Limits(format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}")));
         }
         device.accounting().add(bytes)?;
-        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage: USAGES, mapped_at_creation: false };
-        let buffer = device.checked(&format!("allocating {bytes} bytes for `{label}`"), || device.wgpu_device().create_buffer(&descriptor));
-        match buffer {
-            Ok(buffer) => Ok(Self { buffer, accounting: device.accounting().clone() }),
-            Err(error) => {
-                device.accounting().remove(bytes);
-                Err(error)
-            }
+        // From here on the bytes are given back whatever happens.
+        let mut counted = Self { buffer: None, bytes, accounting: device.accounting().clone() };
+        if let Some(rehearsal) = device.rehearsal() {
+            rehearsal.note_buffer(label, bytes);
+            return Ok(counted);
         }
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage: USAGES, mapped_at_creation: false };
+        let what = format!("allocating {bytes} bytes for `{label}`");
+        counted.buffer = Some(device.checked(&what, || device.wgpu_device().create_buffer(&descriptor))?);
+        Ok(counted)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.accounting.remove(self.buffer.size());
+        self.accounting.remove(self.bytes);
     }
 }
 
@@ -116,8 +118,20 @@ impl Block {
     }
 
     /// The buffer, at least 16 bytes long and a multiple of 16.
+    ///
+    /// # Panics
+    /// Where the device is [dry](Device::dry), which has no buffers.
     pub fn buffer(&self) -> &wgpu::Buffer {
-        &self.counted.as_ref().expect("a block holds its buffer until it drops").buffer
+        self.counted().buffer.as_ref().expect("nothing reads or binds a buffer on a dry device")
+    }
+
+    /// Bytes of the buffer.
+    pub fn bytes(&self) -> u64 {
+        self.counted().bytes
+    }
+
+    fn counted(&self) -> &Counted {
+        self.counted.as_ref().expect("a block holds its buffer until it drops")
     }
 }
 
@@ -168,7 +182,7 @@ impl Arena {
 
     fn recycle(&self, counted: Counted) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.entry(counted.buffer.size()).or_default().push(counted);
+        free.entry(counted.bytes).or_default().push(counted);
     }
 }
 

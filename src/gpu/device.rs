@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::gpu::arena::Accounting;
 use crate::gpu::kernel::{Pipeline, PipelineKey};
+use crate::gpu::rehearsal::Rehearsal;
 
 /// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
 pub(crate) const IMMEDIATE_BYTES: u32 = 128;
@@ -28,6 +29,7 @@ struct Inner {
     filling: u32,
     rate: Mutex<f64>,
     lost: Arc<Mutex<Option<String>>>,
+    rehearsal: Option<Rehearsal>,
 }
 
 /// What an adapter is called and what kind of thing it is.
@@ -202,10 +204,37 @@ impl Device {
             // A modest first guess in operations a second; the recorder corrects it from the first submissions on.
             rate: Mutex::new(2e10),
             lost,
+            rehearsal: None,
             device,
             queue,
             limits,
         }))
+    }
+
+    /// A device that counts and checks, and does nothing: buffers on it are numbers, dispatches are held against the limits, uploads copy
+    /// nothing and what is read back is zeros. So all that a model does on it costs no GPU memory and next to no time, and
+    /// [`Device::memory_use`] and [`Device::rehearsal`] tell what it would take. The limits are those of `limits`, such as
+    /// [`Device::limits`] or those of an adapter that is not there.
+    pub fn dry(&self, limits: wgpu::Limits) -> Self {
+        Self(Arc::new(Inner {
+            device: self.0.device.clone(),
+            queue: self.0.queue.clone(),
+            summary: self.0.summary.clone(),
+            limits,
+            immediates: self.0.immediates,
+            shader_checks: self.0.shader_checks,
+            accounting: Arc::new(Accounting::new(None)),
+            pipelines: Mutex::default(),
+            filling: self.0.filling,
+            rate: Mutex::new(self.rate()),
+            lost: self.0.lost.clone(),
+            rehearsal: Some(Rehearsal::default()),
+        }))
+    }
+
+    /// What was done on a [dry](Device::dry) device; none on any other.
+    pub fn rehearsal(&self) -> Option<&Rehearsal> {
+        self.0.rehearsal.as_ref()
     }
 
     /// The adapter behind this device.

@@ -6,14 +6,20 @@
 //!   and its parameters; bindings, their element formats and the entry point are generated around it, so that one file serves
 //!   every storage format. Tile sizes are module constants in the generated head rather than pipeline `override`s, because
 //!   arrays in registers cannot be sized by an `override`.
+//! - [`rehearsal`]: what a dry device, which does nothing, was asked to do; for plans.
+//! - [`sink`]: weights on their way to the GPU.
 //! - [`recorder`]: dispatches to passes to submissions, cut into slices of time, with cancellation between submissions.
 
 pub mod arena;
 pub mod device;
 pub mod kernel;
 pub mod recorder;
+pub mod rehearsal;
+pub mod sink;
 
 pub use arena::{Arena, Block, MemoryUse};
 pub use device::{AdapterSummary, Device, DeviceBuilder};
 pub use kernel::{Access, Arg, Element, Kernel, Slot};
 pub use recorder::{Probe, Recorder};
+pub use rehearsal::Rehearsal;
+pub use sink::Sink;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::gpu::arena::{Arena, Block, bytes_of};
 use crate::gpu::device::{Device, IMMEDIATE_BYTES};
 use crate::gpu::kernel::{Arg, Element, Kernel, Pipeline, PipelineKey};
+use crate::gpu::sink::CHUNK;
 use crate::tensor::Tensor;
 
 /// No submission is meant to last longer.
@@ -22,6 +23,8 @@ pub const SUBMIT_SECONDS: f64 = 0.2;
 pub const DISPATCH_SECONDS: f64 = 0.1;
 /// Submissions that may wait on the GPU at once.
 pub const IN_FLIGHT: usize = 2;
+/// Bytes of weights that one submission may bring; with those in flight, the staging memory of the host.
+const MOST_STAGED: usize = 4 * CHUNK;
 
 /// A wait that is longer than asking takes.
 const NOTICEABLE: Duration = Duration::from_micros(200);
@@ -45,6 +48,11 @@ pub struct Probe {
 pub struct Recorder {
     device: Device,
     arena: Arc<Arena>,
+    /// For weights that come and go. Not for activations, so that the slot that one layer leaves is there for the next.
+    slots: Arc<Arena>,
+    staging: wgpu::util::StagingBelt,
+    /// Bytes of weights in staging memory since the last submission.
+    staged: usize,
     cancel: Cancel,
     open: Option<Open>,
     work: f64,
@@ -75,6 +83,9 @@ impl Recorder {
         Self {
             device: device.clone(),
             arena: Arena::new(device),
+            slots: Arena::new(device),
+            staging: wgpu::util::StagingBelt::new(device.wgpu_device().clone(), CHUNK as u64),
+            staged: 0,
             cancel,
             open: None,
             work: 0.0,
@@ -94,32 +105,59 @@ impl Recorder {
         &self.device
     }
 
-    /// The memory that this recorder's tensors come from.
-    pub fn arena(&self) -> &Arc<Arena> {
-        &self.arena
+    /// Gives all free buffers back to the driver.
+    pub fn trim(&self) {
+        self.arena.trim();
+        self.slots.trim();
     }
 
     /// A tensor whose contents are yet to be written.
     pub fn alloc(&mut self, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let bytes = bytes_of(shape, dtype)?;
         if !self.probe.guards {
-            return Ok(Tensor::new(self.take("activation", bytes)?, shape, dtype));
+            return Ok(Tensor::new(self.take(&self.arena.clone(), "activation", bytes)?, shape, dtype));
         }
-        let tensor = Tensor::new(self.take("guarded activation", bytes + GUARD_BYTES)?, shape, dtype);
-        self.upload_bytes(&tensor, bytemuck::cast_slice(&vec![POISON; tensor.buffer().size() as usize / 4]))?;
+        let tensor = Tensor::new(self.take(&self.arena.clone(), "guarded activation", bytes + GUARD_BYTES)?, shape, dtype);
+        self.upload_bytes(&tensor, bytemuck::cast_slice(&vec![POISON; tensor.buffer_bytes() as usize / 4]))?;
         Ok(tensor)
     }
 
-    /// Memory of the arena. Where there is none left, once more without free buffers of other sizes, which the driver takes back
+    /// Memory of an arena. Where there is none left, once more without free buffers of other sizes, which the driver takes back
     /// only when the commands that used them have run.
-    fn take(&mut self, label: &str, bytes: u64) -> Result<Block> {
-        match self.arena.take(label, bytes) {
+    fn take(&mut self, arena: &Arc<Arena>, label: &str, bytes: u64) -> Result<Block> {
+        match arena.take(label, bytes) {
             Err(Error::Limits(_)) => {}
             done => return done,
         }
         self.finish()?;
-        self.arena.trim();
-        self.arena.take(label, bytes)
+        self.trim();
+        arena.take(label, bytes)
+    }
+
+    /// Weights in a slot that others have left: copied in the order of recording, so after the commands that still read those.
+    pub(super) fn stream(&mut self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
+        let tensor = Tensor::new(self.take(&self.slots.clone(), label, bytes.len() as u64)?, shape, dtype);
+        if self.device.rehearsal().is_some() {
+            return Ok(tensor);
+        }
+        for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
+            self.stage(&tensor, number * CHUNK as u64, chunk)?;
+            self.staged += chunk.len();
+            if self.staged >= MOST_STAGED {
+                self.flush()?;
+            }
+        }
+        Ok(tensor)
+    }
+
+    fn stage(&mut self, tensor: &Tensor, offset: u64, chunk: &[u8]) -> Result<()> {
+        let Some(size) = wgpu::BufferSize::new(chunk.len().next_multiple_of(4) as u64) else { return Ok(()) };
+        self.copy_encoder();
+        let (device, staging) = (&self.device, &mut self.staging);
+        let Some(open) = &mut self.open else { return Ok(()) };
+        device.checked("staging weights", || {
+            staging.write_buffer(&mut open.encoder, tensor.buffer(), offset, size).slice(..chunk.len()).copy_from_slice(chunk);
+        })
     }
 
     /// Copies values from the host into a new f32 tensor.
@@ -133,6 +171,19 @@ impl Recorder {
         Ok(tensor)
     }
 
+    /// [`Recorder::upload`] of values that are dear to make: a dry device does not ask for them.
+    pub fn upload_with(&mut self, shape: &[usize], values: impl FnOnce() -> Result<Vec<f32>>) -> Result<Tensor> {
+        match self.device.rehearsal() {
+            Some(_) => self.alloc(shape, DType::F32),
+            None => self.upload(shape, &values()?),
+        }
+    }
+
+    /// A new tensor of zeros.
+    pub fn zeros(&mut self, shape: &[usize]) -> Result<Tensor> {
+        self.upload_with(shape, || Ok(vec![0.0; shape.iter().product()]))
+    }
+
     /// Copies indices from the host into a new tensor for [`Arg::index`].
     pub fn upload_indices(&mut self, values: &[u32]) -> Result<Tensor> {
         let tensor = self.alloc(&[values.len()], DType::F32)?;
@@ -142,6 +193,9 @@ impl Recorder {
 
     /// Through a staging buffer and a recorded copy: a direct write would overtake commands that are still to be submitted.
     fn upload_bytes(&mut self, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
+        if self.device.rehearsal().is_some() {
+            return Ok(());
+        }
         let staging = self.mapped("upload", bytes, wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::MAP_WRITE)?;
         self.copy_encoder().copy_buffer_to_buffer(&staging, 0, tensor.buffer(), 0, bytes.len() as u64);
         Ok(())
@@ -165,15 +219,18 @@ impl Recorder {
         if tensor.dtype() != DType::F32 {
             return Err(Error::Unsupported(format!("reading back a tensor of {}; cast it to f32 first", tensor.dtype())));
         }
-        Ok(bytemuck::pod_collect_to_vec(&self.read(tensor.buffer(), tensor.len() as u64 * 4)?))
+        Ok(bytemuck::pod_collect_to_vec(&self.read(tensor, tensor.len() as u64 * 4)?))
     }
 
     /// Waits for all recorded work and copies a tensor's whole buffer to the host: its data and what lies behind them.
     pub fn download_buffer(&mut self, tensor: &Tensor) -> Result<Vec<u8>> {
-        self.read(tensor.buffer(), tensor.buffer().size())
+        self.read(tensor, tensor.buffer_bytes())
     }
 
-    fn read(&mut self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
+    fn read(&mut self, tensor: &Tensor, bytes: u64) -> Result<Vec<u8>> {
+        if self.device.rehearsal().is_some() {
+            return Ok(vec![0; bytes as usize]);
+        }
         let descriptor = wgpu::BufferDescriptor {
             label: Some("download"),
             size: bytes.max(4),
@@ -181,7 +238,7 @@ impl Recorder {
             mapped_at_creation: false,
         };
         let staging = self.device.checked("allocating a read-back buffer", || self.device.wgpu_device().create_buffer(&descriptor))?;
-        self.copy_encoder().copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+        self.copy_encoder().copy_buffer_to_buffer(tensor.buffer(), 0, &staging, 0, bytes);
         self.finish()?;
         let view = self.device.checked("mapping a read-back buffer", || {
             staging.map_async(wgpu::MapMode::Read, .., |_| ());
@@ -202,7 +259,9 @@ impl Recorder {
         if from % 4 != 0 || to % 4 != 0 || size % 4 != 0 {
             return Err(Error::Unsupported(format!("a copy of {size} bytes from {from} to {to}: all must be multiples of four")));
         }
-        self.copy_encoder().copy_buffer_to_buffer(source.buffer(), from, target.buffer(), to, size);
+        if self.device.rehearsal().is_none() {
+            self.copy_encoder().copy_buffer_to_buffer(source.buffer(), from, target.buffer(), to, size);
+        }
         Ok(())
     }
 
@@ -223,8 +282,11 @@ impl Recorder {
         kernel.check_elements(args)?;
         let key =
             PipelineKey { kernel: kernel.name, elements: args.iter().map(|arg| arg.element).collect(), constants: constants.to_vec() };
-        let pipeline = self.device.pipeline(key.clone(), || kernel.build(&self.device, &key))?;
         let groups = u32::try_from(groups).map_err(|_| Error::Limits(format!("`{}` needs {groups} workgroups", kernel.name)))?;
+        if let Some(rehearsal) = self.device.rehearsal() {
+            return rehearsal.dispatch(&self.device, kernel, key, args, groups, work);
+        }
+        let pipeline = self.device.pipeline(key.clone(), || kernel.build(&self.device, &key))?;
         let mut first = 0;
         while first < groups {
             let end = groups.min(first.saturating_add(self.affordable(work)));
@@ -306,7 +368,10 @@ impl Recorder {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
+        self.staging.finish();
+        self.staged = 0;
         let index = self.device.checked("running kernels", || self.device.wgpu_queue().submit([open.encoder.finish()]))?;
+        self.staging.recall();
         self.in_flight.push_back(Submission { index, work, at: Instant::now() });
         self.wait_until(IN_FLIGHT)
     }
@@ -335,31 +400,5 @@ impl Recorder {
             }
         }
         Ok(())
-    }
-
-    /// Uploads weights in their stored form to a buffer of their own, in chunks so that staging memory stays small.
-    pub fn upload_weights(device: &Device, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
-        const CHUNK: usize = 4 << 20;
-        if bytes_of(shape, dtype)? != bytes.len() as u64 {
-            return Err(Error::Input(format!("`{label}`: {} bytes for {dtype} {shape:?}", bytes.len())));
-        }
-        let block = Block::fresh(device, label, bytes.len() as u64)?;
-        for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
-            let offset = number * CHUNK as u64;
-            device.checked("uploading weights", || match chunk.len() % 4 {
-                0 => device.wgpu_queue().write_buffer(block.buffer(), offset, chunk),
-                rest => {
-                    let mut padded = chunk.to_vec();
-                    padded.resize(chunk.len() + 4 - rest, 0);
-                    device.wgpu_queue().write_buffer(block.buffer(), offset, &padded);
-                }
-            })?;
-            if bytes.len() >= CHUNK {
-                // Without a submission every chunk's staging memory would pile up until the next one.
-                device.wgpu_queue().submit([]);
-                device.checked("uploading weights", || device.wgpu_device().poll(wgpu::PollType::wait_indefinitely()).is_ok())?;
-            }
-        }
-        Ok(Tensor::new(block, shape, dtype))
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
-use crate::gpu::{Device, Recorder};
+use crate::gpu::{Device, Sink};
 use crate::ops::conv::ConvWeight;
 use crate::ops::matmul::Matrix;
 use crate::tensor::Tensor;
@@ -47,16 +47,23 @@ impl Precision {
 /// Uploads tensors of one checkpoint whose names begin with a prefix.
 #[derive(Clone, Debug)]
 pub struct Loader<'a> {
-    device: &'a Device,
+    sink: &'a dyn Sink,
+    device: Device,
     weights: &'a Weights,
     prefix: String,
     precision: Precision,
+    trusting: bool,
 }
 
 impl<'a> Loader<'a> {
     /// Names without a prefix.
-    pub fn new(device: &'a Device, weights: &'a Weights, precision: Precision) -> Self {
-        Self { device, weights, prefix: String::new(), precision }
+    pub fn new(sink: &'a dyn Sink, weights: &'a Weights, precision: Precision) -> Self {
+        Self { sink, device: sink.device(), weights, prefix: String::new(), precision, trusting: false }
+    }
+
+    /// Does not look for NaN: for tensors that were loaded before.
+    pub fn trusting(self) -> Self {
+        Self { trusting: true, ..self }
     }
 
     /// Names within `name`, as in `blocks.3`.
@@ -66,7 +73,12 @@ impl<'a> Loader<'a> {
 
     /// The device that tensors go to.
     pub fn device(&self) -> &Device {
-        self.device
+        &self.device
+    }
+
+    /// Whether a plan is being made, for which no tensor is read.
+    fn is_dry(&self) -> bool {
+        self.device.rehearsal().is_some()
     }
 
     /// The precision that layers are loaded for.
@@ -87,14 +99,23 @@ impl<'a> Loader<'a> {
     /// A tensor as it lies in the file: to use some of its rows alone, or none because the model does not need it. All of it is
     /// looked at nevertheless: a NaN says that the file is damaged, wherever it is.
     pub fn view(&self, name: &str, shape: &[usize]) -> Result<TensorView<'a>> {
-        let view = self.weights.tensor(&self.name(name), shape)?;
-        view.check_finite()?;
+        let view = self.tensor_view(&self.name(name), shape)?;
+        self.check_finite(&view)?;
         Ok(view)
+    }
+
+    fn tensor_view(&self, full: &str, shape: &[usize]) -> Result<TensorView<'a>> {
+        if self.is_dry() { self.weights.outline(full, shape) } else { self.weights.tensor(full, shape) }
+    }
+
+    fn check_finite(&self, view: &TensorView) -> Result<()> {
+        if self.is_dry() || self.trusting { Ok(()) } else { view.check_finite() }
     }
 
     /// A tensor's values on the host.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        self.weights.to_f32(&self.name(name), shape)
+        let view = self.tensor_view(&self.name(name), shape)?;
+        if self.is_dry() { Ok(vec![0.0; shape.iter().product()]) } else { view.to_f32() }
     }
 
     /// A tensor in f32: biases, norms, tables.
@@ -104,33 +125,33 @@ impl<'a> Loader<'a> {
 
     /// Host values as a tensor in f32 that lives as long as a weight; `name` is for error messages.
     pub fn upload(&self, name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor> {
-        Recorder::upload_weights(self.device, &self.name(name), shape, DType::F32, bytemuck::cast_slice(values))
+        self.sink.upload(&self.name(name), shape, DType::F32, bytemuck::cast_slice(values))
     }
 
     /// A matrix [rows, cols]: any tensor of that many elements whose first axis is `rows`, given by its whole shape.
     pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
         let full = self.name(name);
-        let view = self.weights.tensor(&full, shape)?;
+        let view = self.tensor_view(&full, shape)?;
         let (rows, cols) = (shape[0], shape[1..].iter().product());
         let keep = match view.dtype {
             DType::F32 => self.precision == Precision::F32,
             DType::F16 | DType::Bf16 => cols % 4 == 0,
         };
         if keep {
-            view.check_finite()?;
-            return Matrix::upload(self.device, &full, [rows, cols], view.dtype, &view.bytes);
+            self.check_finite(&view)?;
+            return Matrix::upload(self.sink, &full, [rows, cols], view.dtype, &view.bytes);
         }
-        self.matrix_from(name, [rows, cols], &view.to_f32()?)
+        self.matrix_from(name, [rows, cols], &if self.is_dry() { vec![0.0; rows * cols] } else { view.to_f32()? })
     }
 
     /// Host values as a matrix in the loader's precision.
     pub fn matrix_from(&self, name: &str, shape: [usize; 2], values: &[f32]) -> Result<Matrix> {
         let full = self.name(name);
         match crate::ops::operand_dtype(self.precision.operand(), shape[1]) {
-            DType::F32 => Matrix::upload(self.device, &full, shape, DType::F32, bytemuck::cast_slice(values)),
+            DType::F32 => Matrix::upload(self.sink, &full, shape, DType::F32, bytemuck::cast_slice(values)),
             _ => {
-                let halves = to_f16(values);
-                Matrix::upload(self.device, &full, shape, DType::F16, bytemuck::cast_slice(&halves))
+                let halves = if self.is_dry() { vec![half::f16::ZERO; values.len()] } else { to_f16(values) };
+                Matrix::upload(self.sink, &full, shape, DType::F16, bytemuck::cast_slice(&halves))
             }
         }
     }
@@ -145,7 +166,7 @@ impl<'a> Loader<'a> {
         let mut full = [shape[0], shape[1], 1, 1, 1];
         let extents = &shape[2..];
         full[5 - extents.len()..].copy_from_slice(extents);
-        ConvWeight::upload(self.device, &self.name(name), full, values, self.precision.operand())
+        ConvWeight::upload(self.sink, &self.name(name), full, values, self.precision.operand())
     }
 
     fn name(&self, name: &str) -> String {

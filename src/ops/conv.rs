@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
-use crate::gpu::{Device, Recorder};
+use crate::gpu::{Recorder, Sink};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -56,27 +56,19 @@ pub struct ConvWeight {
 impl ConvWeight {
     /// Uploads `values` in the order of a checkpoint, [out, in, time, height, width], as `dtype` (f32 or f16; f16 only where
     /// the number of in channels is a multiple of four, f32 otherwise).
-    pub fn upload(device: &Device, label: &str, shape: [usize; 5], values: &[f32], dtype: DType) -> Result<Self> {
+    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 5], values: &[f32], dtype: DType) -> Result<Self> {
         let [rows, in_channels, t, h, w] = shape;
         let taps = t * h * w;
         if values.is_empty() || values.len() != rows * in_channels * taps {
             return Err(Error::Input(format!("`{label}`: {} values for {shape:?}", values.len())));
         }
-        let mut ordered = Vec::with_capacity(values.len());
-        for row in values.chunks(in_channels * taps) {
-            for tap in 0..taps {
-                ordered.extend((0..in_channels).map(|channel| row[channel * taps + tap]));
-            }
-        }
-        let halves: Vec<half::f16>;
-        let (dtype, bytes): (_, &[u8]) = match super::operand_dtype(dtype, in_channels) {
-            DType::F32 => (DType::F32, bytemuck::cast_slice(&ordered)),
-            _ => {
-                halves = to_f16(&ordered);
-                (DType::F16, bytemuck::cast_slice(&halves))
-            }
+        let dtype = super::operand_dtype(dtype, in_channels);
+        let bytes = match (sink.device().rehearsal(), dtype) {
+            (Some(_), _) => vec![0; values.len() * dtype.bytes() as usize],
+            (None, DType::F32) => bytemuck::cast_slice(&taps_first(values, in_channels, taps)).to_vec(),
+            (None, _) => bytemuck::cast_slice(&to_f16(&taps_first(values, in_channels, taps))).to_vec(),
         };
-        let weight = Recorder::upload_weights(device, label, &[rows, taps * in_channels], dtype, bytes)?;
+        let weight = sink.upload(label, &[rows, taps * in_channels], dtype, &bytes)?;
         Ok(Self { weight, kernel: [t, h, w], in_channels })
     }
 
@@ -94,6 +86,17 @@ impl ConvWeight {
     pub fn kernel(&self) -> [usize; 3] {
         self.kernel
     }
+}
+
+/// Rows of [in channels, taps] to rows of [taps, in channels].
+fn taps_first(values: &[f32], in_channels: usize, taps: usize) -> Vec<f32> {
+    let mut ordered = Vec::with_capacity(values.len());
+    for row in values.chunks(in_channels * taps) {
+        for tap in 0..taps {
+            ordered.extend((0..in_channels).map(|channel| row[channel * taps + tap]));
+        }
+    }
+    ordered
 }
 
 /// How a convolution is done.

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::arena::largest_buffer;
 use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
-use crate::gpu::{Device, Recorder};
+use crate::gpu::{Recorder, Sink};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -55,7 +55,7 @@ pub struct Matrix {
 
 impl Matrix {
     /// Uploads `bytes`, the matrix in row-major order. 16-bit rows must be a multiple of four long.
-    pub fn upload(device: &Device, label: &str, shape: [usize; 2], dtype: DType, bytes: &[u8]) -> Result<Self> {
+    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 2], dtype: DType, bytes: &[u8]) -> Result<Self> {
         let [rows, cols] = shape;
         let row_bytes = cols * dtype.bytes() as usize;
         if bytes.is_empty() || bytes.len() != rows * row_bytes {
@@ -64,14 +64,14 @@ impl Matrix {
         if dtype != DType::F32 && cols % 4 != 0 {
             return Err(Error::Unsupported(format!("`{label}`: {dtype} rows of {cols}, which is no multiple of four")));
         }
-        let most = largest_buffer(device) as usize;
+        let most = largest_buffer(&sink.device()) as usize;
         let rows_a_shard = (most / row_bytes) & !3;
         if rows_a_shard == 0 {
             return Err(Error::Limits(format!("`{label}`: four rows of {row_bytes} bytes are past the limit of {most} a binding")));
         }
         let shards = bytes
             .chunks(rows_a_shard.min(rows) * row_bytes)
-            .map(|chunk| Recorder::upload_weights(device, label, &[chunk.len() / row_bytes, cols], dtype, chunk))
+            .map(|chunk| sink.upload(label, &[chunk.len() / row_bytes, cols], dtype, chunk))
             .collect::<Result<_>>()?;
         Ok(Self { shards, rows, cols })
     }

@@ -177,7 +177,7 @@ impl<'a> Generation<'a> {
     /// Waits for the GPU and lets go of what it no longer needs.
     fn settle(&mut self) -> Result<()> {
         self.rec.finish()?;
-        self.rec.arena().trim();
+        self.rec.trim();
         Ok(())
     }
 

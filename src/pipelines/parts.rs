@@ -145,8 +145,7 @@ impl<T> Parts<T> {
         weights.finish()?;
         let size = config.image_size;
         let embeddings = images.iter().map(|image| {
-            let pixels = clip_image(image, processor, size as u32)?;
-            let pixels = rec.upload(&[3, size, size], &pixels)?;
+            let pixels = rec.upload_with(&[3, size, size], || clip_image(image, processor, size as u32))?;
             encoder.forward(rec, &pixels)
         });
         let embeddings = embeddings.collect::<Result<Vec<_>>>()?;

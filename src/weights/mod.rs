@@ -196,6 +196,20 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] where it is missing or has another shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>> {
+        let (name, tensor) = self.claim(name, shape)?;
+        let (dtype, bytes) = tensor.elements();
+        Ok(TensorView { name, file: &tensor.info.file, dtype, shape: &tensor.info.shape, bytes })
+    }
+
+    /// [`Weights::tensor`] without reading it: what would have to be converted is zeros.
+    pub fn outline(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>> {
+        let (name, tensor) = self.claim(name, shape)?;
+        let (dtype, bytes) = tensor.outline();
+        Ok(TensorView { name, file: &tensor.info.file, dtype, shape: &tensor.info.shape, bytes })
+    }
+
+    /// The tensor `name` of these extents, which from now on is used.
+    fn claim(&self, name: &str, shape: &[usize]) -> Result<(&str, &Tensor)> {
         let (name, tensor) = self.tensors.get_key_value(name).ok_or_else(|| self.missing(name, shape))?;
         let info = &tensor.info;
         if info.shape != shape {
@@ -206,8 +220,7 @@ impl Weights {
             ));
         }
         tensor.used.store(true, Ordering::Relaxed);
-        let (dtype, bytes) = tensor.elements();
-        Ok(TensorView { name, file: &info.file, dtype, shape: &info.shape, bytes })
+        Ok((name, tensor))
     }
 
     /// The elements of the tensor `name`, which must have these extents, in f32. Counts as its use.

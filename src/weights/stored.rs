@@ -54,6 +54,19 @@ impl Tensor {
         }
     }
 
+    /// [`Tensor::elements`] without reading them: zeros where they would be converted.
+    pub(super) fn outline(&self) -> (DType, Cow<'_, [u8]>) {
+        match self.info.encoding {
+            Encoding::Float(dtype) if self.scale.is_none() && self.deltas.is_empty() && self.strides.is_none() => {
+                (dtype, self.dense_bytes())
+            }
+            Encoding::Float(dtype) if self.scale.is_none() && self.deltas.is_empty() => {
+                (dtype, Cow::Owned(vec![0; self.count() * dtype.bytes() as usize]))
+            }
+            _ => (DType::F32, Cow::Owned(vec![0; self.count() * 4])),
+        }
+    }
+
     /// Its elements in f32.
     pub(super) fn to_f32(&self) -> Vec<f32> {
         let mut values = self.values();

@@ -1,7 +1,7 @@
 //! Tensors on the host, with the values that the GPU will see.
 
 use half::{bf16, f16};
-use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::{DType, Device, Result};
 
@@ -54,7 +54,7 @@ impl Host {
     pub fn send(&self, rec: &mut Recorder) -> Result<Tensor> {
         match self.dtype {
             DType::F32 => rec.upload(&self.shape, &self.values),
-            _ => Recorder::upload_weights(&rec.device().clone(), "input", &self.shape, self.dtype, &self.bytes()),
+            _ => rec.device().upload("input", &self.shape, self.dtype, &self.bytes()),
         }
     }
 

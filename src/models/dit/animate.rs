@@ -60,7 +60,7 @@ impl Animate {
         let patches = grid.patches(rec, latents)?;
         let tokens = self.pose_patch_embedding.forward(rec, &patches, DType::F32)?;
         let [_, rows, cols] = grid.sizes();
-        let zeros = rec.upload(&[rows * cols, tokens.cols()], &vec![0.0; rows * cols * tokens.cols()])?;
+        let zeros = rec.zeros(&[rows * cols, tokens.cols()])?;
         Ok(Pose(concat(rec, &[&zeros, &tokens])?))
     }
 
@@ -80,7 +80,7 @@ impl Animate {
     pub fn face_keys(&self, rec: &mut Recorder, tokens: &Tensor) -> Result<Face> {
         let dims = Dims::new().check("face tokens", tokens, &["T", "tokens", "C"])?;
         let (frames, count, width) = (dims.get("T"), dims.get("tokens"), dims.get("C"));
-        let zeros = rec.upload(&[1, count, width], &vec![0.0; count * width])?;
+        let zeros = rec.zeros(&[1, count, width])?;
         let tokens = concat(rec, &[&zeros, tokens])?.reshape(&[(frames + 1) * count, width]);
         let keys = self.face_adapter.iter().map(|adapter| adapter.keys(rec, &tokens, frames + 1)).collect::<Result<_>>()?;
         Ok(Face(keys))

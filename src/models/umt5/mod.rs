@@ -52,7 +52,7 @@ impl<'a> Encoder<'a> {
             return Err(Error::Input(format!("a prompt of {} tokens; 1 to {MAX_TOKENS} are possible", ids.len())));
         }
         let buckets = position::buckets(ids.len(), &self.config);
-        let mut x = rec.upload(&[ids.len(), self.config.d_model], &self.shared.rows(ids)?)?;
+        let mut x = rec.upload_with(&[ids.len(), self.config.d_model], || self.shared.rows(ids))?;
         for block in &self.block {
             x = block.forward(rec, &x, &buckets)?;
         }
@@ -80,6 +80,6 @@ pub fn pad(rec: &mut Recorder, embeddings: &Tensor) -> Result<Tensor> {
     if missing == 0 {
         return Ok(embeddings.clone());
     }
-    let zeros = rec.upload(&[missing, cols], &vec![0.0; missing * cols])?;
+    let zeros = rec.zeros(&[missing, cols])?;
     concat(rec, &[embeddings, &zeros])
 }

@@ -55,14 +55,14 @@ impl Job for AnimateJob<'_> {
         let contexts = texts.iter().map(|text| transformer.context(rec, text, image.as_ref())).collect::<Result<_>>()?;
 
         let (width, height) = self.canvas.size;
-        let reference = preprocess::reference(self.task.reference, width as u32, height as u32)?;
-        let reference = rec.upload(&[1, 3, height, width], &reference)?;
+        let pixels = || preprocess::reference(self.task.reference, width as u32, height as u32);
+        let reference = rec.upload_with(&[1, 3, height, width], pixels)?;
         let reference = permute(rec, &reference, &[0, 2, 3, 1], DType::F32)?;
         let reference = self.parts.vae.encode(rec, &reference)?;
         let reference = rec.download(&reference)?;
 
         let side = transformer.config().motion_encoder_size;
-        let no_face = rec.upload(&[1, side, side, 3], &vec![-1.0; side * side * 3])?;
+        let no_face = rec.upload_with(&[1, side, side, 3], || Ok(vec![-1.0; side * side * 3]))?;
         let no_face = transformer.motion(rec, &no_face)?;
         self.shared = Some(Shared { contexts, reference, no_face });
         Ok(())
@@ -106,9 +106,10 @@ impl<'a> AnimateJob<'a> {
         let pixels = rows * cols;
         let video = self.encode_video(rec, k, carried)?;
         let video = rec.download(&video)?;
-        let masks = (0..self.canvas.segments.segment_frames()).map(|i| self.keep_mask(k, i, pixels)).collect::<Result<Vec<_>>>()?;
-        let all = assemble(&self.shared()?.reference, &video, &fold(&masks), pixels);
-        rec.upload(&[4 + channels, frames, rows, cols], &all)
+        rec.upload_with(&[4 + channels, frames, rows, cols], || {
+            let masks = (0..self.canvas.segments.segment_frames()).map(|i| self.keep_mask(k, i, pixels)).collect::<Result<Vec<_>>>()?;
+            Ok(assemble(&self.shared()?.reference, &video, &fold(&masks), pixels))
+        })
     }
 
     /// Latents [C, T, H, W] of the carried frames and what follows them. One frame at a time is in memory.
@@ -120,7 +121,7 @@ impl<'a> AnimateJob<'a> {
             let frame = match (carried, self.task.input) {
                 (Some(carried), _) if i < self.canvas.segments.carried(k) => slice(rec, carried, i, 1)?.reshape(&[height, width, 3]),
                 (_, Input::Replace(scene)) => self.input_frame(rec, scene.background(), k, i, self.canvas.size)?,
-                (_, Input::Animate(_)) => rec.upload(&[height, width, 3], &vec![0.0; height * width * 3])?,
+                (_, Input::Animate(_)) => rec.zeros(&[height, width, 3])?,
             };
             encoded.extend(encoder.next(rec, &frame)?);
         }
@@ -129,9 +130,8 @@ impl<'a> AnimateJob<'a> {
 
     /// Frame `i` of segment `k` of an input video, as [H, W, 3] in [-1, 1].
     fn input_frame(&self, rec: &mut Recorder, video: &Frames, k: usize, i: usize, (width, height): (usize, usize)) -> Result<Tensor> {
-        let image = video.read(self.source(k, i))?;
-        let planes = preprocess::frame(&image, width as u32, height as u32)?;
-        let planes = rec.upload(&[3, height, width], &planes)?;
+        let planes = || preprocess::frame(&video.read(self.source(k, i))?, width as u32, height as u32);
+        let planes = rec.upload_with(&[3, height, width], planes)?;
         permute(rec, &planes, &[1, 2, 0], DType::F32)
     }
 
@@ -155,7 +155,7 @@ impl<'a> AnimateJob<'a> {
     fn pose(&self, rec: &mut Recorder, k: usize) -> Result<Pose> {
         let [channels, frames, rows, cols] = self.canvas.latents;
         let latents = match self.task.input.motion().pose() {
-            None => rec.upload(&[channels, frames - 1, rows, cols], &vec![0.0; channels * (frames - 1) * rows * cols])?,
+            None => rec.zeros(&[channels, frames - 1, rows, cols])?,
             Some(video) => {
                 let mut encoder = self.parts.vae.encoder();
                 let mut encoded = Vec::new();

@@ -88,7 +88,7 @@ impl Job for VideoJob<'_> {
     fn switch(&mut self, rec: &mut Recorder, expert: Expert) -> Result<()> {
         // First of all, so that the other one can leave the GPU.
         self.active = None;
-        rec.arena().trim();
+        rec.trim();
         let Embeddings { texts, image } = self.embeddings.as_ref().ok_or_else(unprepared)?;
         let dit = self.parts.transformer.get(expert)?;
         let contexts = texts.iter().map(|text| dit.context(rec, text, image.as_ref())).collect::<Result<_>>()?;
@@ -147,7 +147,7 @@ impl<'a> VideoJob<'a> {
             let given = self.given(i, count);
             let frame = match given {
                 Some(image) => self.frame(rec, image)?,
-                None => rec.upload(&[height, width, 3], &vec![0.0; height * width * 3])?,
+                None => rec.zeros(&[height, width, 3])?,
             };
             encoded.extend(encoder.next(rec, &frame)?);
             masks.push(vec![if given.is_some() { 1.0 } else { 0.0 }; rows * cols]);
@@ -178,8 +178,7 @@ impl<'a> VideoJob<'a> {
     /// An image stretched to the canvas, [H, W, 3] in [-1, 1].
     fn frame(&self, rec: &mut Recorder, image: &RgbImage) -> Result<Tensor> {
         let (width, height) = self.canvas.size;
-        let planes = preprocess::frame(image, width as u32, height as u32)?;
-        let planes = rec.upload(&[3, height, width], &planes)?;
+        let planes = rec.upload_with(&[3, height, width], || preprocess::frame(image, width as u32, height as u32))?;
         permute(rec, &planes, &[1, 2, 0], DType::F32)
     }
 }

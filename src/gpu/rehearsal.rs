@@ -1,0 +1,107 @@
+//! What a dry device was asked to do: the sums and the extremes, each held against the device's limits as it comes.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+use crate::gpu::kernel::{Arg, Element, Kernel, PipelineKey};
+
+/// See the module. Made by [`Device::dry`].
+#[derive(Debug, Default)]
+pub struct Rehearsal(Mutex<Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    largest_buffer: Largest,
+    largest_dispatch: Largest,
+    operations: f64,
+    dispatches: u64,
+    kernels: HashSet<PipelineKey>,
+}
+
+/// The largest of several, and what it belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Largest {
+    /// The label of a buffer or the name of a kernel.
+    pub name: String,
+    /// Bytes of a buffer, workgroups of a dispatch.
+    pub size: u64,
+}
+
+/// A kernel, the element formats of its slots, and its constants: what [`Kernel::compose`] takes.
+pub type Variant = (&'static str, Vec<Element>, Vec<(&'static str, u32)>);
+
+impl Largest {
+    fn offer(&mut self, name: &str, size: u64) {
+        if size > self.size {
+            *self = Self { name: name.into(), size };
+        }
+    }
+}
+
+impl Rehearsal {
+    /// The largest buffer there was.
+    pub fn largest_buffer(&self) -> Largest {
+        self.notes().largest_buffer.clone()
+    }
+
+    /// The dispatch of the most workgroups. Run for real, it may be cut into several by time.
+    pub fn largest_dispatch(&self) -> Largest {
+        self.notes().largest_dispatch.clone()
+    }
+
+    /// Operations of all dispatches so far, one addition or multiplication each.
+    pub fn operations(&self) -> f64 {
+        self.notes().operations
+    }
+
+    /// Dispatches so far.
+    pub fn dispatches(&self) -> u64 {
+        self.notes().dispatches
+    }
+
+    /// The kernels that ran.
+    pub fn kernels(&self) -> Vec<Variant> {
+        self.notes().kernels.iter().map(|key| (key.kernel, key.elements.clone(), key.constants.clone())).collect()
+    }
+
+    pub(super) fn note_buffer(&self, label: &str, bytes: u64) {
+        self.notes().largest_buffer.offer(label, bytes);
+    }
+
+    /// Notes a dispatch of `groups` workgroups of `work` operations each.
+    ///
+    /// # Errors
+    /// [`Error::Limits`] where the device's limits do not allow it.
+    pub(super) fn dispatch(&self, device: &Device, kernel: &Kernel, key: PipelineKey, args: &[Arg], groups: u32, work: f64) -> Result<()> {
+        let limits = device.limits();
+        let refuse = |what: &str, needed: u64, allowed: u64| match needed > allowed {
+            true => Err(Error::Limits(format!("the kernel `{}` needs {needed} {what}, the adapter allows {allowed}", kernel.name))),
+            false => Ok(()),
+        };
+        let bound: Vec<_> = args.iter().filter(|arg| arg.element != Element::Absent).filter_map(|arg| arg.tensor).collect();
+        refuse("storage buffers", bound.len() as u64, limits.max_storage_buffers_per_shader_stage.into())?;
+        for tensor in &bound {
+            refuse("bytes in one binding", tensor.buffer_bytes(), limits.max_storage_buffer_binding_size)?;
+        }
+        let lanes = key.constants.iter().find(|(name, _)| *name == "WG").map_or(kernel.workgroup, |&(_, lanes)| lanes);
+        refuse(
+            "lanes in a workgroup",
+            lanes.into(),
+            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x).into(),
+        )?;
+        let across = limits.max_compute_workgroups_per_dimension;
+        refuse("workgroups", groups.into(), u64::from(across) * u64::from(across))?;
+        let mut notes = self.notes();
+        notes.largest_dispatch.offer(kernel.name, groups.into());
+        notes.operations += f64::from(groups) * work;
+        notes.dispatches += 1;
+        notes.kernels.insert(key);
+        Ok(())
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
