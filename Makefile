@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up what they need; see README.md.
 
-.PHONY: demo test test-all bench goldens driver
+.PHONY: demo test test-all bench fuzz goldens driver
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -24,6 +24,10 @@ test-all: test
 
 bench: driver
 	$(CARGO) bench
+
+# A minute a target; needs cargo-fuzz, see fuzz/README.md.
+fuzz:
+	CARGO=$(CARGO) fuzz/run 60
 
 # Makes the goldens again from the reference implementation.
 goldens: $(REFERENCE)/.installed

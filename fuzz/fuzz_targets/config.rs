@@ -1,0 +1,21 @@
+#![no_main]
+
+use wan_animate::unversioned::models::{clip, dit, umt5, vae};
+use wan_animate::unversioned::schedulers::SchedulerConfig;
+use wan_animate::unversioned::weights::config::{ModelIndex, read_json};
+use wan_animate::video::clip_image::ClipImageConfig;
+use wan_animate_fuzz::{file, folder};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    // Any of a checkpoint's JSON files.
+    let path = file("model_index.json", bytes);
+    if let Ok(index) = ModelIndex::open(folder()) {
+        let _ = (index.component("vae"), index.number("boundary_ratio"), index.flag("expand_timesteps"));
+    }
+    let _ = SchedulerConfig::open(&path).and_then(|scheduler| scheduler.plan(4));
+    let _ = ClipImageConfig::from_json(&path, bytes);
+    let _ = read_json::<dit::config::Config>(&path).and_then(|config| config.check());
+    let _ = read_json::<vae::config::Config>(&path).and_then(|config| config.check());
+    let _ = read_json::<umt5::config::Config>(&path).and_then(|config| config.check());
+    let _ = read_json::<clip::config::Config>(&path).and_then(|config| config.check());
+});

@@ -1,0 +1,18 @@
+#![no_main]
+
+use wan_animate::video::Frames;
+use wan_animate_fuzz::file;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    // Pictures are another reader's.
+    let (Some(b"ftyp" | b"moov" | b"mdat" | b"wide"), 12..) = (bytes.get(4..8).and_then(|kind| kind.first_chunk::<4>()), bytes.len())
+    else {
+        return;
+    };
+    let Ok(frames) = Frames::open(file("video.mp4", bytes)) else { return };
+    let (width, height) = frames.size();
+    // The decoder is another project's: some frames, for what lies between, and no large ones, which take it long.
+    if width * height <= 1 << 14 {
+        (0..frames.num_frames().min(4)).rev().for_each(|index| drop(frames.read(index)));
+    }
+});

@@ -1,0 +1,176 @@
+//! The published models' tensors by name and shape, and checkpoint files of full size that hold them without data: sparse, they take no room.
+
+#![allow(dead_code)] // each test file uses its own part of this
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// A tensor to be: its name, what safetensors calls its type, its extents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    pub name: String,
+    pub dtype: &'static str,
+    pub shape: Vec<usize>,
+}
+
+/// The tensors of `tests/goldens/published/NAME.json`.
+pub fn tensors(golden: &str, dtype: &'static str) -> Vec<Named> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/goldens/published/{golden}.json"));
+    let lines: Vec<(String, Vec<usize>)> = serde_json::from_slice(&std::fs::read(path).expect(golden)).expect(golden);
+    lines
+        .into_iter()
+        .flat_map(|(pattern, shape)| expand(&pattern).into_iter().map(move |name| Named { name, dtype, shape: shape.clone() }))
+        .collect()
+}
+
+/// `{40}` stands for the numbers 0 to 39.
+fn expand(pattern: &str) -> Vec<String> {
+    let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.into()] };
+    let (count, after) = rest.split_once('}').expect("a closing brace");
+    (0..count.parse::<usize>().expect("a number")).map(|i| format!("{before}{i}{after}")).collect()
+}
+
+impl Named {
+    fn elements(&self) -> u64 {
+        self.shape.iter().map(|&dim| dim as u64).product()
+    }
+
+    fn bytes(&self) -> u64 {
+        let width = match self.dtype {
+            "F32" => 4,
+            "F16" | "BF16" => 2,
+            "I64" => 8,
+            _ => 1,
+        };
+        self.elements() * width
+    }
+}
+
+/// Writes a safetensors file with these tensors.
+pub fn write_safetensors(path: &Path, tensors: &[Named]) {
+    let (mut entries, mut end) = (Vec::new(), 0);
+    for tensor in tensors {
+        let (begin, Named { name, dtype, shape }) = (end, tensor);
+        end += tensor.bytes();
+        entries.push(format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{begin},{end}]}}"#));
+    }
+    let header = format!("{{{}}}", entries.join(","));
+    sparse(path, &[&(header.len() as u64).to_le_bytes(), header.as_bytes()], 8 + header.len() as u64 + end);
+}
+
+/// Writes a folder with an index and as many shards.
+pub fn write_shards(folder: &Path, tensors: &[Named], shards: usize) {
+    let mut map = Vec::new();
+    for (i, part) in tensors.chunks(tensors.len().div_ceil(shards)).enumerate() {
+        let file = format!("diffusion_pytorch_model-{:05}-of-{shards:05}.safetensors", i + 1);
+        write_safetensors(&folder.join(&file), part);
+        map.extend(part.iter().map(|tensor| format!(r#""{}":"{file}""#, tensor.name)));
+    }
+    let index = format!(r#"{{"metadata":{{}},"weight_map":{{{}}}}}"#, map.join(","));
+    std::fs::write(folder.join("diffusion_pytorch_model.safetensors.index.json"), index).expect("writes");
+}
+
+/// Writes a GGUF file with these tensors; of a tensor, `kind` gives ggml's number for its type, the elements of a block and its bytes.
+pub fn write_gguf(path: &Path, tensors: &[Named], kind: fn(&Named) -> (u32, u64, u64)) {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let mut header = [&b"GGUF\x03\0\0\0"[..], &(tensors.len() as u64).to_le_bytes(), &1u64.to_le_bytes()].concat();
+    header.extend([text("general.architecture"), 8u32.to_le_bytes().into(), text("wan")].concat());
+    let mut end = 0u64;
+    for tensor in tensors {
+        let (kind, elements, bytes) = kind(tensor);
+        header.extend(text(&tensor.name));
+        header.extend((tensor.shape.len() as u32).to_le_bytes());
+        tensor.shape.iter().rev().for_each(|&dim| header.extend((dim as u64).to_le_bytes()));
+        header.extend(kind.to_le_bytes());
+        header.extend(end.to_le_bytes());
+        end = (end + tensor.elements() / elements * bytes).next_multiple_of(32);
+    }
+    let length = (header.len() as u64).next_multiple_of(32) + end;
+    sparse(path, &[&header], length);
+}
+
+/// Writes what `torch.save` would for a dictionary of these tensors, within `state_dict` where it is to be wrapped: with the ZIP64 records that
+/// torch writes for everything.
+pub fn write_torch(path: &Path, tensors: &[Named], wrapped: bool) {
+    let pickle = pickle(tensors, wrapped);
+    let mut file = File::create(path).expect("creates");
+    let (mut directory, mut end, mut count) = (Vec::new(), 0u64, 0u64);
+    let mut member = |name: &str, body: &[u8], size: u64| {
+        let wide: Vec<u8> = [&1u16.to_le_bytes()[..], &16u16.to_le_bytes(), &size.to_le_bytes(), &size.to_le_bytes()].concat();
+        let local = [
+            b"PK\x03\x04\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+            &(name.len() as u16).to_le_bytes()[..],
+            &20u16.to_le_bytes(),
+            name.as_bytes(),
+            &wide,
+        ];
+        let local = local.concat();
+        let extra = [&1u16.to_le_bytes()[..], &24u16.to_le_bytes(), &size.to_le_bytes(), &size.to_le_bytes(), &end.to_le_bytes()].concat();
+        directory.extend(b"PK\x01\x02\x2d\0\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff");
+        directory.extend((name.len() as u16).to_le_bytes());
+        directory.extend(28u16.to_le_bytes());
+        directory.extend([0; 10]);
+        directory.extend(u32::MAX.to_le_bytes());
+        directory.extend(name.as_bytes());
+        directory.extend(extra);
+        write_at(&mut file, end, &[&local, body]);
+        end += local.len() as u64 + size;
+        count += 1;
+    };
+    member("archive/data.pkl", &pickle, pickle.len() as u64);
+    tensors.iter().enumerate().for_each(|(i, tensor)| member(&format!("archive/data/{i}"), &[], tensor.bytes()));
+    let size = directory.len() as u64;
+    let record = [
+        b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0",
+        &count.to_le_bytes()[..],
+        &count.to_le_bytes(),
+        &size.to_le_bytes(),
+        &end.to_le_bytes(),
+    ]
+    .concat();
+    let locator = [b"PK\x06\x07\0\0\0\0", &(end + size).to_le_bytes()[..], &1u32.to_le_bytes()].concat();
+    let last = b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0";
+    write_at(&mut file, end, &[&directory, &record, &locator, last]);
+}
+
+fn pickle(tensors: &[Named], wrapped: bool) -> Vec<u8> {
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    let long = |number: usize| [b"\x8a\x08", &(number as u64).to_le_bytes()[..]].concat();
+    let mut pickle = b"\x80\x02".to_vec();
+    if wrapped {
+        pickle.extend([b"}", &text("epoch")[..], b"K\x03s", &text("state_dict")].concat());
+    }
+    pickle.extend(b"ccollections\nOrderedDict\n)R(");
+    for (i, tensor) in tensors.iter().enumerate() {
+        let storage = match tensor.dtype {
+            "F32" => "FloatStorage",
+            "F16" => "HalfStorage",
+            "I64" => "LongStorage",
+            _ => "BFloat16Storage",
+        };
+        pickle.extend(
+            [&text(&tensor.name)[..], b"ctorch._utils\n_rebuild_tensor_v2\n((", &text("storage"), b"ctorch\n", storage.as_bytes(), b"\n"]
+                .concat(),
+        );
+        pickle.extend([&text(&i.to_string())[..], &text("cpu"), &long(tensor.elements() as usize), b"tQK\x00("].concat());
+        tensor.shape.iter().for_each(|&dim| pickle.extend(long(dim)));
+        pickle.extend(b"t(");
+        (1..=tensor.shape.len()).for_each(|axis| pickle.extend(long(tensor.shape[axis..].iter().product())));
+        pickle.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
+    }
+    pickle.extend(if wrapped { &b"us."[..] } else { b"u." });
+    pickle
+}
+
+fn write_at(file: &mut File, offset: u64, parts: &[&[u8]]) {
+    use std::io::{Seek, SeekFrom};
+    file.seek(SeekFrom::Start(offset)).expect("seeks");
+    file.write_all(&parts.concat()).expect("writes");
+}
+
+fn sparse(path: &Path, parts: &[&[u8]], length: u64) {
+    let mut file = File::create(path).expect("creates");
+    file.write_all(&parts.concat()).expect("writes");
+    file.set_len(length).expect("a sparse file");
+}

@@ -1,0 +1,37 @@
+//! Opening the largest checkpoint costs its headers: neither time nor memory grows with what it holds.
+
+#[path = "common/published.rs"]
+mod published;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use published::{tensors, write_shards};
+use wan_animate::unversioned::weights::Weights;
+
+/// The real tensors of Wan2.2-Animate-14B, 34.6 GB in bf16, in as many shards as are published. A test file of its own: the memory is the
+/// process's.
+#[test]
+fn thirty_four_gigabytes_open_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = tensors("diffusers_animate", "BF16");
+    write_shards(folder.path(), &all, 14);
+    let before = peak();
+    let start = Instant::now();
+    let weights = Weights::open(folder.path()).expect("opens");
+    let took = start.elapsed();
+    let bytes: usize = weights.iter().map(|(_, info)| 2 * info.shape.iter().product::<usize>()).sum();
+    assert!(weights.iter().count() > 1100 && bytes > 34_000_000_000, "{bytes}");
+    println!("{bytes} bytes in {} tensors opened in {took:?}; peak memory {before:?} before, {:?} after", weights.iter().count(), peak());
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    if let Some(peak) = peak() {
+        assert!(peak < 100 << 20, "{peak} bytes");
+    }
+}
+
+/// The most memory that the process has had, in bytes, where the system says so.
+fn peak() -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? << 10)
+}
