@@ -94,7 +94,7 @@ mod weights;
 pub use cancel::Cancel;
 pub use dtype::DType;
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Device, DeviceBuilder, MemoryUse};
+pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse};
 pub use layers::Precision;
 pub use pipelines::animate::{Animation, DEFAULT_PROMPT};
 pub use pipelines::builder::Pipeline;

@@ -7,11 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::gpu::arena::Accounting;
+use crate::gpu::family::{self, Facts, Families, Family};
 use crate::gpu::kernel::{Pipeline, PipelineKey};
 use crate::gpu::rehearsal::Rehearsal;
 
 /// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
 pub(crate) const IMMEDIATE_BYTES: u32 = 128;
+
+/// What kernels of some families and profiles need; none is needed by all.
+const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 /// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
 #[derive(Clone)]
@@ -25,6 +33,7 @@ struct Inner {
     immediates: bool,
     shader_checks: bool,
     accounting: Arc<Accounting>,
+    families: Arc<Families>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     filling: u32,
     rate: Mutex<f64>,
@@ -69,6 +78,7 @@ pub struct DeviceBuilder {
     shader_checks: Option<bool>,
     memory_limit: Option<u64>,
     immediates: Option<bool>,
+    family: Option<Family>,
 }
 
 impl DeviceBuilder {
@@ -100,17 +110,25 @@ impl DeviceBuilder {
         self
     }
 
+    /// Takes kernels of this family wherever the adapter can run them and they pass their test there, instead of those that suit
+    /// the adapter best. Default: what `WAN_ANIMATE_FAMILY` (`coop`, `tiled`, `reg` or `sg`) says, or the best.
+    pub fn family(mut self, family: Family) -> Self {
+        self.family = Some(family);
+        self
+    }
+
     /// Opens the adapter.
     ///
     /// # Errors
-    /// [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
+    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family. [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
     /// refuses to open it.
-    pub fn build(self) -> Result<Device> {
+    pub fn build(mut self) -> Result<Device> {
+        self.family = self.family.or(family::from_environment()?);
         let adapters = enumerate();
         let wanted = self.adapter_name.clone().or_else(|| env::var("WGPU_ADAPTER_NAME").ok());
         let adapter = choose(adapters, wanted.as_deref())?;
         let immediates = self.immediates.unwrap_or(true);
-        let wished = if immediates { wgpu::Features::IMMEDIATES } else { wgpu::Features::empty() };
+        let wished = if immediates { wgpu::Features::IMMEDIATES | FEATURES } else { FEATURES };
         let mut required_limits = adapter.limits();
         if !immediates {
             required_limits.max_immediate_size = 0;
@@ -120,11 +138,19 @@ impl DeviceBuilder {
             required_features: adapter.features() & wished,
             required_limits,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
+            experimental_features: experimental_features(),
             ..Default::default()
         }))
         .map_err(|error| Error::Device(format!("cannot open the adapter `{}`: {error}", adapter.get_info().name)))?;
-        Ok(Device::new(device, queue, self))
+        Ok(Device::new(device, queue, self, family::cooperative_size(&adapter)))
     }
+}
+
+#[expect(unsafe_code, reason = "wgpu asks for it before it opens cooperative matrices")]
+fn experimental_features() -> wgpu::ExperimentalFeatures {
+    // SAFETY: of the experimental features only cooperative matrices are used, with the sizes and types that the adapter lists,
+    // by kernels whose results are compared with the host's before they are used.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 fn enumerate() -> Vec<wgpu::Adapter> {
@@ -177,15 +203,30 @@ impl Device {
 
     /// Shares a device that the application already owns. Immediates are used if the device was opened with
     /// [`wgpu::Features::IMMEDIATES`] and at least 128 bytes of them; everything else works with any device. Open it with
-    /// the adapter's own limits: wgpu's defaults allow only 128 MiB a binding.
+    /// the adapter's own limits: wgpu's defaults allow only 128 MiB a binding. [`wgpu::Features::SUBGROUP`] and
+    /// [`wgpu::Features::SHADER_F16`] make faster kernels possible; for cooperative matrices see [`Device::from_wgpu_adapter`].
     ///
     /// The device's lost callback is replaced, so that a generation ends with [`Error::Device`] when the device is lost. An
     /// application that needs to know sets its own after this; errors then come when results are read back.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::new(device, queue, DeviceBuilder::default())
+        Self::shared(device, queue, None)
     }
 
-    fn new(device: wgpu::Device, queue: wgpu::Queue, options: DeviceBuilder) -> Self {
+    /// [`Device::from_wgpu`] with the adapter that the device was opened from, which lists the sizes of cooperative matrices.
+    /// Where the device has [`wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX`], only this makes use of them.
+    pub fn from_wgpu_adapter(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::shared(device, queue, family::cooperative_size(adapter))
+    }
+
+    fn shared(device: wgpu::Device, queue: wgpu::Queue, coop: Option<u32>) -> Self {
+        let family = family::from_environment().unwrap_or_else(|error| {
+            log::warn!("WAN_ANIMATE_FAMILY: {error}");
+            None
+        });
+        Self::new(device, queue, DeviceBuilder { family, ..Default::default() }, coop)
+    }
+
+    fn new(device: wgpu::Device, queue: wgpu::Queue, options: DeviceBuilder, coop: Option<u32>) -> Self {
         let (limits, info) = (device.limits(), device.adapter_info());
         let lost = Arc::new(Mutex::new(None));
         let note = lost.clone();
@@ -194,6 +235,7 @@ impl Device {
         });
         Self(Arc::new(Inner {
             summary: AdapterSummary::new(&info),
+            families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
             filling: if info.device_type == wgpu::DeviceType::Cpu { 1 } else { 256 },
             immediates: options.immediates.unwrap_or(true)
                 && device.features().contains(wgpu::Features::IMMEDIATES)
@@ -220,6 +262,7 @@ impl Device {
             device: self.0.device.clone(),
             queue: self.0.queue.clone(),
             summary: self.0.summary.clone(),
+            families: self.0.families.clone(),
             limits,
             immediates: self.0.immediates,
             shader_checks: self.0.shader_checks,
@@ -280,6 +323,24 @@ impl Device {
     /// Starts a new measurement of the peak in [`Device::memory_use`].
     pub fn reset_peak(&self) {
         self.0.accounting.reset_peak();
+    }
+
+    /// The kernel families that this device can run, whether they suit it or not.
+    pub fn families(&self) -> Vec<Family> {
+        self.0.families.runnable()
+    }
+
+    #[allow(dead_code, reason = "the ops are about to choose")]
+    /// The choice of a family for an op: see [`Families::choose`].
+    pub(crate) fn family(&self, op: &'static str, fits: impl Fn(Family) -> bool, test: impl Fn(Family) -> Result<()>) -> Family {
+        // A dry device cannot test; it takes for granted what has not been tested yet.
+        self.0.families.choose(op, fits, self.rehearsal().is_none().then_some(test))
+    }
+
+    #[allow(dead_code, reason = "the ops are about to choose")]
+    /// The size of cooperative matrices, where there are some.
+    pub(crate) fn coop_size(&self) -> Option<u32> {
+        self.0.families.facts().coop
     }
 
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {

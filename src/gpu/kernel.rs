@@ -74,6 +74,22 @@ pub struct Kernel {
     /// The constants that ops choose. Others are refused in debug builds, so that every module that runs is also one that the
     /// tests translate for every backend.
     pub variants: &'static [Variants],
+    /// What it needs beyond what every adapter has.
+    pub needs: Needs,
+}
+
+/// What a kernel needs of the adapter. All but [`Needs::Nothing`] adds an argument to the kernel's function:
+/// `fn NAME(group: u32, lane: u32, p: Params, subgroup: Subgroup)`, where `Subgroup` holds the subgroup's number `id` in the
+/// workgroup and the `lane` in the subgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// No more than every adapter has.
+    Nothing,
+    /// Subgroups.
+    Subgroups,
+    /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, each line of the file
+    /// with `$i`, `$j` or both is repeated for all numbers below the constants `FM` and `FN`.
+    CooperativeMatrix,
 }
 
 /// Element formats of slots that are read row by row.
@@ -194,6 +210,9 @@ impl Kernel {
     /// The whole WGSL module for the chosen element formats and constants. `immediates` says where parameters come from.
     pub fn compose(&self, elements: &[Element], constants: &[(&'static str, u32)], immediates: bool) -> String {
         let mut text = String::new();
+        if self.needs == Needs::CooperativeMatrix {
+            text.push_str("enable f16;\nenable wgpu_cooperative_matrix;\n");
+        }
         for (name, value) in constants {
             line(&mut text, format_args!("const {name}: u32 = {value}u;"));
         }
@@ -213,8 +232,11 @@ impl Kernel {
         for lib in self.libs {
             text.push_str(lib);
         }
-        text.push_str(self.source);
-        line(&mut text, format_args!("{}", entry(self.name)));
+        match self.needs {
+            Needs::CooperativeMatrix => text.push_str(&unrolled(self.source, constants)),
+            _ => text.push_str(self.source),
+        }
+        text.push_str(&entry(self.name, self.needs));
         text
     }
 
@@ -288,14 +310,34 @@ fn line(text: &mut String, arguments: std::fmt::Arguments) {
 }
 
 /// Workgroups are numbered in one line, whatever the limits of a dispatch: `first..end` may be one slice of the whole.
-fn entry(name: &str) -> String {
+fn entry(name: &str, needs: Needs) -> String {
+    let (declaration, builtins, argument) = match needs {
+        Needs::Nothing => ("", "", ""),
+        _ => (
+            "struct Subgroup { id: u32, lane: u32 }\n",
+            ", @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) subgroup_lane: u32",
+            ", Subgroup(subgroup, subgroup_lane)",
+        ),
+    };
     format!(
-        "@compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {{
+        "{declaration}@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32{builtins}) {{
     let group = immediates.first + id.x + id.y * immediates.width;
-    if (group < immediates.end) {{ {name}(group, lane, immediates.params); }}
-}}"
+    if (group < immediates.end) {{ {name}(group, lane, immediates.params{argument}); }}
+}}
+"
     )
+}
+
+/// See [`Needs::CooperativeMatrix`].
+fn unrolled(source: &str, constants: &[(&'static str, u32)]) -> String {
+    let count = |name| constants.iter().find(|(known, _)| *known == name).map_or(1, |&(_, value)| value);
+    let repeat = |line: String, mark: &str, name| match line.contains(mark) {
+        true => (0..count(name)).map(|number| line.replace(mark, &number.to_string())).collect(),
+        false => vec![line],
+    };
+    let lines = source.lines().flat_map(|line| repeat(format!("{line}\n"), "$i", "FM"));
+    lines.flat_map(|line| repeat(line, "$j", "FN")).collect()
 }
 
 fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {

@@ -2,6 +2,7 @@
 //!
 //! - [`device`]: choosing an adapter, opening it with its real limits, or taking the host application's device.
 //! - [`arena`]: activation memory that is reused when its last [`Tensor`](crate::tensor::Tensor) drops, and accounting.
+//! - [`family`]: which of several ways of writing an op's kernel an adapter gets.
 //! - [`kernel`]: WGSL files to pipelines. A kernel file holds a `Params` struct and one function of its workgroup, its lane
 //!   and its parameters; bindings, their element formats and the entry point are generated around it, so that one file serves
 //!   every storage format. Tile sizes are module constants in the generated head rather than pipeline `override`s, because
@@ -12,6 +13,7 @@
 
 pub mod arena;
 pub mod device;
+pub mod family;
 pub mod kernel;
 pub mod recorder;
 pub mod rehearsal;
@@ -19,7 +21,8 @@ pub mod sink;
 
 pub use arena::{Arena, Block, MemoryUse};
 pub use device::{AdapterSummary, Device, DeviceBuilder};
-pub use kernel::{Access, Arg, Element, Kernel, Slot};
+pub use family::Family;
+pub use kernel::{Access, Arg, Element, Kernel, Needs, Slot};
 pub use recorder::{Probe, Recorder};
 pub use rehearsal::Rehearsal;
 pub use sink::Sink;

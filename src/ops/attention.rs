@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Element, Kernel, READ, Slot, WRITE};
+use crate::gpu::kernel::{Arg, Element, Kernel, Needs, READ, Slot, WRITE};
 use crate::tensor::Tensor;
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
@@ -25,6 +25,7 @@ pub static ATTENTION: Kernel = Kernel {
         &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1])],
         &[("BR", &[16]), ("COLS", &[128]), ("FOURS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1])],
     ],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
+use crate::gpu::kernel::{Arg, Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Recorder, Sink};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::shape::Dims;
@@ -30,6 +30,7 @@ pub static CONV: Kernel = Kernel {
         &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("ACT", ACTIVATIONS)],
         &[("TM", &[8]), ("TN", &[4]), ("WN", &[1]), ("ACT", ACTIVATIONS)],
     ],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Element, Kernel, Slot};
+use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::tensor::Tensor;
 
@@ -20,6 +20,7 @@ pub static ELEMENTWISE: Kernel = Kernel {
     slots: &[Slot::read("a", FLAT), Slot::read("b", FLAT), Slot::write("out", FLAT)],
     params_bytes: size_of::<Params>(),
     variants: &[&[("ACT", ACTIVATIONS)]],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

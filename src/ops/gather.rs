@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, INDEX, Kernel, Slot, VECTOR, WEIGHT};
+use crate::gpu::kernel::{Arg, INDEX, Kernel, Needs, Slot, VECTOR, WEIGHT};
 use crate::ops::matmul::Matrix;
 use crate::tensor::Tensor;
 
@@ -18,6 +18,7 @@ pub static GATHER: Kernel = Kernel {
     slots: &[Slot::read("rows", INDEX), Slot::read("table", WEIGHT), Slot::write("out", VECTOR)],
     params_bytes: size_of::<Params>(),
     variants: &[&[]],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

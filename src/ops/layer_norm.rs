@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Kernel, READ, Slot, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::kernel::{Arg, Kernel, Needs, READ, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::ops::REDUCE;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -19,6 +19,7 @@ pub static LAYER_NORM: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("scale", VECTOR_OPTIONAL), Slot::read("shift", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
     params_bytes: size_of::<Params>(),
     variants: &[&[]],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Element, Kernel, Slot};
+use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::tensor::Tensor;
 
@@ -30,6 +30,7 @@ pub static LINCOMB: Kernel = Kernel {
     ],
     params_bytes: size_of::<Params>(),
     variants: &[&[("ACT", ACTIVATIONS)]],
+    needs: Needs::Nothing,
 };
 
 /// Inputs that one combination may have, so that a stage stays within eight storage buffers with its output.

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::arena::largest_buffer;
-use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
+use crate::gpu::kernel::{Arg, Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Recorder, Sink};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::shape::Dims;
@@ -31,6 +31,7 @@ pub static MATMUL: Kernel = Kernel {
         &[("TM", &[8]), ("TN", &[4]), ("WN", &[4]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
         &[("TM", &[1]), ("TN", &[4]), ("WN", &[16]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
     ],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Element, Kernel, Slot};
+use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
 use crate::tensor::Tensor;
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
@@ -19,6 +19,7 @@ pub static PERMUTE: Kernel = Kernel {
     slots: &[Slot::read("x", FLAT), Slot::write("out", FLAT)],
     params_bytes: size_of::<Params>(),
     variants: &[&[]],
+    needs: Needs::Nothing,
 };
 
 /// Axes that a permutation may have.

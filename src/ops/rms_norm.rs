@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Kernel, READ, Slot, VECTOR, WRITE};
+use crate::gpu::kernel::{Arg, Kernel, Needs, READ, Slot, VECTOR, WRITE};
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation, REDUCE};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -19,6 +19,7 @@ pub static RMS_NORM: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("weight", VECTOR), Slot::write("out", WRITE)],
     params_bytes: size_of::<Params>(),
     variants: &[&[("ACT", ACTIVATIONS), ("WG", &[8, 16, 32, 64])]],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

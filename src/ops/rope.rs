@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Kernel, READ, SCALAR, Slot, WRITE};
+use crate::gpu::kernel::{Arg, Kernel, Needs, READ, SCALAR, Slot, WRITE};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -18,6 +18,7 @@ pub static ROPE: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("cos", SCALAR), Slot::read("sin", SCALAR), Slot::write("out", WRITE)],
     params_bytes: size_of::<Params>(),
     variants: &[&[]],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]

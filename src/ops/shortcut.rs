@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Kernel, SCALAR, Slot};
+use crate::gpu::kernel::{Arg, Kernel, Needs, SCALAR, Slot};
 use crate::tensor::Tensor;
 
 /// See `wgsl/shortcut.wgsl`.
@@ -16,6 +16,7 @@ pub static SHORTCUT: Kernel = Kernel {
     slots: &[Slot::read("x", SCALAR), Slot::read("residual", SCALAR), Slot::write("out", SCALAR)],
     params_bytes: size_of::<Params>(),
     variants: &[&[("UP", &[0, 1])]],
+    needs: Needs::Nothing,
 };
 
 #[repr(C)]
