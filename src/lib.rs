@@ -82,6 +82,7 @@ mod linalg;
 mod models;
 mod ops;
 mod pipelines;
+mod residency;
 mod rng;
 mod schedulers;
 mod shape;

@@ -32,6 +32,11 @@ impl Linear {
         Self { weight, bias }
     }
 
+    /// Width of what it makes.
+    pub fn outputs(&self) -> usize {
+        self.weight.rows()
+    }
+
     /// x [L, inputs] to [L, outputs] as `dtype`.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, dtype: DType) -> Result<Tensor> {
         self.forward_with(rec, x, Epilogue::default(), dtype)

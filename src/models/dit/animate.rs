@@ -1,17 +1,23 @@
 //! Animate: the backbone, plus the pose added to its patches and the face looked at after some of its blocks.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::layers::{Linear, Loader};
+use crate::gpu::{Recorder, Sink};
+use crate::layers::{Linear, Loader, Precision};
+use crate::models::dit::block::Block;
 use crate::models::dit::config::Config;
-use crate::models::dit::face_adapter::{FaceAdapter, FaceKeys, MOTION_PRECISION, load_all};
+use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
 use crate::models::dit::face_encoder::FaceEncoder;
 use crate::models::dit::motion_encoder::MotionEncoder;
-use crate::models::dit::{Context, Dit, ENDS, Grid, Timestep, patch_embedding};
-use crate::ops::copy::concat;
+use crate::models::dit::{Context, Dit, ENDS, Grid, Layer, Timestep, patch_embedding};
+use crate::ops::copy::{concat, slice};
+use crate::residency::Stack;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::weights::Weights;
 
 /// See the module.
 #[derive(Debug)]
@@ -20,28 +26,79 @@ pub struct Animate {
     pose_patch_embedding: Linear,
     motion_encoder: MotionEncoder,
     face_encoder: FaceEncoder,
-    face_adapter: Vec<FaceAdapter>,
 }
 
-/// What the pose of one segment adds to the patches: [L, C], zero for the reference frame.
+/// What the pose of one segment adds to the patches: tokens that are made of it run by run, zero for the reference frame.
 #[derive(Clone, Debug)]
-pub struct Pose(Tensor);
+pub struct Pose {
+    embedding: Linear,
+    /// [L - F, C * p * q]
+    patches: Tensor,
+    /// F, the tokens of a latent frame.
+    frame: usize,
+}
 
-/// What the faces of one segment offer to each adapter.
-#[derive(Clone, Debug)]
-pub struct Face(Vec<FaceKeys>);
+/// What Animate's backbone looks at beside the context.
+#[derive(Clone, Copy, Debug)]
+pub struct Driving<'a> {
+    /// The segment's pose.
+    pub pose: &'a Pose,
+    /// The segment's faces.
+    pub face: &'a Face,
+}
+
+impl Pose {
+    /// [L, C] for the tokens of these latent frames, of which 0 is the reference.
+    pub(super) fn tokens(&self, rec: &mut Recorder, frames: Range<usize>) -> Result<Tensor> {
+        let first = frames.start.max(1);
+        if frames.end <= first {
+            return rec.zeros(&[frames.len() * self.frame, self.embedding.outputs()]);
+        }
+        let patches = slice(rec, &self.patches, (first - 1) * self.frame, (frames.end - first) * self.frame)?;
+        let tokens = self.embedding.forward(rec, &patches, DType::F32)?;
+        if frames.start > 0 {
+            return Ok(tokens);
+        }
+        let zeros = rec.zeros(&[self.frame, tokens.cols()])?;
+        concat(rec, &[&zeros, &tokens])
+    }
+
+    /// Latent frames, the reference's included.
+    fn frames(&self) -> usize {
+        1 + self.patches.rows() / self.frame
+    }
+}
 
 impl Animate {
     /// Reads a `WanAnimateTransformer3DModel` in the names of diffusers.
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         config.check()?;
+        face_adapter::check(config)?;
+        let blocks = Stack::load(loader, config.num_layers, |loader, i| layer(loader, config, i))?;
+        Self::with_blocks(loader, config, blocks)
+    }
+
+    /// The same, but the blocks are read when they are needed.
+    pub fn open(sink: &dyn Sink, weights: &Arc<Weights>, precision: Precision, config: &Config) -> Result<Self> {
+        config.check()?;
+        face_adapter::check(config)?;
+        let own = config.clone();
+        let blocks = Stack::open(weights, precision, config.num_layers, move |loader, i| layer(loader, &own, i));
+        Self::with_blocks(&Loader::new(sink, weights, precision), config, blocks)
+    }
+
+    fn with_blocks(loader: &Loader, config: &Config, blocks: Stack<Layer>) -> Result<Self> {
         Ok(Self {
-            dit: Dit::load(loader, config)?,
+            dit: Dit::with_blocks(loader, config, blocks)?,
             pose_patch_embedding: patch_embedding(&loader.with_precision(ENDS), "pose_patch_embedding", config.latent_channels()?, config)?,
             motion_encoder: MotionEncoder::load(&loader.scope("motion_encoder").with_precision(MOTION_PRECISION), config)?,
             face_encoder: FaceEncoder::load(&loader.scope("face_encoder").with_precision(MOTION_PRECISION), config)?,
-            face_adapter: load_all(&loader.scope("face_adapter"), config)?,
         })
+    }
+
+    /// The backbone.
+    pub fn dit(&self) -> &Dit {
+        &self.dit
     }
 
     /// The configuration it was loaded with.
@@ -57,11 +114,8 @@ impl Animate {
     /// The pose of a segment from the latents [C, T, H, W] of its pose video.
     pub fn pose(&self, rec: &mut Recorder, latents: &Tensor) -> Result<Pose> {
         let grid = Grid::of(latents, self.config())?;
-        let patches = grid.patches(rec, latents)?;
-        let tokens = self.pose_patch_embedding.forward(rec, &patches, DType::F32)?;
         let [_, rows, cols] = grid.sizes();
-        let zeros = rec.zeros(&[rows * cols, tokens.cols()])?;
-        Ok(Pose(concat(rec, &[&zeros, &tokens])?))
+        Ok(Pose { embedding: self.pose_patch_embedding.clone(), patches: grid.patches(rec, latents)?, frame: rows * cols })
     }
 
     /// Motion vectors [F, motion_encoder_dim] of face frames [F, S, S, 3] in [-1, 1]. Each frame's is independent of the others.
@@ -82,8 +136,7 @@ impl Animate {
         let (frames, count, width) = (dims.get("T"), dims.get("tokens"), dims.get("C"));
         let zeros = rec.zeros(&[1, count, width])?;
         let tokens = concat(rec, &[&zeros, tokens])?.reshape(&[(frames + 1) * count, width]);
-        let keys = self.face_adapter.iter().map(|adapter| adapter.keys(rec, &tokens, frames + 1)).collect::<Result<_>>()?;
-        Ok(Face(keys))
+        Ok(Face::new(frames + 1, tokens, self.config().num_layers / self.config().inject_face_latents_blocks))
     }
 
     /// The predicted velocity [C, T + 1, H, W] for the model's input [2 C + 4, T + 1, H, W].
@@ -96,17 +149,29 @@ impl Animate {
         pose: &Pose,
         face: &Face,
     ) -> Result<Tensor> {
-        let every = self.config().inject_face_latents_blocks;
-        let [_, frames, rows, cols] = latents.shape() else {
-            return Err(Error::Input(format!("latents: shape {:?}, expected [C, T, H, W]", latents.shape())));
-        };
-        let tokens = frames * rows * cols / self.config().patch_pixels();
-        if pose.0.rows() != tokens {
-            return Err(Error::Input(format!("the pose has {} tokens, the latents {tokens}", pose.0.rows())));
+        let [_, rows, cols] = Grid::of(latents, self.config())?.sizes();
+        let frames = latents.shape()[1];
+        if (pose.frames(), pose.frame) != (frames, rows * cols) {
+            return Err(Error::Input(format!(
+                "a pose of {} frames of {} tokens, latents of {frames} of {}",
+                pose.frames(),
+                pose.frame,
+                rows * cols
+            )));
         }
-        self.dit.forward(rec, latents, Timestep::Of(timestep), context, Some(&pose.0), &mut |rec, i, x| match i % every {
-            0 => self.face_adapter[i / every].forward(rec, &x, &face.0[i / every]),
-            _ => Ok(x),
-        })
+        if face.frames() != frames {
+            return Err(Error::Input(format!("faces of {} frames, latents of {frames}", face.frames())));
+        }
+        self.dit.forward(rec, latents, Timestep::Of(timestep), context, Some(Driving { pose, face }))
     }
+}
+
+/// Block `i`, with the face adapter after it where one acts.
+fn layer(loader: &Loader, config: &Config, i: usize) -> Result<Layer> {
+    let every = config.inject_face_latents_blocks;
+    let adapter = |number: usize| FaceAdapter::load(&loader.scope("face_adapter").scope(number), config);
+    Ok(Layer {
+        block: Block::load(&loader.scope(format_args!("blocks.{i}")), config)?,
+        face_adapter: i.is_multiple_of(every).then(|| adapter(i / every)).transpose()?,
+    })
 }

@@ -6,11 +6,13 @@ use crate::gpu::Recorder;
 use crate::layers::{LayerNorm, Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::config::Config;
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
-use crate::models::dit::modulation::Modulation;
+use crate::models::dit::modulation::modulation;
 use crate::models::dit::positions::Angles;
+use crate::models::dit::runs::Run;
 use crate::ops::Activation;
 use crate::ops::attention::{Heads, attention};
 use crate::ops::copy::concat;
+use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::lincomb::lincomb;
 use crate::ops::rope::rope;
 use crate::tensor::Tensor;
@@ -28,6 +30,9 @@ pub struct Block {
     ffn: (Linear, Linear),
     scale_shift_table: [Tensor; MODULATION],
 }
+
+/// What becomes of the tokens x [L, C] of a run after the block.
+pub type AfterBlock<'a> = dyn Fn(&mut Recorder, &Run, Tensor) -> Result<Tensor> + 'a;
 
 /// Projections of one attention; queries and keys are normed over all heads together.
 #[derive(Debug)]
@@ -110,23 +115,42 @@ impl Block {
         }
     }
 
-    /// x [L, C] to [L, C], both f32.
+    /// Replaces the tokens x [L, C] of all runs, in f32. `times` are the timesteps that runs point to.
+    ///
+    /// Everything but the keys and values of self-attention is computed run by run, so that no other tensor is longer than a run.
     pub fn forward(
         &self,
         rec: &mut Recorder,
-        x: &Tensor,
-        time: &[TimeEmbedding],
-        angles: &Angles,
+        runs: &mut [Run],
+        times: &[TimeEmbedding],
         keys: &CrossKeys,
+        after: &AfterBlock,
         precision: Precision,
-    ) -> Result<Tensor> {
+    ) -> Result<()> {
         let operand = precision.operand();
-        let modulation = Modulation::new(rec, &self.scale_shift_table, time, |time| time.modulation.each_ref())?;
-        let [shift_msa, scale_msa, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = [0, 1, 2, 3, 4, 5];
+        let vectors = times.iter().map(|time| modulation(rec, &self.scale_shift_table, time.modulation.each_ref()));
+        let vectors = vectors.collect::<Result<Vec<_>>>()?;
+        let own = self.self_keys(rec, runs, &vectors, operand)?;
+        for run in runs {
+            let x = self.forward_run(rec, run, &vectors[run.time], &own, keys, operand)?;
+            run.x = after(rec, run, x)?;
+        }
+        Ok(())
+    }
 
-        let normed = modulation.norm(rec, x, scale_msa, shift_msa, self.eps, operand)?;
-        let attended = self.self_attention(rec, &normed, angles, operand)?;
-        let x = modulation.gated(rec, &self.attn1.to_out, &attended, gate_msa, x)?;
+    fn forward_run(
+        &self,
+        rec: &mut Recorder,
+        run: &Run,
+        vectors: &[Tensor; MODULATION],
+        own: &(Tensor, Tensor),
+        keys: &CrossKeys,
+        operand: DType,
+    ) -> Result<Tensor> {
+        let [_, _, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = vectors;
+        let normed = self.norm1(rec, run, vectors, operand)?;
+        let attended = self.self_attention(rec, &normed, &run.angles, own, operand)?;
+        let x = self.attn1.to_out.forward_residual(rec, &attended, Some(gate_msa), &run.x)?;
 
         let normed = match &self.norm2 {
             Some(norm2) => norm2.forward(rec, &x, operand)?,
@@ -135,9 +159,13 @@ impl Block {
         let attended = self.cross_attention(rec, &normed, keys, operand)?;
         let x = self.attn2.to_out.forward_residual(rec, &attended, None, &x)?;
 
-        let normed = modulation.norm(rec, &x, c_scale_msa, c_shift_msa, self.eps, operand)?;
+        let normed = layer_norm(rec, &x, Affine::Modulation(c_scale_msa, c_shift_msa), self.eps, operand)?;
         let hidden = self.ffn.0.forward_activated(rec, &normed, Activation::GeluTanh, operand)?;
-        modulation.gated(rec, &self.ffn.1, &hidden, c_gate_msa, &x)
+        self.ffn.1.forward_residual(rec, &hidden, Some(c_gate_msa), &x)
+    }
+
+    fn norm1(&self, rec: &mut Recorder, run: &Run, [shift_msa, scale_msa, ..]: &[Tensor; MODULATION], operand: DType) -> Result<Tensor> {
+        layer_norm(rec, &run.x, Affine::Modulation(scale_msa, shift_msa), self.eps, operand)
     }
 
     /// Attention reads heads, so it is their size that must be a multiple of four for f16.
@@ -145,18 +173,43 @@ impl Block {
         crate::ops::operand_dtype(operand, width / self.heads)
     }
 
-    fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, operand: DType) -> Result<Tensor> {
+    /// Keys and values [L, C] of self-attention over the tokens of all runs.
+    fn self_keys(&self, rec: &mut Recorder, runs: &[Run], vectors: &[[Tensor; MODULATION]], operand: DType) -> Result<(Tensor, Tensor)> {
         let own = &self.attn1;
-        let inputs = self.attention_operand(x.cols(), operand);
-        let rotated = |rec: &mut Recorder, projection: &Linear, norm: &RmsNorm| -> Result<Tensor> {
-            let projected = projection.forward(rec, x, DType::F32)?;
-            let normed = norm.forward(rec, &projected, DType::F32)?;
-            rope(rec, &normed, &angles.cos, &angles.sin, inputs)
-        };
-        let q = rotated(rec, &own.to_q, &own.norm_q)?;
-        let k = rotated(rec, &own.to_k, &own.norm_k)?;
-        let v = own.to_v.forward(rec, x, inputs)?;
-        attention(rec, &q, &k, &v, Heads::scaled(self.heads, x.cols()), operand)
+        let mut whole: Option<(Tensor, Tensor)> = None;
+        let mut done = 0;
+        for run in runs {
+            let inputs = self.attention_operand(run.x.cols(), operand);
+            let normed = self.norm1(rec, run, &vectors[run.time], operand)?;
+            let k = self.rotated(rec, &own.to_k, &own.norm_k, &normed, &run.angles, inputs)?;
+            let v = own.to_v.forward(rec, &normed, inputs)?;
+            if runs.len() == 1 {
+                return Ok((k, v));
+            }
+            let (keys, values) = match &whole {
+                Some(whole) => whole,
+                None => {
+                    let shape = [runs.iter().map(|run| run.x.rows()).sum(), run.x.cols()];
+                    whole.insert((rec.alloc(&shape, k.dtype())?, rec.alloc(&shape, v.dtype())?))
+                }
+            };
+            rec.copy(&k, 0, keys, done, k.len())?;
+            rec.copy(&v, 0, values, done, v.len())?;
+            done += k.len();
+        }
+        whole.ok_or_else(|| Error::Input("attention among no tokens".into()))
+    }
+
+    fn rotated(&self, rec: &mut Recorder, to: &Linear, norm: &RmsNorm, x: &Tensor, angles: &Angles, inputs: DType) -> Result<Tensor> {
+        let projected = to.forward(rec, x, DType::F32)?;
+        let normed = norm.forward(rec, &projected, DType::F32)?;
+        rope(rec, &normed, &angles.cos, &angles.sin, inputs)
+    }
+
+    fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, (k, v): &(Tensor, Tensor), operand: DType) -> Result<Tensor> {
+        let own = &self.attn1;
+        let q = self.rotated(rec, &own.to_q, &own.norm_q, x, angles, self.attention_operand(x.cols(), operand))?;
+        attention(rec, &q, k, v, Heads::scaled(self.heads, x.cols()), operand)
     }
 
     fn cross_attention(&self, rec: &mut Recorder, x: &Tensor, keys: &CrossKeys, operand: DType) -> Result<Tensor> {

@@ -26,11 +26,9 @@ pub struct ConditionEmbedder {
     image_embedder: Option<ImageEmbedder>,
 }
 
-/// What a timestep contributes to a run of tokens.
+/// What a timestep contributes to its tokens.
 #[derive(Clone, Debug)]
 pub struct TimeEmbedding {
-    /// How many tokens in a row have this timestep.
-    pub tokens: usize,
     /// `[C]`
     pub embedding: Tensor,
     /// Vectors `[C]`, to be added to each block's own.
@@ -59,8 +57,8 @@ impl ConditionEmbedder {
         })
     }
 
-    /// Embeds the timestep of so many tokens.
-    pub fn time(&self, rec: &mut Recorder, tokens: usize, timestep: f64) -> Result<TimeEmbedding> {
+    /// Embeds a timestep.
+    pub fn time(&self, rec: &mut Recorder, timestep: f64) -> Result<TimeEmbedding> {
         let sinusoid = rec.upload(&[1, self.freq_dim], &sinusoid(timestep as f32, self.freq_dim))?;
         let (linear_1, linear_2) = &self.time_embedder;
         let hidden = linear_1.forward_activated(rec, &sinusoid, Activation::Silu, DType::F32)?;
@@ -71,7 +69,7 @@ impl ConditionEmbedder {
         let vector = |tensor: Tensor| tensor.reshape(&[self.width]);
         let modulation = (0..MODULATION).map(|i| slice(rec, &vectors, i, 1).map(vector)).collect::<Result<Vec<_>>>()?;
         let modulation = modulation.try_into().expect("MODULATION slices were taken");
-        Ok(TimeEmbedding { tokens, embedding: vector(embedding), modulation })
+        Ok(TimeEmbedding { embedding: vector(embedding), modulation })
     }
 
     /// [L, text_dim] to [L, C].

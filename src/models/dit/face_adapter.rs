@@ -1,11 +1,15 @@
 //! The face adapter: after some blocks, the tokens of a latent frame look at that frame's face tokens, and at no other's.
 
+use std::ops::Range;
+use std::sync::OnceLock;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::layers::{Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::config::Config;
 use crate::ops::attention::{Heads, attention};
+use crate::ops::copy::slice;
 use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::operand_dtype;
 use crate::tensor::Tensor;
@@ -74,16 +78,58 @@ impl FaceAdapter {
     }
 }
 
-/// The adapters in order, one for each multiple of `inject_face_latents_blocks` below the number of blocks.
-pub fn load_all(loader: &Loader, config: &Config) -> Result<Vec<FaceAdapter>> {
-    let every = config.inject_face_latents_blocks;
-    if !config.num_layers.is_multiple_of(every) {
-        let layers = config.num_layers;
-        return Err(Error::Input(format!(
-            "transformer config: `num_layers` {layers} is no multiple of `inject_face_latents_blocks` {every}"
-        )));
+/// Whether an adapter acts after every block that should have one.
+///
+/// # Errors
+/// [`Error::Input`] where the blocks do not come out even.
+pub fn check(config: &Config) -> Result<()> {
+    let (layers, every) = (config.num_layers, config.inject_face_latents_blocks);
+    match layers.is_multiple_of(every) {
+        true => Ok(()),
+        false => {
+            Err(Error::Input(format!("transformer config: `num_layers` {layers} is no multiple of `inject_face_latents_blocks` {every}")))
+        }
     }
-    (0..config.num_layers / every).map(|i| FaceAdapter::load(&loader.scope(i), config)).collect()
+}
+
+/// What the faces of one segment offer: the tokens of each latent frame, and each adapter's keys and values as soon as it has been
+/// there once.
+#[derive(Clone, Debug)]
+pub struct Face {
+    frames: usize,
+    /// [T * tokens, C]
+    tokens: Tensor,
+    keys: Vec<OnceLock<FaceKeys>>,
+}
+
+impl Face {
+    /// From the tokens [T * tokens, C] of `frames` latent frames, for so many adapters.
+    pub(super) fn new(frames: usize, tokens: Tensor, adapters: usize) -> Self {
+        Self { frames, tokens, keys: vec![OnceLock::new(); adapters] }
+    }
+
+    /// Latent frames.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// What adapter `number` sees in some of the latent frames.
+    pub(super) fn keys(&self, rec: &mut Recorder, number: usize, adapter: &FaceAdapter, frames: Range<usize>) -> Result<FaceKeys> {
+        let place = &self.keys[number];
+        let whole = match place.get() {
+            Some(keys) => keys,
+            None => {
+                let keys = adapter.keys(rec, &self.tokens, self.frames)?;
+                place.get_or_init(|| keys)
+            }
+        };
+        if frames.len() == self.frames {
+            return Ok(whole.clone());
+        }
+        let tokens = self.tokens.rows() / self.frames;
+        let part = |rec: &mut Recorder, x: &Tensor| slice(rec, x, frames.start * tokens, frames.len() * tokens);
+        Ok(FaceKeys { frames: frames.len(), k: part(rec, &whole.k)?, v: part(rec, &whole.v)? })
+    }
 }
 
 /// The precision that the face path runs in whatever the user's choice: the motion encoder is small and feeds a QR.

@@ -3,7 +3,9 @@
 //! A head of D numbers is split into D - 4 (D / 6) for time and 2 (D / 6) each for height and width, with integer division.
 //! Angles are computed in f64, as in the reference.
 
-use crate::error::{Error, Result};
+use std::ops::Range;
+
+use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::tensor::Tensor;
 
@@ -18,30 +20,33 @@ pub struct Angles {
     pub sin: Tensor,
 }
 
-/// The tables for a grid of tokens `[T, H, W]` in patches.
-pub fn tables(rec: &mut Recorder, head_dim: usize, grid: [usize; 3], longest: usize) -> Result<Angles> {
-    if let Some(size) = grid.into_iter().find(|&size| size > longest) {
-        return Err(Error::Limits(format!("{size} tokens along one axis; the model has positions for {longest}")));
-    }
-    let angles = angles(head_dim, grid);
-    let shape = [angles.len() / (head_dim / 2), head_dim / 2];
-    let cos: Vec<f32> = angles.iter().map(|angle| angle.cos() as f32).collect();
-    let sin: Vec<f32> = angles.iter().map(|angle| angle.sin() as f32).collect();
-    Ok(Angles { cos: rec.upload(&shape, &cos)?, sin: rec.upload(&shape, &sin)? })
+/// The tables for the tokens of latent frames `frames` of a grid of so many rows and columns of patches.
+pub fn tables(rec: &mut Recorder, head_dim: usize, frames: Range<usize>, [rows, cols]: [usize; 2]) -> Result<Angles> {
+    let shape = [frames.len() * rows * cols, head_dim / 2];
+    let places = [frames.clone(), 0..rows, 0..cols];
+    let cos = rec.upload_with(&shape, || Ok(angles(head_dim, &places, f64::cos)))?;
+    Ok(Angles { cos, sin: rec.upload_with(&shape, || Ok(angles(head_dim, &places, f64::sin)))? })
 }
 
-fn angles(head_dim: usize, [frames, rows, cols]: [usize; 3]) -> Vec<f64> {
+/// A function of the angles, token by token. An angle depends on one axis alone, so the function is called for places, not for tokens.
+fn angles(head_dim: usize, places: &[Range<usize>; 3], function: impl Fn(f64) -> f64) -> Vec<f32> {
     let side = 2 * (head_dim / 6);
     let dims = [head_dim - 2 * side, side, side];
-    let frequencies = dims.map(|dim| (0..dim / 2).map(|i| THETA.powf(-((2 * i) as f64) / dim as f64)).collect::<Vec<_>>());
-    let mut angles = Vec::with_capacity(frames * rows * cols * head_dim / 2);
-    for token in 0..frames * rows * cols {
-        let place = [token / (rows * cols), token / cols % rows, token % cols];
-        for (place, frequencies) in place.into_iter().zip(&frequencies) {
-            angles.extend(frequencies.iter().map(|frequency| place as f64 * frequency));
+    let axis = |(places, dim): (&Range<usize>, usize)| -> Vec<Vec<f32>> {
+        let frequencies: Vec<_> = (0..dim / 2).map(|i| THETA.powf(-((2 * i) as f64) / dim as f64)).collect();
+        let place = |place: usize| frequencies.iter().map(|frequency| function(place as f64 * frequency) as f32).collect();
+        places.clone().map(place).collect()
+    };
+    let axes: Vec<_> = places.iter().zip(dims).map(axis).collect();
+    let mut values = Vec::with_capacity(places.iter().map(Range::len).product::<usize>() * head_dim / 2);
+    for frame in &axes[0] {
+        for row in &axes[1] {
+            for col in &axes[2] {
+                values.extend(frame.iter().chain(row).chain(col));
+            }
         }
     }
-    angles
+    values
 }
 
 #[cfg(test)]
@@ -51,9 +56,9 @@ mod tests {
     #[test]
     fn heads_split_by_integer_division() {
         // D = 10: six numbers for time, two each for height and width.
-        let angles = angles(10, [2, 2, 3]);
+        let angles = angles(10, &[1..3, 0..2, 0..3], |angle| angle);
         assert_eq!(angles.len(), 12 * 5);
         let last = &angles[11 * 5..];
-        assert_eq!(last, [1.0, THETA.powf(-2.0 / 6.0), THETA.powf(-4.0 / 6.0), 1.0, 2.0]);
+        assert_eq!(last, [2.0, 2.0 * THETA.powf(-2.0 / 6.0), 2.0 * THETA.powf(-4.0 / 6.0), 1.0, 2.0].map(|angle| angle as f32));
     }
 }

@@ -110,8 +110,7 @@ impl Job for VideoJob<'_> {
                 (latents::join(rec, &self.finished(frames))?, Timestep::AfterFirstFrame(timestep))
             }
         };
-        let predictions =
-            active.contexts.iter().map(|context| active.dit.forward(rec, &input, timestep, context, None, &mut |_, _, x| Ok(x)));
+        let predictions = active.contexts.iter().map(|context| active.dit.forward(rec, &input, timestep, context, None));
         let predictions = predictions.collect::<Result<Vec<_>>>()?;
         guide(rec, &predictions, active.guidance_scale)
     }
