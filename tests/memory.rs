@@ -2,10 +2,15 @@
 
 mod common;
 
-use common::golden_path;
+use std::sync::Arc;
+
+use common::{Golden, golden_json, golden_path, golden_weights};
 use image::RgbImage;
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::models::dit::Footprint;
+use wan_animate::unversioned::models::dit::animate::Animate;
 use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, Device, Event, Precision, Result};
+use wan_animate::{AnimatePipeline, Cancel, Device, Event, Precision, Result};
 
 fn device() -> Device {
     Device::builder().build().expect("an adapter")
@@ -43,4 +48,48 @@ fn a_dry_device_takes_what_a_real_one_does() {
     assert_eq!(rehearsed.len(), samples.len());
     let rehearsal = dry.rehearsal().expect("a dry device");
     assert!(rehearsal.dispatches() > 1000 && rehearsal.operations() > 1e6 && rehearsal.largest_buffer().size > 1 << 16);
+}
+
+/// Two passes of the model of a golden of parts, as bits.
+fn passes(model: &Animate, rec: &mut Recorder, golden: &Golden) -> Result<Vec<u32>> {
+    let text_dim = model.config().text_dim;
+    let mut text = golden.values("encoder_hidden_states").to_vec();
+    text.resize(512 * text_dim, 0.0);
+    let text = rec.upload(&[512, text_dim], &text)?;
+    let image = golden.upload(rec, "encoder_hidden_states_image");
+    let context = model.context(rec, &text, Some(&image))?;
+    let pose = golden.upload(rec, "pose_hidden_states");
+    let pose = model.pose(rec, &pose)?;
+    let face = golden.upload(rec, "face_encoder");
+    let face = model.face_keys(rec, &face)?;
+    let latents = golden.upload(rec, "hidden_states");
+    let mut bits = Vec::new();
+    for timestep in [999.0, 500.0] {
+        let out = model.forward(rec, &latents, timestep, &context, &pose, &face)?;
+        bits.extend(rec.download(&out)?.into_iter().map(f32::to_bits));
+    }
+    Ok(bits)
+}
+
+/// However many blocks stay, however few tokens are worked on at a time, and whether keys are kept: the same bits.
+#[test]
+fn streaming_and_runs_change_no_bit() {
+    let device = device();
+    let mut rec = Recorder::new(&device, Cancel::new());
+    let golden = Golden::open("parts/tiny_transformer.safetensors");
+    let config = golden_json("tiny/transformer/config.json");
+    let weights = Arc::new(golden_weights("tiny/transformer"));
+    for precision in [Precision::F32, Precision::F16] {
+        let model = Animate::open(&device, &weights, precision, &config).expect("opens");
+        let (dit, all) = (model.dit(), model.dit().blocks().len());
+        dit.blocks().fill(&device).expect("loads");
+        let resident = passes(&model, &mut rec, &golden).expect("runs");
+        assert!(resident.iter().any(|&bits| bits != resident[0]), "a result of one value");
+        for (keep, tokens, keep_keys) in (0..=all).map(|keep| (keep, [1, 8192][keep % 2], keep % 3 == 0)) {
+            dit.blocks().keep(keep);
+            dit.set_footprint(Footprint { tokens, keep_keys });
+            let streamed = passes(&model, &mut rec, &golden).expect("runs");
+            assert!(streamed == resident, "{precision:?}: {keep} of {all} blocks resident, {tokens} tokens at a time");
+        }
+    }
 }

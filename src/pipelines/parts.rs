@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::RgbImage;
 use serde::de::DeserializeOwned;
@@ -60,7 +61,8 @@ impl Checkpoint {
         let scheduler = SchedulerConfig::open(&self.folder.join("scheduler/scheduler_config.json"))?;
         let image_encoder = with_clip.then(|| self.open_clip()).transpose()?;
         let vae = self.component::<vae::config::Config>("vae")?;
-        let text_encoder = self.component::<umt5::config::Config>("text_encoder")?;
+        let (weights, config) = self.component::<umt5::config::Config>("text_encoder")?;
+        let text_encoder = (Arc::new(weights), config);
         let tokenizer = Tokenizer::open(self.folder.join("tokenizer"))?;
         Ok(Files { scheduler, vae, encoders: Encoders { tokenizer, text_encoder, image_encoder } })
     }
@@ -69,7 +71,7 @@ impl Checkpoint {
         let file = self.folder.join("image_processor/preprocessor_config.json");
         let processor = ClipImageConfig::from_json(&file, &fs::read(&file).map_err(Error::io(&file))?)?;
         let (weights, config) = self.component("image_encoder")?;
-        Ok(ImageEncoder { weights, config, processor })
+        Ok(ImageEncoder { weights: Arc::new(weights), config, processor })
     }
 
     /// What is wrong with the checkpoint as a whole.
@@ -110,29 +112,27 @@ pub(crate) struct Parts<T> {
 #[derive(Debug)]
 struct Encoders {
     tokenizer: Tokenizer,
-    text_encoder: (Weights, umt5::config::Config),
+    text_encoder: (Arc<Weights>, umt5::config::Config),
     image_encoder: Option<ImageEncoder>,
 }
 
 #[derive(Debug)]
 struct ImageEncoder {
-    weights: Weights,
+    weights: Arc<Weights>,
     config: clip::config::Config,
     processor: ClipImageConfig,
 }
 
 impl<T> Parts<T> {
-    /// Embeddings [512, text_dim] of each prompt. The encoder is on the GPU only meanwhile.
+    /// Embeddings [512, text_dim] of each prompt. The encoder is on the GPU only meanwhile, block by block.
     pub fn text_embeddings(&self, rec: &mut Recorder, prompts: &[String]) -> Result<Vec<Tensor>> {
         let (weights, config) = &self.encoders.text_encoder;
-        let encoder = umt5::Encoder::load(&Loader::new(&self.device, weights, self.precision), config)?;
+        let device = rec.device().clone();
+        let encoder = umt5::Encoder::open(&device, weights, self.precision, config)?;
+        let ids: Vec<_> = prompts.iter().map(|prompt| self.encoders.tokenizer.encode(&clean(prompt), umt5::MAX_TOKENS)).collect();
+        let embeddings = encoder.forward_all(rec, &ids)?;
         weights.finish()?;
-        let embeddings = prompts.iter().map(|prompt| {
-            let ids = self.encoders.tokenizer.encode(&clean(prompt), umt5::MAX_TOKENS);
-            let embeddings = encoder.forward(rec, &ids)?;
-            umt5::pad(rec, &embeddings)
-        });
-        let embeddings = embeddings.collect::<Result<_>>()?;
+        let embeddings = embeddings.iter().map(|embeddings| umt5::pad(rec, embeddings)).collect::<Result<_>>()?;
         rec.finish()?;
         Ok(embeddings)
     }
@@ -141,14 +141,15 @@ impl<T> Parts<T> {
     /// is on the GPU only meanwhile.
     pub fn image_embeddings(&self, rec: &mut Recorder, images: &[&RgbImage]) -> Result<Option<Tensor>> {
         let Some(ImageEncoder { weights, config, processor }) = &self.encoders.image_encoder else { return Ok(None) };
-        let encoder = clip::VisionModel::load(&Loader::new(&self.device, weights, self.precision), config)?;
-        weights.finish()?;
+        let device = rec.device().clone();
+        let encoder = clip::VisionModel::open(&device, weights, self.precision, config)?;
         let size = config.image_size;
         let embeddings = images.iter().map(|image| {
             let pixels = rec.upload_with(&[3, size, size], || clip_image(image, processor, size as u32))?;
             encoder.forward(rec, &pixels)
         });
         let embeddings = embeddings.collect::<Result<Vec<_>>>()?;
+        weights.finish()?;
         let embeddings = concat(rec, &embeddings.iter().collect::<Vec<_>>())?;
         rec.finish()?;
         Ok(Some(embeddings))

@@ -4,21 +4,25 @@ pub mod config;
 pub mod embeddings;
 pub mod layer;
 
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::layers::{LayerNorm, Loader};
+use crate::gpu::{Recorder, Sink};
+use crate::layers::{LayerNorm, Loader, Precision};
 use crate::models::clip::config::Config;
 use crate::models::clip::embeddings::Embeddings;
 use crate::models::clip::layer::Layer;
+use crate::residency::Stack;
 use crate::tensor::Tensor;
+use crate::weights::Weights;
 
 /// A `CLIPVisionModel`.
 #[derive(Debug)]
 pub struct VisionModel {
     embeddings: Embeddings,
     pre_layrnorm: LayerNorm,
-    layers: Vec<Layer>,
+    layers: Stack<Layer>,
 }
 
 impl VisionModel {
@@ -26,18 +30,28 @@ impl VisionModel {
     /// the norm after it are checked but not uploaded.
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         config.check()?;
-        let prefixed = loader.scope("vision_model");
-        let loader = if prefixed.contains("pre_layrnorm.weight") { &prefixed } else { loader };
-        let layer = |i: usize| loader.scope(format_args!("encoder.layers.{i}"));
-        let last = config.num_hidden_layers - 1;
+        let layers = Stack::load(loader, config.num_hidden_layers - 1, |loader, i| layer(loader, config, i))?;
+        Self::with_layers(loader, config, layers)
+    }
+
+    /// Leaves the layers in the file: each is on the GPU only while it is at work.
+    pub fn open(sink: &dyn Sink, weights: &Arc<Weights>, precision: Precision, config: &Config) -> Result<Self> {
+        config.check()?;
+        let own = config.clone();
+        let layers = Stack::open(weights, precision, config.num_hidden_layers - 1, move |loader, i| layer(loader, &own, i));
+        Self::with_layers(&Loader::new(sink, weights, precision), config, layers)
+    }
+
+    fn with_layers(loader: &Loader, config: &Config, layers: Stack<Layer>) -> Result<Self> {
+        let loader = tower(loader);
         let model = Self {
             embeddings: Embeddings::load(&loader.scope("embeddings"), config)?,
             // The name is misspelt in every checkpoint.
-            pre_layrnorm: LayerNorm::load(loader, "pre_layrnorm", config.hidden_size, config.layer_norm_eps)?,
-            layers: (0..last).map(|i| Layer::load(&layer(i), config)).collect::<Result<_>>()?,
+            pre_layrnorm: LayerNorm::load(&loader, "pre_layrnorm", config.hidden_size, config.layer_norm_eps)?,
+            layers,
         };
-        layer::skip(&layer(last), config)?;
-        layer::skip_norm(loader, "post_layernorm", config)?;
+        layer::skip(&loader.scope(format_args!("encoder.layers.{}", config.num_hidden_layers - 1)), config)?;
+        layer::skip_norm(&loader, "post_layernorm", config)?;
         Ok(model)
     }
 
@@ -45,7 +59,21 @@ impl VisionModel {
     /// is the class's, the others are the patches row by row.
     pub fn forward(&self, rec: &mut Recorder, pixels: &Tensor) -> Result<Tensor> {
         let x = self.embeddings.forward(rec, pixels)?;
-        let x = self.pre_layrnorm.forward(rec, &x, DType::F32)?;
-        self.layers.iter().try_fold(x, |x, layer| layer.forward(rec, &x))
+        let mut x = self.pre_layrnorm.forward(rec, &x, DType::F32)?;
+        self.layers.pass(rec, |rec, _, layer| {
+            x = layer.forward(rec, &x)?;
+            Ok(())
+        })?;
+        Ok(x)
     }
+}
+
+/// Where the tower's names begin.
+fn tower<'a>(loader: &Loader<'a>) -> Loader<'a> {
+    let prefixed = loader.scope("vision_model");
+    if prefixed.contains("pre_layrnorm.weight") { prefixed } else { loader.clone() }
+}
+
+fn layer(loader: &Loader, config: &Config, i: usize) -> Result<Layer> {
+    Layer::load(&tower(loader).scope(format_args!("encoder.layers.{i}")), config)
 }

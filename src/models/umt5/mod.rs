@@ -7,14 +7,18 @@ pub mod block;
 pub mod config;
 pub mod position;
 
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::layers::{Embedding, Loader, RmsNorm};
+use crate::gpu::{Recorder, Sink};
+use crate::layers::{Embedding, Loader, Precision, RmsNorm};
 use crate::models::umt5::block::Block;
 use crate::models::umt5::config::Config;
 use crate::ops::copy::concat;
+use crate::residency::Stack;
 use crate::tensor::Tensor;
+use crate::weights::Weights;
 
 /// Tokens of a prompt at most, and rows that the embeddings of one are padded to.
 pub const MAX_TOKENS: usize = 512;
@@ -24,20 +28,31 @@ pub const MAX_TOKENS: usize = 512;
 pub struct Encoder<'a> {
     config: Config,
     shared: Embedding<'a>,
-    block: Vec<Block>,
+    block: Stack<Block>,
     final_layer_norm: RmsNorm,
 }
 
 impl<'a> Encoder<'a> {
     /// Reads all blocks.
     pub fn load(loader: &Loader<'a>, config: &Config) -> Result<Self> {
+        let blocks = Stack::load(loader, config.num_layers, |loader, i| block(loader, config, i))?;
+        Self::with_blocks(loader, config, blocks)
+    }
+
+    /// Leaves the blocks in the file: each is on the GPU only while it is at work.
+    pub fn open(sink: &'a dyn Sink, weights: &'a Arc<Weights>, precision: Precision, config: &Config) -> Result<Self> {
+        let own = config.clone();
+        let blocks = Stack::open(weights, precision, config.num_layers, move |loader, i| block(loader, &own, i));
+        Self::with_blocks(&Loader::new(sink, weights, precision), config, blocks)
+    }
+
+    fn with_blocks(loader: &Loader<'a>, config: &Config, block: Stack<Block>) -> Result<Self> {
         config.check()?;
         let encoder = loader.scope("encoder");
-        let blocks = encoder.scope("block");
         Ok(Self {
             config: config.clone(),
             shared: vocabulary(loader, config)?,
-            block: (0..config.num_layers).map(|i| Block::load(&blocks.scope(i), config)).collect::<Result<_>>()?,
+            block,
             final_layer_norm: RmsNorm::load(&encoder, "final_layer_norm", config.d_model, config.layer_norm_epsilon)?,
         })
     }
@@ -48,16 +63,33 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// [`Error::Input`] for no tokens, too many, or one that the vocabulary does not have.
     pub fn forward(&self, rec: &mut Recorder, ids: &[u32]) -> Result<Tensor> {
-        if ids.is_empty() || ids.len() > MAX_TOKENS {
-            return Err(Error::Input(format!("a prompt of {} tokens; 1 to {MAX_TOKENS} are possible", ids.len())));
-        }
-        let buckets = position::buckets(ids.len(), &self.config);
-        let mut x = rec.upload_with(&[ids.len(), self.config.d_model], || self.shared.rows(ids))?;
-        for block in &self.block {
-            x = block.forward(rec, &x, &buckets)?;
-        }
-        self.final_layer_norm.forward(rec, &x, DType::F32)
+        let mut embeddings = self.forward_all(rec, &[ids.to_vec()])?;
+        embeddings.pop().ok_or_else(|| Error::Input("no prompt".into()))
     }
+
+    /// The same for several prompts, in one pass over the blocks.
+    pub fn forward_all(&self, rec: &mut Recorder, prompts: &[Vec<u32>]) -> Result<Vec<Tensor>> {
+        let embed = |ids: &Vec<u32>| {
+            if ids.is_empty() || ids.len() > MAX_TOKENS {
+                return Err(Error::Input(format!("a prompt of {} tokens; 1 to {MAX_TOKENS} are possible", ids.len())));
+            }
+            rec.upload_with(&[ids.len(), self.config.d_model], || self.shared.rows(ids))
+        };
+        let mut streams = prompts.iter().map(embed).collect::<Result<Vec<_>>>()?;
+        let buckets: Vec<_> = prompts.iter().map(|ids| position::buckets(ids.len(), &self.config)).collect();
+        self.block.pass(rec, |rec, _, block| {
+            for (x, buckets) in streams.iter_mut().zip(&buckets) {
+                *x = block.forward(rec, x, buckets)?;
+            }
+            Ok(())
+        })?;
+        streams.iter().map(|x| self.final_layer_norm.forward(rec, x, DType::F32)).collect()
+    }
+}
+
+fn block(loader: &Loader, config: &Config, i: usize) -> Result<Block> {
+    config.check()?;
+    Block::load(&loader.scope("encoder").scope("block").scope(i), config)
 }
 
 /// The table may be stored under either of its two names, or under both.
