@@ -8,7 +8,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::ops::attention::{Heads, attention};
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
-use wan_animate::unversioned::ops::matmul::{Epilogue, Matrix, matmul};
+use wan_animate::unversioned::ops::matmul::{Epilogue, matmul};
+use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::{Cancel, DType, Device, Result};
 

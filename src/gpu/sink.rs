@@ -20,8 +20,21 @@ pub trait Sink: Debug {
     /// The device that weights go to.
     fn device(&self) -> Device;
 
+    /// A tensor with these bytes, as many as it takes or up to three fewer, which are made up for.
+    fn take(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor>;
+
     /// A tensor with these bytes in row-major order.
-    fn upload(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor>;
+    fn upload(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
+        match bytes_of(shape, dtype)? == bytes.len() as u64 {
+            true => self.take(label, shape, dtype, bytes),
+            false => Err(Error::Input(format!("`{label}`: {} bytes for {dtype} {shape:?}", bytes.len()))),
+        }
+    }
+
+    /// Bytes in any other form, in a tensor of as many words as hold them, for [`Arg::index`](crate::gpu::Arg::index).
+    fn upload_stored(&self, label: &str, bytes: &[u8]) -> Result<Tensor> {
+        self.take(label, &[bytes.len().div_ceil(4)], DType::F32, bytes)
+    }
 }
 
 impl Sink for Device {
@@ -29,8 +42,7 @@ impl Sink for Device {
         self.clone()
     }
 
-    fn upload(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
-        check_length(label, shape, dtype, bytes)?;
+    fn take(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
         let block = Block::fresh(self, label, bytes.len() as u64)?;
         if self.rehearsal().is_some() {
             return Ok(Tensor::new(block, shape, dtype));
@@ -60,15 +72,7 @@ impl Sink for RefCell<&mut Recorder> {
         self.borrow().device().clone()
     }
 
-    fn upload(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
-        check_length(label, shape, dtype, bytes)?;
+    fn take(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
         self.borrow_mut().stream(label, shape, dtype, bytes)
-    }
-}
-
-fn check_length(label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<()> {
-    match bytes_of(shape, dtype)? == bytes.len() as u64 {
-        true => Ok(()),
-        false => Err(Error::Input(format!("`{label}`: {} bytes for {dtype} {shape:?}", bytes.len()))),
     }
 }

@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::layers::Loader;
 use crate::ops::Activation;
-use crate::ops::matmul::{Epilogue, Matrix, matmul};
+use crate::ops::matmul::{Epilogue, matmul};
+use crate::ops::matrix::Matrix;
 use crate::tensor::Tensor;
 
 /// x W^T + b.

@@ -6,7 +6,8 @@ use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Sink};
 use crate::ops::conv::ConvWeight;
-use crate::ops::matmul::Matrix;
+use crate::ops::expand::is_expandable;
+use crate::ops::matrix::Matrix;
 use crate::tensor::Tensor;
 use crate::weights::{TensorView, Weights};
 
@@ -15,9 +16,11 @@ use crate::weights::{TensorView, Weights};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
-    /// Weights as the checkpoint stores them, activations in f32: agrees with the reference in f32.
+    /// Weights as the checkpoint stores them, activations in f32: agrees with the reference in f32. Quantised weights become f32 just before
+    /// they are used.
     F32,
-    /// f32 weights become f16, 16-bit ones stay as they are, activations between layers are f16: half the memory.
+    /// f32 weights become f16, 16-bit ones stay as they are, activations between layers are f16: half the memory. Quantised weights become
+    /// f16 just before they are used.
     #[default]
     F16,
 }
@@ -128,11 +131,21 @@ impl<'a> Loader<'a> {
         self.sink.upload(&self.name(name), shape, DType::F32, bytemuck::cast_slice(values))
     }
 
-    /// A matrix [rows, cols]: any tensor of that many elements whose first axis is `rows`, given by its whole shape.
+    /// A matrix [rows, cols]: any tensor of that many elements whose first axis is `rows`, given by its whole shape. Quantised ones stay as
+    /// they are stored, unless their rows are no whole blocks or LoRAs change them in more than low rank.
     pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
         let full = self.name(name);
-        let view = self.tensor_view(&full, shape)?;
         let (rows, cols) = (shape[0], shape[1..].iter().product());
+        let quantized = self.weights.quantized(&full, shape, !self.is_dry())?;
+        if let Some(quantized) = quantized.filter(|quantized| is_expandable(quantized.encoding, cols)) {
+            let is_known = self.is_dry() || self.trusting;
+            if !is_known && quantized.may_be_infinite() {
+                // To say which number is, or that none is.
+                self.weights.tensor(&full, shape)?.check_finite()?;
+            }
+            return Matrix::upload_quantized(self.sink, &full, [rows, cols], &quantized, self.precision.operand());
+        }
+        let view = self.tensor_view(&full, shape)?;
         let keep = match view.dtype {
             DType::F32 => self.precision == Precision::F32,
             DType::F16 | DType::Bf16 => cols % 4 == 0,

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Arg, INDEX, Kernel, Needs, Slot, VECTOR, WEIGHT};
-use crate::ops::matmul::Matrix;
+use crate::ops::matrix::Matrix;
 use crate::tensor::Tensor;
 
 /// See `wgsl/gather.wgsl`.
@@ -37,12 +37,10 @@ pub fn gather(rec: &mut Recorder, table: &Matrix, rows: &[u32]) -> Result<Tensor
     }
     let out = rec.alloc(&[rows.len(), table.cols()], DType::F32)?;
     let indices = rec.upload_indices(rows)?;
-    let mut first = 0;
-    for shard in table.shards() {
-        let params = Params { count: rows.len() as u32, cols: table.cols() as u32, first: first as u32, shard: shard.rows() as u32 };
+    table.for_each_run(rec, |rec, first, run| {
+        let params = Params { count: rows.len() as u32, cols: table.cols() as u32, first: first as u32, shard: run.rows() as u32 };
         let groups = (rows.len() * table.cols().div_ceil(4)).div_ceil(64);
-        rec.dispatch(&GATHER, &[], &params, &[Arg::index(&indices), Arg::rows(shard), Arg::rows(&out)], groups, 64.0 * 16.0)?;
-        first += shard.rows();
-    }
+        rec.dispatch(&GATHER, &[], &params, &[Arg::index(&indices), Arg::rows(run), Arg::rows(&out)], groups, 64.0 * 16.0)
+    })?;
     Ok(out)
 }

@@ -4,9 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::arena::largest_buffer;
+use crate::gpu::Recorder;
 use crate::gpu::kernel::{Arg, Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
-use crate::gpu::{Recorder, Sink};
+use crate::ops::matrix::Matrix;
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -45,54 +45,6 @@ struct Params {
     column_groups: u32,
 }
 
-/// A weight matrix [rows, cols] on the GPU, out features by in features as in a checkpoint, cut into runs of rows where it is
-/// larger than one binding may be.
-#[derive(Clone, Debug)]
-pub struct Matrix {
-    shards: Vec<Tensor>,
-    rows: usize,
-    cols: usize,
-}
-
-impl Matrix {
-    /// Uploads `bytes`, the matrix in row-major order. 16-bit rows must be a multiple of four long.
-    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 2], dtype: DType, bytes: &[u8]) -> Result<Self> {
-        let [rows, cols] = shape;
-        let row_bytes = cols * dtype.bytes() as usize;
-        if bytes.is_empty() || bytes.len() != rows * row_bytes {
-            return Err(Error::Input(format!("`{label}`: {} bytes for {dtype} [{rows}, {cols}]", bytes.len())));
-        }
-        if dtype != DType::F32 && cols % 4 != 0 {
-            return Err(Error::Unsupported(format!("`{label}`: {dtype} rows of {cols}, which is no multiple of four")));
-        }
-        let most = largest_buffer(&sink.device()) as usize;
-        let rows_a_shard = (most / row_bytes) & !3;
-        if rows_a_shard == 0 {
-            return Err(Error::Limits(format!("`{label}`: four rows of {row_bytes} bytes are past the limit of {most} a binding")));
-        }
-        let shards = bytes
-            .chunks(rows_a_shard.min(rows) * row_bytes)
-            .map(|chunk| sink.upload(label, &[chunk.len() / row_bytes, cols], dtype, chunk))
-            .collect::<Result<_>>()?;
-        Ok(Self { shards, rows, cols })
-    }
-
-    /// Out features.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// In features.
-    pub fn cols(&self) -> usize {
-        self.cols
-    }
-
-    /// The runs of rows, in order.
-    pub fn shards(&self) -> &[Tensor] {
-        &self.shards
-    }
-}
-
 /// What follows a product before it is stored: `residual + gate * activation(product + bias)`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
@@ -109,32 +61,29 @@ pub struct Epilogue<'a> {
 /// x [L, K] times w [N, K] transposed, then the epilogue: [L, N], stored as `dtype` (f16 where N is a multiple of four).
 pub fn matmul(rec: &mut Recorder, x: &Tensor, w: &Matrix, epilogue: Epilogue, dtype: DType) -> Result<Tensor> {
     let dims = Dims::new().check("x", x, &["L", "K"])?;
-    if w.cols != dims.get("K") {
-        return Err(Error::Input(format!("w: K is {}, was {}", w.cols, dims.get("K"))));
+    if w.cols() != dims.get("K") {
+        return Err(Error::Input(format!("w: K is {}, was {}", w.cols(), dims.get("K"))));
     }
-    let out = rec.alloc(&[dims.get("L"), w.rows], super::operand_dtype(dtype, w.rows))?;
+    let out = rec.alloc(&[dims.get("L"), w.rows()], super::operand_dtype(dtype, w.rows()))?;
     dims.check("out", &out, &["L", "N"])?
         .check_optional("bias", epilogue.bias, &["N"])?
         .check_optional("gate", epilogue.gate, &["N"])?
         .check_optional("residual", epilogue.residual, &["L", "N"])?;
-    let mut first = 0;
-    for shard in &w.shards {
-        run(rec, x, shard, first, epilogue, &out)?;
-        first += shard.rows();
-    }
+    w.for_each_run(rec, |rec, first, run| product(rec, x, run, first, epilogue, &out))?;
     Ok(out)
 }
 
-fn run(rec: &mut Recorder, x: &Tensor, shard: &Tensor, first: usize, epilogue: Epilogue, out: &Tensor) -> Result<()> {
+/// x times a run of rows of the whole matrix: the columns of `out` from `first` on.
+pub(super) fn product(rec: &mut Recorder, x: &Tensor, run: &Tensor, first: usize, epilogue: Epilogue, out: &Tensor) -> Result<()> {
     let (rows, inner) = (x.rows(), x.cols());
-    let tile = Tile::choose(rows, shard.rows());
-    let column_groups = shard.rows().div_ceil((tile.wn * tile.tn) as usize);
+    let tile = Tile::choose(rows, run.rows());
+    let column_groups = run.rows().div_ceil((tile.wn * tile.tn) as usize);
     let row_groups = rows.div_ceil((MATMUL.workgroup / tile.wn * tile.tm) as usize);
     let params = Params {
         rows: rows as u32,
         cols: out.cols() as u32,
         inner: inner as u32,
-        shard: shard.rows() as u32,
+        shard: run.rows() as u32,
         first: first as u32,
         column_groups: column_groups as u32,
     };
@@ -147,7 +96,7 @@ fn run(rec: &mut Recorder, x: &Tensor, shard: &Tensor, first: usize, epilogue: E
     ];
     let args = [
         Arg::rows(x),
-        Arg::rows(shard),
+        Arg::rows(run),
         Arg::optional_rows(epilogue.bias),
         Arg::optional_rows(epilogue.gate),
         Arg::optional_rows(epilogue.residual),

@@ -9,10 +9,12 @@ pub mod conv;
 pub mod copy;
 pub mod depthwise;
 pub mod elementwise;
+pub mod expand;
 pub mod gather;
 pub mod layer_norm;
 pub mod lincomb;
 pub mod matmul;
+pub mod matrix;
 pub mod permute;
 pub mod rms_norm;
 pub mod rope;
@@ -27,6 +29,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::CONV,
     &depthwise::DEPTHWISE,
     &elementwise::ELEMENTWISE,
+    &expand::EXPAND,
     &gather::GATHER,
     &layer_norm::LAYER_NORM,
     &lincomb::LINCOMB,

@@ -60,6 +60,17 @@ impl Block {
         }
     }
 
+    /// Where its f16 scales and minima lie.
+    pub(super) fn halves(self) -> &'static [usize] {
+        match self {
+            Self::Q4_0 | Self::Q5_0 | Self::Q8_0 | Self::Iq4Nl | Self::Iq4Xs => &[0],
+            Self::Q4_1 | Self::Q5_1 | Self::Q4K | Self::Q5K => &[0, 2],
+            Self::Q2K => &[80, 82],
+            Self::Q3K => &[108],
+            Self::Q6K => &[208],
+        }
+    }
+
     /// What ggml calls it.
     pub fn name(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ pub mod names;
 mod pickle;
 mod pth;
 mod quantized;
+mod quantized_view;
 mod safetensors;
 mod stored;
 mod view;
@@ -29,7 +30,8 @@ use memmap2::Mmap;
 
 pub use blocks::Block;
 pub use encoding::Encoding;
-pub use lora::Lora;
+pub use lora::{Lora, LowRank};
+pub use quantized_view::Quantized;
 pub use safetensors::{NewTensor, write_safetensors};
 pub use stored::TensorInfo;
 pub use view::TensorView;
@@ -206,6 +208,15 @@ impl Weights {
         let (name, tensor) = self.claim(name, shape)?;
         let (dtype, bytes) = tensor.outline();
         Ok(TensorView { name, file: &tensor.info.file, dtype, shape: &tensor.info.shape, bytes })
+    }
+
+    /// The tensor `name`, which must have these extents, as it is stored; `None` where that form is none to compute with, or LoRAs change it in
+    /// more than low rank. Counts as its use. Where it is not to be `read`, zeros stand for what does not lie in the file as it is.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing or has another shape.
+    pub fn quantized(&self, name: &str, shape: &[usize], read: bool) -> Result<Option<Quantized<'_>>> {
+        Ok(self.claim(name, shape)?.1.quantized(read))
     }
 
     /// The tensor `name` of these extents, which from now on is used.

@@ -11,8 +11,9 @@ use memmap2::Mmap;
 use super::Encoding;
 use super::decode::{decode, gather};
 use super::entry::Entry;
-use super::lora::Delta;
+use super::lora::{Delta, LowRank};
 use super::quantized::apply_scale;
+use super::quantized_view::Quantized;
 use crate::DType;
 
 /// What a checkpoint says of a tensor.
@@ -65,6 +66,23 @@ impl Tensor {
             }
             _ => (DType::F32, Cow::Owned(vec![0; self.count() * 4])),
         }
+    }
+
+    /// Its elements in their stored form, where that is quantised and its rows can be expanded by themselves. LoRAs must be of low rank, else
+    /// they have to be merged. Where it is not to be `read`, zeros stand for whatever does not lie in the file as it is.
+    pub(super) fn quantized(&self, read: bool) -> Option<Quantized<'_>> {
+        let encoding = self.info.encoding;
+        let (&rows, rest) = self.info.shape.split_first()?;
+        let cols = rest.iter().product();
+        let is_quantized = matches!(encoding, Encoding::F8E4M3 | Encoding::F8E5M2 | Encoding::I8 | Encoding::Block(_));
+        let row_bytes = encoding.bytes(cols as u64).filter(|_| is_quantized)? as usize;
+        let change = match &self.deltas[..] {
+            [] => None,
+            deltas => Some(LowRank::of(deltas, rows, cols, read)?),
+        };
+        let scales = self.scale.as_ref().map_or_else(Vec::new, |scale| if read { scale.values() } else { vec![0.0; scale.count()] });
+        let bytes = if read || self.strides.is_none() { self.dense_bytes() } else { Cow::Owned(vec![0; rows * row_bytes]) };
+        Some(Quantized { encoding, bytes, scales, change })
     }
 
     /// Its elements in f32.

@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 use wan_animate::unversioned::gpu::{Recorder, Sink};
+use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::{DType, Device, Result};
 
@@ -77,6 +78,6 @@ pub fn send(host: &Option<Host>, rec: &mut Recorder) -> Result<Option<Tensor>> {
 }
 
 /// The matrix of a [N, K] host tensor.
-pub fn matrix(host: &Host, device: &Device) -> Result<wan_animate::unversioned::ops::matmul::Matrix> {
-    wan_animate::unversioned::ops::matmul::Matrix::upload(device, "w", [host.shape[0], host.shape[1]], host.dtype, &host.bytes())
+pub fn matrix(host: &Host, device: &Device) -> Result<Matrix> {
+    Matrix::upload(device, "w", [host.shape[0], host.shape[1]], host.dtype, &host.bytes())
 }

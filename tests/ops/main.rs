@@ -9,6 +9,7 @@ mod case;
 mod cases;
 mod host;
 mod oracle;
+mod quantized;
 
 use std::sync::OnceLock;
 use std::thread;
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 use wan_animate::unversioned::gpu::{Probe, Recorder};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::{activate, add};
+use wan_animate::unversioned::ops::matmul::{Epilogue, matmul};
+use wan_animate::unversioned::ops::matrix::SCRATCH_BYTES;
 use wan_animate::{Cancel, DType, Device, Error};
 
 use approx::Approx;
@@ -94,6 +97,40 @@ fn wrong_inputs_are_refused() {
         assert!(error.to_string().contains(refusal.says), "`{error}` does not say `{}`", refusal.says);
         rec.finish().expect("what was recorded before the refusal is sound");
     }
+}
+
+/// To the last bit, as the host would have rounded: a quantised checkpoint gives what its expanded twin does. What is below f32's normal
+/// range may be flushed to zero.
+#[test]
+fn expansions_are_exact() {
+    for device in [checked_device(), &Device::builder().shader_checks(false).build().expect("a device")] {
+        for case in cases::expand::all_codes().into_iter().chain(cases::expand::scales()) {
+            let got = run(device, &case, 0);
+            for (i, (got, exact)) in got.values.iter().zip((case.oracle)()).enumerate() {
+                let is_flushed = *got == 0.0 && exact.value.abs() < f64::from(f32::MIN_POSITIVE);
+                assert!(*got == exact.value || is_flushed, "{}: element {i} is {got}, expected {}", case.name, exact.value);
+            }
+        }
+    }
+}
+
+/// As much memory as the file takes, and for expanding it no more than is said, however large it is.
+#[test]
+fn quantised_matrices_take_their_stored_size() {
+    let device = Device::builder().build().expect("a device");
+    let mut rec = Recorder::new(&device, Cancel::new());
+    let x = rec.upload(&[1, 8192], &vec![0.5; 8192]).expect("an upload");
+    let before = device.memory_use().current;
+    // 32 MiB of bytes, 128 MiB and more as f32.
+    let stored = quantized::Stored::new(quantized::FORMS[0], [4100, 8192]).scaled(&[0.01]);
+    let w = stored.upload(&device, DType::F32).expect("uploads");
+    let size = device.memory_use().current - before;
+    assert_eq!(size, 4100 * 8192);
+    device.reset_peak();
+    let out = matmul(&mut rec, &x, &w, Epilogue::default(), DType::F32).expect("a product");
+    rec.finish().expect("runs");
+    let scratch = device.memory_use().peak - before - size - out.buffer().size();
+    assert!(scratch <= SCRATCH_BYTES && scratch > SCRATCH_BYTES / 2, "{scratch} bytes to expand");
 }
 
 /// The last op of a decoder: what went wrong before it must still show.

@@ -13,7 +13,7 @@ use crate::ops::conv::{ConvOptions, ConvWeight, conv};
 use crate::ops::copy::{concat, slice};
 use crate::ops::depthwise::depthwise;
 use crate::ops::lincomb::lincomb;
-use crate::ops::matmul::Matrix;
+use crate::ops::matrix::Matrix;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 

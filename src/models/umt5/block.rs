@@ -8,7 +8,7 @@ use crate::models::umt5::config::Config;
 use crate::ops::attention::{Heads, attention};
 use crate::ops::elementwise::gated;
 use crate::ops::gather::gather;
-use crate::ops::matmul::Matrix;
+use crate::ops::matrix::Matrix;
 use crate::ops::permute::permute;
 use crate::ops::{Activation, operand_dtype};
 use crate::tensor::Tensor;

@@ -3,6 +3,7 @@
 mod change;
 mod delta;
 mod keys;
+mod low_rank;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use super::Weights;
 use crate::{Error, Result};
 
 pub(super) use delta::Delta;
+pub use low_rank::LowRank;
 
 use change::{Change, Module, changes};
 use keys::Role;

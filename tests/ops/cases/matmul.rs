@@ -1,7 +1,8 @@
 use wan_animate::DType::{self, Bf16, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::ops::Activation;
-use wan_animate::unversioned::ops::matmul::{Epilogue, Matrix, matmul};
+use wan_animate::unversioned::ops::matmul::{Epilogue, matmul};
+use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::tensor::Tensor;
 
 use crate::case::{Case, Refusal};
@@ -96,8 +97,8 @@ pub fn refusals() -> Vec<Refusal> {
     };
     let upload = |says, shape: [usize; 2], dtype, bytes: usize| {
         Refusal::new(says, [], move |rec, []| {
-            let w = Matrix::upload(rec.device(), "w", shape, dtype, &vec![0; bytes])?;
-            Ok(w.shards()[0].clone())
+            Matrix::upload(rec.device(), "w", shape, dtype, &vec![0; bytes])?;
+            rec.alloc(&shape, dtype)
         })
     };
     vec![

@@ -6,6 +6,7 @@ mod conv;
 mod copy;
 mod depthwise;
 mod elementwise;
+pub mod expand;
 mod gather;
 mod layer_norm;
 mod lincomb;
@@ -25,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         copy::cases(),
         depthwise::cases(),
         elementwise::cases(),
+        expand::cases(),
         gather::cases(),
         layer_norm::cases(),
         lincomb::cases(),
@@ -46,6 +48,7 @@ pub fn refusals() -> Vec<Refusal> {
         copy::refusals(),
         depthwise::refusals(),
         elementwise::refusals(),
+        expand::refusals(),
         gather::refusals(),
         layer_norm::refusals(),
         lincomb::refusals(),

@@ -6,6 +6,7 @@ pub mod conv;
 pub mod copy;
 pub mod depthwise;
 pub mod elementwise;
+pub mod expand;
 pub mod gather;
 pub mod layer_norm;
 pub mod lincomb;

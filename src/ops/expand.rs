@@ -1,0 +1,124 @@
+//! Quantised numbers to floats, just before they are used.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Arg, Element, INDEX, Kernel, Needs, Slot};
+use crate::tensor::Tensor;
+use crate::weights::{Block, Encoding};
+
+macro_rules! lib {
+    ($name:literal) => {
+        include_str!(concat!("../../wgsl/lib/", $name, ".wgsl"))
+    };
+}
+
+/// See `wgsl/expand.wgsl`.
+pub static EXPAND: Kernel = Kernel {
+    name: "expand",
+    source: include_str!("../../wgsl/expand.wgsl"),
+    libs: &[
+        lib!("codes"),
+        lib!("load_f8e4m3"),
+        lib!("load_f8e5m2"),
+        lib!("load_i8"),
+        lib!("load_q4_0"),
+        lib!("load_q4_1"),
+        lib!("load_q5_0"),
+        lib!("load_q5_1"),
+        lib!("load_q8_0"),
+        lib!("load_q2_k"),
+        lib!("load_q3_k"),
+        lib!("load_q4_k"),
+        lib!("load_q5_k"),
+        lib!("load_q6_k"),
+        lib!("load_iq4_nl"),
+        lib!("load_iq4_xs"),
+    ],
+    workgroup: 64,
+    slots: &[
+        Slot::read("stored", INDEX),
+        Slot::read("scales", &[Element::Absent, Element::F32]),
+        Slot::write("out", &[Element::F32x4, Element::F16x4]),
+    ],
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("FORMAT", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]), ("ROW_SCALES", &[0, 1]), ("HALF", &[0, 1])]],
+    needs: Needs::Nothing,
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    count: u32,
+    cols: u32,
+    scale: f32,
+}
+
+/// What numbers are multiplied with.
+#[derive(Clone, Debug)]
+pub enum Scales {
+    /// All with one factor.
+    One(f32),
+    /// Each row with its own: `[rows]` in f32.
+    Rows(Tensor),
+}
+
+/// The number that `wgsl/expand.wgsl` has for an encoding; none where it cannot expand it.
+fn format(encoding: Encoding) -> Option<u32> {
+    Some(match encoding {
+        Encoding::F8E4M3 => 0,
+        Encoding::F8E5M2 => 1,
+        Encoding::I8 => 2,
+        Encoding::Block(block) => match block {
+            Block::Q4_0 => 3,
+            Block::Q4_1 => 4,
+            Block::Q5_0 => 5,
+            Block::Q5_1 => 6,
+            Block::Q8_0 => 7,
+            Block::Q2K => 8,
+            Block::Q3K => 9,
+            Block::Q4K => 10,
+            Block::Q5K => 11,
+            Block::Q6K => 12,
+            Block::Iq4Nl => 13,
+            Block::Iq4Xs => 14,
+        },
+        _ => return None,
+    })
+}
+
+/// Whether rows of `cols` numbers in this encoding can be expanded: whole blocks, in fours.
+pub fn is_expandable(encoding: Encoding, cols: usize) -> bool {
+    let unit = encoding.block().map_or(4, Block::elements);
+    format(encoding).is_some() && cols > 0 && cols.is_multiple_of(unit)
+}
+
+/// Rows [rows, cols] as `dtype`, f32 or f16 (rounded to the nearest, saturating), from their stored bytes, which `stored` holds as words.
+pub fn expand(
+    rec: &mut Recorder,
+    stored: &Tensor,
+    encoding: Encoding,
+    [rows, cols]: [usize; 2],
+    scales: &Scales,
+    dtype: DType,
+) -> Result<Tensor> {
+    let format = format(encoding).filter(|_| is_expandable(encoding, cols));
+    let format = format.ok_or_else(|| Error::Unsupported(format!("expanding rows of {cols} numbers stored as {encoding}")))?;
+    let bytes = encoding.bytes((rows * cols) as u64);
+    if bytes.is_none_or(|bytes| bytes > stored.buffer_bytes()) {
+        return Err(Error::Input(format!("{} bytes for {encoding} [{rows}, {cols}]", stored.buffer_bytes())));
+    }
+    let (scale, rows_scales) = match scales {
+        Scales::One(scale) => (*scale, None),
+        Scales::Rows(scales) if scales.len() == rows => (1.0, Some(scales)),
+        Scales::Rows(scales) => return Err(Error::Input(format!("{} scales for {rows} rows", scales.len()))),
+    };
+    let out = rec.alloc(&[rows, cols], dtype)?;
+    let params = Params { count: out.len() as u32, cols: cols as u32, scale };
+    let constants = [("FORMAT", format), ("ROW_SCALES", u32::from(rows_scales.is_some())), ("HALF", u32::from(dtype == DType::F16))];
+    let args = [Arg::index(stored), rows_scales.map_or(Arg::ABSENT, Arg::scalar), Arg::flat(&out)];
+    rec.dispatch(&EXPAND, &constants, &params, &args, out.len().div_ceil(1024), 1024.0 * 16.0)?;
+    Ok(out)
+}
