@@ -37,7 +37,7 @@
 //!
 //! # What it does not do
 //! It does not find poses, faces or masks in a video: those come from Wan2.2's own preprocessing, or any tool that draws
-//! skeletons as it does. It reads checkpoints in the layout of diffusers. A transformer's weights must fit on the GPU; of two
+//! skeletons as it does. It reads checkpoints in the layout of diffusers and of the official releases, and single files. A transformer's weights must fit on the GPU; of two
 //! experts one at a time is enough.
 //!
 //! # Floors
@@ -105,7 +105,7 @@ pub use pipelines::{
     AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, Preset, Request, Stage, Step, VideoPipeline, VideoRequest,
 };
 pub use schedulers::{Sampler, Scheduler, Spacing};
-pub use weights::Lora;
+pub use weights::{Lora, WeightsReport, inspect_weights};
 
 pub use image;
 pub use wgpu;

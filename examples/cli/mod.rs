@@ -2,13 +2,13 @@
 #![allow(dead_code, unused_imports, reason = "each example uses its own part")]
 
 mod animate;
+mod checkpoint;
 mod contact_sheet;
 mod lora;
 mod output;
 mod settings;
 mod video;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use clap::Args;
 use wan_animate::{Builder, Device, Pipeline, Precision, Result};
 
 pub use animate::{Arguments, run};
+pub use checkpoint::Checkpoint;
 pub use lora::LoraFile;
 pub use output::Output;
 pub use settings::Settings;
@@ -24,9 +25,8 @@ pub use video::{VideoArguments, run_video};
 /// What every example is told of the checkpoint and the machine.
 #[derive(Args, Debug)]
 pub struct Engine {
-    /// A checkpoint folder in the layout of diffusers.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    checkpoint: Checkpoint,
     /// f32 agrees with the reference; f16 needs half the memory.
     #[arg(long, value_name = "f32|f16", default_value = "f16")]
     precision: Precision,
@@ -56,7 +56,7 @@ impl Engine {
         }
         let device = chosen.build()?;
         eprintln!("{}", device.adapter());
-        let builder = builder(&device).checkpoint(&self.model).precision(self.precision);
+        let builder = self.checkpoint.apply(builder(&device)).precision(self.precision);
         let pipeline = loras.into_iter().fold(builder, Builder::lora).build()?;
         Ok(Loaded { pipeline, device, begun, loading: begun.elapsed() })
     }

@@ -12,6 +12,9 @@ use super::{Engine, LoraFile, Output, Settings};
 pub struct VideoArguments {
     #[command(flatten)]
     engine: Engine,
+    /// The low-noise expert by itself, as for --transformer.
+    #[arg(long, value_name = "FILE")]
+    transformer_2: Option<PathBuf>,
     /// A LoRA for the high-noise expert, as for --lora.
     #[arg(long, value_name = "FILE[:WEIGHT]")]
     lora_high: Vec<LoraFile>,
@@ -45,7 +48,12 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&Path>, last: Option<
     let files = places.into_iter().flat_map(|(expert, files)| files.iter().map(move |file| Ok((expert, file.open()?))));
     let loras = files.collect::<Result<Vec<_>>>()?;
     let loaded = arguments.engine.load(|device| {
-        loras.iter().fold(VideoPipeline::builder(device), |builder, (expert, lora)| builder.expert_lora(*expert, lora.clone()))
+        let builder =
+            loras.iter().fold(VideoPipeline::builder(device), |builder, (expert, lora)| builder.expert_lora(*expert, lora.clone()));
+        match &arguments.transformer_2 {
+            Some(path) => builder.transformer_2(path),
+            None => builder,
+        }
     })?;
     let mut request = match &first {
         Some(image) => loaded.pipeline.image_to_video(image, &arguments.prompt),

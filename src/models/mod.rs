@@ -4,3 +4,26 @@ pub mod clip;
 pub mod dit;
 pub mod umt5;
 pub mod vae;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::weights::Weights;
+use crate::weights::config::read_json;
+
+/// A model's configuration, which may lie beside its weights or be told from them.
+pub trait Sizes: DeserializeOwned {
+    /// Whether a `config.json` is one of such a model, in the form of diffusers or transformers.
+    fn is_described(json: &Value) -> bool;
+
+    /// Reads that file.
+    fn read(file: &Path) -> Result<Self> {
+        read_json(file)
+    }
+
+    /// The sizes of the model in `weights`, where no such file lies beside it.
+    fn detect(weights: &Weights) -> Result<Self>;
+}

@@ -1,12 +1,13 @@
-//! From a checkpoint folder to a pipeline that makes videos.
+//! From a checkpoint to a pipeline that makes videos.
 
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::layers::Precision;
 use crate::pipelines::experts::Expert;
+use crate::pipelines::source::{Part, Source};
 use crate::pipelines::video::VideoPipeline;
 use crate::weights::{Lora, Weights};
 
@@ -16,7 +17,7 @@ use crate::weights::{Lora, Weights};
 #[must_use = "nothing is loaded before `build`"]
 pub struct Builder<'a, P> {
     device: &'a Device,
-    checkpoint: Option<PathBuf>,
+    source: Source,
     precision: Precision,
     loras: Loras,
     pipeline: PhantomData<fn() -> P>,
@@ -25,7 +26,7 @@ pub struct Builder<'a, P> {
 /// A pipeline that can be built.
 pub trait Pipeline: Sized {
     #[doc(hidden)]
-    fn load(device: &Device, checkpoint: &Path, precision: Precision, loras: &Loras) -> Result<Self>;
+    fn load(device: &Device, source: &Source, precision: Precision, loras: &Loras) -> Result<Self>;
 }
 
 /// LoRAs, each for one of two experts or for all transformers.
@@ -50,12 +51,53 @@ impl Loras {
 
 impl<'a, P> Builder<'a, P> {
     pub(crate) fn new(device: &'a Device) -> Self {
-        Self { device, checkpoint: None, precision: Precision::default(), loras: Loras::default(), pipeline: PhantomData }
+        Self { device, source: Source::default(), precision: Precision::default(), loras: Loras::default(), pipeline: PhantomData }
     }
 
-    /// The checkpoint's folder in the layout of diffusers, with `model_index.json` in it.
+    /// The checkpoint's folder: in the layout of diffusers, with `model_index.json` in it, or of the official release, whose files are told
+    /// apart by what they hold.
+    ///
+    /// With a folder of diffusers, images are prepared as its pipelines do and the solver is its configuration's. With the official release,
+    /// and with single files alone, the rules of the official code apply: the reference is fitted bilinearly, CLIP sees all of it, the
+    /// solver is UniPC from a noise level of 0.999 with the official shift (5; 12 for T2V with two experts, 16 for a first and a last image).
     pub fn checkpoint(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.checkpoint = Some(folder.into());
+        self.source.set_folder(folder.into());
+        self
+    }
+
+    /// The transformer by itself, or the high-noise expert: a file of any format that checkpoints have, such as ComfyUI's or GGUF, or a
+    /// folder. It comes before that of [`checkpoint`](Self::checkpoint), which may be left out where all parts are given.
+    ///
+    /// Its sizes are those of its tensors. What they do not tell is in a `config.json` beside it, of diffusers or of the official release, or
+    /// else as published: heads of 128 channels, but for Animate's, which tells.
+    pub fn transformer(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::Transformer, path)
+    }
+
+    /// The text encoder by itself, as for [`transformer`](Self::transformer). A vocabulary in it, as ComfyUI's files and GGUF have, is used
+    /// unless a [`tokenizer`](Self::tokenizer) is given.
+    pub fn text_encoder(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::TextEncoder, path)
+    }
+
+    /// The text encoder's `tokenizer.json` or `spiece.model`, or the folder with it.
+    pub fn tokenizer(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::Tokenizer, path)
+    }
+
+    /// The autoencoder by itself, as for [`transformer`](Self::transformer).
+    pub fn vae(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::Vae, path)
+    }
+
+    /// CLIP by itself, as for [`transformer`](Self::transformer). Heads of 80 channels, as in ViT-H, are assumed where no `config.json` lies
+    /// beside it; of 64 where the width is no multiple of 80.
+    pub fn image_encoder(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::ImageEncoder, path)
+    }
+
+    fn part(mut self, part: Part, path: impl Into<PathBuf>) -> Self {
+        self.source.set(part, path.into());
         self
     }
 
@@ -73,6 +115,12 @@ impl<'a, P> Builder<'a, P> {
 }
 
 impl Builder<'_, VideoPipeline> {
+    /// The low-noise expert by itself, as for [`transformer`](Self::transformer). It takes over at the noise level of the official
+    /// release: 0.875 for text, 0.9 for an image.
+    pub fn transformer_2(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::Transformer2, path)
+    }
+
     /// Merges a LoRA into one of two experts: those for few steps come as pairs of files. May be called several times.
     pub fn expert_lora(mut self, expert: Expert, lora: Lora) -> Self {
         self.loras.0.push((Some(expert), lora));
@@ -89,7 +137,6 @@ impl<P: Pipeline> Builder<'_, P> {
     /// finite; [`Error::Unsupported`] for a configuration that this crate cannot run; [`Error::Limits`] where the GPU's memory
     /// is too small; [`Error::Input`] for a LoRA's weight out of range or one for an expert that is not there.
     pub fn build(self) -> Result<P> {
-        let folder = self.checkpoint.ok_or_else(|| Error::Input("no checkpoint was given: set `checkpoint`".into()))?;
-        P::load(self.device, &folder, self.precision, &self.loras)
+        P::load(self.device, &self.source, self.precision, &self.loras)
     }
 }

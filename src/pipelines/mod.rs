@@ -1,16 +1,19 @@
 //! From a request to frames.
 //!
-//! - [`builder`]: a checkpoint folder to loaded [`parts`], among them one transformer or two [`experts`].
+//! - [`builder`]: from where the parts of a checkpoint are ([`source`]) to loaded [`parts`], among them one transformer or two [`experts`];
+//!   [`checkpoint`] opens them in the layout of diffusers, of the official [`release`], or one by one.
 //! - [`request`]: the settings of one generation, their defaults and their validation; [`preset`]: sets of them.
 //! - [`generation`]: the loop that all pipelines share, as an iterator of [`Event`]s, a piece of work at a time; [`denoise`]: the
 //!   steps of it that follow a scheduler's plan.
 //! - [`animate`] and [`video`]: what is particular to Animate, and to videos from text and images.
 //! - [`segments`]: which input frames each window reads and which frames it gives, as pure arithmetic.
+//! - [`rules`]: how images are prepared, by whose rules.
 //! - [`conditioning`]: what the model is shown beside the noise.
 //! - [`limits`]: what is too large for the model or the adapter, found before any work is done.
 
 pub mod animate;
 pub mod builder;
+pub(crate) mod checkpoint;
 pub mod conditioning;
 pub mod denoise;
 pub mod event;
@@ -20,8 +23,11 @@ pub mod latents;
 pub(crate) mod limits;
 pub(crate) mod parts;
 pub mod preset;
+pub(crate) mod release;
 pub mod request;
+pub(crate) mod rules;
 pub mod segments;
+pub mod source;
 pub mod video;
 
 pub use animate::{AnimatePipeline, AnimateRequest};

@@ -7,6 +7,7 @@
 mod added;
 mod charsmap;
 mod clean;
+mod embedded;
 mod html;
 mod json;
 mod mojibake;

@@ -11,27 +11,38 @@ use super::words::{Prepend, Splitter};
 use crate::{Error, Result};
 
 /// Kinds of pieces.
-const UNKNOWN: u64 = 2;
-const CONTROL: u64 = 3;
-const USER_DEFINED: u64 = 4;
+pub(super) const UNKNOWN: u64 = 2;
+pub(super) const CONTROL: u64 = 3;
+pub(super) const USER_DEFINED: u64 = 4;
 
 /// The algorithm's number in the message, which is also what an absent field means.
 const UNIGRAM: u64 = 1;
 
-#[derive(Default)]
-struct Model {
-    pieces: Vec<(String, f64)>,
-    added: Vec<Token>,
-    unknown: Option<u32>,
-    charsmap: Vec<u8>,
-    algorithm: u64,
+/// What a vocabulary consists of.
+pub(super) struct Model {
+    /// Texts and scores; a place here is an id.
+    pub(super) pieces: Vec<(String, f64)>,
+    pub(super) added: Vec<Token>,
+    pub(super) unknown: Option<u32>,
+    pub(super) charsmap: Vec<u8>,
+    pub(super) algorithm: u64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { pieces: Vec::new(), added: Vec::new(), unknown: None, charsmap: Vec::new(), algorithm: UNIGRAM }
+    }
 }
 
 /// Reads the content of `file`. Texts are split as T5's tokenizer class does.
 pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Tokenizer> {
     let damaged = || Error::weights(file, "neither a tokenizer.json nor a whole spiece.model");
-    let Model { pieces, added, unknown, charsmap, algorithm } =
-        parse(bytes).filter(|model| !model.pieces.is_empty()).ok_or_else(damaged)?;
+    build(file, parse(bytes).filter(|model| !model.pieces.is_empty()).ok_or_else(damaged)?)
+}
+
+/// The tokenizer of a vocabulary from `file`.
+pub(super) fn build(file: &Path, model: Model) -> Result<Tokenizer> {
+    let Model { pieces, added, unknown, charsmap, algorithm } = model;
     if algorithm != UNIGRAM {
         return Err(Error::Unsupported(format!("{}: a sentencepiece model that is no unigram model, as UMT5's is", file.display())));
     }
@@ -49,7 +60,7 @@ pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Tokenizer> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Model> {
-    let mut model = Model { algorithm: UNIGRAM, ..Model::default() };
+    let mut model = Model::default();
     for field in fields(bytes) {
         match field? {
             (1, Field::Bytes(piece)) => add_piece(&mut model, piece)?,

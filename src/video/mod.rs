@@ -5,7 +5,7 @@
 //! | which files are read | `source` (the choice), `still`, `frame_dir`, `gif`, `mp4` |
 //! | which files are written | `writer` (the choice), `png_dir`, `frames_file`, `gif`, `mp4` |
 //! | what a generation is given | `motion`, `scene`, `fps` |
-//! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`] |
+//! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`]; [`official`] |
 
 pub mod clip_image;
 mod fps;
@@ -16,6 +16,7 @@ mod gif;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;
+pub mod official;
 mod partial;
 mod png_dir;
 pub mod preprocess;

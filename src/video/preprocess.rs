@@ -37,7 +37,11 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
     ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
 }
 
-fn letterbox(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
+/// The image of [`reference`].
+///
+/// # Errors
+/// As there.
+pub fn letterbox(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     let scaled = |side: u32, by: u32, of: u32| (u64::from(side) * u64::from(by) / u64::from(of.max(1))) as u32;
     let (canvas, own) = (f64::from(width) / f64::from(height), f64::from(image.width()) / f64::from(image.height()));
     let (fit_width, fit_height) = if canvas < own {
@@ -52,7 +56,8 @@ fn letterbox(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     Ok(out)
 }
 
-fn signed_planes(image: &RgbImage) -> Vec<f32> {
+/// An image's planes `[3, height, width]` in [-1, 1].
+pub fn signed_planes(image: &RgbImage) -> Vec<f32> {
     planes(image, |sample, _| 2.0 * (f32::from(sample) / 255.0) - 1.0)
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::Weights;
 use crate::{Error, Result};
 
 /// Larger than any configuration, index or tokenizer in use.
@@ -23,6 +24,15 @@ const MAX_BYTES: u64 = 256 << 20;
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = read_json_text(path)?;
     serde_json::from_str(&text).map_err(|error| Error::weights(path, error.to_string()))
+}
+
+/// The `config.json` in the folder of an opened checkpoint, or `None` where there is none.
+///
+/// # Errors
+/// As [`read_json`].
+pub fn config_beside(weights: &Weights) -> Result<Option<Value>> {
+    let path = weights.path().with_file_name("config.json");
+    if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
 }
 
 /// The text of a JSON file, with null for the `NaN`, `Infinity` and `-Infinity` that Python writes and JSON does not have.

@@ -41,6 +41,32 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// A text encoder's vocabulary, as GGUF files have it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vocabulary {
+    /// The kind of tokenizer: `t5` for UMT5's.
+    pub model: String,
+    /// The pieces; a place is an id.
+    pub tokens: Vec<String>,
+    /// Their logarithmic probabilities.
+    pub scores: Vec<f32>,
+    /// Their kinds: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 a byte.
+    pub kinds: Vec<i32>,
+    /// What sentencepiece's normaliser maps, as it stores it; empty for none.
+    pub charsmap: Vec<u8>,
+}
+
+/// The vocabulary among the facts of the file whose whole content is `bytes`, or `None` where it has none.
+pub(super) fn vocabulary(path: &Path, bytes: &[u8]) -> Result<Option<Vocabulary>> {
+    let mut reader = Reader { bytes, at: 16 };
+    let mut vocabulary = Vocabulary::default();
+    let facts = reader.number::<u64>().ok_or_else(|| cut(path))?;
+    for _ in 0..facts {
+        reader.vocabulary_fact(&mut vocabulary).ok_or_else(|| cut(path))?;
+    }
+    Ok((!vocabulary.tokens.is_empty()).then_some(vocabulary))
+}
+
 fn cut(path: &Path) -> Error {
     Error::weights(path, "the GGUF header is damaged or cut short; download it again")
 }
@@ -191,6 +217,40 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Option<&'a str> {
         let length = self.number()?;
         std::str::from_utf8(self.slice(length)?).ok()
+    }
+
+    /// Reads a fact, and keeps it if it is part of a vocabulary.
+    fn vocabulary_fact(&mut self, vocabulary: &mut Vocabulary) -> Option<()> {
+        const ARRAY: u32 = 9;
+        let key = self.text()?;
+        let kind = self.number::<u32>()?;
+        let begin = self.at;
+        let element = if kind == ARRAY { self.number::<u32>()? } else { kind };
+        match (key, element) {
+            ("tokenizer.ggml.model", 8) => vocabulary.model = self.text()?.into(),
+            ("tokenizer.ggml.tokens", 8) => {
+                let count = self.number::<u64>()?;
+                vocabulary.tokens = (0..count).map(|_| self.text().map(String::from)).collect::<Option<_>>()?;
+            }
+            ("tokenizer.ggml.scores", 6) => vocabulary.scores = self.words()?.map(f32::from_le_bytes).collect(),
+            ("tokenizer.ggml.token_type", 4 | 5) => vocabulary.kinds = self.words()?.map(i32::from_le_bytes).collect(),
+            ("tokenizer.ggml.precompiled_charsmap", 0 | 1) => {
+                let count = self.number()?;
+                vocabulary.charsmap = self.slice(count)?.into();
+            }
+            _ => {
+                self.at = begin;
+                self.value(kind, 0)?;
+            }
+        }
+        Some(())
+    }
+
+    /// An array of four bytes each.
+    fn words(&mut self) -> Option<impl Iterator<Item = [u8; 4]> + use<'a>> {
+        let count: u64 = self.number()?;
+        let (words, _) = self.slice(count.checked_mul(4)?)?.as_chunks::<4>();
+        Some(words.iter().copied())
     }
 
     fn info(&mut self) -> Option<Info<'a>> {

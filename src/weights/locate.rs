@@ -19,11 +19,7 @@ pub(super) fn checkpoint(path: &Path) -> Result<PathBuf> {
     if !fs::metadata(path).map_err(Error::io(path))?.is_dir() {
         return Ok(path.into());
     }
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path).map_err(Error::io(path))? {
-        names.extend(entry.map_err(Error::io(path))?.file_name().into_string());
-    }
-    names.sort();
+    let names = names(path)?;
     let ending = |ending: &str| names.iter().filter(|name| name.ends_with(ending)).map(String::as_str).collect::<Vec<_>>();
     let (indices, singles) = (ending(INDEX), ending(SINGLE));
     let (candidates, suffix) = if indices.is_empty() { (singles, SINGLE) } else { (indices, INDEX) };
@@ -32,6 +28,26 @@ pub(super) fn checkpoint(path: &Path) -> Result<PathBuf> {
         [only] if !is_shard(only) => Ok(path.join(only)),
         _ => plain(&candidates, suffix).map(|name| path.join(name)).ok_or_else(|| ambiguous(path, &candidates)),
     }
+}
+
+/// Every checkpoint of a folder whose content says what it is: indices of shards and single files, not the shards.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be read.
+pub fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_whole = |name: &String| {
+        name.ends_with(INDEX) || name.ends_with(SINGLE) && !is_shard(name) || OTHERS.iter().any(|ending| name.ends_with(ending))
+    };
+    Ok(names(folder)?.iter().filter(|name| is_whole(name)).map(|name| folder.join(name)).collect())
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        names.extend(entry.map_err(Error::io(folder))?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The only file that may be a checkpoint in another format.

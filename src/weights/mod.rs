@@ -6,6 +6,8 @@ mod decode;
 mod encoding;
 mod entry;
 mod gguf;
+mod inspect;
+mod kind;
 mod locate;
 mod lora;
 pub mod names;
@@ -14,6 +16,7 @@ mod pth;
 mod quantized;
 mod quantized_view;
 mod safetensors;
+mod schema;
 mod stored;
 mod view;
 mod zip;
@@ -30,9 +33,14 @@ use memmap2::Mmap;
 
 pub use blocks::Block;
 pub use encoding::Encoding;
+pub use gguf::Vocabulary;
+pub use inspect::{WeightsReport, inspect_weights};
+pub use kind::Kind;
+pub use locate::checkpoints;
 pub use lora::{Lora, LowRank};
 pub use quantized_view::Quantized;
 pub use safetensors::{NewTensor, write_safetensors};
+pub use schema::Coverage;
 pub use stored::TensorInfo;
 pub use view::TensorView;
 
@@ -193,6 +201,22 @@ impl Weights {
         self.tensors.get(name).map(|tensor| &tensor.info)
     }
 
+    /// The extents of the tensor `name`, which must have N of them: how a model's sizes are found. Does not count as use.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing or has another number of extents.
+    pub fn extents<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
+        let info =
+            self.info(name).ok_or_else(|| Error::tensor(&self.path, name, "missing; without it the model's sizes cannot be told"))?;
+        let wrong = |_| Error::tensor(&info.file, name, format!("shape {:?}; {N} extents were expected", info.shape));
+        info.shape.as_slice().try_into().map_err(wrong)
+    }
+
+    /// How many tensors there are named by the numbers from 0 on.
+    pub fn count(&self, name: impl Fn(usize) -> String) -> usize {
+        (0..).take_while(|&i| self.contains(&name(i))).count()
+    }
+
     /// The tensor `name`, which must have these extents. Counts as its use.
     ///
     /// # Errors
@@ -262,7 +286,9 @@ impl Weights {
         if unused.len() > names.len() {
             names.push("..".into());
         }
-        let message = format!("{} of {} tensors are unknown to this model: {}", unused.len(), self.tensors.len(), names.join(", "));
+        let near = Coverage::of(self).unknown.into_iter().find_map(|(name, near)| near.map(|near| format!(" (`{name}` is near `{near}`)")));
+        let near = near.unwrap_or_default();
+        let message = format!("{} of {} tensors are unknown to this model: {}{near}", unused.len(), self.tensors.len(), names.join(", "));
         Err(Error::weights(&first.info.file, message))
     }
 
@@ -272,9 +298,29 @@ impl Weights {
         Error::tensor(&self.path, name, format!("missing{there}; it should have shape {shape:?}"))
     }
 
+    /// Which format the file has; of shards, the first.
+    pub fn format(&self) -> &'static str {
+        match self.tensors.values().next().map(Tensor::file_bytes) {
+            Some(bytes) if is_gguf(bytes) => "GGUF",
+            Some(bytes) if is_zip(bytes) => "torch archive",
+            _ => "safetensors",
+        }
+    }
+
     /// Which layout's names the file has, where they are not diffusers' own. Here every tensor goes by diffusers' name in any case.
     pub fn layout(&self) -> Option<&'static str> {
         self.layout.map(|table| table.name)
+    }
+
+    /// The vocabulary that a GGUF file has beside its tensors, or `None` where it has none or is of another format.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is damaged.
+    pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
+        match self.tensors.values().next() {
+            Some(tensor) if is_gguf(tensor.file_bytes()) => gguf::vocabulary(&tensor.info.file, tensor.file_bytes()),
+            _ => Ok(None),
+        }
     }
 
     /// A tensor's bytes as they are in the file, such as a tokenizer's that came with it, or `None` where there is no such tensor. Counts as its
@@ -295,13 +341,21 @@ impl fmt::Debug for Weights {
 /// Reads a file's header in whatever format its content is.
 fn read_entries(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     match bytes {
-        [b'P', b'K', 3, 4, ..] => pth::read(path, bytes),
-        [b'G', b'G', b'U', b'F', ..] => gguf::read(path, bytes),
+        _ if is_zip(bytes) => pth::read(path, bytes),
+        _ if is_gguf(bytes) => gguf::read(path, bytes),
         _ if bytes.starts_with(&pth::LEGACY) => {
             Err(Error::Unsupported(format!("{}: written by torch before version 1.6; load and save it again with torch", path.display())))
         }
         _ => safetensors::read(path, bytes),
     }
+}
+
+fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04")
+}
+
+fn is_gguf(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"GGUF")
 }
 
 #[allow(unsafe_code)]

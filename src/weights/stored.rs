@@ -146,6 +146,11 @@ impl Tensor {
         self.info.shape.iter().product()
     }
 
+    /// The whole content of its file.
+    pub(super) fn file_bytes(&self) -> &[u8] {
+        &self.map
+    }
+
     /// Its bytes as they lie in the file.
     pub(super) fn stored(&self) -> &[u8] {
         &self.map[self.range.clone()]

@@ -1,6 +1,7 @@
 //! CLIP's vision tower, as far as video models use it: all of its layers but the last, and no norm after them.
 
 pub mod config;
+pub mod detect;
 pub mod embeddings;
 pub mod layer;
 

@@ -10,6 +10,7 @@
 pub mod animate;
 pub mod block;
 pub mod config;
+pub mod detect;
 pub mod embed;
 pub mod face_adapter;
 pub mod face_encoder;

@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod config;
+pub mod detect;
 pub mod position;
 
 use std::sync::Arc;

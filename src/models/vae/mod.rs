@@ -14,6 +14,7 @@
 pub mod blocks;
 pub mod config;
 pub mod decoder;
+pub mod detect;
 pub mod encoder;
 pub mod feature_cache;
 pub mod resample;

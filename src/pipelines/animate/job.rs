@@ -51,12 +51,14 @@ struct Window {
 impl Job for AnimateJob<'_> {
     fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
         let texts = self.parts.text_embeddings(rec, &self.prompts)?;
-        let image = self.parts.image_embeddings(rec, &[self.task.reference])?;
+        let (width, height) = self.canvas.size;
+        let (wide, high) = (width as u32, height as u32);
+        let rules = self.parts.rules;
+        let image = self.parts.image_embeddings(rec, &[&*rules.shown_to_clip(self.task.reference, wide, high)?])?;
         let transformer = &self.parts.transformer;
         let contexts = texts.iter().map(|text| transformer.context(rec, text, image.as_ref())).collect::<Result<_>>()?;
 
-        let (width, height) = self.canvas.size;
-        let pixels = || preprocess::reference(self.task.reference, width as u32, height as u32);
+        let pixels = || rules.letterbox(self.task.reference, wide, high).map(|canvas| preprocess::signed_planes(&canvas));
         let reference = rec.upload_with(&[1, 3, height, width], pixels)?;
         let reference = permute(rec, &reference, &[0, 2, 3, 1], DType::F32)?;
         let reference = self.parts.vae.encode(rec, &reference)?;
@@ -147,7 +149,7 @@ impl<'a> AnimateJob<'a> {
             _ if i < self.canvas.segments.carried(k) => Ok(vec![1.0; pixels]),
             Input::Animate(_) => Ok(vec![0.0; pixels]),
             Input::Replace(scene) => {
-                let mask = preprocess::mask(&scene.read_mask(self.source(k, i))?, width as u32, height as u32)?;
+                let mask = self.parts.rules.mask(&scene.read_mask(self.source(k, i))?, width as u32, height as u32)?;
                 Ok(keep(&mask, width, SCALE))
             }
         }

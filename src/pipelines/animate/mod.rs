@@ -2,7 +2,6 @@
 
 mod job;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -11,15 +10,15 @@ use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::layers::{Loader, Precision};
 use crate::models::dit::animate::Animate;
-use crate::models::dit::config::Config;
-use crate::models::vae;
 use crate::pipelines::animate::job::AnimateJob;
 use crate::pipelines::builder::{Builder, Loras, Pipeline};
+use crate::pipelines::checkpoint::{Checkpoint, Family};
 use crate::pipelines::generation::{Canvas, Generation};
 use crate::pipelines::limits;
-use crate::pipelines::parts::{Checkpoint, Parts};
+use crate::pipelines::parts::Parts;
 use crate::pipelines::request::Request;
 use crate::pipelines::segments::Segments;
+use crate::pipelines::source::Source;
 use crate::video::{Motion, Scene};
 
 /// What the prompt is where none is given: "the person in the video is moving".
@@ -107,11 +106,10 @@ impl AnimatePipeline {
 }
 
 impl Pipeline for AnimatePipeline {
-    fn load(device: &Device, checkpoint: &Path, precision: Precision, loras: &Loras) -> Result<Self> {
-        let checkpoint = Checkpoint::open(checkpoint, &["WanAnimatePipeline"])?;
-        let files = checkpoint.open_parts(true)?;
-        let (mut weights, config) = checkpoint.component::<Config>("transformer")?;
-        check_agreement(&checkpoint, &config, &files.vae.1)?;
+    fn load(device: &Device, source: &Source, precision: Precision, loras: &Loras) -> Result<Self> {
+        let checkpoint = Checkpoint::open(source, Family::Animate)?;
+        check_agreement(&checkpoint)?;
+        let Checkpoint { transformer: (mut weights, config), files, .. } = checkpoint;
         loras.merge(&mut weights, None)?;
         let parts = files.load(device, precision, || {
             let transformer = Animate::load(&Loader::new(device, &weights, precision), &config)?;
@@ -123,7 +121,8 @@ impl Pipeline for AnimatePipeline {
 }
 
 /// The VAE's latents must be the transformer's.
-fn check_agreement(checkpoint: &Checkpoint, dit: &Config, vae: &vae::config::Config) -> Result<()> {
+fn check_agreement(checkpoint: &Checkpoint) -> Result<()> {
+    let (dit, vae) = (&checkpoint.transformer.1, &checkpoint.files.vae.1);
     let (channels, inputs, outputs) = (dit.latent_channels()?, dit.in_channels()?, dit.out_channels()?);
     if vae.z_dim != channels || outputs != channels || inputs != channels.saturating_mul(2).saturating_add(4) {
         return Err(checkpoint.error(format!(

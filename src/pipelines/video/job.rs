@@ -18,7 +18,6 @@ use crate::pipelines::latents;
 use crate::pipelines::parts::Parts;
 use crate::pipelines::video::model::{Model, Start};
 use crate::tensor::Tensor;
-use crate::video::preprocess;
 
 /// See the module.
 pub struct VideoJob<'a> {
@@ -177,7 +176,7 @@ impl<'a> VideoJob<'a> {
     /// An image stretched to the canvas, [H, W, 3] in [-1, 1].
     fn frame(&self, rec: &mut Recorder, image: &RgbImage) -> Result<Tensor> {
         let (width, height) = self.canvas.size;
-        let planes = rec.upload_with(&[3, height, width], || preprocess::frame(image, width as u32, height as u32))?;
+        let planes = rec.upload_with(&[3, height, width], || self.parts.rules.still(image, width as u32, height as u32))?;
         permute(rec, &planes, &[1, 2, 0], DType::F32)
     }
 }

@@ -3,7 +3,6 @@
 mod job;
 mod model;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -11,14 +10,15 @@ use image::RgbImage;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::layers::Precision;
-use crate::models::dit::config::{Config, PlainConfig};
 use crate::pipelines::builder::{Builder, Loras, Pipeline};
+use crate::pipelines::checkpoint::{Checkpoint, Family};
 use crate::pipelines::experts::{Expert, Experts};
 use crate::pipelines::generation::{Canvas, Generation};
 use crate::pipelines::limits;
-use crate::pipelines::parts::{Checkpoint, Parts};
+use crate::pipelines::parts::Parts;
 use crate::pipelines::request::{Request, check_guidance};
 use crate::pipelines::segments::Segments;
+use crate::pipelines::source::Source;
 use crate::pipelines::video::job::VideoJob;
 use crate::pipelines::video::model::Model;
 
@@ -88,17 +88,10 @@ impl VideoPipeline {
 }
 
 impl Pipeline for VideoPipeline {
-    fn load(device: &Device, checkpoint: &Path, precision: Precision, loras: &Loras) -> Result<Self> {
-        let checkpoint = Checkpoint::open(checkpoint, &["WanPipeline", "WanImageToVideoPipeline"])?;
-        let expert = |name| checkpoint.component::<PlainConfig>(name).map(|(weights, config)| (weights, Config::from(config)));
-        let mut high = expert("transformer")?;
-        let mut low = match checkpoint.index.number("boundary_ratio") {
-            None => None,
-            Some(boundary) if (0.0..=1.0).contains(&boundary) => Some((expert("transformer_2")?, boundary)),
-            Some(boundary) => return Err(checkpoint.error(format!("`boundary_ratio` is {boundary}; it must be in [0, 1]"))),
-        };
-        let files = checkpoint.open_parts(high.1.image_dim.is_some())?;
-        let model = Model::detect(&checkpoint, &high.1, low.as_ref().map(|((_, config), _)| config), &files.vae.1)?;
+    fn load(device: &Device, source: &Source, precision: Precision, loras: &Loras) -> Result<Self> {
+        let checkpoint = Checkpoint::open(source, Family::Video)?;
+        let model = Model::detect(&checkpoint)?;
+        let Checkpoint { transformer: mut high, mut low, files, .. } = checkpoint;
         loras.merge(&mut high.0, low.is_some().then_some(Expert::HighNoise))?;
         if let Some(((weights, _), _)) = &mut low {
             loras.merge(weights, Some(Expert::LowNoise))?;

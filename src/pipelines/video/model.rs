@@ -1,9 +1,7 @@
 //! What kind of model a checkpoint holds, what it takes, and its official defaults.
 
 use crate::error::{Error, Result};
-use crate::models::dit;
-use crate::models::vae;
-use crate::pipelines::parts::Checkpoint;
+use crate::pipelines::checkpoint::Checkpoint;
 
 /// What a checkpoint can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +41,11 @@ pub struct Defaults {
 
 impl Model {
     /// Looks at the configurations, which must agree with each other.
-    pub fn detect(
-        checkpoint: &Checkpoint,
-        high: &dit::config::Config,
-        low: Option<&dit::config::Config>,
-        vae: &vae::config::Config,
-    ) -> Result<Self> {
+    pub fn detect(checkpoint: &Checkpoint) -> Result<Self> {
+        let (high, vae) = (&checkpoint.transformer.1, &checkpoint.files.vae.1);
+        let low = checkpoint.low.as_ref().map(|((_, config), _)| config);
         let (z, inputs) = (vae.z_dim, high.in_channels()?);
-        let start = match checkpoint.index.flag("expand_timesteps") {
+        let start = match checkpoint.expand_timesteps {
             Some(true) if inputs == z => Start::FirstFrame,
             Some(false) | None if inputs == z => Start::Text,
             Some(false) | None if inputs == 2 * z + 4 => Start::Channels,

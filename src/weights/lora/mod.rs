@@ -20,6 +20,11 @@ use change::{Change, Module, changes};
 use keys::Role;
 use targets::Targets;
 
+/// Whether any of these tensors can only be part of a LoRA.
+pub(super) fn is_lora(weights: &Weights) -> bool {
+    weights.iter().any(|(name, _)| keys::parse(name).is_some())
+}
+
 /// How strongly a LoRA may be applied, to either side.
 const MOST: f32 = 4.0;
 

@@ -1,0 +1,49 @@
+//! Where the checkpoint is.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use wan_animate::{Builder, Pipeline};
+
+#[derive(Args, Debug)]
+pub struct Checkpoint {
+    /// A checkpoint folder, in the layout of diffusers or of the official release.
+    #[arg(long, value_name = "DIR", required_unless_present = "transformer")]
+    model: Option<PathBuf>,
+    /// The transformer, or the high-noise expert, by itself: safetensors, GGUF or a torch file, such as ComfyUI's. Like the other parts
+    /// below it comes before that of --model, which may be left out where all are given.
+    #[arg(long, value_name = "FILE")]
+    transformer: Option<PathBuf>,
+    /// The text encoder by itself.
+    #[arg(long, value_name = "FILE")]
+    text_encoder: Option<PathBuf>,
+    /// The folder of the text encoder's tokenizer; not needed where the text encoder's file has a vocabulary.
+    #[arg(long, value_name = "PATH")]
+    tokenizer: Option<PathBuf>,
+    /// The VAE by itself.
+    #[arg(long, value_name = "FILE")]
+    vae: Option<PathBuf>,
+    /// CLIP by itself.
+    #[arg(long, value_name = "FILE")]
+    image_encoder: Option<PathBuf>,
+}
+
+/// A method of the builder that takes a part.
+type Setter<'a, P> = fn(Builder<'a, P>, PathBuf) -> Builder<'a, P>;
+
+impl Checkpoint {
+    pub fn apply<'a, P: Pipeline>(&self, builder: Builder<'a, P>) -> Builder<'a, P> {
+        let parts: [(&Option<PathBuf>, Setter<'a, P>); 6] = [
+            (&self.model, Builder::checkpoint),
+            (&self.transformer, Builder::transformer),
+            (&self.text_encoder, Builder::text_encoder),
+            (&self.tokenizer, Builder::tokenizer),
+            (&self.vae, Builder::vae),
+            (&self.image_encoder, Builder::image_encoder),
+        ];
+        parts.into_iter().fold(builder, |builder, (path, set)| match path {
+            Some(path) => set(builder, path.clone()),
+            None => builder,
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! A transformer's configuration from its tensors' shapes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::models::Sizes;
+use crate::models::dit::config::{Config, PlainConfig};
+use crate::weights::config::{config_beside, read_json};
+use crate::weights::{Kind, Weights};
+
+/// What every published transformer has; shapes tell it only where there is a face adapter.
+const HEAD_DIM: usize = 128;
+/// After every how many blocks the face adapter acts, in every published Animate.
+const INJECT_EVERY: usize = 5;
+
+/// The `config.json` of the official release: what shapes do not tell, and enough to see whether it belongs to the tensors.
+#[derive(Debug, Deserialize)]
+struct Official {
+    dim: usize,
+    num_heads: usize,
+    num_layers: usize,
+    eps: f32,
+    #[serde(default)]
+    window_size: Option<[i64; 2]>,
+}
+
+impl Sizes for Config {
+    fn is_described(json: &Value) -> bool {
+        class_name(json).ends_with("Transformer3DModel")
+    }
+
+    fn read(file: &Path) -> Result<Self> {
+        match class_name(&read_json(file)?) {
+            "WanTransformer3DModel" => read_json::<PlainConfig>(file).map(Self::from),
+            _ => read_json(file),
+        }
+    }
+
+    /// The sizes of the transformer in `weights`.
+    ///
+    /// All of them are those of its tensors. Of an official `config.json` beside the file the number of heads and `eps` are taken; without one
+    /// heads have a width of 128 (Animate's face adapter tells theirs), `eps` is 1e-6. Always: at most 1024 positions on an axis, a face
+    /// adapter after every fifth block where there are as many adapters as that makes.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where a tensor that tells sizes is missing, or a `config.json` beside it is another model's.
+    fn detect(weights: &Weights) -> Result<Self> {
+        let [width, in_channels, pt, ph, pw] = weights.extents("patch_embedding.weight")?;
+        let [out, _] = weights.extents("proj_out.weight")?;
+        let [ffn_dim, _] = weights.extents("blocks.0.ffn.net.0.proj.weight")?;
+        let [_, text_dim] = weights.extents("condition_embedder.text_embedder.linear_1.weight")?;
+        let [_, freq_dim] = weights.extents("condition_embedder.time_embedder.linear_1.weight")?;
+        let (image_dim, pos_embed_seq_len) = image_branch(weights)?;
+        let has_image_keys = weights.contains("blocks.0.attn2.add_k_proj.weight");
+        let patch = pt * ph * pw;
+        let mut config = Config {
+            patch_size: [pt, ph, pw],
+            in_channels: Some(in_channels),
+            latent_channels: None,
+            out_channels: Some(out / patch.max(1)),
+            text_dim,
+            freq_dim,
+            ffn_dim,
+            num_layers: weights.count(|i| format!("blocks.{i}.attn1.to_q.weight")),
+            cross_attn_norm: weights.contains("blocks.0.norm2.weight"),
+            qk_norm: weights.contains("blocks.0.attn1.norm_q.weight").then(|| "rms_norm_across_heads".into()),
+            image_dim,
+            added_kv_proj_dim: has_image_keys.then_some(width),
+            pos_embed_seq_len,
+            ..Config::default()
+        };
+        if Kind::of(weights) == Kind::Animate {
+            add_animate(&mut config, weights)?;
+        }
+        let head_dim = match official(weights, width, config.num_layers)? {
+            Some(official) => {
+                config.eps = official.eps;
+                width / official.num_heads.max(1)
+            }
+            None if weights.contains("face_adapter.0.norm_q.weight") => weights.extents::<1>("face_adapter.0.norm_q.weight")?[0],
+            None => HEAD_DIM,
+        };
+        if head_dim == 0 || width % head_dim != 0 {
+            let message =
+                format!("a width of {width} is no whole number of heads of {head_dim}: put the model's config.json beside the file");
+            return Err(Error::weights(weights.path(), message));
+        }
+        (config.attention_head_dim, config.num_attention_heads) = (head_dim, width / head_dim);
+        Ok(config)
+    }
+}
+
+fn class_name(json: &Value) -> &str {
+    json.get("_class_name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The width of CLIP's embeddings, and the tokens of two images.
+fn image_branch(weights: &Weights) -> Result<(Option<usize>, Option<usize>)> {
+    if !weights.contains("condition_embedder.image_embedder.norm1.weight") {
+        return Ok((None, None));
+    }
+    let [width] = weights.extents("condition_embedder.image_embedder.norm1.weight")?;
+    let positions = "condition_embedder.image_embedder.pos_embed";
+    let tokens = if weights.contains(positions) { Some(weights.extents::<3>(positions)?[1]) } else { None };
+    Ok((Some(width), tokens))
+}
+
+fn add_animate(config: &mut Config, weights: &Weights) -> Result<()> {
+    let [_, latents, ..] = weights.extents::<5>("pose_patch_embedding.weight")?;
+    let conv = |name: String| weights.extents::<4>(&name).map(|[outputs, ..]| outputs);
+    let blocks = weights.count(|i| format!("motion_encoder.res_blocks.{i}.conv2.weight"));
+    // Images halve from block to block, down to 4 pixels.
+    let size = 4usize << blocks.min(16);
+    let mut channels = BTreeMap::from([(size.to_string(), conv("motion_encoder.conv_in.weight".into())?)]);
+    for i in 0..blocks.min(16) {
+        channels.insert((size >> (i + 1)).to_string(), conv(format!("motion_encoder.res_blocks.{i}.conv2.weight"))?);
+    }
+    let [motion_encoder_dim, motion_dim] = weights.extents("motion_encoder.motion_synthesis_weight")?;
+    let [hidden, ..] = weights.extents::<3>("face_encoder.conv2.weight")?;
+    let [heads, ..] = weights.extents::<3>("face_encoder.conv1_local.weight")?;
+    let adapters = weights.count(|i| format!("face_adapter.{i}.to_q.weight")).max(1);
+    let every = if config.num_layers / INJECT_EVERY == adapters { INJECT_EVERY } else { (config.num_layers / adapters).max(1) };
+    *config = Config {
+        latent_channels: Some(latents),
+        motion_encoder_channel_sizes: Some(channels),
+        motion_encoder_size: size,
+        motion_style_dim: conv("motion_encoder.conv_out.weight".into())?,
+        motion_dim,
+        motion_encoder_dim,
+        face_encoder_hidden_dim: hidden,
+        face_encoder_num_heads: heads / hidden.max(1),
+        inject_face_latents_blocks: every,
+        ..config.clone()
+    };
+    Ok(())
+}
+
+/// The official configuration beside the file, if there is one.
+fn official(weights: &Weights, width: usize, layers: usize) -> Result<Option<Official>> {
+    let Some(json) = config_beside(weights)?.filter(|json| json.get("dim").is_some() && json.get("num_heads").is_some()) else {
+        return Ok(None);
+    };
+    let file = weights.path().with_file_name("config.json");
+    let official: Official = serde_json::from_value(json).map_err(|error| Error::weights(&file, error.to_string()))?;
+    if (official.dim, official.num_layers) != (width, layers) {
+        let message = format!(
+            "it has `dim` {} and `num_layers` {}, {} has {width} and {layers}: it is another model's",
+            official.dim,
+            official.num_layers,
+            weights.path().display()
+        );
+        return Err(Error::weights(&file, message));
+    }
+    if official.window_size.is_some_and(|size| size != [-1, -1]) {
+        return Err(Error::Unsupported(format!("{}: `window_size` {:?}; attention is global here", file.display(), official.window_size)));
+    }
+    Ok(Some(official))
+}

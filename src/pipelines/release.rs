@@ -1,0 +1,81 @@
+//! A folder as officially released: its parts are found by what the files hold.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::weights::{Kind, Weights, checkpoints};
+
+/// The folders of two experts.
+const EXPERTS: [&str; 2] = ["high_noise_model", "low_noise_model"];
+/// Where the text encoder's tokenizer may be.
+const TOKENIZERS: [&str; 4] = ["google/umt5-xxl", "umt5-xxl", "tokenizer", "."];
+const VOCABULARIES: [&str; 2] = ["tokenizer.json", "spiece.model"];
+
+/// The checkpoints of a folder, opened.
+#[derive(Debug)]
+pub(crate) struct Release {
+    folder: PathBuf,
+    found: Vec<(Kind, Weights)>,
+    experts: [Option<Weights>; 2],
+    /// Of files that could not be opened, the first: it may be the one that is missing.
+    failure: Option<Error>,
+}
+
+impl Release {
+    /// Opens every checkpoint in the folder itself, and those of two experts.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let (mut found, mut failure) = (Vec::new(), None);
+        for file in checkpoints(folder)? {
+            match Weights::open(&file) {
+                Ok(weights) => found.push((Kind::of(&weights), weights)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        let expert = |name: &str| Some(folder.join(name)).filter(|path| path.is_dir()).map(Weights::open).transpose();
+        let experts = [expert(EXPERTS[0])?, expert(EXPERTS[1])?];
+        Ok(Self { folder: folder.into(), found, experts, failure })
+    }
+
+    /// The transformer, or the high-noise expert.
+    pub fn transformer(&mut self, kinds: &[Kind]) -> Result<Option<Weights>> {
+        match self.experts[0].take() {
+            Some(expert) => Ok(Some(expert)),
+            None => self.take(kinds),
+        }
+    }
+
+    /// The low-noise expert.
+    pub fn transformer_2(&mut self) -> Option<Weights> {
+        self.experts[1].take()
+    }
+
+    /// The only checkpoint of one of these kinds.
+    pub fn take(&mut self, kinds: &[Kind]) -> Result<Option<Weights>> {
+        let mut places = (0..self.found.len()).filter(|&i| kinds.contains(&self.found[i].0));
+        let (first, second) = (places.next(), places.next());
+        match (first, second, self.failure.take()) {
+            (Some(first), Some(second), _) => {
+                let [a, b] = [first, second].map(|i| self.found[i].1.path().display().to_string());
+                Err(Error::weights(&self.folder, format!("both {a} and {b} are {}: give the one to use by itself", self.found[first].0)))
+            }
+            (Some(first), None, failure) => {
+                self.failure = failure;
+                Ok(Some(self.found.swap_remove(first).1))
+            }
+            (None, _, Some(failure)) => Err(failure),
+            (None, _, None) => Ok(None),
+        }
+    }
+
+    /// The kinds that are there, for errors.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let experts = self.experts.iter().flatten().map(Kind::of);
+        self.found.iter().map(|&(kind, _)| kind).chain(experts).collect()
+    }
+
+    /// The folder of the text encoder's tokenizer.
+    pub fn tokenizer(&self) -> Option<PathBuf> {
+        let folders = TOKENIZERS.iter().map(|name| self.folder.join(name));
+        folders.into_iter().find(|folder| VOCABULARIES.iter().any(|name| folder.join(name).exists()))
+    }
+}

@@ -1,0 +1,69 @@
+//! Where the parts of a checkpoint are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A part of a checkpoint that a file of its own may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The only transformer, or the high-noise expert.
+    Transformer,
+    /// The low-noise expert.
+    Transformer2,
+    /// UMT5.
+    TextEncoder,
+    /// The text encoder's.
+    Tokenizer,
+    /// Of either version.
+    Vae,
+    /// CLIP.
+    ImageEncoder,
+}
+
+impl Part {
+    /// What diffusers calls its folder, and the builder the method that takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transformer => "transformer",
+            Self::Transformer2 => "transformer_2",
+            Self::TextEncoder => "text_encoder",
+            Self::Tokenizer => "tokenizer",
+            Self::Vae => "vae",
+            Self::ImageEncoder => "image_encoder",
+        }
+    }
+}
+
+/// A folder, parts given one by one, which come before those of the folder, or both.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    folder: Option<PathBuf>,
+    parts: BTreeMap<Part, PathBuf>,
+}
+
+impl Source {
+    pub(crate) fn set_folder(&mut self, folder: PathBuf) {
+        self.folder = Some(folder);
+    }
+
+    pub(crate) fn set(&mut self, part: Part, path: PathBuf) {
+        self.parts.insert(part, path);
+    }
+
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    pub(crate) fn get(&self, part: Part) -> Option<&Path> {
+        self.parts.get(&part).map(PathBuf::as_path)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.folder.is_none() && self.parts.is_empty()
+    }
+
+    /// What errors about the whole are said of: the folder, or the first part.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder().or_else(|| self.parts.values().next().map(PathBuf::as_path)).unwrap_or(Path::new("."))
+    }
+}

@@ -1,0 +1,139 @@
+//! Images as the official code prepares them (`wan/animate.py`, `wan/modules/animate/clip.py` of Wan-Video/Wan2.2): by OpenCV and torch, where
+//! diffusers uses Pillow.
+
+use image::{Rgb, RgbImage, imageops};
+
+use super::preprocess::planes;
+use super::resize::{Filter, resize};
+use crate::{Error, Result};
+
+/// Fractional bits of OpenCV's bilinear weights.
+const BITS: u32 = 11;
+
+/// CLIP's mean and deviation.
+const MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// Keys' cubic, as torch has it.
+const A: f64 = -0.75;
+
+/// The character image on a `width` x `height` canvas: scaled to fit (`cv2.INTER_LINEAR`), centred, the rest black.
+///
+/// # Errors
+/// [`Error::Input`] where the image is so thin that nothing of it would be left.
+pub fn letterbox(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
+    let (own_width, own_height) = (f64::from(image.width()), f64::from(image.height()));
+    // In the order of the original's operations: the last bit decides what is cut off.
+    let (fit_width, fit_height) = if own_height / own_width > f64::from(height) / f64::from(width) {
+        ((f64::from(height) / own_height * own_width) as u32, height)
+    } else {
+        (width, (f64::from(width) / own_width * own_height) as u32)
+    };
+    let fitted = bilinear(image, fit_width, fit_height)?;
+    let mut canvas = RgbImage::new(width, height);
+    let (x, y) = ((width - fit_width) / 2, (height - fit_height) / 2);
+    imageops::replace(&mut canvas, &fitted, x.into(), y.into());
+    Ok(canvas)
+}
+
+/// One frame of a mask video, stretched to `width` x `height`, its red taken. Returns `[1, height, width]` in [0, 1].
+///
+/// The official code takes masks of the video's size; others are stretched as in [`preprocess`](super::preprocess).
+///
+/// # Errors
+/// [`Error::Input`] where a side is 0.
+pub fn mask(image: &RgbImage, width: u32, height: u32) -> Result<Vec<f32>> {
+    let resized = resize(image, width, height, Filter::Lanczos)?;
+    Ok(resized.pixels().map(|pixel| f32::from(pixel.0[0]) / 255.0).collect())
+}
+
+/// What CLIP is shown of an image: all of it at `side` x `side` pixels, normalised. Returns `[3, side, side]`.
+///
+/// # Errors
+/// As [`cubic`].
+pub fn clip_image(image: &RgbImage, side: u32) -> Result<Vec<f32>> {
+    let mut pixels = cubic(image, side, side)?;
+    let count = (side * side) as usize;
+    for (channel, plane) in pixels.chunks_mut(count).enumerate() {
+        plane.iter_mut().for_each(|value| *value = ((f64::from(*value) * 0.5 + 0.5 - MEAN[channel]) / STD[channel]) as f32);
+    }
+    Ok(pixels)
+}
+
+/// An image at `width` x `height` pixels, in [-1, 1] and a little beyond: torch's bicubic interpolation, which does not look at more pixels
+/// when it shrinks. Returns `[3, height, width]`.
+///
+/// # Errors
+/// [`Error::Input`] where a side is 0.
+pub fn cubic(image: &RgbImage, width: u32, height: u32) -> Result<Vec<f32>> {
+    check_sides(image, width, height)?;
+    let source = planes(image, |sample, _| f32::from(sample) / 127.5 - 1.0);
+    let (own_width, own_height) = (image.width() as usize, image.height() as usize);
+    let (columns, rows) = (cubic_taps(image.width(), width), cubic_taps(image.height(), height));
+    let mut out = Vec::with_capacity(3 * (width * height) as usize);
+    for plane in source.chunks(own_width * own_height) {
+        for row in &rows {
+            for column in &columns {
+                let across = |y: usize| column.iter().map(|&(x, weight)| weight * f64::from(plane[y * own_width + x])).sum::<f64>();
+                out.push(row.iter().map(|&(y, weight)| weight * across(y)).sum::<f64>() as f32);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// For each output sample four source samples, those past the ends repeated, and their weights.
+fn cubic_taps(source: u32, target: u32) -> Vec<[(usize, f64); 4]> {
+    let scale = f64::from(source) / f64::from(target);
+    let tap = |index: u32| {
+        let position = (f64::from(index) + 0.5) * scale - 0.5;
+        let t = position - position.floor();
+        let near = |d: f64| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
+        let far = |d: f64| ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A;
+        let weights = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
+        let place = |offset: usize| (position.floor() + offset as f64 - 1.0).clamp(0.0, f64::from(source - 1)) as usize;
+        std::array::from_fn(|offset| (place(offset), weights[offset]))
+    };
+    (0..target).map(tap).collect()
+}
+
+/// An image stretched to `width` x `height` as `cv2.resize` does with `INTER_LINEAR` on bytes: two neighbours along each axis, whatever the
+/// scale, in fixed point.
+fn bilinear(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
+    check_sides(image, width, height)?;
+    if (width, height) == image.dimensions() {
+        return Ok(image.clone());
+    }
+    let (columns, rows) = (linear_taps(image.width(), width), linear_taps(image.height(), height));
+    Ok(RgbImage::from_fn(width, height, |x, y| {
+        let ((x0, x1, right), (y0, y1, below)) = (columns[x as usize], rows[y as usize]);
+        let corner = |x: u32, y: u32, channel: usize| i64::from(image.get_pixel(x, y).0[channel]);
+        Rgb(std::array::from_fn(|channel| {
+            let across = |y: u32| corner(x0, y, channel) * ((1 << BITS) - right) + corner(x1, y, channel) * right;
+            let sum = across(y0) * ((1 << BITS) - below) + across(y1) * below;
+            ((sum + (1 << (2 * BITS - 1))) >> (2 * BITS)).clamp(0, 255) as u8
+        }))
+    }))
+}
+
+/// For each output sample its two neighbours, and the weight of the second in 11 bits.
+fn linear_taps(source: u32, target: u32) -> Vec<(u32, u32, i64)> {
+    let scale = f64::from(source) / f64::from(target);
+    let tap = |index: u32| {
+        let position = (((f64::from(index) + 0.5) * scale - 0.5) as f32).clamp(0.0, (source - 1) as f32);
+        let first = position.floor();
+        let weight = ((position - first) * (1 << BITS) as f32).round_ties_even() as i64;
+        (first as u32, (first as u32 + 1).min(source - 1), weight)
+    };
+    (0..target).map(tap).collect()
+}
+
+fn check_sides(image: &RgbImage, width: u32, height: u32) -> Result<()> {
+    let (own_width, own_height) = image.dimensions();
+    if [own_width, own_height, width, height].contains(&0) {
+        return Err(Error::Input(format!(
+            "cannot resize an image of {own_width}x{own_height} pixels to {width}x{height}: every side needs at least one pixel"
+        )));
+    }
+    Ok(())
+}
