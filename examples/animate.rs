@@ -19,5 +19,5 @@ fn main() -> std::process::ExitCode {
 
 fn animate(common: &cli::Arguments) -> Result<()> {
     let motion = common.motion()?;
-    cli::run(common, |pipeline, reference, write| write(pipeline.animate(reference, &motion), &motion))
+    cli::run(common, &[], |pipeline, reference, write| write(pipeline.animate(reference, &motion), &motion))
 }

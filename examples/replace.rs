@@ -27,5 +27,5 @@ fn main() -> std::process::ExitCode {
 
 fn replace(CommandLine { common, background, mask }: &CommandLine) -> Result<()> {
     let scene = Scene::new(common.motion()?, common.frames(background)?, common.frames(mask)?)?;
-    cli::run(common, |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()))
+    cli::run(common, &[background, mask], |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()))
 }

@@ -49,7 +49,7 @@
 //! ops                    one tensor operation a file, beside its kernel in wgsl/
 //! tensor
 //! gpu · weights · tokenizer · schedulers · video        islands; only gpu, and what stands on it, needs a GPU
-//! error · dtype · shape · rng · cancel
+//! error · dtype · shape · rng · cancel · digest · partial_file
 //! ```
 //!
 //! | I want to change | go to |
@@ -74,6 +74,7 @@
 //! The minimum supported Rust version is that of `Cargo.toml`.
 
 mod cancel;
+mod digest;
 mod dtype;
 mod error;
 mod gpu;
@@ -81,6 +82,7 @@ mod layers;
 mod linalg;
 mod models;
 mod ops;
+mod partial_file;
 mod pipelines;
 mod residency;
 mod rng;
@@ -97,12 +99,14 @@ pub use dtype::DType;
 pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse};
 pub use layers::Precision;
+pub use models::vae::tiling::VaeTiling;
 pub use pipelines::animate::{Animation, DEFAULT_PROMPT};
 pub use pipelines::builder::Pipeline;
 pub use pipelines::request::DEFAULT_NEGATIVE_PROMPT;
 pub use pipelines::video::Video;
 pub use pipelines::{
-    AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, Preset, Request, Stage, Step, VideoPipeline, VideoRequest,
+    AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, Preset, Request, Stage, State, Step, VideoPipeline,
+    VideoRequest,
 };
 pub use schedulers::{Sampler, Scheduler, Spacing};
 pub use weights::{Lora, WeightsReport, inspect_weights};

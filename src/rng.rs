@@ -35,6 +35,22 @@ impl Generator {
         Self { state, next: WORDS, spare: None }
     }
 
+    /// Where the stream stands, for [`Generator::from_words`].
+    pub fn words(&self) -> Vec<u32> {
+        let spare = self.spare.unwrap_or_default().to_bits();
+        let tail = [self.next as u32, u32::from(self.spare.is_some()), spare as u32, (spare >> 32) as u32];
+        self.state.iter().copied().chain(tail).collect()
+    }
+
+    /// A stream that goes on where the one of these [`words`](Generator::words) stood; none where they are no stream's.
+    pub fn from_words(words: &[u32]) -> Option<Self> {
+        let (state, tail) = words.split_first_chunk::<WORDS>()?;
+        let &[next, has_spare @ 0..=1, low, high] = tail else { return None };
+        let spare = f64::from_bits(u64::from(low) | u64::from(high) << 32);
+        let next = usize::try_from(next).ok().filter(|&next| next <= WORDS)?;
+        Some(Self { state: *state, next, spare: (has_spare == 1).then_some(spare) })
+    }
+
     /// `len` values of the standard normal distribution: `torch.randn(len, generator=self, dtype=torch.float32)`.
     ///
     /// Further calls go on where the last one stopped, also as PyTorch does. The values agree with PyTorch's to 1e-6, not to the bit:

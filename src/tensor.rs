@@ -48,6 +48,11 @@ impl Tensor {
         self.len() / self.cols().max(1)
     }
 
+    /// Whether the other is the same tensor: the same data in the same place, of the same shape.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.block, &other.block) && self.shape == other.shape && self.dtype == other.dtype
+    }
+
     /// The same data under another shape of as many elements.
     ///
     /// # Panics

@@ -12,7 +12,7 @@ use wan_animate::unversioned::models::vae::Vae;
 use wan_animate::unversioned::models::vae::config::Config;
 use wan_animate::unversioned::ops::copy::concat;
 use wan_animate::unversioned::weights::Weights;
-use wan_animate::{Error, Result};
+use wan_animate::{Error, Result, VaeTiling};
 
 /// Mean and largest difference. Both sides round to f32 in some twenty layers, each in its own order; the reference itself is up
 /// to 9e-6 from the same network in f64, because a norm over three channels magnifies where all three are small.
@@ -256,4 +256,70 @@ fn tensors_that_disagree_with_the_configuration_are_named() {
     let config = Config { base_dim: 5, ..config("tiny") };
     let error = message(Vae::load(&Loader::new(&device, &weights, Precision::F32), &config));
     assert!(error.contains("`encoder.conv_in.weight`") && error.contains("[4, 3, 3, 3, 3]"), "{error}");
+}
+
+/// Tiles take as much of their surroundings as their pixels see, so the result is not close to that of whole frames: it is the same.
+#[test]
+fn tiles_equal_the_whole() {
+    for part in PARTS {
+        check_tiles(part, Precision::F32);
+    }
+    check_tiles("tiny", Precision::F16);
+}
+
+fn check_tiles(part: &str, precision: Precision) {
+    let (vae, mut rec) = load(part, precision);
+    let rec = &mut rec;
+    // So wide that the tiles in the middle see neither edge, and no multiple of a tile.
+    let (unit, [rows, cols], count, size) = (vae.config().pixels_per_latent(), [3, 19], 5, 3);
+    let (height, width) = (rows * unit, cols * unit);
+    let smooth = |frame: usize, i: usize| {
+        let (x, y) = ((i / 3 % width) as f32, (i / 3 / width) as f32);
+        (0.05 * x + 0.3 * frame as f32 + (i % 3) as f32).sin() * (0.04 * y).cos()
+    };
+    let frames: Vec<_> = (0..count)
+        .map(|frame| rec.upload(&[height, width, 3], &(0..height * width * 3).map(|i| smooth(frame, i)).collect::<Vec<_>>()))
+        .collect::<Result<_>>()
+        .expect("uploads");
+    let encode = |rec: &mut Recorder, tiling| {
+        let latents = vae.encode_frames(rec, tiling, [height, width], count, |_, index| Ok(frames[index].clone())).expect("latents");
+        let values = latents.iter().flat_map(|latent| rec.download(latent).expect("values")).collect::<Vec<_>>();
+        (latents, values)
+    };
+    let (latents, whole) = encode(rec, VaeTiling::Off);
+    let (_, tiled) = encode(rec, VaeTiling::Pixels((size * unit) as u32));
+    assert!(whole.iter().any(|value| value.abs() > 0.1), "{part}: nothing to compare");
+    assert!(tiled == whole, "{part}: tiles encode to something else");
+
+    let mut decoder = vae.decoder();
+    let whole: Vec<_> =
+        latents.iter().map(|latent| decoder.next(rec, latent).and_then(|frames| rec.download(&frames)).expect("frames")).collect();
+    let tiled = vae.decode_tiled(rec, &latents, size).expect("frames");
+    let (mean, most) = difference(&tiled.concat(), &whole.concat());
+    println!("{part} in {precision:?}: tiles differ by {mean:.2e}, at most {most:.2e}");
+    assert!(tiled == whole, "{part} in {precision:?}: off by at most {most:.2e}");
+}
+
+/// A frame that comes again and again is not worked on each time, and the result is the same as if it were.
+#[test]
+fn still_frames_encode_as_others() {
+    let (vae, mut rec) = load("tiny", Precision::F32);
+    let (first, still) = (vec![0.3; 16 * 16 * 3], vec![0.0; 16 * 16 * 3]);
+    let mut encode = |same: bool| {
+        let mut encoder = vae.encoder();
+        let mut values = Vec::new();
+        let shared = rec.upload(&[16, 16, 3], &still).expect("an upload");
+        for index in 0..34 {
+            let frame = match (index, same) {
+                // Stillness ends, too.
+                (0 | 29, _) => rec.upload(&[16, 16, 3], &first).expect("an upload"),
+                (_, true) => shared.clone(),
+                (_, false) => rec.upload(&[16, 16, 3], &still).expect("an upload"),
+            };
+            let latent = encoder.next(&mut rec, &frame).expect("a latent");
+            values.extend(latent.map(|latent| rec.download(&latent).expect("values")));
+        }
+        values
+    };
+    assert!(encode(true) == encode(false));
 }

@@ -7,6 +7,7 @@ use image::RgbImage;
 use wan_animate::video::{Frames, Motion, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Result};
 
+use super::output::check_input;
 use super::{Engine, Output, Settings};
 
 /// Frames a second of images, which do not say their own.
@@ -74,16 +75,20 @@ impl Arguments {
     }
 }
 
-/// Loads what `animate` and `replace` need and hands it to `generate`, with where the frames go.
+/// Loads what `animate` and `replace` need and hands it to `generate`, with where the frames go. `inputs` are files beside those of
+/// the arguments.
 pub fn run(
     arguments: &Arguments,
+    inputs: &[&PathBuf],
     generate: impl FnOnce(&AnimatePipeline, &RgbImage, &dyn Fn(AnimateRequest, &Motion) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
+    let own = arguments.pose.iter().chain(&arguments.face).chain([&arguments.reference]);
+    own.chain(inputs.iter().copied()).try_for_each(|input| check_input(&arguments.out, input))?;
     let reference = open_image(&arguments.reference)?;
     let loaded = arguments.engine.load(AnimatePipeline::builder)?;
     let write = |request: AnimateRequest, motion: &Motion| {
         let fps = arguments.fps.or(motion.fps()).unwrap_or(DEFAULT_FPS);
-        let mut output = Output::new(&arguments.out, fps);
+        let mut output = Output::new(&arguments.out, fps).state(arguments.settings.state.as_ref());
         if let Some(sheet) = &arguments.contact_sheet {
             output = output.contact_sheet(sheet, &reference, motion.pose(), arguments.frame_offset);
         }

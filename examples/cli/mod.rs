@@ -4,6 +4,7 @@
 mod animate;
 mod checkpoint;
 mod contact_sheet;
+mod kept;
 mod lora;
 mod output;
 mod settings;

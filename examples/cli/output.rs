@@ -1,20 +1,22 @@
 //! Where a generation's frames go, and what is told meanwhile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
-use wan_animate::video::{Frames, VideoWriter};
-use wan_animate::{Event, Generation, Result, Stage};
+use wan_animate::video::{Frame, Frames, VideoWriter};
+use wan_animate::{Error, Event, Generation, Result, Stage};
 
 use super::Loaded;
 use super::contact_sheet::ContactSheet;
+use super::kept::Kept;
 
 pub struct Output<'a> {
     path: &'a Path,
     fps: f64,
     sheet: Option<Sheet<'a>>,
+    state: Option<&'a Path>,
 }
 
 /// A contact sheet that is wanted.
@@ -27,7 +29,13 @@ struct Sheet<'a> {
 
 impl<'a> Output<'a> {
     pub fn new(path: &'a Path, fps: f64) -> Self {
-        Self { path, fps, sheet: None }
+        Self { path, fps, sheet: None, state: None }
+    }
+
+    /// Keeps what the run needs to go on if it is cut off.
+    pub fn state(mut self, path: Option<&'a PathBuf>) -> Self {
+        self.state = path.map(PathBuf::as_path);
+        self
     }
 
     /// Also a picture of reference, pose and result; `offset` is the input frame that the first result belongs to.
@@ -37,34 +45,50 @@ impl<'a> Output<'a> {
     }
 
     /// Runs a generation to its end, writing frames as they come, and sums up.
-    pub(super) fn write<P>(self, generation: Generation, loaded: &Loaded<P>) -> Result<()> {
+    pub(super) fn write<P>(self, mut generation: Generation, loaded: &Loaded<P>) -> Result<()> {
         let (width, height) = generation.size();
         let mut writer = VideoWriter::create(self.path, width, height, self.fps)?;
         let mut sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
         let bar = progress_bar(&generation);
         let mut times = StageTimes::new();
+        let mut kept = self.state.map(|path| Kept::open(path, &generation)).transpose()?;
         let mut frames = 0;
-        for event in generation {
+        let mut take = |frame: &Frame| {
+            if let Some(sheet) = &mut sheet {
+                sheet.offer(frames, frame);
+            }
+            frames += 1;
+            writer.write(frame)
+        };
+        if let Some(kept) = &mut kept {
+            kept.replay(&generation, |frame| take(&frame))?;
+        }
+        while let Some(event) = generation.next() {
             match event? {
                 Event::Stage(stage) => {
                     times.begin(stage);
                     bar.set_message(stage.to_string());
                 }
                 Event::Step(step) => {
-                    bar.inc(1);
+                    if let Some(kept) = &mut kept {
+                        kept.save(&generation.state())?;
+                    }
+                    bar.set_position((step.segment * step.steps + step.step + 1) as u64);
                     bar.set_message(format!("{step}, about {:.0} s of steps left", step.remaining.as_secs_f64()));
                 }
                 Event::Frame(frame) => {
-                    writer.write(&frame)?;
-                    if let Some(sheet) = &mut sheet {
-                        sheet.offer(frames, &frame);
+                    take(&frame)?;
+                    if let Some(kept) = &mut kept {
+                        kept.add(&frame)?;
                     }
-                    frames += 1;
                 }
                 _ => {}
             }
         }
         writer.finish()?;
+        if let Some(kept) = kept {
+            kept.remove()?;
+        }
         bar.finish_and_clear();
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
             sheet.write(wanted.reference, wanted.pose, wanted.offset)?;
@@ -73,6 +97,16 @@ impl<'a> Output<'a> {
         summarise(loaded, &times);
         Ok(())
     }
+}
+
+/// Refuses to write over what is read: the same file, a folder that is read from, or the folder of an image.
+pub fn check_input(output: &Path, input: &Path) -> Result<()> {
+    let (Ok(output), Ok(input)) = (output.canonicalize(), input.canonicalize()) else { return Ok(()) };
+    if output != input && (!output.is_dir() || input.parent() != Some(&output)) {
+        return Ok(());
+    }
+    let message = "is read from, and frames would be written over what is there; choose another place for the result";
+    Err(Error::Input(format!("{}: {message}", output.display())))
 }
 
 fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use wan_animate::{Latents, Preset, Request, Result, Sampler};
+use wan_animate::{Latents, Preset, Request, Result, Sampler, State, VaeTiling};
 
 #[derive(Args, Debug)]
 pub struct Settings {
@@ -44,11 +44,18 @@ pub struct Settings {
     /// latent frames and pixels; Animate's T is one more, for the reference.
     #[arg(long, value_name = "FILE")]
     noise: Option<PathBuf>,
+    /// Whether the VAE works in tiles: auto (where memory is too small for whole frames), off, or their size in pixels.
+    #[arg(long, value_name = "auto|off|PIXELS", default_value = "auto")]
+    vae_tiling: VaeTiling,
+    /// Saves the run's state to this file after each step, and finished frames to FILE.frames; if the file is there already, goes on
+    /// from it. The same options must be given. Both files are removed at the end.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
 }
 
 impl Settings {
     pub fn apply<T>(&self, request: Request<T>) -> Result<Request<T>> {
-        let mut request = request.seed(self.seed);
+        let mut request = request.seed(self.seed).vae_tiling(self.vae_tiling);
         if let Some(preset) = self.preset {
             request = request.preset(preset);
         }
@@ -78,6 +85,9 @@ impl Settings {
         }
         if let Some(file) = &self.noise {
             request = request.noise(Latents::read_segments(file)?);
+        }
+        if let Some(file) = self.state.as_ref().filter(|file| file.exists()) {
+            request = request.resume(State::open(file)?);
         }
         Ok(request)
     }

@@ -1,11 +1,12 @@
 //! The options of `t2v`, `i2v` and `ti2v`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use wan_animate::video::open_image;
 use wan_animate::{Expert, Result, VideoPipeline};
 
+use super::output::check_input;
 use super::{Engine, LoraFile, Output, Settings};
 
 #[derive(Args, Debug)]
@@ -41,7 +42,8 @@ pub struct VideoArguments {
 }
 
 /// Makes the video; `first` and `last` are the images that it begins and ends with.
-pub fn run_video(arguments: &VideoArguments, first: Option<&Path>, last: Option<&Path>, fps: f64) -> Result<()> {
+pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Option<&PathBuf>, fps: f64) -> Result<()> {
+    first.into_iter().chain(last).try_for_each(|image| check_input(&arguments.out, image))?;
     let first = first.map(open_image).transpose()?;
     let last = last.map(open_image).transpose()?;
     let places = [(Expert::HighNoise, &arguments.lora_high), (Expert::LowNoise, &arguments.lora_low)];
@@ -69,5 +71,6 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&Path>, last: Option<
         request = request.guidance_scale_2(scale);
     }
     let generation = arguments.settings.apply(request)?.start()?;
-    Output::new(&arguments.out, arguments.fps.unwrap_or(fps)).write(generation, &loaded)
+    let output = Output::new(&arguments.out, arguments.fps.unwrap_or(fps));
+    output.state(arguments.settings.state.as_ref()).write(generation, &loaded)
 }

@@ -93,7 +93,7 @@ impl Counted {
         }
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage: USAGES, mapped_at_creation: false };
         let what = format!("allocating {bytes} bytes for `{label}`");
-        counted.buffer = Some(device.checked(&what, || device.wgpu_device().create_buffer(&descriptor))?);
+        counted.buffer = Some(device.create_buffer(&what, &descriptor)?);
         Ok(counted)
     }
 }

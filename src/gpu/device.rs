@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::gpu::arena::Accounting;
 use crate::gpu::family::{self, Facts, Families, Family};
+use crate::gpu::faults::Faults;
 use crate::gpu::kernel::{Pipeline, PipelineKey};
 use crate::gpu::rehearsal::Rehearsal;
 
@@ -34,6 +35,7 @@ struct Inner {
     shader_checks: bool,
     accounting: Arc<Accounting>,
     families: Arc<Families>,
+    faults: Faults,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     filling: u32,
     rate: Mutex<f64>,
@@ -242,6 +244,7 @@ impl Device {
                 && limits.max_immediate_size >= IMMEDIATE_BYTES,
             shader_checks: options.shader_checks.unwrap_or_else(default_shader_checks),
             accounting: Arc::new(Accounting::new(options.memory_limit)),
+            faults: Faults::default(),
             pipelines: Mutex::default(),
             // A modest first guess in operations a second; the recorder corrects it from the first submissions on.
             rate: Mutex::new(2e10),
@@ -267,6 +270,7 @@ impl Device {
             immediates: self.0.immediates,
             shader_checks: self.0.shader_checks,
             accounting: Arc::new(Accounting::new(None)),
+            faults: Faults::default(),
             pipelines: Mutex::default(),
             filling: self.0.filling,
             rate: Mutex::new(self.rate()),
@@ -345,6 +349,16 @@ impl Device {
 
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {
         &self.0.accounting
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// A buffer of the driver's: the one place where GPU memory is asked for.
+    pub(crate) fn create_buffer(&self, what: &str, descriptor: &wgpu::BufferDescriptor) -> Result<wgpu::Buffer> {
+        self.0.faults.allocate(what)?;
+        self.checked(what, || self.0.device.create_buffer(descriptor))
     }
 
     /// Measured operations a second, for slicing work by time.

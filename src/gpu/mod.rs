@@ -3,6 +3,7 @@
 //! - [`device`]: choosing an adapter, opening it with its real limits, or taking the host application's device.
 //! - [`arena`]: activation memory that is reused when its last [`Tensor`](crate::tensor::Tensor) drops, and accounting.
 //! - [`family`]: which of several ways of writing an op's kernel an adapter gets.
+//! - [`faults`]: allocations that fail on demand, for tests.
 //! - [`kernel`]: WGSL files to pipelines. A kernel file holds a `Params` struct and one function of its workgroup, its lane
 //!   and its parameters; bindings, their element formats and the entry point are generated around it, so that one file serves
 //!   every storage format. Tile sizes are module constants in the generated head rather than pipeline `override`s, because
@@ -14,6 +15,7 @@
 pub mod arena;
 pub mod device;
 pub mod family;
+pub mod faults;
 pub mod kernel;
 pub mod recorder;
 pub mod rehearsal;

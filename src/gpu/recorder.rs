@@ -41,6 +41,8 @@ pub struct Probe {
     pub guards: bool,
     /// Submits after this many workgroups; 0 stands for as many as time allows.
     pub slice: u32,
+    /// Notes how long submissions take, for [`Recorder::submissions`].
+    pub timed: bool,
 }
 
 /// Records work for one device. Tensors that it makes may be used with this recorder alone; weights with any.
@@ -60,6 +62,7 @@ pub struct Recorder {
     /// When the submission before ended, where that is known.
     last_done: Option<Instant>,
     probe: Probe,
+    submissions: Vec<Duration>,
 }
 
 /// The command buffer under construction.
@@ -92,12 +95,18 @@ impl Recorder {
             in_flight: VecDeque::new(),
             last_done: None,
             probe: Probe::default(),
+            submissions: Vec::new(),
         }
     }
 
     /// The recorder under test conditions.
     pub fn with_probe(self, probe: Probe) -> Self {
         Self { probe, ..self }
+    }
+
+    /// How long each submission took that has ended, where a [`Probe`] asks for it.
+    pub fn submissions(&self) -> &[Duration] {
+        &self.submissions
     }
 
     /// The device that the work goes to.
@@ -205,7 +214,7 @@ impl Recorder {
     fn mapped(&self, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let size = (bytes.len().max(1) as u64).next_multiple_of(16);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: true };
-        let buffer = self.device.checked("allocating a staging buffer", || self.device.wgpu_device().create_buffer(&descriptor))?;
+        let buffer = self.device.create_buffer("allocating a staging buffer", &descriptor)?;
         buffer
             .get_mapped_range_mut(..bytes.len() as u64)
             .map_err(|error| Error::Device(format!("cannot write to a staging buffer: {error}")))?
@@ -237,7 +246,7 @@ impl Recorder {
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
         };
-        let staging = self.device.checked("allocating a read-back buffer", || self.device.wgpu_device().create_buffer(&descriptor))?;
+        let staging = self.device.create_buffer("allocating a read-back buffer", &descriptor)?;
         self.copy_encoder().copy_buffer_to_buffer(tensor.buffer(), 0, &staging, 0, bytes);
         self.finish()?;
         let view = self.device.checked("mapping a read-back buffer", || {
@@ -393,6 +402,9 @@ impl Recorder {
             let begun = self.last_done.map_or(submission.at, |last| last.max(submission.at));
             let seconds = (now - begun).as_secs_f64();
             // What did not have to be waited for had ended before. To count the next one from now on would make it look too fast.
+            if self.probe.timed {
+                self.submissions.push(now - begun);
+            }
             self.last_done = (now - asked > NOTICEABLE).then_some(now);
             // Short submissions tell of overheads, not of the rate.
             if submission.work > 0.1 * SUBMIT_SECONDS * self.device.rate() && seconds > 0.0 {

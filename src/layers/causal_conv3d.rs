@@ -46,6 +46,17 @@ impl CausalConv3d {
         })
     }
 
+    /// How many of the frames before it sees.
+    pub fn memory(&self) -> usize {
+        self.past.len()
+    }
+
+    /// How far a pixel sees to each side.
+    pub fn reach(&self) -> usize {
+        let [_, height, width] = self.current.kernel();
+        height.max(width) / 2
+    }
+
     /// The next frame, [1, H, W, inputs] to [1, H, W, outputs] in f32, plus `residual` of the result's shape. `history` is that of
     /// this layer in this video: empty before the first frame, and then as this function left it.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, history: &mut History, residual: Option<&Tensor>) -> Result<Tensor> {

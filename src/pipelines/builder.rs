@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::layers::Precision;
@@ -34,6 +35,15 @@ pub trait Pipeline: Sized {
 pub struct Loras(Vec<(Option<Expert>, Lora)>);
 
 impl Loras {
+    /// Of all of them, added to that of the transformers' weights.
+    pub(crate) fn digest<'a>(&self, transformers: impl IntoIterator<Item = &'a Weights>) -> Digest {
+        let loras = self.0.iter().map(|(place, lora)| format!("{place:?} {}", lora.digest()));
+        let mut digest = Digest::new();
+        let words = transformers.into_iter().map(|weights| weights.digest().to_string()).chain(loras);
+        words.for_each(|words| digest.add(words.as_bytes()));
+        digest
+    }
+
     /// Merges those for `expert`, or for the only transformer where that is none.
     pub(crate) fn merge(&self, weights: &mut Weights, expert: Option<Expert>) -> Result<()> {
         for (place, lora) in &self.0 {

@@ -4,7 +4,8 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::ops::lincomb::lincomb;
-use crate::schedulers::{Evaluation, LATENTS, Plan, Term};
+use crate::pipelines::state::Denoised;
+use crate::schedulers::{Evaluation, LATENTS, Term};
 use crate::tensor::Tensor;
 
 /// The prediction that guidance makes of those with and without the prompt; the first alone where there is no other.
@@ -24,11 +25,16 @@ pub struct Denoiser {
 }
 
 impl Denoiser {
-    /// Begins with noise.
-    pub fn new(plan: &Plan, noise: Tensor) -> Self {
-        let mut slots = vec![None; plan.slots];
-        slots[LATENTS] = Some(noise);
-        Self { slots, done: 0 }
+    /// Goes on where [`download`](Self::download) left off; `shape` is that of all slots.
+    pub(crate) fn upload(rec: &mut Recorder, shape: &[usize], denoised: &Denoised) -> Result<Self> {
+        let slots = denoised.slots.iter().map(|slot| slot.as_ref().map(|values| rec.upload(shape, values)).transpose());
+        Ok(Self { slots: slots.collect::<Result<_>>()?, done: denoised.done })
+    }
+
+    /// A copy on the host.
+    pub(crate) fn download(&self, rec: &mut Recorder) -> Result<Denoised> {
+        let slots = self.slots.iter().map(|slot| slot.as_ref().map(|tensor| rec.download(tensor)).transpose());
+        Ok(Denoised { slots: slots.collect::<Result<_>>()?, done: self.done })
     }
 
     /// How many of the plan's evaluations have been applied.

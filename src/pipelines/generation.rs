@@ -2,33 +2,34 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::models::vae::Vae;
-use crate::models::vae::decoder::Decoder;
-use crate::ops::copy::{concat, slice};
+use crate::models::vae::tiling::VaeTiling;
 use crate::ops::lincomb::lincomb;
+use crate::pipelines::decoding::Decoding;
 use crate::pipelines::denoise::Denoiser;
+use crate::pipelines::description::Description;
 use crate::pipelines::event::{Event, Stage, Step};
 use crate::pipelines::experts::Expert;
 use crate::pipelines::latents::{self, Latents};
 use crate::pipelines::parts::Parts;
 use crate::pipelines::request::Settings;
 use crate::pipelines::segments::Segments;
-use crate::rng::Generator;
-use crate::schedulers::Plan;
+use crate::pipelines::state::{Denoised, Position, State};
+use crate::schedulers::{LATENTS, Plan};
 use crate::tensor::Tensor;
-use crate::video::Frame;
 
 /// What is particular to a kind of generation: everything around the model. The loop is [`Generation`]'s.
 pub(crate) trait Job: Send {
     /// Computes what all segments of all videos share.
     fn encode(&mut self, rec: &mut Recorder) -> Result<()>;
 
-    /// Computes what the steps of segment `k` look at. `carried` [F, H, W, 3] are the last frames of the segment before.
-    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&Tensor>) -> Result<()>;
+    /// Computes what the steps of segment `k` look at. `carried` [F, H, W, 3] in [-1, 1] are the last frames of the segment before.
+    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<()>;
 
     /// Which of two experts makes the step at a timestep; none where there is one transformer.
     fn expert(&self, _timestep: f64) -> Option<Expert> {
@@ -49,6 +50,8 @@ pub(crate) trait Job: Send {
 
 /// Makes frames as it is asked for events; ends after the last frame, or after the first error. Dropping it stops the work.
 ///
+/// Whatever the error, a lost GPU among them, [`state`](Self::state) still tells how far it came.
+///
 /// ```no_run
 /// # fn run(generation: wan_animate::Generation) -> wan_animate::Result<()> {
 /// for event in generation {
@@ -66,15 +69,15 @@ pub struct Generation<'a> {
     canvas: Canvas,
     plan: Plan,
     rec: Recorder,
-    generator: Generator,
     phase: Phase<'a>,
-    events: VecDeque<Event>,
-    video: usize,
+    news: VecDeque<News>,
     /// Who made the last step.
     expert: Option<Expert>,
-    /// The last frames [F, H, W, 3] of the segment before.
-    carried: Option<Tensor>,
     pace: Pace,
+    /// What has been told so far.
+    state: State,
+    /// The first frame that is to leave; those before had left when the state was saved that this goes on from.
+    first_frame: usize,
 }
 
 /// What a generation fills.
@@ -85,26 +88,24 @@ pub(crate) struct Canvas {
     pub segments: Segments,
     /// [C, T, H, W] of the latents of a segment.
     pub latents: [usize; 4],
+    pub tiling: VaeTiling,
 }
 
-/// What comes next.
+/// What comes next, in the video and segment of the state's position.
 enum Phase<'a> {
     Encode,
     Video,
-    Condition(usize),
-    Step(usize, Denoiser),
-    Switch(usize, Denoiser, Expert),
-    Decode(usize, Decoding<'a>),
+    Condition,
+    Step(Denoiser),
+    Switch(Denoiser, Expert),
+    Decode(Box<Decoding<'a>>),
     Done,
 }
 
-struct Decoding<'a> {
-    decoder: Decoder<'a>,
-    latents: VecDeque<Tensor>,
-    /// Decoded frames so far.
-    frames: usize,
-    /// The last of them, as many as the next segment begins with.
-    last: Option<Tensor>,
+/// What is to be told, in order; a position is reached once all before it has been told.
+enum News {
+    Event(Event),
+    Position(Arc<Position>),
 }
 
 /// How long evaluations take.
@@ -115,23 +116,38 @@ struct Pace {
 }
 
 impl<'a> Generation<'a> {
-    /// With settings that were checked but for the noise.
-    pub(crate) fn new<T>(parts: &'a Parts<T>, settings: Settings, plan: Plan, canvas: Canvas, job: impl Job + 'a) -> Result<Self> {
+    /// With settings that were checked but for the noise and the state to go on from.
+    pub(crate) fn new<T>(
+        parts: &'a Parts<T>,
+        settings: Settings,
+        plan: Plan,
+        canvas: Canvas,
+        mut description: Description,
+        job: impl Job + 'a,
+    ) -> Result<Self> {
         check_noise(settings.noise.as_deref(), &canvas)?;
+        settings.describe(&plan, &canvas, &mut description);
+        let state = match &settings.resume {
+            Some(saved) => {
+                description.check(&saved.request)?;
+                check_state(saved, &settings, &plan, &canvas)?;
+                saved.clone()
+            }
+            None => State { request: Arc::new(description), position: Arc::new(Position::start(0, settings.seed)), frames: 0 },
+        };
         Ok(Self {
             job: Box::new(job),
             vae: &parts.vae,
             rec: Recorder::new(&parts.device, settings.cancel.clone()),
-            generator: Generator::new(settings.seed),
             settings,
             canvas,
             plan,
             phase: Phase::Encode,
-            events: VecDeque::from([Event::Stage(Stage::Encoding)]),
-            video: 0,
+            news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
             expert: None,
-            carried: None,
             pace: Pace::default(),
+            first_frame: state.frames,
+            state,
         })
     }
 
@@ -156,7 +172,25 @@ impl<'a> Generation<'a> {
         (width as u32, height as u32)
     }
 
-    /// One piece of work. After an error the phase is `Done`.
+    /// Where it stands, after the last event that it gave; also after an error. It is kept on the host after each step, so this
+    /// takes no time.
+    pub fn state(&self) -> State {
+        self.state.clone()
+    }
+
+    fn segment(&self) -> usize {
+        self.state.position.segment
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.news.push_back(News::Event(event));
+    }
+
+    fn reach(&mut self, position: Position) {
+        self.news.push_back(News::Position(Arc::new(position)));
+    }
+
+    /// One piece of work, once all before has been told. After an error the phase is `Done`.
     fn work(&mut self) -> Result<()> {
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         if self.settings.cancel.is_cancelled() {
@@ -165,10 +199,10 @@ impl<'a> Generation<'a> {
         self.phase = match phase {
             Phase::Encode => self.encode()?,
             Phase::Video => self.begin_video(),
-            Phase::Condition(k) => self.condition(k)?,
-            Phase::Step(k, denoiser) => self.step(k, denoiser)?,
-            Phase::Switch(k, denoiser, expert) => self.switch(k, denoiser, expert)?,
-            Phase::Decode(k, decoding) => self.decode(k, decoding)?,
+            Phase::Condition => self.condition()?,
+            Phase::Step(denoiser) => self.step(denoiser)?,
+            Phase::Switch(denoiser, expert) => self.switch(denoiser, expert)?,
+            Phase::Decode(decoding) => self.decode(decoding)?,
             Phase::Done => Phase::Done,
         };
         Ok(())
@@ -188,58 +222,68 @@ impl<'a> Generation<'a> {
     }
 
     fn begin_video(&mut self) -> Phase<'a> {
-        let seed = self.settings.seed.wrapping_add(self.video as u64);
+        let index = self.state.position.video;
         if self.settings.num_videos > 1 {
-            self.events.push_back(Event::Video { index: self.video, seed });
+            self.tell(Event::Video { index, seed: self.settings.seed.wrapping_add(index as u64) });
         }
-        self.generator = Generator::new(seed);
-        self.carried = None;
-        self.begin_segment(0)
+        self.begin_segment(self.segment())
     }
 
-    fn begin_segment(&mut self, k: usize) -> Phase<'a> {
-        self.events.push_back(Event::Stage(Stage::Conditioning { segment: k }));
-        Phase::Condition(k)
+    fn begin_segment(&mut self, segment: usize) -> Phase<'a> {
+        self.tell(Event::Stage(Stage::Conditioning { segment }));
+        Phase::Condition
     }
 
-    fn condition(&mut self, k: usize) -> Result<Phase<'a>> {
-        let noise = self.noise(k)?;
-        self.job.condition(&mut self.rec, k, self.carried.as_ref())?;
+    fn condition(&mut self) -> Result<Phase<'a>> {
+        let position = self.state.position.clone();
+        let denoised = match &position.denoised {
+            Some(denoised) => denoised,
+            None => &self.begin_denoising(&position),
+        };
+        let denoiser = Denoiser::upload(&mut self.rec, &self.canvas.latents, denoised)?;
+        self.job.condition(&mut self.rec, position.segment, position.carried.as_deref())?;
         self.settle()?;
-        self.events.push_back(Event::Stage(Stage::Denoising { segment: k }));
-        Ok(Phase::Step(k, Denoiser::new(&self.plan, noise)))
+        self.tell(Event::Stage(Stage::Denoising { segment: position.segment }));
+        Ok(Phase::Step(denoiser))
     }
 
-    fn noise(&mut self, k: usize) -> Result<Tensor> {
-        let shape = self.canvas.latents;
-        match &self.settings.noise {
-            Some(noise) => self.rec.upload(&shape, &noise[k].values),
-            None => self.rec.upload(&shape, &self.generator.normal(shape.iter().product())),
-        }
+    /// The segment's noise.
+    fn begin_denoising(&mut self, position: &Position) -> Denoised {
+        let mut generator = position.generator.clone();
+        let noise = match &self.settings.noise {
+            Some(noise) => noise[position.segment].values.clone(),
+            None => generator.normal(self.canvas.latents.iter().product()),
+        };
+        let mut slots = vec![None; self.plan.slots];
+        slots[LATENTS] = Some(noise);
+        let denoised = Denoised { done: 0, slots };
+        self.reach(Position { denoised: Some(denoised.clone()), generator, ..position.clone() });
+        denoised
     }
 
-    fn step(&mut self, k: usize, mut denoiser: Denoiser) -> Result<Phase<'a>> {
+    fn step(&mut self, mut denoiser: Denoiser) -> Result<Phase<'a>> {
         let begun = Instant::now();
         let done = denoiser.done();
-        let Some(evaluation) = self.plan.evaluations.get(done).cloned() else { return self.begin_decoding(k, &denoiser) };
+        let Some(evaluation) = self.plan.evaluations.get(done).cloned() else { return self.begin_decoding(&denoiser) };
         if let Some(expert) = self.job.expert(evaluation.timestep).filter(|expert| self.expert != Some(*expert)) {
-            self.events.push_back(Event::Stage(Stage::Switching { expert }));
-            return Ok(Phase::Switch(k, denoiser, expert));
+            self.tell(Event::Stage(Stage::Switching { expert }));
+            return Ok(Phase::Switch(denoiser, expert));
         }
         let velocity = self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?;
         if self.settings.previews {
             self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
         }
-        let (shape, generator) = (self.canvas.latents, &mut self.generator);
+        let (shape, mut generator) = (self.canvas.latents, self.state.position.generator.clone());
         denoiser.advance(&mut self.rec, &evaluation, &velocity, |rec| {
             let values = generator.normal(shape.iter().product());
             rec.upload(&shape, &values)
         })?;
-        self.rec.finish()?;
+        let denoised = Some(denoiser.download(&mut self.rec)?);
+        self.reach(Position { denoised, generator, ..(*self.state.position).clone() });
         let elapsed = begun.elapsed();
-        let remaining = self.remaining(k, done, elapsed);
-        self.events.push_back(Event::Step(Step {
-            segment: k,
+        let remaining = self.remaining(done, elapsed);
+        self.tell(Event::Step(Step {
+            segment: self.segment(),
             segments: self.num_segments(),
             step: done,
             steps: self.num_steps(),
@@ -248,16 +292,16 @@ impl<'a> Generation<'a> {
             elapsed,
             remaining,
         }));
-        Ok(Phase::Step(k, denoiser))
+        Ok(Phase::Step(denoiser))
     }
 
-    fn switch(&mut self, k: usize, denoiser: Denoiser, expert: Expert) -> Result<Phase<'a>> {
+    fn switch(&mut self, denoiser: Denoiser, expert: Expert) -> Result<Phase<'a>> {
         self.settle()?;
         self.job.switch(&mut self.rec, expert)?;
         self.rec.finish()?;
         self.expert = Some(expert);
-        self.events.push_back(Event::Stage(Stage::Denoising { segment: k }));
-        Ok(Phase::Step(k, denoiser))
+        self.tell(Event::Stage(Stage::Denoising { segment: self.segment() }));
+        Ok(Phase::Step(denoiser))
     }
 
     fn preview(&mut self, latents: &Tensor, velocity: &Tensor, sigma: f64) -> Result<()> {
@@ -267,68 +311,82 @@ impl<'a> Generation<'a> {
         let data = latents::join(&mut self.rec, &frames)?;
         let [channels, _, rows, cols] = self.canvas.latents;
         let values = self.rec.download(&data)?;
-        self.events.push_back(Event::Preview(Latents { shape: [channels, frames.len(), rows, cols], values }));
+        self.tell(Event::Preview(Latents { shape: [channels, frames.len(), rows, cols], values }));
         Ok(())
     }
 
-    fn remaining(&mut self, k: usize, done: usize, elapsed: Duration) -> Duration {
+    fn remaining(&mut self, done: usize, elapsed: Duration) -> Duration {
         self.pace.done += 1;
         self.pace.elapsed += elapsed;
-        let segments = (self.settings.num_videos - 1 - self.video) * self.num_segments() + self.num_segments() - 1 - k;
+        let videos = self.settings.num_videos - 1 - self.state.position.video;
+        let segments = videos * self.num_segments() + self.num_segments() - 1 - self.segment();
         let left = segments * self.num_steps() + self.num_steps() - 1 - done;
         self.pace.elapsed.mul_f64(left as f64 / f64::from(self.pace.done))
     }
 
-    fn begin_decoding(&mut self, k: usize, denoiser: &Denoiser) -> Result<Phase<'a>> {
-        self.events.push_back(Event::Stage(Stage::Decoding { segment: k }));
+    fn begin_decoding(&mut self, denoiser: &Denoiser) -> Result<Phase<'a>> {
+        self.tell(Event::Stage(Stage::Decoding { segment: self.segment() }));
         let latents = denoiser.latents()?;
         // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
-        check_finite(&self.rec.download(latents)?, "latents", k)?;
+        check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
-        let latents = self.job.finished(latents).into();
-        Ok(Phase::Decode(k, Decoding { decoder: self.vae.decoder(), latents, frames: 0, last: None }))
+        Ok(Phase::Decode(Box::new(Decoding::new(self.vae, self.job.finished(latents), &self.canvas))))
     }
 
-    fn decode(&mut self, k: usize, mut decoding: Decoding<'a>) -> Result<Phase<'a>> {
-        let Some(latent) = decoding.latents.pop_front() else { return Ok(self.end_segment(k, decoding.last)) };
-        let frames = decoding.decoder.next(&mut self.rec, &latent)?;
-        let samples = self.rec.download(&frames)?;
-        check_finite(&samples, "pixels", k)?;
-        let Canvas { size: (width, height), segments, .. } = self.canvas;
-        let wanted = segments.carried(k)..segments.carried(k) + segments.new_frames(k);
-        for samples in samples.chunks(width * height * 3) {
-            if wanted.contains(&decoding.frames) {
-                let samples = samples.iter().map(|sample| sample / 2.0 + 0.5).collect();
-                self.events.push_back(Event::Frame(Frame::new(width as u32, height as u32, samples)?));
+    fn decode(&mut self, mut decoding: Box<Decoding<'a>>) -> Result<Phase<'a>> {
+        let segment = self.segment();
+        let Some(samples) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
+        check_finite(&samples, "pixels", segment)?;
+        let before = self.state.position.video * self.num_frames();
+        for (index, frame) in decoding.take_frames(segment, samples)? {
+            if before + index >= self.first_frame {
+                self.tell(Event::Frame(frame));
             }
-            decoding.frames += 1;
         }
-        decoding.last = self.last_frames(decoding.last.as_ref(), &frames)?;
-        Ok(Phase::Decode(k, decoding))
+        Ok(Phase::Decode(decoding))
     }
 
-    /// The last of all frames so far, as many as segments overlap by.
-    fn last_frames(&mut self, before: Option<&Tensor>, frames: &Tensor) -> Result<Option<Tensor>> {
-        let overlap = self.canvas.segments.overlap();
-        if overlap == 0 {
-            return Ok(None);
+    fn end_segment(&mut self, last: Option<Vec<f32>>) -> Phase<'a> {
+        let Position { video, segment, generator, .. } = &*self.state.position;
+        if segment + 1 < self.num_segments() {
+            let (video, segment) = (*video, segment + 1);
+            self.reach(Position { video, segment, denoised: None, generator: generator.clone(), carried: last });
+            return self.begin_segment(segment);
         }
-        let all = match before {
-            Some(before) => concat(&mut self.rec, &[before, frames])?,
-            None => frames.clone(),
-        };
-        let count = overlap.min(all.shape()[0]);
-        slice(&mut self.rec, &all, all.shape()[0] - count, count).map(Some)
+        let video = video + 1;
+        if video == self.settings.num_videos {
+            return Phase::Done;
+        }
+        self.reach(Position::start(video, self.settings.seed));
+        Phase::Video
     }
+}
 
-    fn end_segment(&mut self, k: usize, last: Option<Tensor>) -> Phase<'a> {
-        self.carried = last;
-        if k + 1 < self.num_segments() {
-            return self.begin_segment(k + 1);
-        }
-        self.video += 1;
-        if self.video < self.settings.num_videos { Phase::Video } else { Phase::Done }
+/// Whether a state of the same request is one that it can have.
+fn check_state(state: &State, settings: &Settings, plan: &Plan, canvas: &Canvas) -> Result<()> {
+    let Position { video, segment, denoised, carried, .. } = &*state.position;
+    let segments = &canvas.segments;
+    let (width, height) = canvas.size;
+    let carried_values = segments.carried(*segment) * width * height * 3;
+    let latents: usize = canvas.latents.iter().product();
+    let fits = |denoised: &Denoised| {
+        let whole = denoised.slots.iter().flatten().all(|slot| slot.len() == latents);
+        denoised.done <= plan.evaluations.len() && denoised.slots.len() == plan.slots && denoised.slots[LATENTS].is_some() && whole
+    };
+    if *video >= settings.num_videos
+        || *segment >= segments.count()
+        || carried.as_ref().map_or(0, Vec::len) != carried_values
+        || !denoised.as_ref().is_none_or(fits)
+    {
+        return Err(Error::Input("the saved state is damaged: its parts do not fit each other; start anew without it".into()));
     }
+    let first = video * segments.frames() + segments.first_frame(*segment);
+    let end = first + segments.new_frames(*segment);
+    if !(first..=end).contains(&state.frames) {
+        let message = format!("the saved state can go on from one of the frames {first} to {end}, not from {}", state.frames);
+        return Err(Error::Input(message));
+    }
+    Ok(())
 }
 
 fn check_noise(noise: Option<&[Latents]>, canvas: &Canvas) -> Result<()> {
@@ -360,15 +418,19 @@ impl Iterator for Generation<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(event) = self.events.pop_front() {
-                return Some(Ok(event));
-            }
-            if matches!(self.phase, Phase::Done) {
-                return None;
-            }
-            if let Err(error) = self.work() {
-                self.events.clear();
-                return Some(Err(error));
+            match self.news.pop_front() {
+                Some(News::Position(position)) => self.state.position = position,
+                Some(News::Event(event)) => {
+                    self.state.frames += usize::from(matches!(event, Event::Frame(_)));
+                    return Some(Ok(event));
+                }
+                None if matches!(self.phase, Phase::Done) => return None,
+                None => {
+                    if let Err(error) = self.work() {
+                        self.news.clear();
+                        return Some(Err(error));
+                    }
+                }
             }
         }
     }

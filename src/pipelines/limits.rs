@@ -4,6 +4,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::arena::largest_buffer;
 use crate::models::dit::config::Config;
+use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::generation::Canvas;
 use crate::pipelines::parts::Parts;
 
@@ -11,7 +12,7 @@ use crate::pipelines::parts::Parts;
 ///
 /// Looks at the largest tensors alone; what is refused by a hair is found when it is allocated.
 pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Result<()> {
-    let Canvas { size: (width, height), segments, latents: [_, frames, rows, cols] } = *canvas;
+    let Canvas { size: (width, height), segments, latents: [_, frames, rows, cols], tiling } = *canvas;
     let [_, p, q] = transformer.patch_size;
     let (rows, cols) = (rows / p, cols / q);
     let what = format!("{width}x{height} pixels in segments of {} frames", segments.segment_frames());
@@ -26,8 +27,10 @@ pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Resu
     let bytes = |extents: &[usize], each: u64| extents.iter().map(|&extent| extent as u128).product::<u128>() * u128::from(each);
     let (operand, f32) = (parts.precision.operand().bytes(), DType::F32.bytes());
     let folded = vae.patch();
+    // In tiles frames may be as large as they like.
+    let whole = u64::from(tiling == VaeTiling::Off);
     let needs = [
-        ("a smaller size", bytes(&[width / folded, height / folded, vae.base_dim.max(vae.decoder_dim())], f32)),
+        ("a smaller size, or VAE tiling", bytes(&[width / folded, height / folded, vae.base_dim.max(vae.decoder_dim())], whole * f32)),
         ("a smaller size or shorter segments", bytes(&[frames, rows, cols, transformer.width()], f32)),
         ("a smaller size or shorter segments", bytes(&[frames, rows, cols, transformer.ffn_dim], operand)),
     ];

@@ -4,7 +4,8 @@
 //!   [`checkpoint`] opens them in the layout of diffusers, of the official [`release`], or one by one.
 //! - [`request`]: the settings of one generation, their defaults and their validation; [`preset`]: sets of them.
 //! - [`generation`]: the loop that all pipelines share, as an iterator of [`Event`]s, a piece of work at a time; [`denoise`]: the
-//!   steps of it that follow a scheduler's plan.
+//!   steps of it that follow a scheduler's plan; [`decoding`]: the frames that come of it.
+//! - [`state`]: how far a generation has come, to go on with later; [`description`]: what it must be a generation of.
 //! - [`animate`] and [`video`]: what is particular to Animate, and to videos from text and images.
 //! - [`segments`]: which input frames each window reads and which frames it gives, as pure arithmetic.
 //! - [`rules`]: how images are prepared, by whose rules.
@@ -15,7 +16,9 @@ pub mod animate;
 pub mod builder;
 pub(crate) mod checkpoint;
 pub mod conditioning;
+pub(crate) mod decoding;
 pub mod denoise;
+pub(crate) mod description;
 pub mod event;
 pub mod experts;
 pub mod generation;
@@ -28,6 +31,8 @@ pub mod request;
 pub(crate) mod rules;
 pub mod segments;
 pub mod source;
+pub mod state;
+pub(crate) mod texts;
 pub mod video;
 
 pub use animate::{AnimatePipeline, AnimateRequest};
@@ -38,4 +43,5 @@ pub use generation::Generation;
 pub use latents::Latents;
 pub use preset::Preset;
 pub use request::Request;
+pub use state::State;
 pub use video::{VideoPipeline, VideoRequest};

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::gpu::{Device, Recorder};
 use crate::layers::{Loader, Precision};
 use crate::models::vae::Vae;
 use crate::models::{clip, umt5, vae};
 use crate::ops::copy::concat;
+use crate::pipelines::description::Description;
 use crate::pipelines::rules::Rules;
+use crate::pipelines::texts::Texts;
 use crate::schedulers::SchedulerConfig;
 use crate::tensor::Tensor;
 use crate::tokenizer::{Tokenizer, clean};
@@ -27,12 +30,31 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Loads the VAE, then the transformers.
-    pub fn load<T>(self, device: &Device, precision: Precision, transformer: impl FnOnce() -> Result<T>) -> Result<Parts<T>> {
+    /// Loads the VAE, then the transformers, of which a digest tells checkpoints apart.
+    pub fn load<T>(
+        self,
+        device: &Device,
+        precision: Precision,
+        transformers: Digest,
+        transformer: impl FnOnce() -> Result<T>,
+    ) -> Result<Parts<T>> {
         let Self { scheduler, rules, vae: (weights, config), encoders } = self;
         let vae = Vae::load(&Loader::new(device, &weights, precision), &config)?;
         weights.finish()?;
-        Ok(Parts { device: device.clone(), precision, scheduler, rules, vae, transformer: transformer()?, encoders })
+        let others = [Some(&weights), Some(&*encoders.text_encoder.0), encoders.image_encoder.as_ref().map(|encoder| &*encoder.weights)];
+        let mut digest = transformers;
+        others.into_iter().flatten().for_each(|weights| digest.add(weights.digest().to_string().as_bytes()));
+        Ok(Parts {
+            device: device.clone(),
+            precision,
+            digest,
+            scheduler,
+            rules,
+            vae,
+            transformer: transformer()?,
+            encoders,
+            texts: Texts::default(),
+        })
     }
 }
 
@@ -47,7 +69,10 @@ pub(crate) struct Parts<T> {
     pub transformer: T,
     pub vae: Vae,
     pub precision: Precision,
+    /// Of all weights.
+    digest: Digest,
     encoders: Encoders,
+    texts: Texts,
 }
 
 #[derive(Debug)]
@@ -66,8 +91,22 @@ pub(crate) struct ImageEncoder {
 }
 
 impl<T> Parts<T> {
-    /// Embeddings [512, text_dim] of each prompt. The encoder is on the GPU only meanwhile, block by block.
+    /// What frames depend on of the checkpoint.
+    pub fn describe(&self) -> Description {
+        let mut description = Description::default();
+        description.set("checkpoint", self.digest);
+        description.set("rules for images", format!("{:?}", self.rules));
+        description.set("precision", format!("{:?}", self.precision));
+        description
+    }
+
+    /// Embeddings [512, text_dim] of each prompt, remembered for the next generation. The encoder is on the GPU only meanwhile, block
+    /// by block.
     pub fn text_embeddings(&self, rec: &mut Recorder, prompts: &[String]) -> Result<Vec<Tensor>> {
+        self.texts.get(rec, prompts, |rec, prompts| self.encode_texts(rec, prompts))
+    }
+
+    fn encode_texts(&self, rec: &mut Recorder, prompts: &[&String]) -> Result<Vec<Tensor>> {
         let (weights, config) = &self.encoders.text_encoder;
         let device = rec.device().clone();
         let encoder = umt5::Encoder::open(&device, weights, self.precision, config)?;

@@ -1,9 +1,14 @@
 //! The settings that all generations have, their defaults and their validation.
 
 use crate::cancel::Cancel;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::models::vae::tiling::VaeTiling;
+use crate::pipelines::description::Description;
+use crate::pipelines::generation::Canvas;
 use crate::pipelines::latents::Latents;
 use crate::pipelines::preset::Preset;
+use crate::pipelines::state::State;
 use crate::schedulers::{Plan, Sampler, SchedulerConfig, Spacing};
 
 /// What guidance leads away from where no negative prompt is given, as in the official release.
@@ -37,6 +42,8 @@ pub(crate) struct Settings {
     pub num_videos: usize,
     pub noise: Option<Vec<Latents>>,
     pub previews: bool,
+    pub resume: Option<State>,
+    pub tiling: VaeTiling,
     pub cancel: Cancel,
 }
 
@@ -55,6 +62,8 @@ impl<T> Request<T> {
             num_videos: 1,
             noise: None,
             previews: false,
+            resume: None,
+            tiling: VaeTiling::default(),
             cancel: Cancel::new(),
         };
         Self { task, settings }
@@ -150,6 +159,21 @@ impl<T> Request<T> {
         self
     }
 
+    /// Whether the VAE works on whole frames or on tiles. Default: whole frames where the GPU's memory allows it. The result is the same.
+    pub fn vae_tiling(mut self, tiling: VaeTiling) -> Self {
+        self.settings.tiling = tiling;
+        self
+    }
+
+    /// Goes on from a state of the same request: all settings and inputs must be what they were, and the checkpoint, its precision
+    /// and LoRAs too; the device may be another. Only frames that had not left then are made. Default: from the beginning.
+    ///
+    /// `start` fails with [`Error::Input`](crate::Error::Input) naming what differs.
+    pub fn resume(mut self, state: State) -> Self {
+        self.settings.resume = Some(state);
+        self
+    }
+
     /// A flag that stops the generation when it is set.
     pub fn cancel(mut self, cancel: Cancel) -> Self {
         self.settings.cancel = cancel;
@@ -167,6 +191,9 @@ impl Settings {
         if let Some(shift) = self.shift.filter(|shift| !shift.is_finite() || *shift <= 0.0) {
             return Err(Error::Input(format!("a shift of {shift}; it must be above 0")));
         }
+        if let VaeTiling::Pixels(pixels @ ..64) = self.tiling {
+            return Err(Error::Input(format!("VAE tiles of {pixels} pixels; they must have at least 64")));
+        }
         if self.num_videos == 0 {
             return Err(Error::Input("0 videos; at least 1 is needed".into()));
         }
@@ -174,6 +201,22 @@ impl Settings {
             return Err(Error::Input(format!("initial noise for one video and {} videos to make", self.num_videos)));
         }
         Ok(())
+    }
+
+    /// Adds what of these settings the frames depend on.
+    pub fn describe(&self, plan: &Plan, canvas: &Canvas, description: &mut Description) {
+        let (width, height) = canvas.size;
+        description.set("release", env!("CARGO_PKG_VERSION"));
+        description.set("size", format!("{width}x{height}"));
+        description.set("frames", canvas.segments.frames());
+        description.set("steps", plan.evaluations.len());
+        description.set("schedule", Digest::of(format!("{plan:?}").as_bytes()));
+        description.set("seed", self.seed);
+        description.set("number of videos", self.num_videos);
+        if let Some(noise) = &self.noise {
+            let values = noise.iter().flat_map(|latents| &latents.values).flat_map(|value| value.to_le_bytes());
+            description.set("noise", Digest::of(&values.collect::<Vec<_>>()));
+        }
     }
 
     /// The plan with these settings over the checkpoint's scheduler.

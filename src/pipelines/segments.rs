@@ -76,9 +76,14 @@ impl Segments {
         if k == 0 { 0 } else { self.overlap }
     }
 
+    /// The first frame of the result that segment `k` makes.
+    pub fn first_frame(&self, k: usize) -> usize {
+        k * self.step() + self.carried(k)
+    }
+
     /// New frames of segment `k` that belong to the result.
     pub fn new_frames(&self, k: usize) -> usize {
-        let first = k * self.step() + self.carried(k);
+        let first = self.first_frame(k);
         let end = k * self.step() + self.segment_frames;
         end.min(self.frames).saturating_sub(first)
     }

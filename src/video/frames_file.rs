@@ -5,8 +5,8 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::frame::Frame;
-use super::partial::PartialFile;
 use super::writer::Sink;
+use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 
 /// Room for the header, which is written last, when the number of frames is known. Readers skip the spaces that fill it up.

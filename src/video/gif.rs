@@ -8,9 +8,9 @@ use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
 use image::{AnimationDecoder, Delay, DynamicImage, ImageDecoder, ImageError, RgbImage};
 
 use super::frame::Frame;
-use super::partial::PartialFile;
 use super::still::{MAX_BYTES, open};
 use super::writer::Sink;
+use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 
 /// The shortest delay that players honour is 2 hundredths of a second.

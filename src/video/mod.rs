@@ -17,7 +17,6 @@ mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;
 pub mod official;
-mod partial;
 mod png_dir;
 pub mod preprocess;
 pub mod resize;

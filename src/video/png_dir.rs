@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use image::ImageFormat;
 
 use super::frame::Frame;
-use super::partial::PartialFile;
 use super::writer::Sink;
+use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 
 /// Writes `000000.png`, `000001.png` and so on.

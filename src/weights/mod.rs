@@ -48,6 +48,7 @@ use entry::Entry;
 use names::Table;
 use stored::Tensor;
 
+use crate::digest::Digest;
 use crate::{Error, Result};
 
 /// What ComfyUI's single files put before every name of the transformer.
@@ -179,6 +180,18 @@ impl Weights {
         let tensor = self.tensors.get(name).ok_or_else(|| self.missing(name, &[]))?;
         self.tensor(name, &tensor.info.shape)?.check_finite()?;
         tensor.part(0, 1).ok_or_else(|| self.missing(name, &[]))
+    }
+
+    /// Of every tensor's name, form, shape and first bytes: enough to tell checkpoints apart without reading them.
+    pub(crate) fn digest(&self) -> Digest {
+        const BYTES: usize = 64;
+        let mut digest = Digest::new();
+        for (name, tensor) in &self.tensors {
+            digest.add(format!("{name} {} {:?}", tensor.info.encoding, tensor.info.shape).as_bytes());
+            let stored = tensor.stored();
+            digest.add(&stored[..stored.len().min(BYTES)]);
+        }
+        digest
     }
 
     /// The file that was opened: the index where there are shards.

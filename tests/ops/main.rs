@@ -40,7 +40,7 @@ fn table() -> &'static [(Case, Vec<Approx>)] {
 }
 
 fn run(device: &Device, case: &Case, slice: u32) -> Output {
-    let mut rec = Recorder::new(device, Cancel::new()).with_probe(Probe { guards: true, slice });
+    let mut rec = Recorder::new(device, Cancel::new()).with_probe(Probe { guards: true, slice, ..Probe::default() });
     let tensor = (case.run)(&mut rec).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     Output::download(&mut rec, &tensor).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
@@ -168,7 +168,7 @@ fn memory_of_other_sizes_is_given_back_when_there_is_none_left() {
 #[test]
 fn cancelling_stops_between_submissions() {
     let cancel = Cancel::new();
-    let mut rec = Recorder::new(checked_device(), cancel.clone()).with_probe(Probe { guards: false, slice: 1 });
+    let mut rec = Recorder::new(checked_device(), cancel.clone()).with_probe(Probe { slice: 1, ..Probe::default() });
     let mut sum = rec.upload(&[1 << 16], &vec![1.0; 1 << 16]).expect("an upload");
     let canceller = thread::spawn(move || {
         thread::sleep(Duration::from_millis(100));

@@ -76,10 +76,15 @@ impl<'a> Decoder<'a> {
             return Err(Error::Input(format!("latent: shape {:?}, expected [H, W, C]", latent.shape())));
         };
         let frames = self.stream.next(rec, latent.reshape(&[1, height, width, channels]))?;
-        let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
-        let frames = unfold(rec, frames, self.config.patch())?;
-        activate(rec, &frames, Activation::HardTanh, DType::F32)
+        pixels(rec, &frames, self.config.patch())
     }
+}
+
+/// What the layers made, [1, H, W, C * p * p] each, as frames [F, H * p, W * p, C] in -1..=1.
+pub(super) fn pixels(rec: &mut Recorder, frames: &[Tensor], patch: usize) -> Result<Tensor> {
+    let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
+    let frames = unfold(rec, frames, patch)?;
+    activate(rec, &frames, Activation::HardTanh, DType::F32)
 }
 
 /// Frames [F, H, W, C * p * p] to [F, H * p, W * p, C]: a pixel's channels are, of each channel of a patch, its columns one after

@@ -104,7 +104,7 @@ impl<'a> Encoder<'a> {
 
 /// A frame [H, W, C] to [1, H / p, W / p, C * p * p]: a pixel's channels are, of each channel of a patch, its columns one after
 /// another.
-fn fold(rec: &mut Recorder, frame: &Tensor, patch: usize) -> Result<Tensor> {
+pub(super) fn fold(rec: &mut Recorder, frame: &Tensor, patch: usize) -> Result<Tensor> {
     let &[height, width, channels] = frame.shape() else { return Ok(frame.clone()) };
     if patch == 1 {
         return Ok(frame.reshape(&[1, height, width, channels]));

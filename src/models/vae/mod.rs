@@ -4,7 +4,7 @@
 //! Both directions are causal: a frame depends on itself and on those before. So a video passes through all the
 //! [layers](stream::Layer) one frame at a time, and what convolutions need of the past stays in a
 //! [feature cache](feature_cache::FeatureCache) of fixed size. Memory depends on the size of a frame, never on the number of
-//! frames, and the result is that of the whole video at once.
+//! frames, and the result is that of the whole video at once. Where even a frame is too large, there are [tiles](tiling).
 //!
 //! Frames are [F, H, W, 3] in f32 from -1 to 1, F = 4n + 1. Latents are [z, T, H/u, W/u] in f32, T = n + 1: the mean of the
 //! posterior, normalised by the checkpoint's mean and standard deviation of each channel, as the diffusion model takes them.
@@ -20,6 +20,7 @@ pub mod feature_cache;
 pub mod resample;
 pub mod shortcut;
 pub mod stream;
+pub mod tiling;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};

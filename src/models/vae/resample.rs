@@ -41,6 +41,11 @@ impl Downsample {
         Ok(Self { resample, time_conv: time_conv.transpose()? })
     }
 
+    /// Whether it halves the number of frames.
+    pub fn in_time(&self) -> bool {
+        self.time_conv.is_some()
+    }
+
     /// The next frame [1, H, W, C] to none or one of [1, H/2, W/2, C].
     ///
     /// In time, the first frame passes by the convolution; after it every second frame gives one, from itself and the two before.

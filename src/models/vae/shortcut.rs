@@ -35,6 +35,11 @@ impl Shortcut {
         Self { layers, direction: Direction::Up, block }
     }
 
+    /// The layers that it leads past.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
     /// The next frame. The layers tell when a block in time is full: a shortcut gives a frame where they do.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, cache: &mut LayerCache) -> Result<Vec<Tensor>> {
         let frames = pass(rec, &self.layers, &mut cache.inner, x.clone())?;

@@ -7,6 +7,7 @@ use crate::models::vae::blocks::{AttentionBlock, Head, ResidualBlock};
 use crate::models::vae::feature_cache::{FeatureCache, LayerCache};
 use crate::models::vae::resample::{Downsample, Upsample};
 use crate::models::vae::shortcut::Shortcut;
+use crate::models::vae::tiling::reach;
 use crate::tensor::Tensor;
 
 /// One layer of an encoder or a decoder: a frame goes in, any number of frames comes out.
@@ -29,6 +30,41 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// How far a pixel of the result sees to each side, in pixels of what goes in.
+    pub(super) fn reach(&self) -> f64 {
+        match self {
+            Self::Conv(conv) => conv.reach() as f64,
+            // Two convolutions of 3x3.
+            Self::Residual(_) => 2.0,
+            Self::Attention(_) => f64::INFINITY,
+            // One of 3x3 before it halves, or after it doubles; one before the end.
+            Self::Downsample(_) | Self::Head(_) => 1.0,
+            Self::Upsample(_) => 0.5,
+            Self::Shortcut(shortcut) => reach(shortcut.layers()),
+        }
+    }
+
+    /// Pixels of the result to one of what goes in, along a side.
+    pub(super) fn scale(&self) -> f64 {
+        match self {
+            Self::Downsample(_) => 0.5,
+            Self::Upsample(_) => 2.0,
+            Self::Shortcut(shortcut) => shortcut.layers().iter().map(Self::scale).product(),
+            _ => 1.0,
+        }
+    }
+
+    /// How many of the frames before a result depends on, where every frame gives one; none of other layers.
+    fn memory(&self) -> Option<usize> {
+        match self {
+            Self::Conv(conv) => Some(conv.memory()),
+            // Two convolutions over three frames.
+            Self::Residual(_) => Some(4),
+            Self::Downsample(downsample) if !downsample.in_time() => Some(0),
+            _ => None,
+        }
+    }
+
     fn forward(&self, rec: &mut Recorder, x: &Tensor, cache: &mut LayerCache) -> Result<Vec<Tensor>> {
         let first: &mut History = &mut cache.histories[0];
         Ok(match self {
@@ -46,19 +82,47 @@ impl Layer {
 /// The passage of one video.
 #[derive(Debug)]
 pub struct Stream<'a> {
-    layers: &'a [Layer],
-    cache: FeatureCache,
+    /// Those before the number of frames changes.
+    front: &'a [Layer],
+    rest: &'a [Layer],
+    front_cache: FeatureCache,
+    rest_cache: FeatureCache,
+    still: Option<Still>,
+}
+
+/// A frame that came several times in a row: the very same tensor.
+#[derive(Debug)]
+struct Still {
+    frame: Tensor,
+    /// How often after the first time.
+    repeats: usize,
+    /// What the front layers made of it last; kept once it has come twice.
+    made: Option<Tensor>,
 }
 
 impl<'a> Stream<'a> {
     /// Before the first frame.
     pub fn new(layers: &'a [Layer]) -> Self {
-        Self { layers, cache: FeatureCache::default() }
+        let (front, rest) = layers.split_at(layers.iter().take_while(|layer| layer.memory().is_some()).count());
+        Self { front, rest, front_cache: FeatureCache::default(), rest_cache: FeatureCache::default(), still: None }
     }
 
     /// Passes the next frame [1, H, W, C] through all layers. After an error the stream is of no more use.
+    ///
+    /// A frame that is the same tensor as all that the front layers remember passes them by: they would make the same again.
     pub fn next(&mut self, rec: &mut Recorder, x: Tensor) -> Result<Vec<Tensor>> {
-        pass(rec, self.layers, &mut self.cache, x)
+        let memory: usize = self.front.iter().filter_map(Layer::memory).sum();
+        let still = match self.still.take() {
+            Some(still) if still.frame.is(&x) => Still { repeats: still.repeats + 1, ..still },
+            _ => Still { frame: x.clone(), repeats: 0, made: None },
+        };
+        let made = match &still.made {
+            Some(made) if still.repeats > memory => made.clone(),
+            _ => pass(rec, self.front, &mut self.front_cache, x)?.remove(0),
+        };
+        let kept = (still.repeats > 0).then(|| made.clone());
+        self.still = Some(Still { made: kept, ..still });
+        pass(rec, self.rest, &mut self.rest_cache, made)
     }
 }
 

@@ -6,11 +6,12 @@ use crate::gpu::Recorder;
 use crate::models::dit::Context;
 use crate::models::dit::animate::{Animate, Pose};
 use crate::models::dit::face_adapter::Face;
-use crate::ops::copy::{concat, slice};
+use crate::ops::copy::concat;
 use crate::ops::permute::permute;
 use crate::pipelines::animate::{Animation, Input, SCALE};
 use crate::pipelines::conditioning::{assemble, fold, keep};
 use crate::pipelines::denoise::guide;
+use crate::pipelines::description::Description;
 use crate::pipelines::generation::{Canvas, Job, unprepared};
 use crate::pipelines::latents;
 use crate::pipelines::parts::Parts;
@@ -59,9 +60,9 @@ impl Job for AnimateJob<'_> {
         let contexts = texts.iter().map(|text| transformer.context(rec, text, image.as_ref())).collect::<Result<_>>()?;
 
         let pixels = || rules.letterbox(self.task.reference, wide, high).map(|canvas| preprocess::signed_planes(&canvas));
-        let reference = rec.upload_with(&[1, 3, height, width], pixels)?;
-        let reference = permute(rec, &reference, &[0, 2, 3, 1], DType::F32)?;
-        let reference = self.parts.vae.encode(rec, &reference)?;
+        let reference = rec.upload_with(&[3, height, width], pixels)?;
+        let reference = permute(rec, &reference, &[1, 2, 0], DType::F32)?;
+        let reference = self.encode_frames(rec, 1, |_, _| Ok(reference.clone()))?;
         let reference = rec.download(&reference)?;
 
         let side = transformer.config().motion_encoder_size;
@@ -71,7 +72,11 @@ impl Job for AnimateJob<'_> {
         Ok(())
     }
 
-    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&Tensor>) -> Result<()> {
+    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<()> {
+        if self.window.is_some() && self.canvas.segments.count() == 1 {
+            // The next video's only segment looks at what the last one's did.
+            return Ok(());
+        }
         let conditioning = self.conditioning(rec, k, carried)?;
         let pose = self.pose(rec, k)?;
         let faces = self.faces(rec, k)?;
@@ -103,8 +108,14 @@ impl<'a> AnimateJob<'a> {
         Self { parts, task, canvas, prompts, guidance_scale, shared: None, window: None }
     }
 
+    /// What frames depend on beside inputs.
+    pub fn describe(&self, description: &mut Description) {
+        description.set("prompts", self.prompts.join(" | "));
+        description.set("guidance scale", self.guidance_scale);
+    }
+
     /// See [`conditioning`](crate::pipelines::conditioning).
-    fn conditioning(&self, rec: &mut Recorder, k: usize, carried: Option<&Tensor>) -> Result<Tensor> {
+    fn conditioning(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<Tensor> {
         let [channels, frames, rows, cols] = self.canvas.latents;
         let pixels = rows * cols;
         let video = self.encode_video(rec, k, carried)?;
@@ -116,18 +127,24 @@ impl<'a> AnimateJob<'a> {
     }
 
     /// Latents [C, T, H, W] of the carried frames and what follows them. One frame at a time is in memory.
-    fn encode_video(&self, rec: &mut Recorder, k: usize, carried: Option<&Tensor>) -> Result<Tensor> {
+    fn encode_video(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<Tensor> {
         let (width, height) = self.canvas.size;
-        let mut encoder = self.parts.vae.encoder();
-        let mut encoded = Vec::new();
-        for i in 0..self.canvas.segments.segment_frames() {
-            let frame = match (carried, self.task.input) {
-                (Some(carried), _) if i < self.canvas.segments.carried(k) => slice(rec, carried, i, 1)?.reshape(&[height, width, 3]),
-                (_, Input::Replace(scene)) => self.input_frame(rec, scene.background(), k, i, self.canvas.size)?,
-                (_, Input::Animate(_)) => rec.zeros(&[height, width, 3])?,
-            };
-            encoded.extend(encoder.next(rec, &frame)?);
-        }
+        // The same tensor again and again, which the encoder knows how to use.
+        let grey = rec.zeros(&[height, width, 3])?;
+        self.encode_frames(rec, self.canvas.segments.segment_frames(), |rec, i| match (carried, self.task.input) {
+            (Some(carried), _) if i < self.canvas.segments.carried(k) => {
+                let values = height * width * 3;
+                rec.upload(&[height, width, 3], &carried[i * values..][..values])
+            }
+            (_, Input::Replace(scene)) => self.input_frame(rec, scene.background(), k, i, self.canvas.size),
+            (_, Input::Animate(_)) => Ok(grey.clone()),
+        })
+    }
+
+    /// Latents [C, T, H, W] of `count` frames.
+    fn encode_frames(&self, rec: &mut Recorder, count: usize, frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>) -> Result<Tensor> {
+        let Canvas { size: (width, height), tiling, .. } = self.canvas;
+        let encoded = self.parts.vae.encode_frames(rec, tiling, [height, width], count, frame)?;
         latents::join(rec, &encoded)
     }
 
@@ -160,13 +177,8 @@ impl<'a> AnimateJob<'a> {
         let latents = match self.task.input.motion().pose() {
             None => rec.zeros(&[channels, frames - 1, rows, cols])?,
             Some(video) => {
-                let mut encoder = self.parts.vae.encoder();
-                let mut encoded = Vec::new();
-                for i in 0..self.canvas.segments.segment_frames() {
-                    let frame = self.input_frame(rec, video, k, i, self.canvas.size)?;
-                    encoded.extend(encoder.next(rec, &frame)?);
-                }
-                latents::join(rec, &encoded)?
+                let count = self.canvas.segments.segment_frames();
+                self.encode_frames(rec, count, |rec, i| self.input_frame(rec, video, k, i, self.canvas.size))?
             }
         };
         self.parts.transformer.pose(rec, &latents)

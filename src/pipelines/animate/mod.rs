@@ -13,6 +13,7 @@ use crate::models::dit::animate::Animate;
 use crate::pipelines::animate::job::AnimateJob;
 use crate::pipelines::builder::{Builder, Loras, Pipeline};
 use crate::pipelines::checkpoint::{Checkpoint, Family};
+use crate::pipelines::description::Description;
 use crate::pipelines::generation::{Canvas, Generation};
 use crate::pipelines::limits;
 use crate::pipelines::parts::Parts;
@@ -111,7 +112,8 @@ impl Pipeline for AnimatePipeline {
         check_agreement(&checkpoint)?;
         let Checkpoint { transformer: (mut weights, config), files, .. } = checkpoint;
         loras.merge(&mut weights, None)?;
-        let parts = files.load(device, precision, || {
+        let digest = loras.digest([&weights]);
+        let parts = files.load(device, precision, digest, || {
             let transformer = Animate::load(&Loader::new(device, &weights, precision), &config)?;
             weights.finish()?;
             Ok(transformer)
@@ -173,15 +175,34 @@ impl<'a> Request<Animation<'a>> {
         let (width, height) = size;
         // The reference's latent frame stands in front.
         let latents = [parts.vae.config().z_dim, segments.latent_frames() + 1, height / SCALE, width / SCALE];
-        let canvas = Canvas { size, segments, latents };
+        let canvas = Canvas { size, segments, latents, tiling: settings.tiling };
         limits::check(parts, parts.transformer.config(), &canvas)?;
         let plan = settings.plan(&parts.scheduler, DEFAULT_STEPS)?;
+        let mut description = parts.describe();
+        task.describe(&mut description)?;
         let job = AnimateJob::new(parts, task, &settings, canvas);
-        Generation::new(parts, settings, plan, canvas, job)
+        job.describe(&mut description);
+        Generation::new(parts, settings, plan, canvas, description, job)
     }
 }
 
 impl Animation<'_> {
+    /// What frames depend on of the inputs.
+    fn describe(&self, description: &mut Description) -> Result<()> {
+        let motion = self.input.motion();
+        description.set_image("reference", self.reference);
+        description.set_video("pose", motion.pose())?;
+        description.set_video("face", motion.face())?;
+        if let Input::Replace(scene) = self.input {
+            description.set_video("background", Some(scene.background()))?;
+            description.set_image("mask", &scene.read_mask(0)?);
+        }
+        description.set("segment frames", self.segment_frames);
+        description.set("overlap", self.overlap);
+        description.set("frame offset", self.frame_offset);
+        Ok(())
+    }
+
     /// The segments of the input frames that are left after the offset.
     fn segments(&self) -> Result<Segments> {
         let frames = self.input.motion().num_frames();

@@ -12,6 +12,7 @@ use crate::ops::copy::concat;
 use crate::ops::permute::permute;
 use crate::pipelines::conditioning::fold;
 use crate::pipelines::denoise::guide;
+use crate::pipelines::description::Description;
 use crate::pipelines::experts::{Expert, Experts};
 use crate::pipelines::generation::{Canvas, Job, unprepared};
 use crate::pipelines::latents;
@@ -69,7 +70,7 @@ impl Job for VideoJob<'_> {
         Ok(())
     }
 
-    fn condition(&mut self, rec: &mut Recorder, _k: usize, _carried: Option<&Tensor>) -> Result<()> {
+    fn condition(&mut self, rec: &mut Recorder, _k: usize, _carried: Option<&[f32]>) -> Result<()> {
         if self.start.is_none() {
             self.start = Some(match (self.model.start, self.images.first()) {
                 (Start::Channels, _) => Given::Channels(self.channels(rec)?),
@@ -134,22 +135,27 @@ impl<'a> VideoJob<'a> {
         Self { parts, model, canvas, prompts, guidance, images, embeddings: None, start: None, active: None }
     }
 
+    /// What frames depend on beside the checkpoint.
+    pub fn describe(&self, description: &mut Description) {
+        description.set("prompts", self.prompts.join(" | "));
+        description.set("guidance scales", format!("{:?}", self.guidance));
+        for (name, image) in ["image", "last image"].into_iter().zip(&self.images) {
+            description.set_image(name, image);
+        }
+    }
+
     /// The images as the first and the last frame of a grey video, encoded, under the mask of what is given.
     fn channels(&self, rec: &mut Recorder) -> Result<Tensor> {
         let [_, frames, rows, cols] = self.canvas.latents;
         let (width, height) = self.canvas.size;
         let count = self.canvas.segments.frames();
-        let mut encoder = self.parts.vae.encoder();
-        let (mut encoded, mut masks) = (Vec::new(), Vec::new());
-        for i in 0..count {
-            let given = self.given(i, count);
-            let frame = match given {
-                Some(image) => self.frame(rec, image)?,
-                None => rec.zeros(&[height, width, 3])?,
-            };
-            encoded.extend(encoder.next(rec, &frame)?);
-            masks.push(vec![if given.is_some() { 1.0 } else { 0.0 }; rows * cols]);
-        }
+        let encoded =
+            self.parts.vae.encode_frames(rec, self.canvas.tiling, [height, width], count, |rec, i| match self.given(i, count) {
+                Some(image) => self.frame(rec, image),
+                None => rec.zeros(&[height, width, 3]),
+            })?;
+        let mask = |i| vec![if self.given(i, count).is_some() { 1.0 } else { 0.0 }; rows * cols];
+        let masks: Vec<_> = (0..count).map(mask).collect();
         let mask = rec.upload(&[4, frames, rows, cols], &fold(&masks))?;
         let video = latents::join(rec, &encoded)?;
         concat(rec, &[&mask, &video])
@@ -165,12 +171,10 @@ impl<'a> VideoJob<'a> {
     }
 
     fn first_frame(&self, rec: &mut Recorder, image: &RgbImage) -> Result<Tensor> {
-        let [channels, _, rows, cols] = self.canvas.latents;
+        let Canvas { size: (width, height), tiling, .. } = self.canvas;
         let frame = self.frame(rec, image)?;
-        let (width, height) = self.canvas.size;
-        let latents = self.parts.vae.encode(rec, &frame.reshape(&[1, height, width, 3]))?;
-        let frame = permute(rec, &latents, &[1, 2, 3, 0], DType::F32)?;
-        Ok(frame.reshape(&[rows, cols, channels]))
+        let latents = self.parts.vae.encode_frames(rec, tiling, [height, width], 1, |_, _| Ok(frame.clone()))?;
+        latents.into_iter().next().ok_or_else(unprepared)
     }
 
     /// An image stretched to the canvas, [H, W, 3] in [-1, 1].

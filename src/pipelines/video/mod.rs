@@ -98,7 +98,8 @@ impl Pipeline for VideoPipeline {
         }
         let timesteps = files.scheduler.num_train_timesteps();
         let low = low.map(|(files, boundary)| (files, boundary * timesteps));
-        let parts = files.load(device, precision, || Experts::load(device, precision, high, low))?;
+        let digest = loras.digest(std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)));
+        let parts = files.load(device, precision, digest, || Experts::load(device, precision, high, low))?;
         Ok(Self { parts: Arc::new(parts), model })
     }
 }
@@ -141,7 +142,7 @@ impl<'a> Request<Video<'a>> {
         let scale = parts.vae.config().pixels_per_latent();
         let size @ (width, height) = settings.checked_size(Some(model.defaults().size), 2 * scale as u32)?;
         let latents = [parts.vae.config().z_dim, segments.latent_frames(), height / scale, width / scale];
-        let canvas = Canvas { size, segments, latents };
+        let canvas = Canvas { size, segments, latents, tiling: settings.tiling };
         limits::check(parts, parts.transformer.config(), &canvas)?;
         let plan = settings.plan(&parts.scheduler, model.defaults().steps)?;
         let guidance = match settings.guidance_scale {
@@ -150,6 +151,8 @@ impl<'a> Request<Video<'a>> {
         };
         let images = task.image.into_iter().chain(task.last_image).collect();
         let job = VideoJob::new(parts, *model, canvas, settings.prompts(guidance.0 > 1.0), guidance, images);
-        Generation::new(parts, settings, plan, canvas, job)
+        let mut description = parts.describe();
+        job.describe(&mut description);
+        Generation::new(parts, settings, plan, canvas, description, job)
     }
 }

@@ -14,8 +14,8 @@ use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_max
 use shiguredo_mp4::{BoxSize, BoxType, TrackKind};
 
 use super::colour::Colour;
+use crate::partial_file::PartialFile;
 use crate::video::frame::Frame;
-use crate::video::partial::PartialFile;
 use crate::video::writer::Sink;
 use crate::{Error, Result};
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Weights;
+use crate::digest::Digest;
 use crate::{Error, Result};
 
 pub(super) use delta::Delta;
@@ -98,6 +99,11 @@ impl Lora {
     pub fn weight(mut self, weight: f32) -> Self {
         self.weight = weight;
         self
+    }
+
+    /// Of the file's tensors and the weight.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(format!("{} {}", self.file.digest(), self.weight).as_bytes())
     }
 
     /// What it adds to the tensors of `base`, by their names there.

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Result};
 
 /// A file under a temporary name beside its final one. It is deleted when dropped unpublished.
-pub(super) struct PartialFile {
+pub(crate) struct PartialFile {
     path: PathBuf,
     partial: PathBuf,
 }
 
 impl PartialFile {
     /// Creates the temporary file, empty. Fails when the folder is missing or cannot be written to.
-    pub(super) fn create(path: &Path) -> Result<(Self, File)> {
+    pub(crate) fn create(path: &Path) -> Result<(Self, File)> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
@@ -22,18 +22,30 @@ impl PartialFile {
     }
 
     /// The final name.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The temporary name.
-    pub(super) fn partial(&self) -> &Path {
+    pub(crate) fn partial(&self) -> &Path {
         &self.partial
     }
 
     /// Gives the file its final name, replacing what had it.
-    pub(super) fn publish(self) -> Result<()> {
+    pub(crate) fn publish(self) -> Result<()> {
         fs::rename(&self.partial, &self.path).map_err(Error::io(&self.path))
+    }
+
+    /// [`publish`](Self::publish), and what is under the name is whole even after a loss of power.
+    pub(crate) fn publish_durably(self, file: &File) -> Result<()> {
+        file.sync_all().map_err(Error::io(&self.path))?;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+        self.publish()?;
+        // Only Unix lets a folder be opened and synced; elsewhere renaming is as durable as the system makes it.
+        match cfg!(unix) {
+            true => File::open(&folder).and_then(|folder| folder.sync_all()).map_err(Error::io(&folder)),
+            false => Ok(()),
+        }
     }
 }
 

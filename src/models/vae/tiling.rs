@@ -1,0 +1,297 @@
+//! Frames in tiles, where the GPU has no room for whole ones: the same pixels, for more time.
+//!
+//! Most memory is taken where the resolution is high, and there all layers are convolutions: a pixel sees others only as far as
+//! [`reach`] says. So a tile is computed with that much of its surroundings and cut to its core, and cores lie side by side as if the
+//! frame had been whole; there is no seam to blend. Attention, which sees the whole frame, works at the lowest resolution, as
+//! do the layers around it: they take whole frames, and what lies between them and the tiles waits on the host.
+//!
+//! A tile passes all its video before the next one begins, because what convolutions remember of the past is most of the memory.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::models::vae::Vae;
+use crate::models::vae::decoder::pixels;
+use crate::models::vae::encoder::fold;
+use crate::models::vae::stream::{Layer, Stream};
+use crate::ops::copy::slice;
+use crate::ops::permute::permute;
+use crate::tensor::Tensor;
+
+/// Whether a VAE works on whole frames or on tiles of them. Pixels are the same bits either way; tiles take more time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VaeTiling {
+    /// Whole frames; where the GPU's memory is too small for them, tiles, and smaller ones until they fit.
+    #[default]
+    Auto,
+    /// Whole frames.
+    Off,
+    /// Tiles of at most so many pixels on a side, 64 at least, without the surroundings that are computed with them: 64 pixels or so on
+    /// each side.
+    Pixels(u32),
+}
+
+/// The smallest tile in latent pixels: below it nearly all work is for its surroundings.
+const SMALLEST: usize = 4;
+
+impl VaeTiling {
+    /// What to try, in order, for latents of this size: tiles of so many latent pixels, or none.
+    pub(crate) fn attempts(self, [rows, cols]: [usize; 2], unit: usize) -> VecDeque<Option<usize>> {
+        let halves = std::iter::successors(Some(rows.max(cols).div_ceil(2)), |size| Some(size / 2));
+        match self {
+            Self::Off => [None].into(),
+            Self::Pixels(pixels) => [Some((pixels as usize / unit).max(1))].into(),
+            Self::Auto => std::iter::once(None).chain(halves.take_while(|&size| size >= SMALLEST).map(Some)).collect(),
+        }
+    }
+}
+
+impl FromStr for VaeTiling {
+    type Err = Error;
+
+    /// `auto`, `off` or a number of pixels.
+    fn from_str(text: &str) -> Result<Self> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            ("off", _) => Ok(Self::Off),
+            (_, Ok(pixels)) => Ok(Self::Pixels(pixels)),
+            _ => Err(Error::Input(format!("VAE tiling `{text}`; it must be auto, off or a number of pixels"))),
+        }
+    }
+}
+
+/// A stretch of one axis, in latent pixels: what a tile is to give, and what it takes for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Span {
+    core: Range<usize>,
+    padded: Range<usize>,
+}
+
+/// A rectangle of a frame.
+#[derive(Clone, Debug)]
+struct Tile {
+    rows: Span,
+    cols: Span,
+}
+
+impl Span {
+    /// Cores of at most `size` that cover `length`, each with `halo` on either side where there is that much.
+    fn all(length: usize, size: usize, halo: usize) -> impl Iterator<Item = Self> + Clone {
+        (0..length).step_by(size.max(1)).map(move |begin| {
+            let end = length.min(begin + size.max(1));
+            Self { core: begin..end, padded: begin.saturating_sub(halo)..length.min(end + halo) }
+        })
+    }
+
+    /// Where the core lies in the tile, in units of which a latent pixel has `unit`.
+    fn inner(&self, unit: usize) -> Range<usize> {
+        (self.core.start - self.padded.start) * unit..(self.core.end - self.padded.start) * unit
+    }
+}
+
+impl Tile {
+    fn all([rows, cols]: [usize; 2], size: usize, halo: usize) -> Vec<Self> {
+        let cols = Span::all(cols, size, halo);
+        Span::all(rows, size, halo).flat_map(|rows| cols.clone().map(move |cols| Self { rows: rows.clone(), cols })).collect()
+    }
+}
+
+/// Frames of pixels [H, W, C] on the host.
+struct Canvas {
+    width: usize,
+    channels: usize,
+    values: Vec<f32>,
+}
+
+impl Canvas {
+    fn new([height, width, channels]: [usize; 3]) -> Self {
+        Self { width, channels, values: vec![0.0; height * width * channels] }
+    }
+
+    /// Takes over the core of a tile, whose pixels are given; a latent pixel has `unit` of them on a side.
+    fn paste(&mut self, tile: &Tile, pixels: &[f32], unit: usize) {
+        let (rows, cols) = (tile.rows.inner(unit), tile.cols.inner(unit));
+        let tile_width = tile.cols.padded.len() * unit;
+        for (from, to) in rows.zip(tile.rows.core.start * unit..) {
+            let source = (from * tile_width + cols.start) * self.channels;
+            let target = (to * self.width + tile.cols.core.start * unit) * self.channels;
+            let count = cols.len() * self.channels;
+            self.values[target..target + count].copy_from_slice(&pixels[source..source + count]);
+        }
+    }
+
+    /// What a tile takes.
+    fn cut(&self, tile: &Tile) -> Vec<f32> {
+        let cols = tile.cols.padded.start * self.channels..tile.cols.padded.end * self.channels;
+        let rows = self.values.chunks(self.width * self.channels).skip(tile.rows.padded.start).take(tile.rows.padded.len());
+        rows.flat_map(|row| &row[cols.clone()]).copied().collect()
+    }
+}
+
+/// How far a pixel of the result sees to each side, in pixels of what goes into these layers.
+pub(super) fn reach(layers: &[Layer]) -> f64 {
+    let mut scale = 1.0;
+    layers.iter().fold(0.0, |sum, layer| {
+        let reach = layer.reach() / scale;
+        scale *= layer.scale();
+        sum + reach
+    })
+}
+
+impl Vae {
+    /// [`decode`](Self::decode) in tiles of `size` latent pixels on a side: latent frames [H/u, W/u, z] to the samples of the frames
+    /// [F, H, W, 3] that each stands for.
+    pub fn decode_tiled(&self, rec: &mut Recorder, latents: &[Tensor], size: usize) -> Result<Vec<Vec<f32>>> {
+        let split = self.decoder.iter().position(|layer| layer.scale() > 1.0).unwrap_or(self.decoder.len());
+        let (whole, tiled) = self.decoder.split_at(split);
+        let unit = self.config.pixels_per_latent();
+        let halo = reach(tiled).ceil() as usize;
+        let features = features(rec, whole, latents)?;
+        let Some(&[rows, cols, _]) = latents.first().map(Tensor::shape) else { return Ok(Vec::new()) };
+        let mut videos: Vec<Vec<Canvas>> = latents.iter().map(|_| Vec::new()).collect();
+        for tile in Tile::all([rows, cols], size, halo) {
+            let mut stream = Stream::new(tiled);
+            for (feature, frames) in features.iter().zip(&mut videos) {
+                let shape = [1, tile.rows.padded.len(), tile.cols.padded.len(), feature.channels];
+                let input = rec.upload(&shape, &feature.cut(&tile))?;
+                let output = stream.next(rec, input)?;
+                let output = pixels(rec, &output, self.config.patch())?;
+                let (count, channels) = (output.shape()[0], output.cols());
+                frames.resize_with(count, || Canvas::new([rows * unit, cols * unit, channels]));
+                let samples = rec.download(&output)?;
+                let parts = samples.chunks(samples.len() / count);
+                frames.iter_mut().zip(parts).for_each(|(frame, part)| frame.paste(&tile, part, unit));
+            }
+        }
+        Ok(videos.into_iter().map(|frames| frames.into_iter().flat_map(|frame| frame.values).collect()).collect())
+    }
+
+    /// Latent frames [H/u, W/u, z] of `count` frames [H, W, 3] that `frame` gives, in order; where there are tiles, several times over.
+    ///
+    /// # Errors
+    /// [`Error::Limits`] where the GPU's memory is too small, for the smallest tiles too if there may be any.
+    pub fn encode_frames(
+        &self,
+        rec: &mut Recorder,
+        tiling: VaeTiling,
+        [height, width]: [usize; 2],
+        count: usize,
+        mut frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let unit = self.config.pixels_per_latent();
+        let mut attempts = tiling.attempts([height / unit, width / unit], unit);
+        loop {
+            let encoded = match attempts.pop_front().flatten() {
+                None => self.encode_whole(rec, count, &mut frame),
+                Some(size) => self.encode_tiled(rec, [height, width], count, size, &mut frame),
+            };
+            match encoded {
+                Err(Error::Limits(_)) if !attempts.is_empty() => {
+                    rec.finish()?;
+                    rec.trim();
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn encode_whole(
+        &self,
+        rec: &mut Recorder,
+        count: usize,
+        mut frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let mut encoder = self.encoder();
+        let mut latents = Vec::new();
+        for index in 0..count {
+            let frame = frame(rec, index)?;
+            latents.extend(encoder.next(rec, &frame)?);
+        }
+        Ok(latents)
+    }
+
+    /// Latent frames [H/u, W/u, z] of `count` frames [H, W, 3] that `frame` gives, encoded in tiles of `size` latent pixels on a side.
+    /// Each frame is asked for once a tile, in order.
+    pub fn encode_tiled(
+        &self,
+        rec: &mut Recorder,
+        [height, width]: [usize; 2],
+        count: usize,
+        size: usize,
+        mut frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let split = self.encoder.iter().rposition(|layer| layer.scale() < 1.0).map_or(0, |last| last + 1);
+        let (tiled, whole) = self.encoder.split_at(split);
+        let unit = self.config.pixels_per_latent();
+        let (rows, cols) = (height / unit, width / unit);
+        let halo = (reach(tiled) * self.config.patch() as f64 / unit as f64).ceil() as usize;
+        let mut features: Vec<Canvas> = Vec::new();
+        for tile in Tile::all([rows, cols], size, halo) {
+            let mut stream = Stream::new(tiled);
+            let mut done = 0;
+            for index in 0..count {
+                let input = frame(rec, index)?;
+                let input = crop(rec, &input, &tile, unit)?;
+                let input = fold(rec, &input, self.config.patch())?;
+                for output in stream.next(rec, input)? {
+                    if features.len() == done {
+                        features.push(Canvas::new([rows, cols, output.cols()]));
+                    }
+                    features[done].paste(&tile, &rec.download(&output)?, 1);
+                    done += 1;
+                }
+            }
+        }
+        let mut stream = Stream::new(whole);
+        let mut latents = Vec::new();
+        for feature in &features {
+            let input = rec.upload(&[1, rows, cols, feature.channels], &feature.values)?;
+            latents.extend(stream.next(rec, input)?.iter().map(|latent| latent.reshape(&latent.shape()[1..])));
+        }
+        Ok(latents)
+    }
+}
+
+/// What the layers at the lowest resolution make of whole latent frames.
+fn features(rec: &mut Recorder, layers: &[Layer], latents: &[Tensor]) -> Result<Vec<Canvas>> {
+    let mut stream = Stream::new(layers);
+    let mut features = Vec::new();
+    for latent in latents {
+        let shape = [&[1], latent.shape()].concat();
+        for output in stream.next(rec, latent.reshape(&shape))? {
+            features.push(Canvas { width: output.shape()[2], channels: output.cols(), values: rec.download(&output)? });
+        }
+    }
+    Ok(features)
+}
+
+/// The pixels of a frame [H, W, C] that a tile takes.
+fn crop(rec: &mut Recorder, frame: &Tensor, tile: &Tile, unit: usize) -> Result<Tensor> {
+    let rows = slice(rec, frame, tile.rows.padded.start * unit, tile.rows.padded.len() * unit)?;
+    let turned = permute(rec, &rows, &[1, 0, 2], DType::F32)?;
+    let cols = slice(rec, &turned, tile.cols.padded.start * unit, tile.cols.padded.len() * unit)?;
+    permute(rec, &cols, &[1, 0, 2], DType::F32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_cover_an_axis_once() {
+        for (length, size, halo) in [(1, 4, 7), (9, 4, 0), (9, 4, 2), (16, 8, 7), (5, 0, 1)] {
+            let spans: Vec<_> = Span::all(length, size, halo).collect();
+            let covered: Vec<_> = spans.iter().flat_map(|span| span.core.clone()).collect();
+            assert_eq!(covered, (0..length).collect::<Vec<_>>());
+            for Span { core, padded } in &spans {
+                assert_eq!(padded.start, core.start.saturating_sub(halo));
+                assert_eq!(padded.end, length.min(core.end + halo));
+            }
+        }
+    }
+}

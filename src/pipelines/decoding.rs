@@ -1,0 +1,105 @@
+//! A segment's latents on their way to frames.
+
+use std::collections::VecDeque;
+
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::models::vae::Vae;
+use crate::models::vae::decoder::Decoder;
+use crate::pipelines::generation::Canvas;
+use crate::tensor::Tensor;
+use crate::video::Frame;
+
+/// One segment's decoding, a latent frame at a time.
+pub(crate) struct Decoding<'a> {
+    vae: &'a Vae,
+    latents: Vec<Tensor>,
+    /// How many of them were decoded.
+    done: usize,
+    /// Ways to decode: the one in use, then those for less memory.
+    attempts: VecDeque<Option<usize>>,
+    way: Way<'a>,
+    canvas: Canvas,
+    /// Decoded frames so far.
+    frames: usize,
+    /// The last of them, as many as the next segment begins with.
+    last: Vec<f32>,
+}
+
+/// What has been done for latent frames that were not yet asked for.
+enum Way<'a> {
+    Begin,
+    Whole(Decoder<'a>),
+    Tiled(Vec<Vec<f32>>),
+}
+
+impl<'a> Decoding<'a> {
+    /// Of latent frames [H, W, C].
+    pub fn new(vae: &'a Vae, latents: Vec<Tensor>, canvas: &Canvas) -> Self {
+        let [_, _, rows, cols] = canvas.latents;
+        let attempts = canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent());
+        Self { vae, latents, done: 0, attempts, way: Way::Begin, canvas: *canvas, frames: 0, last: Vec::new() }
+    }
+
+    /// The next frames [F, H, W, 3] in [-1, 1], to be given to [`take_frames`](Self::take_frames); none after the last.
+    ///
+    /// Where memory runs out and there may be tiles, it begins again with these: they give the same bits.
+    pub fn next(&mut self, rec: &mut Recorder) -> Result<Option<Vec<f32>>> {
+        if self.done == self.latents.len() {
+            return Ok(None);
+        }
+        loop {
+            match self.decode(rec) {
+                Err(Error::Limits(_)) if self.attempts.len() > 1 => {
+                    self.attempts.pop_front();
+                    self.way = Way::Begin;
+                    rec.finish()?;
+                    rec.trim();
+                }
+                Err(error) => return Err(error),
+                Ok(samples) => {
+                    self.done += 1;
+                    return Ok(Some(samples));
+                }
+            }
+        }
+    }
+
+    /// The frames of the next latent frame.
+    fn decode(&mut self, rec: &mut Recorder) -> Result<Vec<f32>> {
+        loop {
+            match (&mut self.way, self.attempts.front().copied().flatten()) {
+                (Way::Begin, None) => self.way = Way::Whole(self.vae.decoder()),
+                (Way::Begin, Some(size)) => self.way = Way::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
+                (Way::Tiled(videos), _) => return Ok(std::mem::take(&mut videos[self.done])),
+                (Way::Whole(decoder), _) => {
+                    let frames = decoder.next(rec, &self.latents[self.done])?;
+                    return rec.download(&frames);
+                }
+            }
+        }
+    }
+
+    /// Those of the frames that are the result's, with their numbers there; `k` is the segment.
+    pub fn take_frames(&mut self, k: usize, samples: Vec<f32>) -> Result<Vec<(usize, Frame)>> {
+        let Canvas { size: (width, height), segments, .. } = self.canvas;
+        let values = width * height * 3;
+        let (carried, first) = (segments.carried(k), segments.first_frame(k));
+        let mut taken = Vec::new();
+        for samples in samples.chunks(values) {
+            if let Some(number) = self.frames.checked_sub(carried).filter(|&number| number < segments.new_frames(k)) {
+                let samples = samples.iter().map(|sample| sample / 2.0 + 0.5).collect();
+                taken.push((first + number, Frame::new(width as u32, height as u32, samples)?));
+            }
+            self.frames += 1;
+        }
+        self.last.extend(samples);
+        self.last.drain(..self.last.len().saturating_sub(segments.overlap() * values));
+        Ok(taken)
+    }
+
+    /// The last frames [F, H, W, 3] in [-1, 1], as many as segments overlap by.
+    pub fn into_last(self) -> Option<Vec<f32>> {
+        (self.canvas.segments.overlap() > 0).then_some(self.last)
+    }
+}
