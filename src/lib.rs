@@ -60,6 +60,7 @@
 //! | a scheduler | one file in `src/schedulers` |
 //! | what the model is conditioned on | `src/pipelines/animate/job.rs`, `src/pipelines/video/job.rs` |
 //! | the loop that all pipelines share | `src/pipelines/generation.rs` |
+//! | what is kept of a run to go on with | `src/pipelines/state.rs` |
 //! | images, videos, files | `src/video` |
 //!
 //! # Features

@@ -6,6 +6,7 @@ use std::thread;
 
 use common::golden_path;
 use image::RgbImage;
+use wan_animate::unversioned::gpu::faults::fail_allocations;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{AnimatePipeline, AnimateRequest, Cancel, Device, Error, Event, Generation, Precision, Result, Stage};
 
@@ -192,4 +193,35 @@ fn events_come_in_order_and_previews_on_request() {
     let steps = |k: usize| format!("conditioning {k}|denoising {k}|preview|step {k} 0|preview|step {k} 1|decoding {k}");
     let expected = format!("encoding|{}|frame|frame|frame|frame|frame|{}|frame", steps(0), steps(1));
     assert_eq!(told.join("|"), expected);
+}
+
+/// The text encoder works once for each prompt of a pipeline, whatever else is asked for.
+#[test]
+fn a_prompt_is_encoded_once() {
+    let (device, motion, reference) = (device(), motion(0..5), reference());
+    let pipeline = pipeline(&device);
+    let encode = |prompt: &str| {
+        fail_allocations(&device, 0..0);
+        let mut generation = small(pipeline.animate(&reference, &motion)).prompt(prompt).start().expect("starts");
+        generation.find(|event| matches!(event, Ok(Event::Stage(Stage::Conditioning { .. })))).expect("encodes").expect("runs");
+        fail_allocations(&device, 0..0)
+    };
+    let first = encode("a cat");
+    let second = encode("a cat");
+    println!("{first} allocations for a new prompt, {second} for a known one");
+    assert!(second < first, "{second} allocations for a known prompt, {first} for a new one");
+    assert_eq!(encode("a dog"), first);
+    let known = frames(&pipeline, &motion, |request| request.prompt("a cat"));
+    assert!(known == frames(&self::pipeline(&device), &motion, |request| request.prompt("a cat")));
+}
+
+#[test]
+fn videos_of_one_segment_share_its_inputs() {
+    let (device, motion, reference) = (device(), motion(0..5), reference());
+    let pipeline = pipeline(&device);
+    let generation = small(pipeline.animate(&reference, &motion)).seed(11).num_videos(2).start().expect("starts");
+    let both = videos(generation).expect("runs");
+    for (video, seed) in both.iter().zip(11..) {
+        assert!(*video == frames(&pipeline, &motion, |request| request.seed(seed)), "seed {seed}");
+    }
 }

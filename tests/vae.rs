@@ -12,7 +12,7 @@ use wan_animate::unversioned::models::vae::Vae;
 use wan_animate::unversioned::models::vae::config::Config;
 use wan_animate::unversioned::ops::copy::concat;
 use wan_animate::unversioned::weights::Weights;
-use wan_animate::{Error, Result, VaeTiling};
+use wan_animate::{Cancel, Error, Result, VaeTiling};
 
 /// Mean and largest difference. Both sides round to f32 in some twenty layers, each in its own order; the reference itself is up
 /// to 9e-6 from the same network in f64, because a norm over three channels magnifies where all three are small.
@@ -322,4 +322,26 @@ fn still_frames_encode_as_others() {
         values
     };
     assert!(encode(true) == encode(false));
+}
+
+/// By the operations that a dry device counts, for a segment of Animate: 77 frames, all grey but the one carried over.
+#[test]
+fn still_frames_save_most_of_their_work() {
+    let (real, _) = device();
+    let operations = |same: bool| {
+        let dry = real.dry(real.limits().clone());
+        let weights = Weights::open(golden_path("tiny/vae")).expect("weights");
+        let vae = Vae::load(&Loader::new(&dry, &weights, Precision::F32), &config("tiny")).expect("a model");
+        let mut rec = Recorder::new(&dry, Cancel::new());
+        let mut encoder = vae.encoder();
+        let still = rec.zeros(&[64, 64, 3]).expect("a frame");
+        for index in 0..77 {
+            let frame = if same && index > 0 { still.clone() } else { rec.zeros(&[64, 64, 3]).expect("a frame") };
+            encoder.next(&mut rec, &frame).expect("a latent");
+        }
+        dry.rehearsal().expect("a dry device").operations()
+    };
+    let ratio = operations(true) / operations(false);
+    println!("{ratio:.3} of the operations");
+    assert!(ratio < 0.6, "{ratio:.3} of the operations");
 }

@@ -247,7 +247,7 @@ impl Device {
             faults: Faults::default(),
             pipelines: Mutex::default(),
             // A modest first guess in operations a second; the recorder corrects it from the first submissions on.
-            rate: Mutex::new(2e10),
+            rate: Mutex::new(if info.device_type == wgpu::DeviceType::Cpu { 2e9 } else { 2e10 }),
             lost,
             rehearsal: None,
             device,
@@ -371,10 +371,12 @@ impl Device {
         self.0.filling
     }
 
-    /// Moves the measured rate towards a new measurement, by at most a factor of four at once.
+    /// Moves the measured rate to a new measurement that is lower, and towards one that is higher, by at most a factor of four at once:
+    /// what takes too long may end in a reset, what is too short only costs a little.
     pub(crate) fn observe_rate(&self, measured: f64) {
         let mut rate = self.0.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        *rate = (0.5 * *rate + 0.5 * measured).clamp(*rate / 4.0, *rate * 4.0).clamp(1e8, 1e15);
+        let moved = if measured < *rate { measured } else { 0.5 * *rate + 0.5 * measured };
+        *rate = moved.clamp(*rate / 4.0, *rate * 4.0).clamp(1e8, 1e15);
     }
 
     /// The pipeline of a key, made by `build` when it is asked for the first time.

@@ -241,7 +241,8 @@ impl<'a> Generation<'a> {
             None => &self.begin_denoising(&position),
         };
         let denoiser = Denoiser::upload(&mut self.rec, &self.canvas.latents, denoised)?;
-        self.job.condition(&mut self.rec, position.segment, position.carried.as_deref())?;
+        let carried = position.carried.as_deref().map(Vec::as_slice);
+        self.job.condition(&mut self.rec, position.segment, carried)?;
         self.settle()?;
         self.tell(Event::Stage(Stage::Denoising { segment: position.segment }));
         Ok(Phase::Step(denoiser))
@@ -257,7 +258,7 @@ impl<'a> Generation<'a> {
         let mut slots = vec![None; self.plan.slots];
         slots[LATENTS] = Some(noise);
         let denoised = Denoised { done: 0, slots };
-        self.reach(Position { denoised: Some(denoised.clone()), generator, ..position.clone() });
+        self.reach(position.with(denoised.clone(), generator));
         denoised
     }
 
@@ -278,8 +279,8 @@ impl<'a> Generation<'a> {
             let values = generator.normal(shape.iter().product());
             rec.upload(&shape, &values)
         })?;
-        let denoised = Some(denoiser.download(&mut self.rec)?);
-        self.reach(Position { denoised, generator, ..(*self.state.position).clone() });
+        let denoised = denoiser.download(&mut self.rec)?;
+        self.reach(self.state.position.with(denoised, generator));
         let elapsed = begun.elapsed();
         let remaining = self.remaining(done, elapsed);
         self.tell(Event::Step(Step {
@@ -350,7 +351,7 @@ impl<'a> Generation<'a> {
         let Position { video, segment, generator, .. } = &*self.state.position;
         if segment + 1 < self.num_segments() {
             let (video, segment) = (*video, segment + 1);
-            self.reach(Position { video, segment, denoised: None, generator: generator.clone(), carried: last });
+            self.reach(Position { video, segment, denoised: None, generator: generator.clone(), carried: last.map(Arc::new) });
             return self.begin_segment(segment);
         }
         let video = video + 1;
@@ -375,7 +376,7 @@ fn check_state(state: &State, settings: &Settings, plan: &Plan, canvas: &Canvas)
     };
     if *video >= settings.num_videos
         || *segment >= segments.count()
-        || carried.as_ref().map_or(0, Vec::len) != carried_values
+        || carried.as_ref().map_or(0, |values| values.len()) != carried_values
         || !denoised.as_ref().is_none_or(fits)
     {
         return Err(Error::Input("the saved state is damaged: its parts do not fit each other; start anew without it".into()));

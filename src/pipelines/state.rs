@@ -41,7 +41,6 @@ pub struct State {
 }
 
 /// A point between two steps.
-#[derive(Clone)]
 pub(crate) struct Position {
     pub video: usize,
     pub segment: usize,
@@ -50,7 +49,7 @@ pub(crate) struct Position {
     /// Of the noise that is still to come.
     pub generator: Generator,
     /// Frames [F, H, W, 3] in [-1, 1] that the segment begins with.
-    pub carried: Option<Vec<f32>>,
+    pub carried: Option<Arc<Vec<f32>>>,
 }
 
 /// Latents on their way, and what the scheduler keeps beside them.
@@ -83,6 +82,11 @@ impl Position {
     /// The beginning of a video.
     pub fn start(video: usize, seed: u64) -> Self {
         Self { video, segment: 0, denoised: None, generator: Generator::new(seed.wrapping_add(video as u64)), carried: None }
+    }
+
+    /// The same segment, further on.
+    pub fn with(&self, denoised: Denoised, generator: Generator) -> Self {
+        Self { video: self.video, segment: self.segment, denoised: Some(denoised), generator, carried: self.carried.clone() }
     }
 }
 
@@ -127,7 +131,7 @@ impl State {
         let mut tensors = vec![("generator".to_string(), Dtype::U32, bytemuck::cast_slice(&words))];
         let slots = denoised.iter().flat_map(|denoised| denoised.slots.iter().enumerate());
         tensors.extend(slots.filter_map(|(i, slot)| Some((format!("slot_{i}"), Dtype::F32, bytemuck::cast_slice(slot.as_ref()?)))));
-        tensors.extend(carried.iter().map(|values| ("carried".to_string(), Dtype::F32, bytemuck::cast_slice(values))));
+        tensors.extend(carried.iter().map(|values| ("carried".to_string(), Dtype::F32, bytemuck::cast_slice(values.as_slice()))));
         let views = tensors.into_iter().map(|(name, dtype, bytes)| Ok((name, TensorView::new(dtype, vec![bytes.len() / 4], bytes)?)));
         let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
         let denoised = denoised.as_ref().map(|denoised| (denoised.done, denoised.slots.len()));
@@ -169,7 +173,7 @@ impl State {
             segment: numbers.segment,
             denoised,
             generator: Generator::from_words(&bytemuck::pod_collect_to_vec::<u8, u32>(generator.data()))?,
-            carried: floats("carried")?,
+            carried: floats("carried")?.map(Arc::new),
         };
         Some(Self { request: Arc::new(request), position: Arc::new(position), frames: numbers.frames })
     }
