@@ -1,4 +1,4 @@
-//! Runs a generation on a wgpu device that the application opened itself and goes on using: the demo's inputs, one segment.
+//! Runs a generation on a wgpu device that the application opened itself and goes on using: the demo's inputs.
 
 use wan_animate::video::{Frames, Motion, open_image};
 use wan_animate::wgpu;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pipeline = AnimatePipeline::builder(&device).checkpoint(demo.join("model")).build()?;
     let character = open_image(demo.join("reference.png"))?;
     let motion = Motion::new(Frames::open(demo.join("pose"))?, Frames::open(demo.join("face"))?)?;
-    let generation = pipeline.animate(&character, &motion).size(64, 48).segment_frames(33).num_inference_steps(2).start()?;
+    let generation = pipeline.animate(&character, &motion).size(96, 96).segment_frames(17).num_inference_steps(4).start()?;
     for event in generation {
         match event? {
             Event::Step(step) => println!("{step}"),

@@ -1,0 +1,34 @@
+"""Writes examples/demo/: the trained checkpoint and the inputs of a held-out character.
+
+    python export.py OUT [--to ../../../examples/demo] [--clip 4]
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from diffusers import AutoencoderKLWan, WanAnimateTransformer3DModel
+
+import evaluate
+import parts
+import world
+from parts import checkpoint
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--to", type=Path, default=evaluate.ROOT / "examples" / "demo")
+    parser.add_argument("--clip", type=int, default=4)
+    arguments = parser.parse_args()
+    for name in ("model", "pose", "face", "background", "mask", "truth"):
+        shutil.rmtree(arguments.to / name, ignore_errors=True)
+    vae = AutoencoderKLWan.from_pretrained(arguments.out / "vae")
+    transformer = WanAnimateTransformer3DModel.from_pretrained(arguments.out / "transformer")
+    checkpoint.save_pipeline(parts.pipeline(vae, transformer), arguments.to / "model", "f16")
+    evaluate.write(world.clip(world.HELD_OUT + arguments.clip, evaluate.FRAMES, replace=True), arguments.to)
+    (arguments.to / "frames").rename(arguments.to / "truth")
+
+
+if __name__ == "__main__":
+    main()
