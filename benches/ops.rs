@@ -5,12 +5,14 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::attention::{Heads, attention};
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
+use wan_animate::unversioned::ops::expand::{Scales, expand};
 use wan_animate::unversioned::ops::matmul::{Epilogue, matmul};
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::tensor::Tensor;
+use wan_animate::unversioned::weights::{Block, Encoding};
 use wan_animate::{Cancel, DType, Device, Result};
 
 struct Bench<'a> {
@@ -53,6 +55,16 @@ impl<'a> Bench<'a> {
         self.time(&name, 2 * rows * cols * inner, |rec| matmul(rec, &x, &w, Epilogue::default(), DType::F32))
     }
 
+    /// What it costs to expand a matrix for a product of `rows` rows; throughput is that of the stored bytes.
+    fn expand(&mut self, encoding: Encoding, rows: usize, cols: usize) -> Result<()> {
+        let size = encoding.bytes((rows * cols) as u64).unwrap_or_default() as usize;
+        // Small codes, and small scales in blocks.
+        let bytes: Vec<u8> = (0..size).map(|i| (i % 11) as u8).collect();
+        let stored = self.rec.device().upload_stored("w", &bytes)?;
+        let name = format!("expand {encoding} {rows}x{cols} to f16");
+        self.time(&name, size, |rec| expand(rec, &stored, encoding, [rows, cols], &Scales::One(0.5), DType::F16))
+    }
+
     fn attention(&mut self, tokens: usize, heads: usize, dim: usize) -> Result<()> {
         let x = self.tensor(&[tokens, heads * dim])?;
         let name = format!("attention of {tokens} tokens, {heads} heads of {dim}");
@@ -80,6 +92,11 @@ fn ops(criterion: &mut Criterion) {
         bench.matmul([1024; 3], DType::F32)?;
         bench.matmul([1024; 3], DType::F16)?;
         bench.matmul([1, 1024, 1024], DType::F32)?;
+        for encoding in
+            [Encoding::F8E4M3, Encoding::I8, Encoding::Block(Block::Q8_0), Encoding::Block(Block::Q4K), Encoding::Block(Block::Q6K)]
+        {
+            bench.expand(encoding, 1024, 1024)?;
+        }
         bench.attention(1024, 4, 128)?;
         bench.attention(1024, 4, 64)?;
         bench.conv([3, 32, 32, 64], 64)

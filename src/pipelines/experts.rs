@@ -93,6 +93,11 @@ impl Experts {
 
 /// How much memory the weights take on the GPU, or a little less than that.
 fn bytes(weights: &Weights, precision: Precision) -> u64 {
-    let elements: usize = weights.iter().map(|(_, info)| info.shape.iter().product::<usize>()).sum();
-    elements as u64 * precision.operand().bytes()
+    // Quantised matrices and 16-bit ones stay as they are stored.
+    let bytes = weights.iter().map(|(_, info)| {
+        let elements = info.shape.iter().product::<usize>() as u64;
+        let dense = elements * precision.operand().bytes();
+        info.encoding.bytes(elements).map_or(dense, |stored| stored.min(dense))
+    });
+    bytes.sum()
 }

@@ -39,9 +39,14 @@ const MOST: f32 = 4.0;
 /// metadata within it are not read: where they say a `lora_alpha` other than the rank, give `lora_alpha / rank` as part of the weight.
 /// Changes of norms are applied, which diffusers leaves out.
 ///
-/// Changes are merged while weights are loaded, in f32: `W + sum(weight * alpha / rank * up * down)`. A changed tensor is f32 on the GPU in
+/// Changes of floats are merged while weights are loaded, in f32: `W + sum(weight * alpha / rank * up * down)`. A changed tensor is f32 on the GPU in
 /// [`Precision::F32`](crate::Precision::F32) and f16 in [`Precision::F16`](crate::Precision::F16), as after diffusers' `fuse_lora` in that
 /// precision but rounded once, also where the checkpoint stores bf16; others stay as they are.
+///
+/// Quantised matrices stay quantised: low-rank products are kept as their factors, in f32, and added whenever the matrix is expanded to floats,
+/// before it is rounded to f16. The result is that of merging but for the order of sums. They take `4 * rank * (rows + columns)` bytes a
+/// matrix. What is no product of that kind (LoHa, LoKr, `.diff`), or takes as much as the matrix, is merged while loading; that tensor then
+/// is a float on the GPU.
 ///
 /// ```no_run
 /// # fn main() -> wan_animate::Result<()> {
