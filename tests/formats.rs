@@ -47,6 +47,32 @@ fn eight_bit_floats_are_read_exactly() {
     check("float8.safetensors", "float8.", 0.0);
 }
 
+/// f32 against f64: eight additions and a product, each rounded by 2^-24, relative to the largest value.
+#[test]
+fn rotated_integers_are_turned_back() {
+    check("convrot.safetensors", "convrot.", 6e-7);
+}
+
+#[test]
+fn layers_may_be_described_in_the_metadata() {
+    check("described.safetensors", "described.", 0.0);
+}
+
+/// Versions 2 and 3 of GGUF are laid out alike.
+#[test]
+fn version_2_of_gguf_is_read_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("old.gguf");
+    let mut bytes = std::fs::read(golden("blocks.gguf")).expect("there");
+    assert_eq!(bytes[4], 3);
+    bytes[4] = 2;
+    std::fs::write(&path, bytes).expect("writes");
+    let (old, new) = (Weights::open(&path).expect("opens"), Weights::open(golden("blocks.gguf")).expect("opens"));
+    for (name, info) in new.iter() {
+        assert_eq!(old.to_f32(name, &info.shape).expect(name), new.to_f32(name, &info.shape).expect(name), "{name}");
+    }
+}
+
 /// As diffusers finds `diffusion_pytorch_model.bin` where there is no safetensors file; two candidates are one too many.
 #[test]
 fn a_folder_may_hold_another_format() {
@@ -294,7 +320,7 @@ mod gguf {
             ("an unknown kind of fact", file(3, 0, 1, &[&text("k"), &99u32.to_le_bytes()]), "cut short"),
             ("an alignment of 3", file(3, 0, 1, &[&alignment(3)]), "alignment of 3"),
             ("an alignment of 0", file(3, 0, 1, &[&alignment(0)]), "alignment of 0"),
-            ("an unknown type", file(3, 1, 0, &[&info("a", &[4], 16, 0)]), "`a`: the ggml type 16"),
+            ("an unknown type", file(3, 1, 0, &[&info("a", &[4], 16, 0)]), "`a`: it is stored as IQ2_XXS"),
             ("no whole blocks", file(3, 1, 0, &[&info("a", &[33], 8, 0)]), "rows of 33"),
             ("beyond the end", file(3, 1, 0, &[&info("a", &[32], 0, 0)]), "`a`: cut short"),
             ("a shape that overflows", file(3, 1, 0, &[&info("a", &[1 << 40, 1 << 40], 0, 0)]), "beyond any file"),

@@ -239,7 +239,6 @@ fn unsupported_quantisations_are_named() {
             .expect_err(name);
         assert!(error.to_string().contains(name) && error.to_string().contains("`l.weight`"), "{error}");
     };
-    quant(br#"{"format": "int8_tensorwise", "convrot": true}"#, "convrot");
     quant(br#"{"format": "mxfp8"}"#, "mxfp8");
     let weight = || new("l.weight", Encoding::U8, &[4], &[0; 4]);
     let error = opened(&[weight(), new("l.weight_scale_2", DType::F32.into(), &[], &[0; 4])]).expect_err("nvfp4");

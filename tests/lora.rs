@@ -330,3 +330,61 @@ fn weights_out_of_range_and_experts_that_are_not_there_are_refused() {
     let error = builder.expert_lora(Expert::LowNoise, golden_lora("native", 1.0)).build().expect_err("one transformer");
     assert!(matches!(&error, Error::Input(message) if message.contains("low-noise expert")), "{error}");
 }
+
+/// What peft adds for files whose alpha stands in their metadata or beside them, and for the official relighting LoRA.
+#[test]
+fn strength_is_found_wherever_it_stands() {
+    let deltas = golden_weights("lora/strength/deltas.safetensors");
+    for (name, info) in deltas.iter() {
+        let (file, module) = name.split_once(':').expect("a file and a module");
+        let lora = Lora::open(golden_path(&format!("lora/strength/{file}"))).expect(file);
+        println!("{name}");
+        check_added(&merged(&lora), &format!("{module}.weight"), &deltas.to_f32(name, &info.shape).expect(name));
+    }
+}
+
+/// The official file against a repack of it in f16, whose factors are off by 2^-11.
+#[test]
+fn the_relighting_lora_is_read_from_the_release_and_from_repacks() {
+    let open = |name: &str| merged(&Lora::open(golden_path(&format!("lora/strength/{name}"))).expect(name));
+    let (official, repack) = (open("relighting_lora.ckpt"), open("relighting_repack.safetensors"));
+    let base = golden_weights("tiny/transformer");
+    let mut changed = 0;
+    for (name, info) in base.iter() {
+        let [a, b, base] = [&official, &repack, &base].map(|weights| weights.to_f32(name, &info.shape).expect(name));
+        let (difference, change) = (difference(&a, &b).1, difference(&a, &base).1);
+        assert!(difference <= 1e-3 * change, "{name}: {difference} of {change}");
+        changed += usize::from(change > 0.0);
+    }
+    // Twelve linear layers in each of two blocks.
+    assert_eq!(changed, 24);
+}
+
+#[test]
+fn damaged_metadata_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lora.safetensors");
+    let open = |key: &str, value: &str| {
+        let metadata = serde_json::json!({ key: value });
+        let factor =
+            |shape: [usize; 2], begin: usize| serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, begin + 96]});
+        let header = serde_json::json!({
+            "__metadata__": metadata, "a.lora_down.weight": factor([1, 24], 0), "a.lora_up.weight": factor([24, 1], 96)
+        });
+        let header = header.to_string();
+        std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 192]].concat()).expect("writes");
+        Lora::open(&path)
+    };
+    for (key, value, word) in [
+        ("ss_network_alpha", "much", "`ss_network_alpha` is damaged"),
+        ("lora_adapter_metadata", "{", "`lora_adapter_metadata` is damaged"),
+        ("lora_adapter_metadata", r#"{"transformer.lora_alpha": "much"}"#, "`lora_adapter_metadata` is damaged"),
+        ("lora_adapter_metadata", r#"{"alpha_pattern": {"^blocks": 3}}"#, "the alpha pattern `^blocks`"),
+    ] {
+        let message = open(key, value).expect_err(word).to_string();
+        assert!(message.contains(word) && message.contains("lora.safetensors"), "{message}");
+    }
+    for value in ["None", "0", "16"] {
+        open("ss_network_alpha", value).expect(value);
+    }
+}

@@ -133,11 +133,14 @@ fn failure(change: impl Fn(&mut Value)) -> Error {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    let cases: [(&str, Value, &str); 8] = [
+    let longer = |times: usize| json!({"type": "Replace", "pattern": {"String": "a"}, "content": "a".repeat(times)});
+    let cases: [(&str, Value, &str); 10] = [
         ("normalizer", json!({"type": "BertNormalizer"}), "BertNormalizer"),
         ("normalizer", json!({"type": "Replace", "pattern": {"Regex": "x+"}, "content": ""}), "x+"),
         ("normalizer", json!({"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}), "Lowercase"),
         ("normalizer", json!({"type": "WhitespaceSplit"}), "pre-tokenizer"),
+        ("normalizer", longer(300), "hundreds of times longer"),
+        ("normalizer", json!({"type": "Sequence", "normalizers": [longer(20), longer(20)]}), "hundreds of times longer"),
         ("pre_tokenizer", json!({"type": "ByteLevel"}), "ByteLevel"),
         ("pre_tokenizer", json!({"type": "NFC"}), "normalizer"),
         ("post_processor", json!({"type": "RobertaProcessing"}), "RobertaProcessing"),

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use cap::Cap;
 use tempfile::TempDir;
+use wan_animate::unversioned::tokenizer::Tokenizer;
 use wan_animate::unversioned::weights::Weights;
 
 /// Ends the process, which is a finding, where more is asked for: libFuzzer's own `-malloc_limit_mb` needs a sanitizer.
@@ -32,6 +33,8 @@ pub fn read_all(path: &Path) {
     let Ok(weights) = Weights::open(path) else { return };
     for (name, info) in weights.iter() {
         let _ = weights.to_f32(name, &info.shape);
+        let _ = weights.quantized(name, &info.shape, true).map(|stored| stored.map(|stored| stored.may_be_infinite()));
     }
+    let _ = Tokenizer::embedded(&weights).map(|tokenizer| tokenizer.map(|tokenizer| tokenizer.encode("A dancer", 64)));
     let _ = weights.finish();
 }

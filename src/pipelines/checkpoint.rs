@@ -94,7 +94,7 @@ impl Checkpoint {
 enum Base {
     Nothing,
     Diffusers { folder: PathBuf, index: ModelIndex },
-    Release(Release),
+    Release(Box<Release>),
 }
 
 impl Base {
@@ -111,7 +111,7 @@ impl Base {
             let release = Release::open(folder)?;
             return match release.kinds()[..] {
                 [] => Err(Error::weights(folder, "neither a model_index.json nor a file of weights is in this folder")),
-                _ => Ok(Self::Release(release)),
+                _ => Ok(Self::Release(Box::new(release))),
             };
         }
         let index = ModelIndex::open(folder)?;

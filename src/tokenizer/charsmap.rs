@@ -26,6 +26,11 @@ impl Charsmap {
         Some(Self { trie, replacements: String::from_utf8(replacements.into()).ok()? })
     }
 
+    /// The length of the longest replacement, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.replacements.split('\0').map(str::len).max().unwrap_or(0)
+    }
+
     /// Replaces what the map knows: short grapheme clusters as a whole, otherwise single characters.
     pub(super) fn apply(&self, text: &str) -> String {
         let mut result = String::with_capacity(text.len());

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Tokenizer;
 use super::added::{Added, Token};
 use super::charsmap::Charsmap;
-use super::normalizer::Normalizer;
+use super::normalizer::{Normalizer, is_bounded};
 use super::unigram::Unigram;
 use super::words::{Prepend, Splitter};
 use crate::{Error, Result};
@@ -143,6 +143,9 @@ pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Tokenizer> {
     let mut normalizers = Vec::new();
     for step in steps(file, "normalizer", json.normalizer)? {
         normalizers.push(normalizer(file, step)?);
+    }
+    if !is_bounded(&normalizers) {
+        return Err(unsupported(file, "normalizers that make a text hundreds of times longer"));
     }
     let mut splitters = Vec::new();
     for step in steps(file, "pre-tokenizer", json.pre_tokenizer)? {

@@ -4,6 +4,9 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::charsmap::Charsmap;
 
+/// How many times longer all steps together may make a text: some five times what those of T5 and UMT5 can.
+const MAX_GROWTH: f64 = 256.0;
+
 /// One step.
 #[derive(Debug)]
 pub(super) enum Normalizer {
@@ -42,6 +45,25 @@ impl Normalizer {
             Self::Nfkc => text.nfkc().collect(),
         }
     }
+
+    /// How many times longer it makes a text at most, in bytes.
+    fn growth(&self) -> f64 {
+        let growth = match self {
+            Self::Charsmap(map) => map.longest() as f64,
+            Self::Replace { pattern, content } => content.len() as f64 / pattern.len().max(1) as f64,
+            Self::ReplaceSpaces { content } => content.len() as f64 / 2.0,
+            Self::Strip { .. } => 1.0,
+            // By the Unicode standard; both leave what they made as it is.
+            Self::Nfc => 3.0,
+            Self::Nfkc => 11.0,
+        };
+        growth.max(1.0)
+    }
+}
+
+/// Whether all steps in turn keep a text to a sensible length. A few replacements of one character by thousands would fill any memory.
+pub(super) fn is_bounded(steps: &[Normalizer]) -> bool {
+    steps.iter().map(Normalizer::growth).product::<f64>() <= MAX_GROWTH
 }
 
 /// All steps in turn.

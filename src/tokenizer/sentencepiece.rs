@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Tokenizer;
 use super::added::{Added, Token};
 use super::charsmap::Charsmap;
-use super::normalizer::Normalizer;
+use super::normalizer::{Normalizer, is_bounded};
 use super::unigram::Unigram;
 use super::words::{Prepend, Splitter};
 use crate::{Error, Result};
@@ -53,6 +53,9 @@ pub(super) fn build(file: &Path, model: Model) -> Result<Tokenizer> {
     if !charsmap.is_empty() {
         let map = Charsmap::parse(&charsmap).ok_or_else(|| Error::weights(file, "its character map is damaged"))?;
         normalizers.push(Normalizer::Charsmap(map));
+        if !is_bounded(&normalizers) {
+            return Err(Error::Unsupported(format!("{}: a character map that makes a text hundreds of times longer", file.display())));
+        }
     }
     let added = Added::new(added, Vec::new(), &normalizers);
     let splitters = vec![Splitter::WhiteSpace, Splitter::Metaspace { replacement: '▁', prepend: Prepend::Always, split: true }];

@@ -38,6 +38,8 @@ pub fn config_beside(weights: &Weights) -> Result<Option<Value>> {
 /// The text of a JSON file, with null for the `NaN`, `Infinity` and `-Infinity` that Python writes and JSON does not have.
 pub(crate) fn read_json_text(path: &Path) -> Result<String> {
     let text = String::from_utf8(read(path)?).map_err(|_| Error::weights(path, "not text in UTF-8"))?;
+    // Some editors put a byte order mark first.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut parts: Vec<Cow<str>> = text.split('"').map(Cow::from).collect();
     // Every other part is inside a string, unless quotes within strings are escaped; then nothing is replaced.
     if !text.contains("\\\"") {

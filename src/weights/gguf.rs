@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Encoding;
 use super::blocks::Block;
-use super::entry::Entry;
+use super::entry::{Entry, elements};
 use crate::{DType, Error, Result};
 
 /// Tensors begin at multiples of this many bytes where the file says nothing else.
@@ -18,21 +18,37 @@ const MAX_RANK: u32 = 8;
 /// The shape that a tensor had before it was made to fit ggml.
 const ORIGINAL_SHAPE: &str = "comfy.gguf.orig_shape.";
 
+/// ggml's other types.
+const UNSUPPORTED: [(u32, &str); 12] = [
+    (9, "Q8_1"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (21, "IQ3_S"),
+    (22, "IQ2_S"),
+    (29, "IQ1_M"),
+    (34, "TQ1_0"),
+    (35, "TQ2_0"),
+    (39, "MXFP4"),
+    (40, "NVFP4"),
+];
+
 /// Reads the header of the file whose whole content is `bytes`. Touches nothing else.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     let mut reader = Reader { bytes, at: 4 };
-    let version: u32 = reader.number().ok_or_else(|| cut(path))?;
+    let version: u32 = reader.number().ok_or_else(|| cut(path, "its version"))?;
     if !matches!(version, 2 | 3) {
         let why = if version.swap_bytes() <= 3 { "of another byte order".into() } else { format!("version {version}") };
         return Err(Error::Unsupported(format!("{}: GGUF {why}; versions 2 and 3 are read", path.display())));
     }
     let (Some(tensors), Some(facts)) = (reader.number::<u64>(), reader.number::<u64>()) else {
-        return Err(cut(path));
+        return Err(cut(path, "the numbers of facts and tensors"));
     };
     let facts = facts_of(&mut reader, facts).map_err(|fault| fault.error(path))?;
     let mut infos = Vec::new();
-    for _ in 0..tensors {
-        infos.push(reader.info().ok_or_else(|| cut(path))?);
+    for number in 0..tensors {
+        infos.push(reader.info().ok_or_else(|| cut(path, &format!("tensor {number} of {tensors}")))?);
     }
     let alignment = facts.alignment.unwrap_or(DEFAULT_ALIGNMENT);
     let data = reader.at.next_multiple_of(alignment);
@@ -60,26 +76,27 @@ pub struct Vocabulary {
 pub(super) fn vocabulary(path: &Path, bytes: &[u8]) -> Result<Option<Vocabulary>> {
     let mut reader = Reader { bytes, at: 16 };
     let mut vocabulary = Vocabulary::default();
-    let facts = reader.number::<u64>().ok_or_else(|| cut(path))?;
-    for _ in 0..facts {
-        reader.vocabulary_fact(&mut vocabulary).ok_or_else(|| cut(path))?;
+    let facts = reader.number::<u64>().ok_or_else(|| cut(path, "the number of facts"))?;
+    for number in 0..facts {
+        reader.vocabulary_fact(&mut vocabulary).ok_or_else(|| cut(path, &format!("fact {number} of {facts}")))?;
     }
     Ok((!vocabulary.tokens.is_empty()).then_some(vocabulary))
 }
 
-fn cut(path: &Path) -> Error {
-    Error::weights(path, "the GGUF header is damaged or cut short; download it again")
+fn cut(path: &Path, place: &str) -> Error {
+    Error::weights(path, format!("the GGUF header is damaged or cut short at {place}; download it again"))
 }
 
 enum Fault {
-    Cut,
+    /// Where.
+    Cut(String),
     Alignment(u64),
 }
 
 impl Fault {
     fn error(self, path: &Path) -> Error {
         match self {
-            Self::Cut => cut(path),
+            Self::Cut(place) => cut(path, &place),
             Self::Alignment(found) => Error::weights(path, format!("an alignment of {found} bytes is not a power of two up to a mebibyte")),
         }
     }
@@ -94,10 +111,9 @@ struct Facts {
 
 fn facts_of(reader: &mut Reader, count: u64) -> Result<Facts, Fault> {
     let mut facts = Facts::default();
-    for _ in 0..count {
-        let key = reader.text().ok_or(Fault::Cut)?;
-        let kind = reader.number::<u32>().ok_or(Fault::Cut)?;
-        let value = reader.value(kind, 0).ok_or(Fault::Cut)?;
+    for number in 0..count {
+        let key = reader.text().ok_or_else(|| Fault::Cut(format!("fact {number} of {count}")))?;
+        let value = reader.number().and_then(|kind| reader.value(kind, 0)).ok_or_else(|| Fault::Cut(format!("the fact `{key}`")))?;
         if key == "general.alignment" {
             let alignment = value.first().copied().unwrap_or_default();
             let usable = alignment.is_power_of_two() && alignment <= 1 << 20;
@@ -119,8 +135,8 @@ struct Info<'a> {
 
 fn entry(path: &Path, info: Info, data: usize, length: usize, facts: &Facts) -> Result<Entry> {
     let fail = |message: String| Error::tensor(path, info.name, message);
-    let encoding = encoding(info.kind).ok_or_else(|| fail(format!("the ggml type {} is not supported", info.kind)))?;
-    let elements = info.shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
+    let encoding = encoding(info.kind).ok_or_else(|| fail(unsupported(info.kind)))?;
+    let elements = elements(&info.shape);
     let width = encoding.block().map_or(1, |block| block.elements() as u64);
     if info.shape.first().is_some_and(|row| row % width != 0) {
         return Err(fail(format!("rows of {} are no whole blocks of {encoding}, which holds {width}", info.shape[0])));
@@ -133,7 +149,7 @@ fn entry(path: &Path, info: Info, data: usize, length: usize, facts: &Facts) -> 
     }
     let mut shape: Vec<usize> = info.shape.iter().rev().map(|&dim| dim as usize).collect();
     if let Some(original) = facts.original_shapes.get(info.name) {
-        if original.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64)) != elements {
+        if self::elements(&original.iter().map(|&dim| dim as u64).collect::<Vec<_>>()) != elements {
             return Err(fail(format!("its shape {shape:?} does not fit its original shape {original:?}")));
         }
         shape.clone_from(original);
@@ -177,6 +193,11 @@ fn encoding(kind: u32) -> Option<Encoding> {
         30 => DType::Bf16.into(),
         _ => return None,
     })
+}
+
+fn unsupported(kind: u32) -> String {
+    let name = UNSUPPORTED.iter().find(|(number, _)| *number == kind).map_or("an unknown encoding", |(_, name)| name);
+    format!("it is stored as {name} (ggml type {kind}); give a file in Q2_K to Q8_0, IQ4_NL, IQ4_XS or 16 bits")
 }
 
 struct Reader<'a> {

@@ -100,6 +100,9 @@ impl Index {
         if let Some((tensor, file)) = index.weight_map.iter().find(|(_, file)| !is_plain_name(file)) {
             return Err(Error::tensor(path, tensor, format!("`{file}` is not the name of a file beside the index")));
         }
+        if index.weight_map.is_empty() {
+            return Err(Error::weights(path, "its weight_map lists no tensors; download it again"));
+        }
         index.folder = path.parent().unwrap_or(Path::new("")).into();
         Ok(index)
     }

@@ -5,6 +5,7 @@ pub mod config;
 mod decode;
 mod encoding;
 mod entry;
+mod foreign;
 mod gguf;
 mod inspect;
 mod kind;
@@ -15,6 +16,7 @@ mod pickle;
 mod pth;
 mod quantized;
 mod quantized_view;
+mod rotation;
 mod safetensors;
 mod schema;
 mod stored;
@@ -44,7 +46,7 @@ pub use schema::Coverage;
 pub use stored::TensorInfo;
 pub use view::TensorView;
 
-use entry::Entry;
+use entry::{Entry, Metadata};
 use names::Table;
 use stored::Tensor;
 
@@ -61,6 +63,7 @@ const SINGLE_FILE: &str = "model.diffusion_model.";
 pub struct Weights {
     path: PathBuf,
     tensors: BTreeMap<String, Tensor>,
+    metadata: Metadata,
     layout: Option<&'static Table>,
 }
 
@@ -76,13 +79,13 @@ impl Weights {
     /// [`Error::Weights`] where a file is damaged, cut short, missing or contradicts the index; [`Error::Io`] where it cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = locate::checkpoint(path.as_ref())?;
-        let mut weights = Self { path, tensors: BTreeMap::new(), layout: None };
+        let mut weights = Self { path, tensors: BTreeMap::new(), metadata: Metadata::new(), layout: None };
         if weights.path.extension().is_some_and(|extension| extension == "json") {
             weights.add_shards()?;
         } else {
             weights.add_file(&weights.path.clone())?;
         }
-        quantized::attach_scales(&mut weights.tensors)?;
+        quantized::attach_scales(&weights.path, &mut weights.tensors, &weights.metadata)?;
         weights.rename()?;
         Ok(weights)
     }
@@ -154,7 +157,9 @@ impl Weights {
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let map = Arc::new(map(path)?);
         let file: Arc<Path> = path.into();
-        for entry in read_entries(path, &map)? {
+        let (entries, metadata) = read_header(path, &map)?;
+        self.metadata.extend(metadata);
+        for entry in entries {
             let tensor = Tensor::new(&file, &map, &entry);
             self.insert(entry.name, tensor)?;
         }
@@ -320,6 +325,11 @@ impl Weights {
         }
     }
 
+    /// What the file says about itself under this name: text that safetensors files may carry beside their tensors.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
     /// Which layout's names the file has, where they are not diffusers' own. Here every tensor goes by diffusers' name in any case.
     pub fn layout(&self) -> Option<&'static str> {
         self.layout.map(|table| table.name)
@@ -352,10 +362,11 @@ impl fmt::Debug for Weights {
 }
 
 /// Reads a file's header in whatever format its content is.
-fn read_entries(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+fn read_header(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, Metadata)> {
+    let bare = |entries| (entries, Metadata::new());
     match bytes {
-        _ if is_zip(bytes) => pth::read(path, bytes),
-        _ if is_gguf(bytes) => gguf::read(path, bytes),
+        _ if is_zip(bytes) => pth::read(path, bytes).map(bare),
+        _ if is_gguf(bytes) => gguf::read(path, bytes).map(bare),
         _ if bytes.starts_with(&pth::LEGACY) => {
             Err(Error::Unsupported(format!("{}: written by torch before version 1.6; load and save it again with torch", path.display())))
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::Encoding;
-use super::entry::Entry;
+use super::entry::{Entry, elements};
 use super::pickle::{Object, Pickle, Value};
 use super::zip::Archive;
 use crate::{DType, Error, Result};
@@ -33,7 +33,10 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     let folder = folder.ok_or_else(|| Error::weights(path, "a zip archive, but not one that torch wrote: it has no data.pkl"))?;
     let byte_order = format!("{folder}/byteorder");
     if archive.names().any(|name| name == byte_order) && &bytes[archive.range(&byte_order)?] != b"little" {
-        return Err(Error::Unsupported(format!("{}: written on a machine with another byte order", path.display())));
+        return Err(Error::Unsupported(format!(
+            "{}: written on a machine with another byte order; save it again on one that is little-endian",
+            path.display()
+        )));
     }
     let pickle = &bytes[archive.range(&format!("{folder}/data.pkl"))?];
     if pickle.len() > MAX_PICKLE {
@@ -254,14 +257,15 @@ impl Tensor<'_> {
     /// Its bytes in the file, and its strides where it does not fill them.
     fn locate(&self, storage: Range<usize>) -> Result<(Range<usize>, Option<Vec<usize>>), String> {
         let overflow = || format!("shape {:?} with strides {:?} is beyond any storage", self.shape, self.strides);
-        let elements = self.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)).ok_or_else(overflow)?;
+        let shape: Vec<u64> = self.shape.iter().map(|&dim| dim as u64).collect();
+        let elements = elements(&shape).ok_or_else(overflow)?;
         let last = self
             .shape
             .iter()
             .zip(&self.strides)
             .try_fold(0usize, |sum, (&dim, &stride)| sum.checked_add(dim.saturating_sub(1).checked_mul(stride)?));
         let span = if elements == 0 { 0 } else { last.and_then(|last| last.checked_add(1)).ok_or_else(overflow)? };
-        if elements > span {
+        if elements > span as u64 {
             return Err("it repeats elements of its storage: save a contiguous copy".into());
         }
         let bytes = |count: usize| self.encoding.bytes(count as u64).and_then(|bytes| usize::try_from(bytes).ok());

@@ -1,11 +1,14 @@
 //! Scales that lie beside quantised tensors, in the dialects of ComfyUI's and Kijai's files.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::entry::Metadata;
 use super::stored::Tensor;
+use super::{SINGLE_FILE, rotation};
 use crate::{Error, Result};
 
 /// What a layer's scale is called, beside `weight`.
@@ -20,26 +23,45 @@ const MARKER: &str = "scaled_fp8";
 /// How a layer is quantised, as JSON.
 const FORMAT: &str = "comfy_quant";
 
+/// The formats that are read.
+const KNOWN: [&str; 3] = ["float8_e4m3fn", "float8_e5m2", "int8_tensorwise"];
+
 /// Parts of encodings that this crate cannot read, with their names.
 const UNSUPPORTED: [(&str, &str); 2] = [("weight_scale_2", "nvfp4"), ("pre_quant_scale", "awq")];
 
-/// Takes the scales out of the tensors and gives each to the weight that it belongs to.
-pub(super) fn attach_scales(tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
+/// How layers are quantised, as JSON for the whole file, in its metadata.
+const METADATA: &str = "_quantization_metadata";
+
+/// Takes the scales out of the tensors of `file` and gives each to the weight that it belongs to.
+pub(super) fn attach_scales(file: &Path, tensors: &mut BTreeMap<String, Tensor>, metadata: &Metadata) -> Result<()> {
     tensors.retain(|name, _| name.rsplit('.').next() != Some(MARKER));
+    let mut formats = formats(file, metadata)?;
     let layers: Vec<String> = tensors.keys().filter_map(|name| name.strip_suffix(".weight")).map(String::from).collect();
     for layer in layers {
-        check_format(tensors, &layer)?;
+        let bare = layer.strip_prefix(SINGLE_FILE).unwrap_or(&layer);
+        let format = take_format(tensors, &layer)?.or_else(|| formats.remove(bare)).or_else(|| formats.remove(&layer));
+        check_known(tensors, &layer, format.as_ref())?;
         let mut take = |ending: &str| tensors.remove(&format!("{layer}.{ending}"));
         INPUT_SCALES.iter().for_each(|ending| drop(take(ending)));
         let scale = SCALES.iter().find_map(|ending| take(ending));
-        if let (Some(scale), Some(weight)) = (scale, tensors.get_mut(&format!("{layer}.weight"))) {
+        let Some(weight) = tensors.get_mut(&format!("{layer}.weight")) else { continue };
+        let fail = |message| Error::tensor(&weight.info.file, &format!("{layer}.weight"), message);
+        if let Some(scale) = &scale {
             let (count, rows) = (scale.count(), weight.info.shape.first().copied().unwrap_or(1));
             if count != 1 && count != rows {
-                let message = format!("{count} scales for {rows} rows: scales of blocks (mxfp8 and the like) are not supported");
-                return Err(Error::tensor(&weight.info.file, &format!("{layer}.weight"), message));
+                return Err(fail(format!("{count} scales for {rows} rows: scales of blocks (mxfp8 and the like) are not supported")));
             }
-            weight.scale = Some(Arc::new(scale));
         }
+        if let Some(Format { convrot: true, convrot_groupsize: group, .. }) = format {
+            let cols = weight.info.shape.last().copied().unwrap_or(1);
+            if !rotation::fits(group, cols) {
+                return Err(fail(format!(
+                    "rows of {cols} numbers rotated (convrot) in groups of {group}: no power of four that divides them"
+                )));
+            }
+            weight.rotation = Some(group);
+        }
+        weight.scale = scale.map(Arc::new);
     }
     Ok(())
 }
@@ -49,32 +71,43 @@ struct Format {
     format: String,
     #[serde(default)]
     convrot: bool,
+    #[serde(default = "usual_group")]
+    convrot_groupsize: usize,
+}
+
+fn usual_group() -> usize {
+    256
+}
+
+/// What the file's metadata says, by layer.
+fn formats(file: &Path, metadata: &Metadata) -> Result<BTreeMap<String, Format>> {
+    #[derive(Deserialize)]
+    struct Layers {
+        layers: BTreeMap<String, Format>,
+    }
+    let Some(text) = metadata.get(METADATA) else { return Ok(BTreeMap::new()) };
+    let layers: Layers =
+        serde_json::from_str(text).map_err(|error| Error::weights(file, format!("its metadata `{METADATA}` is damaged: {error}")))?;
+    Ok(layers.layers)
+}
+
+/// What lies beside a layer's weight.
+fn take_format(tensors: &mut BTreeMap<String, Tensor>, layer: &str) -> Result<Option<Format>> {
+    let name = format!("{layer}.{FORMAT}");
+    let Some(tensor) = tensors.remove(&name) else { return Ok(None) };
+    let damaged = |error| Error::tensor(&tensor.info.file, &name, format!("its description is damaged: {error}"));
+    serde_json::from_slice(&tensor.dense_bytes()).map(Some).map_err(damaged)
 }
 
 /// Makes sure that a layer's numbers times its scales are its weights.
-fn check_format(tensors: &mut BTreeMap<String, Tensor>, layer: &str) -> Result<()> {
-    let unsupported = |file: &std::path::Path, name: &str| {
-        Err(Error::Unsupported(format!(
-            "{}: tensor `{layer}.weight` is stored as {name}; give a file in fp8, int8, GGUF or 16 bits",
-            file.display()
-        )))
-    };
-    for (ending, name) in UNSUPPORTED {
-        if let Some(tensor) = tensors.get(&format!("{layer}.{ending}")) {
-            return unsupported(&tensor.info.file, name);
-        }
-    }
-    let Some(tensor) = tensors.remove(&format!("{layer}.{FORMAT}")) else {
-        return Ok(());
-    };
-    let file = &tensor.info.file;
-    let format: Format = serde_json::from_slice(&tensor.dense_bytes())
-        .map_err(|error| Error::tensor(file, &format!("{layer}.{FORMAT}"), format!("its description is damaged: {error}")))?;
-    match format.format.as_str() {
-        "int8_tensorwise" if format.convrot => unsupported(file, "int8 with rotations (convrot)"),
-        "float8_e4m3fn" | "float8_e5m2" | "int8_tensorwise" => Ok(()),
-        other => unsupported(file, other),
-    }
+fn check_known(tensors: &BTreeMap<String, Tensor>, layer: &str, format: Option<&Format>) -> Result<()> {
+    let by_part = UNSUPPORTED.iter().find(|(ending, _)| tensors.contains_key(&format!("{layer}.{ending}"))).map(|&(_, name)| name);
+    let by_name = format.map(|format| format.format.as_str()).filter(|name| !KNOWN.contains(name));
+    let (Some(name), Some(weight)) = (by_part.or(by_name), tensors.get(&format!("{layer}.weight"))) else { return Ok(()) };
+    Err(Error::Unsupported(format!(
+        "{}: tensor `{layer}.weight` is stored as {name}; give a file in fp8, int8, GGUF or 16 bits",
+        weight.info.file.display()
+    )))
 }
 
 /// Multiplies all values by one factor, or each row by its own.

@@ -9,17 +9,18 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 
 use super::Encoding;
-use super::entry::Entry;
+use super::entry::{Entry, Metadata, elements};
+use super::foreign;
 use crate::{Error, Result};
 
 /// What the format allows at most; real headers stay under a few megabytes.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Reads and checks the header of the safetensors file whose whole content is `bytes`. Touches nothing but the header.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+/// Reads and checks the header of the safetensors file whose whole content is `bytes`, and its metadata. Touches nothing but the header.
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, Metadata)> {
     let fail = |message: String| Error::weights(path, message);
     let (length, rest) = bytes
         .split_first_chunk::<8>()
@@ -27,25 +28,31 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     let length = u64::from_le_bytes(*length);
     if length > rest.len() as u64 || length > MAX_HEADER {
         let found = rest.len();
-        return Err(fail(format!(
-            "not a safetensors file, or cut short: it claims a header of {length} bytes, {found} bytes follow; download it again"
-        )));
+        let generic = || {
+            format!("not a safetensors file, or cut short: it claims a header of {length} bytes, {found} bytes follow; download it again")
+        };
+        return Err(fail(foreign::what(bytes).unwrap_or_else(generic)));
     }
     let (header, data) = rest.split_at(length as usize);
-    let Header(tensors) = serde_json::from_slice(header).map_err(|error| fail(format!("the safetensors header is damaged: {error}")))?;
+    let Header { tensors, metadata } =
+        serde_json::from_slice(header).map_err(|error| fail(format!("the safetensors header is damaged: {error}; download it again")))?;
     let start = 8 + header.len();
     let mut entries = tensors.into_iter().map(|(name, raw)| entry(path, name, raw, start)).collect::<Result<Vec<_>>>()?;
     check_layout(path, &mut entries, start, data.len())?;
-    Ok(entries)
+    Ok((entries, metadata))
 }
 
 fn entry(path: &Path, name: String, raw: RawEntry, start: usize) -> Result<Entry> {
     let fail = |message: String| Error::tensor(path, &name, message);
-    let encoding = Encoding::from_safetensors(&raw.dtype).ok_or_else(|| fail(format!("data type {} is not supported", raw.dtype)))?;
-    let size = raw.shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim)).and_then(|elements| encoding.bytes(elements));
+    let encoding = Encoding::from_safetensors(&raw.dtype)
+        .ok_or_else(|| fail(format!("data type {} is not supported; give a file in 8, 16 or 32 bits", raw.dtype)))?;
+    let size = elements(&raw.shape).and_then(|elements| encoding.bytes(elements));
     let [begin, end] = raw.data_offsets;
     if end.checked_sub(begin) != size || size.is_none() {
-        return Err(fail(format!("shape {:?} of {encoding} does not fit the bytes {begin} to {end} given for it", raw.shape)));
+        return Err(fail(format!(
+            "shape {:?} of {encoding} does not fit the bytes {begin} to {end} given for it: the header is damaged",
+            raw.shape
+        )));
     }
     let at = |offset: u64| usize::try_from(offset).ok().and_then(|offset| offset.checked_add(start));
     let (Some(begin), Some(end)) = (at(begin), at(end)) else {
@@ -70,12 +77,12 @@ fn check_layout(path: &Path, entries: &mut [Entry], start: usize, data: usize) -
     for entry in entries.iter() {
         if entry.range.start != end {
             let what = if entry.range.start < end { "overlap those of another tensor" } else { "leave a gap before them" };
-            return Err(Error::tensor(path, &entry.name, format!("its bytes {what}")));
+            return Err(Error::tensor(path, &entry.name, format!("its bytes {what}: the header is damaged")));
         }
         end = entry.range.end;
     }
     if found > end {
-        return Err(Error::weights(path, format!("{} bytes follow the last tensor", found - end)));
+        return Err(Error::weights(path, format!("{} bytes follow the last tensor: the file is damaged; download it again", found - end)));
     }
     Ok(())
 }
@@ -87,7 +94,11 @@ struct RawEntry {
     data_offsets: [u64; 2],
 }
 
-struct Header(Vec<(String, RawEntry)>);
+#[derive(Default)]
+struct Header {
+    tensors: Vec<(String, RawEntry)>,
+    metadata: Metadata,
+}
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -105,15 +116,15 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Header, M::Error> {
-        let mut tensors = Vec::new();
+        let mut header = Header::default();
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
-                map.next_value::<IgnoredAny>()?;
+                header.metadata = map.next_value()?;
             } else {
-                tensors.push((name, map.next_value()?));
+                header.tensors.push((name, map.next_value()?));
             }
         }
-        Ok(Header(tensors))
+        Ok(header)
     }
 }
 

@@ -14,6 +14,7 @@ use super::entry::Entry;
 use super::lora::{Delta, LowRank};
 use super::quantized::apply_scale;
 use super::quantized_view::Quantized;
+use super::rotation::rotate;
 use crate::DType;
 
 /// What a checkpoint says of a tensor.
@@ -35,6 +36,8 @@ pub(super) struct Tensor {
     strides: Option<Vec<usize>>,
     /// What the stored numbers are to be multiplied by: one factor, or one for each row.
     pub(super) scale: Option<Arc<Tensor>>,
+    /// Over how many neighbours in a row the stored numbers are rotated.
+    pub(super) rotation: Option<usize>,
     /// What LoRAs add to it.
     pub(super) deltas: Vec<Delta>,
     pub(super) used: AtomicBool,
@@ -44,7 +47,7 @@ impl Tensor {
     pub(super) fn new(file: &Arc<Path>, map: &Arc<Mmap>, entry: &Entry) -> Self {
         let info = TensorInfo { encoding: entry.encoding, shape: entry.shape.clone(), file: file.clone() };
         let (range, strides) = (entry.range.clone(), entry.strides.clone());
-        Self { info, map: map.clone(), range, strides, scale: None, deltas: Vec::new(), used: AtomicBool::new(false) }
+        Self { info, map: map.clone(), range, strides, scale: None, rotation: None, deltas: Vec::new(), used: AtomicBool::new(false) }
     }
 
     /// Its elements in a form that models compute with.
@@ -74,7 +77,8 @@ impl Tensor {
         let encoding = self.info.encoding;
         let (&rows, rest) = self.info.shape.split_first()?;
         let cols = rest.iter().product();
-        let is_quantized = matches!(encoding, Encoding::F8E4M3 | Encoding::F8E5M2 | Encoding::I8 | Encoding::Block(_));
+        let is_quantized =
+            self.rotation.is_none() && matches!(encoding, Encoding::F8E4M3 | Encoding::F8E5M2 | Encoding::I8 | Encoding::Block(_));
         let row_bytes = encoding.bytes(cols as u64).filter(|_| is_quantized)? as usize;
         let change = match &self.deltas[..] {
             [] => None,
@@ -90,6 +94,9 @@ impl Tensor {
         let mut values = self.values();
         if let Some(scale) = &self.scale {
             apply_scale(&mut values, &scale.values());
+        }
+        if let Some(group) = self.rotation {
+            rotate(&mut values, group);
         }
         self.deltas.iter().for_each(|delta| delta.add_to(&mut values));
         values
@@ -114,8 +121,10 @@ impl Tensor {
             let length = self.info.encoding.bytes(info.shape.iter().product::<usize>() as u64)? as usize;
             let (begin, length) = match &self.strides {
                 Some(strides) => {
-                    let begin = self.info.encoding.bytes((part * info.shape[0] * strides[0]) as u64)? as usize;
-                    (begin, range.len() - begin)
+                    // Of nothing there may be any strides.
+                    let begin = strides[0].checked_mul(part * info.shape[0])?;
+                    let begin = self.info.encoding.bytes(begin as u64)? as usize;
+                    (begin, range.len().checked_sub(begin)?)
                 }
                 None => (length * part, length),
             };
@@ -127,6 +136,7 @@ impl Tensor {
             range,
             strides: self.strides.clone(),
             scale,
+            rotation: self.rotation,
             deltas: Vec::new(),
             used: AtomicBool::new(false),
         })

@@ -5,6 +5,7 @@
 Needs torch 2.9.1, gguf 0.19.0, safetensors 0.8.0.
 """
 
+import json
 from collections import OrderedDict
 from pathlib import Path
 
@@ -93,7 +94,38 @@ def float8_file():
     return {"float8.e4m3": e4m3.float(), "float8.e5m2": e5m2.float()}
 
 
+def convrot_file():
+    """Rows of 8-bit integers under ComfyUI's rotation, described beside the weight, in groups of 256, 16 and (as the default) 256 again."""
+    generator = torch.Generator().manual_seed(3)
+    h4 = torch.tensor([[1, 1, 1, -1], [1, 1, -1, 1], [1, -1, 1, 1], [-1, 1, 1, 1]], dtype=torch.float64) / 2
+    tensors, expected = {}, {}
+    for name, group, described in [("wide", 256, 256), ("narrow", 16, 16), ("default", 256, None)]:
+        rotation = h4
+        while len(rotation) < group:
+            rotation = torch.kron(rotation, h4)
+        rotation = torch.block_diag(*[rotation] * (512 // group))
+        weight = torch.randn(3, 512, generator=generator, dtype=torch.float64) @ rotation
+        scale = (weight.abs().amax(1, keepdim=True) / 127).float()
+        codes = (weight / scale).round().clamp(-127, 127)
+        description = {"format": "int8_tensorwise", "convrot": True} | ({"convrot_groupsize": described} if described else {})
+        tensors |= {f"{name}.weight": codes.to(torch.int8), f"{name}.weight_scale": scale}
+        tensors[f"{name}.comfy_quant"] = torch.tensor(list(json.dumps(description).encode()), dtype=torch.uint8)
+        expected[f"convrot.{name}.weight"] = ((codes * scale.double()) @ rotation.T).float()
+    save_file(tensors, FOLDER / "convrot.safetensors")
+    return expected
+
+
+def described_file():
+    """A scaled layer that the file's metadata describes, as ComfyUI writes it."""
+    codes = torch.arange(0x30, 0x40, dtype=torch.uint8).view(torch.float8_e4m3fn).reshape(4, 4)
+    name = "blocks.0.self_attn.q"
+    layers = {"format_version": "1.0", "layers": {name: {"format": "float8_e4m3fn"}}}
+    tensors = {f"model.diffusion_model.{name}.weight": codes, f"model.diffusion_model.{name}.weight_scale": torch.tensor(0.75)}
+    save_file(tensors, FOLDER / "described.safetensors", {"_quantization_metadata": json.dumps(layers)})
+    return {"described.blocks.0.attn1.to_q.weight": codes.float() * 0.75}
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
-    expected = torch_files() | gguf_file() | float8_file()
+    expected = torch_files() | gguf_file() | float8_file() | convrot_file() | described_file()
     save_file({name: value.clone() for name, value in expected.items()}, FOLDER / "expected.safetensors")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::Weights;
 use super::delta::{Factor, Kind, cols, rows};
 use super::keys::Role;
+use super::strength::Strength;
 use crate::{Error, Result};
 
 /// What a file has for one module: the tensors' names by their role.
@@ -21,8 +22,8 @@ pub struct Change {
     pub scale: f64,
 }
 
-/// All changes of the module `name`.
-pub fn changes(file: &Weights, name: &str, module: &Module) -> Result<Vec<Change>> {
+/// All changes of the module `name`; `strength` counts where it has no alpha of its own.
+pub fn changes(file: &Weights, name: &str, module: &Module, strength: &Strength) -> Result<Vec<Change>> {
     let mut rest = Rest { file, module: module.clone() };
     let [weight, bias, modulation] = ["weight", "bias", "modulation"].map(|tensor| format!("{name}.{tensor}"));
     // Names of tensors that are parameters of their own come without an ending.
@@ -35,7 +36,10 @@ pub fn changes(file: &Weights, name: &str, module: &Module) -> Result<Vec<Change
     }
     let alpha = rest.alpha()?;
     if let Some((key, kind)) = rest.factored()? {
-        let scale = alpha.zip(kind.rank()).map_or(1.0, |(alpha, rank)| f64::from(alpha) / rank as f64);
+        let scale = kind.rank().map_or(1.0, |rank| match alpha {
+            Some(alpha) => f64::from(alpha) / rank as f64,
+            None => strength.scale(name, rank),
+        });
         changes.push(Change { key, names: weight, kind, scale });
         if let Some((key, factor)) = rest.whole(Role::UpBias)? {
             changes.push(Change { key, names: bias, kind: Kind::Plain(factor), scale });

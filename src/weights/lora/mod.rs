@@ -4,6 +4,7 @@ mod change;
 mod delta;
 mod keys;
 mod low_rank;
+mod strength;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use low_rank::LowRank;
 
 use change::{Change, Module, changes};
 use keys::Role;
+use strength::Strength;
 use targets::Targets;
 
 /// Whether any of these tensors can only be part of a LoRA.
@@ -35,9 +37,8 @@ const MOST: f32 = 4.0;
 /// changes of weights, biases and modulations (`.diff`, `.diff_b`, `.diff_m`), under the names of diffusers, PEFT, the official release,
 /// ComfyUI, kohya, musubi or LyCORIS.
 ///
-/// `alpha` is that of the file's `.alpha` tensors; a module without one has the strength 1. An `adapter_config.json` beside the file and
-/// metadata within it are not read: where they say a `lora_alpha` other than the rank, give `lora_alpha / rank` as part of the weight.
-/// Changes of norms are applied, which diffusers leaves out.
+/// `alpha` is that of the file's `.alpha` tensors, otherwise of its metadata (diffusers' `lora_adapter_metadata`, kohya's `ss_network_alpha`)
+/// or of the `adapter_config.json` beside PEFT's `adapter_model` files; a module without any has the strength 1. Changes of norms are applied, which diffusers leaves out.
 ///
 /// Changes of floats are merged while weights are loaded, in f32: `W + sum(weight * alpha / rank * up * down)`. A changed tensor is f32 on the GPU in
 /// [`Precision::F32`](crate::Precision::F32) and f16 in [`Precision::F16`](crate::Precision::F16), as after diffusers' `fuse_lora` in that
@@ -65,6 +66,7 @@ const MOST: f32 = 4.0;
 pub struct Lora {
     file: Arc<Weights>,
     modules: Arc<BTreeMap<String, Module>>,
+    strength: Arc<Strength>,
     weight: f32,
 }
 
@@ -97,7 +99,8 @@ impl Lora {
             let message = format!("{} of {} tensors are no part of a LoRA: {}", unknown.len(), file.iter().count(), list(&unknown));
             return Err(Error::weights(file.path(), message));
         }
-        Ok(Self { file: Arc::new(file), modules: Arc::new(modules), weight: 1.0 })
+        let strength = Strength::of(&file)?;
+        Ok(Self { file: Arc::new(file), modules: Arc::new(modules), strength: Arc::new(strength), weight: 1.0 })
     }
 
     /// How strongly it is applied, -4 to 4. Default: 1.
@@ -123,7 +126,7 @@ impl Lora {
         let targets = Targets::of(base);
         let (mut deltas, mut unmatched) = (Vec::new(), Vec::new());
         for (name, module) in self.modules.iter() {
-            for change in changes(&self.file, name, module)? {
+            for change in changes(&self.file, name, module, &self.strength)? {
                 match targets.find(&change.names) {
                     Some(found) => deltas.extend(self.fit(&change, &found, base)?),
                     None => unmatched.push(change.key),
