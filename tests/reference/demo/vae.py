@@ -113,7 +113,7 @@ def psnr(square: float) -> float:
 
 
 # Steps, clips of a batch, frames of each, and learning rates of Muon and AdamW.
-PHASES = {"images": (1200, 16, 1, (0.02, 2e-3)), "clips": (800, 2, 9, (0.01, 1e-3)), "decoder": (400, 2, 9, (0.01, 1e-3))}
+PHASES = {"images": (1200, 16, 1, (0.02, 2e-3)), "clips": (800, 2, 9, (0.01, 1e-3)), "decoder": (1600, 2, 9, (0.01, 1e-3))}
 
 
 def train(phase: str, model: AutoencoderKLWan, source: Source, state: dict, state_file: Path) -> None:
@@ -170,9 +170,8 @@ def main() -> None:
             model.encoder.requires_grad_(False)
             model.quant_conv.requires_grad_(False)
         train(phase, model, source, state, state_file)
-        if phase == "clips":
-            normalise(model, source)
         if phase != "images":
+            normalise(model, source)
             model.save_pretrained(arguments.out / "vae")
 
 
