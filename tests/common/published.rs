@@ -47,16 +47,25 @@ impl Named {
     }
 }
 
+/// Puts data in a file that one of the functions below wrote, where it said that each tensor's begins.
+pub fn fill(path: &Path, places: &[u64], data: &[Vec<u8>]) {
+    let mut file = File::options().write(true).open(path).expect("opens");
+    places.iter().zip(data).for_each(|(&place, bytes)| write_at(&mut file, place, &[bytes]));
+}
+
 /// Writes a safetensors file with these tensors.
-pub fn write_safetensors(path: &Path, tensors: &[Named]) {
-    let (mut entries, mut end) = (Vec::new(), 0);
+pub fn write_safetensors(path: &Path, tensors: &[Named]) -> Vec<u64> {
+    let (mut entries, mut end, mut begins) = (Vec::new(), 0, Vec::new());
     for tensor in tensors {
         let (begin, Named { name, dtype, shape }) = (end, tensor);
         end += tensor.bytes();
+        begins.push(begin);
         entries.push(format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{begin},{end}]}}"#));
     }
     let header = format!("{{{}}}", entries.join(","));
-    sparse(path, &[&(header.len() as u64).to_le_bytes(), header.as_bytes()], 8 + header.len() as u64 + end);
+    let data = 8 + header.len() as u64;
+    sparse(path, &[&(header.len() as u64).to_le_bytes(), header.as_bytes()], data + end);
+    begins.into_iter().map(|begin: u64| data + begin).collect()
 }
 
 /// Writes a folder with an index and as many shards.
@@ -71,14 +80,37 @@ pub fn write_shards(folder: &Path, tensors: &[Named], shards: usize) {
     std::fs::write(folder.join("diffusion_pytorch_model.safetensors.index.json"), index).expect("writes");
 }
 
-/// Writes a GGUF file with these tensors; of a tensor, `kind` gives ggml's number for its type, the elements of a block and its bytes.
-pub fn write_gguf(path: &Path, tensors: &[Named], kind: fn(&Named) -> (u32, u64, u64)) {
+/// A vocabulary as GGUF files have it: five facts, for [`write_gguf`].
+pub fn vocabulary(pieces: &[(String, f32, i32)], charsmap: &[u8]) -> Vec<Vec<u8>> {
     let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
-    let mut header = [&b"GGUF\x03\0\0\0"[..], &(tensors.len() as u64).to_le_bytes(), &1u64.to_le_bytes()].concat();
+    let array = |key: &str, kind: u32, count: usize, body: Vec<u8>| {
+        [text(key), 9u32.to_le_bytes().into(), kind.to_le_bytes().into(), (count as u64).to_le_bytes().into(), body].concat()
+    };
+    let count = pieces.len();
+    vec![
+        [text("tokenizer.ggml.model"), 8u32.to_le_bytes().into(), text("t5")].concat(),
+        array("tokenizer.ggml.tokens", 8, count, pieces.iter().flat_map(|piece| text(&piece.0)).collect()),
+        array("tokenizer.ggml.scores", 6, count, pieces.iter().flat_map(|piece| piece.1.to_le_bytes()).collect()),
+        array("tokenizer.ggml.token_type", 5, count, pieces.iter().flat_map(|piece| piece.2.to_le_bytes()).collect()),
+        array("tokenizer.ggml.precompiled_charsmap", 0, charsmap.len(), charsmap.into()),
+    ]
+}
+
+/// Writes a GGUF file with these tensors; of a tensor, `kind` gives ggml's number for its type, the elements of a block and its bytes.
+pub fn write_gguf(path: &Path, tensors: &[Named], kind: fn(&Named) -> (u32, u64, u64)) -> Vec<u64> {
+    write_gguf_with(path, tensors, kind, &[])
+}
+
+/// The same with further facts.
+pub fn write_gguf_with(path: &Path, tensors: &[Named], kind: fn(&Named) -> (u32, u64, u64), facts: &[Vec<u8>]) -> Vec<u64> {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let mut header = [&b"GGUF\x03\0\0\0"[..], &(tensors.len() as u64).to_le_bytes(), &(1 + facts.len() as u64).to_le_bytes()].concat();
     header.extend([text("general.architecture"), 8u32.to_le_bytes().into(), text("wan")].concat());
-    let mut end = 0u64;
+    header.extend(facts.concat());
+    let (mut end, mut begins) = (0u64, Vec::new());
     for tensor in tensors {
         let (kind, elements, bytes) = kind(tensor);
+        begins.push(end);
         header.extend(text(&tensor.name));
         header.extend((tensor.shape.len() as u32).to_le_bytes());
         tensor.shape.iter().rev().for_each(|&dim| header.extend((dim as u64).to_le_bytes()));
@@ -86,13 +118,14 @@ pub fn write_gguf(path: &Path, tensors: &[Named], kind: fn(&Named) -> (u32, u64,
         header.extend(end.to_le_bytes());
         end = (end + tensor.elements() / elements * bytes).next_multiple_of(32);
     }
-    let length = (header.len() as u64).next_multiple_of(32) + end;
-    sparse(path, &[&header], length);
+    let data = (header.len() as u64).next_multiple_of(32);
+    sparse(path, &[&header], data + end);
+    begins.into_iter().map(|begin| data + begin).collect()
 }
 
 /// Writes what `torch.save` would for a dictionary of these tensors, within `state_dict` where it is to be wrapped: with the ZIP64 records that
 /// torch writes for everything.
-pub fn write_torch(path: &Path, tensors: &[Named], wrapped: bool) {
+pub fn write_torch(path: &Path, tensors: &[Named], wrapped: bool) -> Vec<u64> {
     let pickle = pickle(tensors, wrapped);
     let mut file = File::create(path).expect("creates");
     let (mut directory, mut end, mut count) = (Vec::new(), 0u64, 0u64);
@@ -115,11 +148,13 @@ pub fn write_torch(path: &Path, tensors: &[Named], wrapped: bool) {
         directory.extend(name.as_bytes());
         directory.extend(extra);
         write_at(&mut file, end, &[&local, body]);
-        end += local.len() as u64 + size;
+        let begin = end + local.len() as u64;
+        end = begin + size;
         count += 1;
+        begin
     };
     member("archive/data.pkl", &pickle, pickle.len() as u64);
-    tensors.iter().enumerate().for_each(|(i, tensor)| member(&format!("archive/data/{i}"), &[], tensor.bytes()));
+    let begins = tensors.iter().enumerate().map(|(i, tensor)| member(&format!("archive/data/{i}"), &[], tensor.bytes())).collect();
     let size = directory.len() as u64;
     let record = [
         b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0",
@@ -132,6 +167,7 @@ pub fn write_torch(path: &Path, tensors: &[Named], wrapped: bool) {
     let locator = [b"PK\x06\x07\0\0\0\0", &(end + size).to_le_bytes()[..], &1u32.to_le_bytes()].concat();
     let last = b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0";
     write_at(&mut file, end, &[&directory, &record, &locator, last]);
+    begins
 }
 
 fn pickle(tensors: &[Named], wrapped: bool) -> Vec<u8> {
