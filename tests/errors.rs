@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, AnimateRequest, Device, Error, Latents, Precision, Result};
+use wan_animate::{AnimatePipeline, AnimateRequest, Device, Error, Latents, Precision, Result, VaeTiling};
 
 const PARTS: [(&str, &str); 4] = [
     ("transformer", "diffusion_pytorch_model.safetensors"),
@@ -228,7 +228,7 @@ fn what_is_too_large_is_refused_before_any_work() {
     let error = request(&pipeline, |request| request.segment_frames(100_001)).expect_err("too long");
     assert_words(&error, &["limits", "100001 frames", "1024"]);
     // Fits the adapter, not the promise made to `memory_limit`.
-    let error = request(&pipeline, |request| request.size(1024, 1024)).expect_err("too large for 64 MiB");
+    let error = request(&pipeline, |request| request.size(1024, 1024).vae_tiling(VaeTiling::Off)).expect_err("too large for 64 MiB");
     assert!(matches!(error, Error::Limits(_)), "{error}");
 }
 
