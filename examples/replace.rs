@@ -15,17 +15,19 @@ struct CommandLine {
     common: cli::Arguments,
     /// The video whose person is replaced: a directory of images or a video file.
     #[arg(long, value_name = "PATH")]
-    background: PathBuf,
+    background: Option<PathBuf>,
     /// Where the person is: white is generated, black is kept. One image may stand for all frames.
     #[arg(long, value_name = "PATH")]
-    mask: PathBuf,
+    mask: Option<PathBuf>,
 }
 
 fn main() -> std::process::ExitCode {
-    cli::report(replace(&CommandLine::parse()))
+    cli::report(replace(CommandLine::parse()))
 }
 
-fn replace(CommandLine { common, background, mask }: &CommandLine) -> Result<()> {
-    let scene = Scene::new(common.motion()?, common.frames(background)?, common.frames(mask)?)?;
-    cli::run(common, &[background, mask], |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()))
+fn replace(CommandLine { common, background, mask }: CommandLine) -> Result<()> {
+    let common = common.or_demo();
+    let (background, mask) = (common.input(background, "background")?, common.input(mask, "mask")?);
+    let scene = Scene::new(common.motion()?, common.frames(&background)?, common.frames(&mask)?)?;
+    cli::run(&common, &[&background, &mask], |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()))
 }

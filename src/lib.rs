@@ -12,18 +12,19 @@
 //!
 //! # fn main() -> wan_animate::Result<()> {
 //! let device = Device::builder().build()?; // or `Device::from_wgpu` with the device that your application owns
-//! let pipeline = AnimatePipeline::builder(&device).checkpoint("models/Wan2.2-Animate-14B-Diffusers").build()?;
-//! let character = open_image("character.png")?;
-//! let motion = Motion::new(Frames::open("pose.mp4")?, Frames::open("face.mp4")?)?;
+//! let pipeline = AnimatePipeline::builder(&device).checkpoint("examples/demo/model").build()?; // the small one of the repository
+//! let character = open_image("examples/demo/reference.png")?;
+//! let motion = Motion::new(Frames::open("examples/demo/pose")?, Frames::open("examples/demo/face")?)?; // or MP4 files
 //! let cancel = Cancel::new(); // Clone + Send: for a button in another thread
 //! let generation = pipeline
 //!     .animate(&character, &motion)
-//!     .size(832, 480)
-//!     .num_inference_steps(20)
+//!     .size(96, 96) // the published checkpoint: 832x480 or 1280x720, segments of 77 frames, 20 steps
+//!     .segment_frames(17)
+//!     .num_inference_steps(4)
 //!     .seed(42)
 //!     .cancel(cancel.clone())
 //!     .start()?;
-//! let mut writer = VideoWriter::create("out.mp4", 832, 480, 30.0)?;
+//! let mut writer = VideoWriter::create("out.mp4", 96, 96, 16.0)?;
 //! for event in generation {
 //!     match event? {
 //!         Event::Step(step) => eprintln!("{step}"), // "segment 2/5, step 7/20, sigma 0.714, 3.1 s"

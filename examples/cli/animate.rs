@@ -5,21 +5,23 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use image::RgbImage;
 use wan_animate::video::{Frames, Motion, open_image};
-use wan_animate::{AnimatePipeline, AnimateRequest, Result};
+use wan_animate::{AnimatePipeline, AnimateRequest, Error, Result};
 
 use super::output::check_input;
-use super::{Engine, Output, Settings};
+use super::{Engine, Output, Settings, demo};
 
 /// Frames a second of images, which do not say their own.
 const DEFAULT_FPS: f64 = 30.0;
+/// Frames at once that Wan2.2-Animate was trained with.
+const SEGMENT_FRAMES: usize = 77;
 
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
     engine: Engine,
-    /// The character.
+    /// The character. The demo's inputs are used where neither a checkpoint nor any of them is named.
     #[arg(long, value_name = "IMAGE")]
-    reference: PathBuf,
+    reference: Option<PathBuf>,
     /// Pose drawings: a directory of images or a video file. Without it the pose's latents are zero.
     #[arg(long, value_name = "PATH")]
     pose: Option<PathBuf>,
@@ -29,9 +31,9 @@ pub struct Arguments {
     /// Where the result goes: .mp4, .mov, .gif, .safetensors, or a directory for PNG files.
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Frames made at once, 4n + 1.
-    #[arg(long, value_name = "N", default_value_t = 77)]
-    segment_frames: usize,
+    /// Frames made at once, 4n + 1; by default 77, or 17 with the demo's checkpoint.
+    #[arg(long, value_name = "N")]
+    segment_frames: Option<usize>,
     /// Frames that a segment takes over from the one before, 1 to 5.
     #[arg(long, value_name = "N", default_value_t = 1)]
     overlap: usize,
@@ -52,6 +54,27 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// With the demo's checkpoint where none is named, and with its inputs where none of them is either.
+    pub fn or_demo(mut self) -> Self {
+        if self.engine.checkpoint.is_named() {
+            return self;
+        }
+        if [&self.reference, &self.pose, &self.face].iter().all(|input| input.is_none()) {
+            let input = |name| Some(demo::path(name));
+            (self.reference, self.pose, self.face) = (input("reference.png"), input("pose"), input("face"));
+        }
+        self.segment_frames = self.segment_frames.or(Some(demo::SEGMENT_FRAMES));
+        self.engine.checkpoint = self.engine.checkpoint.or(demo::path("model"));
+        self
+    }
+
+    /// An input of `replace`: the named one, or the demo's beside the demo's character.
+    pub fn input(&self, named: Option<PathBuf>, name: &str) -> Result<PathBuf> {
+        let is_demo = self.reference.as_ref() == Some(&demo::path("reference.png"));
+        let path = named.or_else(|| is_demo.then(|| demo::path(name)));
+        path.ok_or_else(|| Error::Input(format!("--{name} is missing")))
+    }
+
     /// An input video, at the wanted rate.
     pub fn frames(&self, path: &Path) -> Result<Frames> {
         let frames = Frames::open(path)?;
@@ -71,7 +94,7 @@ impl Arguments {
         if let Some(prompt) = &self.prompt {
             request = request.prompt(prompt);
         }
-        Ok(request.segment_frames(self.segment_frames).overlap(self.overlap).frame_offset(self.frame_offset))
+        Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap).frame_offset(self.frame_offset))
     }
 }
 
@@ -82,9 +105,10 @@ pub fn run(
     inputs: &[&PathBuf],
     generate: impl FnOnce(&AnimatePipeline, &RgbImage, &dyn Fn(AnimateRequest, &Motion) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
-    let own = arguments.pose.iter().chain(&arguments.face).chain([&arguments.reference]);
+    let reference = arguments.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))?;
+    let own = arguments.pose.iter().chain(&arguments.face).chain([reference]);
     own.chain(inputs.iter().copied()).try_for_each(|input| check_input(&arguments.out, input))?;
-    let reference = open_image(&arguments.reference)?;
+    let reference = open_image(reference)?;
     let loaded = arguments.engine.load(AnimatePipeline::builder)?;
     let write = |request: AnimateRequest, motion: &Motion| {
         let fps = arguments.fps.or(motion.fps()).unwrap_or(DEFAULT_FPS);

@@ -7,8 +7,9 @@ use wan_animate::{Builder, Pipeline};
 
 #[derive(Args, Debug)]
 pub struct Checkpoint {
-    /// A checkpoint folder, in the layout of diffusers or of the official release.
-    #[arg(long, value_name = "DIR", required_unless_present = "transformer")]
+    /// A checkpoint folder, in the layout of diffusers or of the official release. `animate` and `replace` use the demo's where neither
+    /// this nor a transformer is named.
+    #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// The transformer, or the high-noise expert, by itself: safetensors, GGUF or a torch file, such as ComfyUI's. Like the other parts
     /// below it comes before that of --model, which may be left out where all are given.
@@ -32,6 +33,15 @@ pub struct Checkpoint {
 type Setter<'a, P> = fn(Builder<'a, P>, PathBuf) -> Builder<'a, P>;
 
 impl Checkpoint {
+    pub fn is_named(&self) -> bool {
+        self.model.is_some() || self.transformer.is_some()
+    }
+
+    /// Itself, or `folder` where none is named.
+    pub fn or(self, folder: PathBuf) -> Self {
+        if self.is_named() { self } else { Self { model: Some(folder), ..self } }
+    }
+
     pub fn apply<'a, P: Pipeline>(&self, builder: Builder<'a, P>) -> Builder<'a, P> {
         let parts: [(&Option<PathBuf>, Setter<'a, P>); 6] = [
             (&self.model, Builder::checkpoint),

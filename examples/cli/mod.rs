@@ -4,6 +4,7 @@
 mod animate;
 mod checkpoint;
 mod contact_sheet;
+mod demo;
 mod kept;
 mod lora;
 mod output;
