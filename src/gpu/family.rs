@@ -1,6 +1,6 @@
 //! Families of kernels: one op written several ways, each for one class of adapters, and the choice among them.
 //!
-//! The choice is made from what is known of an adapter ([`Facts`]), in [`preference`], [`Facts::lacks`] and [`DENIED`] and
+//! The choice is made from what is known of an adapter (`Facts`), in `preference`, `Facts::lacks` and `DENIED` and
 //! nowhere else. The first kernels of a family that an op uses must agree with a plain computation on the host; a family that
 //! is missing or wrong is passed over for the next one, and the log (crate `log`) says so.
 

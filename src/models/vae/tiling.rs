@@ -1,7 +1,7 @@
 //! Frames in tiles, where the GPU has no room for whole ones: the same pixels, for more time.
 //!
 //! Most memory is taken where the resolution is high, and there all layers are convolutions: a pixel sees others only as far as
-//! [`reach`] says. So a tile is computed with that much of its surroundings and cut to its core, and cores lie side by side as if the
+//! `reach` says. So a tile is computed with that much of its surroundings and cut to its core, and cores lie side by side as if the
 //! frame had been whole; there is no seam to blend. Attention, which sees the whole frame, works at the lowest resolution, as
 //! do the layers around it: they take whole frames, and what lies between them and the tiles waits on the host.
 //!
