@@ -162,8 +162,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     skip_empty_past()
     model, source, state_file = build(), Source(arguments.world), arguments.out / "vae.pt"
-    state = torch.load(state_file) if state_file.exists() else {"phase": "images"}
-    for phase in list(PHASES)[list(PHASES).index(state["phase"]) :]:
+    state = torch.load(state_file) if state_file.exists() else {}
+    for phase in list(PHASES)[list(PHASES).index(state.get("phase", "images")) :]:
         if phase == "clips":
             start_in_time(model)
         if phase == "decoder":
