@@ -11,9 +11,9 @@ use std::thread;
 
 use naga::back::{hlsl, msl, spv};
 use naga::proc::Layouter;
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage, TypeInner};
-use wan_animate::unversioned::gpu::{Access, Element, Kernel};
+use wan_animate::unversioned::gpu::{Access, Element, Kernel, Needs};
 use wan_animate::unversioned::ops::KERNELS;
 
 /// One composition of a kernel file.
@@ -21,20 +21,31 @@ struct Composed {
     what: String,
     text: String,
     immediates: bool,
+    needs: Needs,
+    /// Whether it is for Metal, where cooperative matrices are 8x8 and loaded from arrays of single numbers.
+    for_metal: bool,
 }
 
 impl Composed {
     fn new(kernel: &'static Kernel, elements: &[Element], constants: &[(&'static str, u32)], immediates: bool) -> Self {
         let what = format!("{} of {elements:?} with {constants:?}, immediates {immediates}", kernel.name);
-        Self { what, text: kernel.compose(elements, constants, immediates), immediates }
+        let for_metal = kernel.needs != Needs::CooperativeMatrix || constants.contains(&("ONES", 1));
+        Self { what, text: kernel.compose(elements, constants, immediates), immediates, needs: kernel.needs, for_metal }
     }
 
-    /// The module, valid without any optional capability but the immediates. (`unpack2x16float` is called a capability too,
+    /// The module, valid without any optional capability but the immediates and what the kernel needs. (`unpack2x16float` is called a capability too,
     /// but only WebGL lacks it.)
     fn parse(&self) -> (naga::Module, ModuleInfo) {
         let module = naga::front::wgsl::parse_str(&self.text).unwrap_or_else(|e| panic!("{}: {}", self.what, e.emit_to_string(&self.text)));
         let immediates = if self.immediates { Capabilities::IMMEDIATES } else { Capabilities::empty() };
-        let info = Validator::new(ValidationFlags::all(), immediates | Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+        let needs = match self.needs {
+            Needs::Nothing => Capabilities::empty(),
+            Needs::Subgroups => Capabilities::SUBGROUP,
+            Needs::CooperativeMatrix => Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
+        };
+        let info = Validator::new(ValidationFlags::all(), immediates | needs | Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+            .subgroup_stages(ShaderStages::COMPUTE)
+            .subgroup_operations(SubgroupOperationSet::all())
             .validate(&module)
             .unwrap_or_else(|e| panic!("{}: {}", self.what, e.emit_to_string(&self.text)));
         (module, info)
@@ -114,11 +125,17 @@ fn every_composition_translates() {
         let what = &composed.what;
         let entry = (ShaderStage::Compute, "main".to_string());
         let options = spv::PipelineOptions { shader_stage: entry.0, entry_point: entry.1.clone() };
-        spv::write_vec(&module, &info, &spv::Options::default(), Some(&options)).unwrap_or_else(|e| panic!("{what}: SPIR-V: {e}"));
-        let options = msl::Options { lang_version: (2, 4), ..Default::default() };
-        let pipeline = msl::PipelineOptions { entry_point: Some(entry), ..Default::default() };
-        msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{what}: MSL: {e}"));
-        to_hlsl(what, &module, &info);
+        let version = spv::Options { lang_version: (1, 3), ..Default::default() };
+        spv::write_vec(&module, &info, &version, Some(&options)).unwrap_or_else(|e| panic!("{what}: SPIR-V: {e}"));
+        if composed.for_metal {
+            let options = msl::Options { lang_version: (2, 4), ..Default::default() };
+            let pipeline = msl::PipelineOptions { entry_point: Some(entry), ..Default::default() };
+            let (text, _) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{what}: MSL: {e}"));
+            assert!(!text.contains("simdgroup_half16x16") && !text.contains("simdgroup_float16x16"), "{what}: Metal has no such matrices");
+        }
+        if composed.needs != Needs::CooperativeMatrix {
+            to_hlsl(what, &module, &info);
+        }
     });
 }
 
@@ -148,7 +165,9 @@ fn fits_every_adapter(composed: &Composed, module: &naga::Module) {
     let bytes_in = |space: AddressSpace| -> u32 {
         module.global_variables.iter().filter(|(_, g)| g.space == space).map(|(_, g)| layouter[g.ty].to_stride()).sum()
     };
-    assert!(bytes_in(AddressSpace::WorkGroup) <= 16 << 10, "{what}: {} bytes of workgroup memory", bytes_in(AddressSpace::WorkGroup));
+    // Metal and DX12 have 32 KiB, and so has every adapter with cooperative matrices.
+    let most = if composed.needs == Needs::CooperativeMatrix { 32 << 10 } else { 16 << 10 };
+    assert!(bytes_in(AddressSpace::WorkGroup) <= most, "{what}: {} bytes of workgroup memory", bytes_in(AddressSpace::WorkGroup));
     let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
     assert!(invocations <= 256, "{what}: {invocations} invocations");
     let parameters = if composed.immediates { AddressSpace::Immediate } else { AddressSpace::Uniform };
@@ -219,7 +238,11 @@ fn hlsl_compiles() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let all: Vec<_> = compositions(1).into_iter().filter(|composed| composed.immediates).enumerate().collect();
+    let all: Vec<_> = compositions(1)
+        .into_iter()
+        .filter(|composed| composed.immediates && composed.needs != Needs::CooperativeMatrix)
+        .enumerate()
+        .collect();
     for_each(&all, |(number, composed)| {
         let (module, info) = composed.parse();
         let file = folder.path().join(format!("{number}.hlsl"));

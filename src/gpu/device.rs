@@ -334,11 +334,15 @@ impl Device {
         self.0.families.runnable()
     }
 
-    #[allow(dead_code, reason = "the ops are about to choose")]
     /// The choice of a family for an op: see [`Families::choose`].
     pub(crate) fn family(&self, op: &'static str, fits: impl Fn(Family) -> bool, test: impl Fn(Family) -> Result<()>) -> Family {
         // A dry device cannot test; it takes for granted what has not been tested yet.
         self.0.families.choose(op, fits, self.rehearsal().is_none().then_some(test))
+    }
+
+    /// The ops and families of kernels that have failed their test on this device so far, and so are not used.
+    pub fn failed_families(&self) -> Vec<(&'static str, Family)> {
+        self.0.families.failed()
     }
 
     #[allow(dead_code, reason = "the ops are about to choose")]

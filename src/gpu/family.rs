@@ -204,6 +204,12 @@ impl Families {
         Family::ALL.into_iter().filter(|&family| self.facts.lacks(family).is_none()).collect()
     }
 
+    /// What failed its test here so far: ops and families.
+    pub(crate) fn failed(&self) -> Vec<(&'static str, Family)> {
+        let tested = self.tested.lock().unwrap_or_else(PoisonError::into_inner);
+        tested.iter().filter(|(_, passed)| !**passed).map(|(&failed, _)| failed).collect()
+    }
+
     /// The fastest family that `fits` a call of `op` and that has passed `test`, which runs `op` in one family on a small
     /// problem and tells what was wrong; without one, that has not failed it yet. [`Family::Reg`] needs no test: there is nothing
     /// to fall back to.

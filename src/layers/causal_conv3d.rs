@@ -14,18 +14,16 @@ pub type History = VecDeque<Tensor>;
 
 /// A 3D convolution padded with zeros around each frame and before the first.
 ///
-/// It is a sum of 2D convolutions, one for each frame that it sees. So the frames of a video need not lie together in one
-/// buffer: what it needs of the past stays where it is, and the zeros before the first frame cost nothing.
+/// The frames of a video need not lie together in one buffer: what it needs of the past stays where it is.
 #[derive(Clone, Debug)]
 pub struct CausalConv3d {
-    current: ConvWeight,
-    /// For the frames before, the newest first.
-    past: Vec<ConvWeight>,
+    weight: ConvWeight,
     bias: Tensor,
 }
 
 impl CausalConv3d {
-    /// `name.weight` [outputs, inputs, time, height, width], given by its shape with odd height and width, and `name.bias`.
+    /// `name.weight` [outputs, inputs, time, height, width], given by its shape with odd height and width and a time of at most 3,
+    /// and `name.bias`.
     pub fn load(loader: &Loader, name: &str, shape: [usize; 5]) -> Result<Self> {
         let scope = loader.scope(name);
         Self::from_values(&scope, shape, &scope.values("weight", &shape)?, &scope.values("bias", &shape[..1])?)
@@ -33,27 +31,17 @@ impl CausalConv3d {
 
     /// From host values; `scope` names them in errors.
     pub fn from_values(scope: &Loader, shape: [usize; 5], weight: &[f32], bias: &[f32]) -> Result<Self> {
-        let [outputs, inputs, time, height, width] = shape;
-        let area = height * width;
-        let plane = |t: usize| {
-            let values: Vec<_> = weight.chunks(time * area).flat_map(|kernel| &kernel[t * area..][..area]).copied().collect();
-            scope.conv_from("weight", &[outputs, inputs, height, width], &values)
-        };
-        Ok(Self {
-            current: plane(time - 1)?,
-            past: (0..time - 1).rev().map(plane).collect::<Result<_>>()?,
-            bias: scope.upload("bias", &[outputs], bias)?,
-        })
+        Ok(Self { weight: scope.conv_from("weight", &shape, weight)?, bias: scope.upload("bias", &shape[..1], bias)? })
     }
 
     /// How many of the frames before it sees.
     pub fn memory(&self) -> usize {
-        self.past.len()
+        self.weight.kernel()[0] - 1
     }
 
     /// How far a pixel sees to each side.
     pub fn reach(&self) -> usize {
-        let [_, height, width] = self.current.kernel();
+        let [_, height, width] = self.weight.kernel();
         height.max(width) / 2
     }
 
@@ -62,20 +50,15 @@ impl CausalConv3d {
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, history: &mut History, residual: Option<&Tensor>) -> Result<Tensor> {
         let sum = self.apply(rec, x, history, residual)?;
         history.push_front(x.clone());
-        history.truncate(self.past.len());
+        history.truncate(self.memory());
         Ok(sum)
     }
 
     /// [`CausalConv3d::forward`] without remembering x.
     pub fn apply(&self, rec: &mut Recorder, x: &Tensor, history: &History, residual: Option<&Tensor>) -> Result<Tensor> {
-        let [_, height, width] = self.current.kernel();
-        let pad = [(0, 0), (height / 2, height / 2), (width / 2, width / 2)];
-        let options = ConvOptions { pad, bias: Some(&self.bias), residual, ..Default::default() };
-        let mut sum = conv(rec, x, &self.current, options, DType::F32)?;
-        for (frame, weight) in history.iter().zip(&self.past) {
-            let options = ConvOptions { pad, residual: Some(&sum), ..Default::default() };
-            sum = conv(rec, frame, weight, options, DType::F32)?;
-        }
-        Ok(sum)
+        let [time, height, width] = self.weight.kernel();
+        let pad = [(time - 1, 0), (height / 2, height / 2), (width / 2, width / 2)];
+        let past = [history.front(), history.get(1)];
+        conv(rec, x, &self.weight, ConvOptions { pad, bias: Some(&self.bias), residual, past, ..Default::default() }, DType::F32)
     }
 }

@@ -25,8 +25,13 @@ use crate::gpu::Kernel;
 
 /// Every kernel of the crate, for translation and layout tests.
 pub static KERNELS: &[&Kernel] = &[
-    &attention::ATTENTION,
-    &conv::CONV,
+    &attention::ATTENTION_REG,
+    &attention::ATTENTION_SG,
+    &attention::ATTENTION_SHORT,
+    &attention::ATTENTION_TILED,
+    &conv::CONV_REG,
+    &conv::CONV_SG,
+    &conv::CONV_TILED,
     &depthwise::DEPTHWISE,
     &elementwise::ELEMENTWISE,
     &expand::EXPAND,
@@ -43,6 +48,8 @@ pub static KERNELS: &[&Kernel] = &[
 pub(crate) const ACTIVATION: &str = include_str!("../../wgsl/lib/activation.wgsl");
 /// All values of the constant `ACT`.
 const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7];
+/// Needed by kernels that turn blocks on their way to workgroup memory.
+pub(crate) const TURNED: &str = include_str!("../../wgsl/lib/turned.wgsl");
 pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
 
 /// A function applied to each element; the numbers are those of `wgsl/lib/activation.wgsl`.

@@ -56,6 +56,16 @@ fn results_are_within_their_bounds() {
     check_all(checked_device());
 }
 
+/// Beside the family that the adapter gets, which is that of all other tests.
+#[test]
+fn every_family_that_runs_here() {
+    for family in checked_device().families() {
+        let device = Device::builder().shader_checks(true).family(family).build().expect("a device");
+        check_all(&device);
+        assert_eq!(device.failed_families(), [], "{family}");
+    }
+}
+
 #[test]
 fn shaders_without_checks() {
     check_all(&Device::builder().shader_checks(false).build().expect("a device"));

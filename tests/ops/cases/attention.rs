@@ -42,6 +42,7 @@ pub fn cases() -> Vec<Case> {
         let [_, k, v] = random(3, 130, 16);
         case("to all keys alike", [Host::new(&[3, 16], |_| 0.0), k, v], heads(1, 16), F32)
     };
+    let one = case("to one key", random(19, 1, 32), heads(2, 16), F32);
     let large = {
         let [q, k, v] = random(5, 66, 16);
         let v = Host::new(&v.shape, |i| if i % 3 == 0 { 65504.0 } else { v.values[i] * 3e4 });
@@ -63,13 +64,19 @@ pub fn cases() -> Vec<Case> {
         sized(1, 640, 17, 70),
         sized(1, 1000, 18, 65),
         sized(1, 1024, 3, 5),
+        sized(2, 40, 70, 33),
+        sized(1, 100, 33, 40),
+        sized(2, 128, 70, 97),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 10),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 16),
+        case("with a bias", random(35, 41, 40), oracle::Heads { bias: Some(Host::random(4, &[2, 35, 41], 3.0)), ..heads(2, 20) }, F32),
+        case("of batches", random(3 * 35, 3 * 41, 40), oracle::Heads { batches: 3, ..heads(2, 20) }, F32),
         biased(3, None, 10),
         biased(3, None, 16),
         case("in f16", random(21, 77, 128).map(|host| host.to(F16)), heads(2, 64), F16),
         case("in f16 that cannot be stored", random(3, 4, 12), heads(2, 6), F16),
         equal,
+        one,
         large,
         sharp("with large logits", 1e2),
         sharp("with huge logits", 1e4),
@@ -91,6 +98,6 @@ pub fn refusals() -> Vec<Refusal> {
         refused("attention bias: shape [2, 4, 4], expected [2, 4, 6]", unequal([6, 12], [6, 12]), biased(1, &[2, 4, 4])),
         refused("attention bias", unequal([6, 12], [6, 12]), biased(2, &[2, 2, 3])),
         refused("heads of 1025, at most 1024", random(1, 1, 1025), heads(1, 1025)),
-        refused("`q` of the kernel `attention` cannot be", random(4, 4, 12).map(|host| host.to(F16)), heads(2, 6)),
+        refused("`q` of the kernel `attention_short` cannot be", random(4, 4, 12).map(|host| host.to(F16)), heads(2, 6)),
     ]
 }

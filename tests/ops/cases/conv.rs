@@ -25,10 +25,36 @@ fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]
             bias: bias.as_ref(),
             activation: options.activation,
             residual: residual.as_ref(),
+            ..Default::default()
         };
         conv(rec, x, &weight, options, dtype)
     };
     Case::new(name, [&x2.clone()], run, move || oracle::conv(&x2, &w2, &options2))
+}
+
+/// The last frame of x, with those before it in tensors of their own: what the same convolution makes of it in the whole.
+fn causal(x: Host, w: Host, upsample: bool, weights: DType) -> Case {
+    let frames = x.shape[0];
+    let pad = [(2, 0), (1, 1), (1, 1)];
+    let [first, second, last] = [3, 2, 1].map(|back| {
+        let size = x.values.len() / frames;
+        let values = if back <= frames { x.values[(frames - back) * size..][..size].to_vec() } else { vec![0.0; size] };
+        Host { shape: [&[1], &x.shape[1..]].concat(), dtype: x.dtype, values }
+    });
+    let w = if w.shape[1].is_multiple_of(4) { Host { dtype: F32, ..w.to(weights) } } else { w };
+    let w2 = w.clone();
+    let run = move |rec: &mut Recorder, [first, second, last]: [&Tensor; 3]| {
+        let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
+        let weight = ConvWeight::upload(&rec.device().clone(), "w", shape, &w.values, weights)?;
+        let past = [(frames > 1).then_some(second), (frames > 2).then_some(first)];
+        conv(rec, last, &weight, ConvOptions { pad, upsample, past, ..Default::default() }, F32)
+    };
+    let name = format!("conv of one frame and {} before: {:?} {} by {:?} {weights}", frames - 1, x.shape, x.dtype, w2.shape);
+    let oracle = move || {
+        let whole = oracle::conv(&x, &w2, &oracle::Options { upsample, ..options(1, 1, pad) });
+        whole[whole.len() / frames * (frames - 1)..].to_vec()
+    };
+    Case::new(name, [&first, &second, &last], run, oracle)
 }
 
 fn random(x: [usize; 4], outs: usize, kernel: [usize; 3]) -> (Host, Host) {
@@ -54,6 +80,10 @@ pub fn cases() -> Vec<Case> {
         let (x, w) = random([1, 6, 5, 8], 12, [1, 3, 3]);
         case(what, x.to(x_type), w, oracle::Options { bias: bias(12), ..same() }, types)
     };
+    let causal_of = |x: [usize; 4], outs, upsample, [x_type, weights]: [DType; 2]| {
+        let (x, w) = random(x, outs, [3, 3, 3]);
+        causal(x.to(x_type), w, upsample, weights)
+    };
     let residual = |shape: [usize; 4], activation| oracle::Options {
         bias: bias(shape[3]),
         activation,
@@ -77,6 +107,15 @@ pub fn cases() -> Vec<Case> {
         plain("wide margins", random([1, 2, 2, 4], 8, [1, 3, 3]), options(1, 1, [(1, 2), (3, 2), (2, 4)])),
         plain("and all that follows", random([1, 5, 4, 8], 12, [1, 3, 3]), residual([1, 5, 4, 12], Activation::ScaledLeakyRelu)),
         plain("and all that follows, of no fours", random([1, 5, 4, 6], 9, [1, 3, 3]), residual([1, 5, 4, 9], Activation::Silu)),
+        plain("of 32 channels", random([1, 5, 5, 36], 32, [1, 3, 3]), same()),
+        plain("of 50 channels", random([2, 3, 3, 9], 50, [2, 3, 3]), options(1, 1, [(1, 0), (1, 1), (1, 1)])),
+        plain("to 96 channels", random([3, 3, 2, 20], 96, [3, 1, 1]), options(1, 1, [(2, 0), (0, 0), (0, 0)])),
+        causal_of([1, 3, 5, 8], 24, false, [F32, F32]),
+        causal_of([2, 3, 5, 8], 24, false, [F32, F16]),
+        causal_of([3, 3, 5, 40], 100, false, [F16, F16]),
+        causal_of([3, 4, 3, 7], 5, false, [F32, F32]),
+        causal_of([3, 3, 2, 12], 8, true, [F16, F16]),
+        causal_of([3, 3, 2, 12], 64, true, [F32, F32]),
         typed("f16 weights", F32, [F16, F32]),
         typed("f16 everywhere", F16, [F16, F16]),
         case("f16 that cannot be stored", Host::random(1, &[1, 4, 4, 3], 1.0), Host::random(2, &[5, 3, 1, 3, 3], 1.0), same(), [F16, F16]),
@@ -86,6 +125,12 @@ pub fn cases() -> Vec<Case> {
 
 pub fn refusals() -> Vec<Refusal> {
     let refused = |says, (x, w): (Host, Host), options| Refusal { says, run: case("refused", x, w, options, [F32, F32]).run };
+    let past_refused = |says, x: [usize; 4], past: [usize; 4], before| {
+        Refusal::new(says, [&Host::random(1, &x, 1.0), &Host::random(2, &past, 1.0)], move |rec, [x, past]| {
+            let weight = ConvWeight::upload(&rec.device().clone(), "w", [4, 4, 3, 1, 1], &[0.0; 48], F32)?;
+            conv(rec, x, &weight, ConvOptions { pad: [(before, 0), (0, 0), (0, 0)], past: [Some(past), None], ..Default::default() }, F32)
+        })
+    };
     let (x, w) = random([1, 4, 4, 3], 5, [1, 3, 3]);
     let half = (Host::random(1, &[1, 4, 4, 3], 1.0).to(F16), w.clone());
     vec![
@@ -95,7 +140,10 @@ pub fn refusals() -> Vec<Refusal> {
         refused("has no result", (x.clone(), w.clone()), options(1, 0, [(0, 0); 3])),
         refused("bias: C is 4, was 5", (x.clone(), w.clone()), oracle::Options { bias: bias(4), ..same() }),
         refused("residual: W is 3, was 4", (x, w), oracle::Options { residual: Some(Host::random(1, &[1, 4, 3, 5], 1.0)), ..same() }),
-        refused("`x` of the kernel `conv` cannot be", half, same()),
+        refused("cannot be a tensor of f16 and shape [1, 4, 4, 3]", half, same()),
+        past_refused("a past frame: shape [1, 4, 3, 4]", [1, 4, 4, 4], [1, 4, 3, 4], 2),
+        past_refused("1 past frames stand before one frame", [2, 4, 4, 4], [2, 4, 4, 4], 2),
+        past_refused("1 past frames stand before one frame", [1, 4, 4, 4], [1, 4, 4, 4], 0),
         Refusal::new("7 values for [2, 3, 1, 1, 1]", [], |rec, []| {
             ConvWeight::upload(rec.device(), "w", [2, 3, 1, 1, 1], &[0.0; 7], F32)?;
             rec.upload(&[1], &[0.0])

@@ -22,7 +22,7 @@ fn bias_four(e: u32, n: u32) -> vec4<f32> {
     return vec4<f32>(bias_get(e), bias_get(e + min(1u, n - 1u)), bias_get(e + min(2u, n - 1u)), bias_get(e + min(3u, n - 1u)));
 }
 
-fn attention(group: u32, lane: u32, p: Params) {
+fn attention_reg(group: u32, lane: u32, p: Params) {
     let first = group % p.q_tiles * BR;
     let head = group / p.q_tiles % p.heads;
     let batch = group / (p.q_tiles * p.heads);

@@ -1,0 +1,38 @@
+//! Attention for any device and any head dim: keys and values are read where they lie.
+
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Kernel, Needs};
+use crate::ops::attention::{Call, Params, SLOTS};
+
+/// See `wgsl/attention_reg.wgsl`.
+pub static ATTENTION_REG: Kernel = Kernel {
+    name: "attention_reg",
+    source: include_str!("../../../wgsl/attention_reg.wgsl"),
+    libs: &[],
+    workgroup: 64,
+    slots: SLOTS,
+    params_bytes: size_of::<Params>(),
+    variants: &[
+        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("FOURS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1])],
+        &[("BR", &[32]), ("COLS", &[16]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
+        &[("BR", &[16]), ("COLS", &[32]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
+        &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1])],
+        &[("BR", &[16]), ("COLS", &[128]), ("FOURS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1])],
+    ],
+    needs: Needs::Nothing,
+};
+
+pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
+    // Queries of a workgroup, and how its lanes share the head dim: what fits in 16 KiB of workgroup memory and in registers.
+    let (queries, columns, fours, lanes) = match call.dim {
+        ..=16 => (32, 4, 1, 64),
+        17..=32 => (32, 8, 1, 64),
+        33..=64 => (32, 16, 1, 64),
+        65..=128 => (32, 16, 2, 64),
+        129..=256 => (16, 32, 2, 64),
+        257..=512 => (16, 64, 2, 128),
+        _ => (16, 128, 2, 256),
+    };
+    call.dispatch(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("FOURS", fours), ("WG", lanes)], queries)
+}

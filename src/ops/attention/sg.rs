@@ -1,0 +1,25 @@
+//! Attention for software drivers: one subgroup makes 16 queries, alone.
+
+use crate::error::Result;
+use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::{Family, Recorder};
+use crate::ops::attention::{Call, Params, SLOTS};
+
+/// See `wgsl/attention_sg.wgsl`.
+pub static ATTENTION_SG: Kernel = Kernel {
+    name: "attention_sg",
+    source: include_str!("../../../wgsl/attention_sg.wgsl"),
+    libs: &[],
+    workgroup: Family::SG_LANES,
+    slots: SLOTS,
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("BR", &[QUERIES]), ("FOURS", &[1, 2, 3, 4]), ("BIASED", &[0, 1])]],
+    needs: Needs::Subgroups,
+};
+
+const QUERIES: u32 = 16;
+
+pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
+    let fours = (call.dim as u32).div_ceil(4 * Family::SG_LANES);
+    call.dispatch(rec, &ATTENTION_SG, &[("BR", QUERIES), ("FOURS", fours)], QUERIES)
+}

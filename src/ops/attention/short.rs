@@ -1,0 +1,29 @@
+//! Attention to so few keys that a lane can hold all their scores, such as a frame's face tokens.
+
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Kernel, Needs};
+use crate::ops::attention::{Call, Params, SLOTS};
+
+/// See `wgsl/attention_short.wgsl`.
+pub static ATTENTION_SHORT: Kernel = Kernel {
+    name: "attention_short",
+    source: include_str!("../../../wgsl/attention_short.wgsl"),
+    libs: &[],
+    workgroup: 64,
+    slots: SLOTS,
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("KEYS", &[KEYS as u32])]],
+    needs: Needs::Nothing,
+};
+
+/// The most keys.
+pub(super) const KEYS: usize = 8;
+
+pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
+    let count = call.q.rows() * call.how.heads;
+    // `tiles` is the number of lanes that have work.
+    let params = call.params(count);
+    let work = 4.0 * f64::from(ATTENTION_SHORT.workgroup) * (KEYS * call.dim) as f64;
+    rec.dispatch(&ATTENTION_SHORT, &[("KEYS", KEYS as u32)], &params, &call.args(), count.div_ceil(64), work)
+}

@@ -1,0 +1,29 @@
+//! Convolutions in registers alone, for any device and any number of channels.
+
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Kernel, Needs};
+use crate::ops::conv::{Call, Params, SLOTS, TAPS};
+use crate::ops::{ACTIVATION, ACTIVATIONS};
+
+/// See `wgsl/conv_reg.wgsl`.
+pub static CONV_REG: Kernel = Kernel {
+    name: "conv_reg",
+    source: include_str!("../../../wgsl/conv_reg.wgsl"),
+    libs: &[ACTIVATION, TAPS],
+    workgroup: 64,
+    slots: SLOTS,
+    params_bytes: size_of::<Params>(),
+    variants: &[
+        &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("ACT", ACTIVATIONS)],
+        &[("TM", &[8]), ("TN", &[4]), ("WN", &[1]), ("ACT", ACTIVATIONS)],
+    ],
+    needs: Needs::Nothing,
+};
+
+pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
+    // Channels of a lane, and lanes of channels across a workgroup.
+    let tn = if call.weight.out_channels() <= 4 { 4 } else { 8 };
+    let wn = (call.weight.out_channels() as u32).div_ceil(tn).next_power_of_two().min(8);
+    call.dispatch(rec, &CONV_REG, &[("TM", 8), ("TN", tn), ("WN", wn)], [CONV_REG.workgroup / wn * 8, wn * tn])
+}

@@ -1,0 +1,119 @@
+// See attention_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes
+// BR queries of one head. A lane scores four keys of each tile of 32, then gathers FOURS vectors along dim of the values; queries
+// and weights are handed round by shuffles, so that nothing needs workgroup memory.
+
+const KEYS: u32 = 32u;
+const LOWEST: f32 = -3.0e38;
+
+struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32 }
+
+// e^x for x <= 0; some drivers answer NaN where it would vanish.
+fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
+
+fn bias_four(e: u32, n: u32) -> vec4<f32> {
+    return vec4<f32>(bias_get(e), bias_get(e + min(1u, n - 1u)), bias_get(e + min(2u, n - 1u)), bias_get(e + min(3u, n - 1u)));
+}
+
+// Cheaper by shuffles than by subgroupMax and subgroupAdd.
+fn most_of(x: f32) -> f32 {
+    let pairs = max(x, subgroupShuffleXor(x, 1u));
+    let fours = max(pairs, subgroupShuffleXor(pairs, 2u));
+    return max(fours, subgroupShuffleXor(fours, 4u));
+}
+
+fn sum_of(x: f32) -> f32 {
+    let pairs = x + subgroupShuffleXor(x, 1u);
+    let fours = pairs + subgroupShuffleXor(pairs, 2u);
+    return fours + subgroupShuffleXor(fours, 4u);
+}
+
+fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
+    let first = group % p.q_tiles * BR;
+    let head = group / p.q_tiles % p.heads;
+    let batch = group / (p.q_tiles * p.heads);
+    let width = p.heads * p.dim;
+    let queries = batch * p.q_len * width + head * p.dim;
+    let keys = batch * p.k_len * width + head * p.dim;
+    let last = p.k_len - 1u;
+    let mine = subgroup.lane * 4u;
+    var q_rows: array<u32, BR>;
+    var highest: array<f32, BR>;
+    var total: array<f32, BR>; // of this lane's keys
+    var sums: array<array<vec4<f32>, FOURS>, BR>;
+    for (var i = 0u; i < BR; i++) {
+        q_rows[i] = queries + min(first + i, p.q_len - 1u) * width;
+        highest[i] = LOWEST;
+        total[i] = 0.0;
+        for (var c = 0u; c < FOURS; c++) { sums[i][c] = vec4<f32>(); }
+    }
+    var columns: array<u32, FOURS>;
+    for (var c = 0u; c < FOURS; c++) { columns[c] = min(c * 32u + mine, (p.dim - 1u) & ~3u); }
+
+    for (var tile = 0u; tile < p.k_len; tile += KEYS) {
+        // Scores.
+        let key = vec4<u32>(tile + mine, tile + mine + 1u, tile + mine + 2u, tile + mine + 3u);
+        let k_rows = keys + min(key, vec4<u32>(last)) * width;
+        var scores: array<vec4<f32>, BR>;
+        for (var i = 0u; i < BR; i++) { scores[i] = vec4<f32>(); }
+        for (var begin = 0u; begin < p.dim; begin += 32u) {
+            let column = min(begin + mine, (p.dim - 1u) & ~3u);
+            var q4: array<vec4<f32>, BR>;
+            for (var i = 0u; i < BR; i++) { q4[i] = q_load(q_rows[i] + column, p.dim - column); }
+            let fours = min(8u, (p.dim - begin + 3u) / 4u);
+            for (var l = 0u; l < fours; l++) {
+                let d = begin + l * 4u;
+                let n = p.dim - d;
+                let k4 = transpose(mat4x4<f32>(k_load(k_rows.x + d, n), k_load(k_rows.y + d, n), k_load(k_rows.z + d, n), k_load(k_rows.w + d, n)));
+                for (var i = 0u; i < BR; i++) {
+                    let x = subgroupShuffle(q4[i], l);
+                    scores[i] = fma(x.wwww, k4[3], fma(x.zzzz, k4[2], fma(x.yyyy, k4[1], fma(x.xxxx, k4[0], scores[i]))));
+                }
+            }
+        }
+
+        // Weights.
+        let inside = key < vec4<u32>(p.k_len);
+        for (var i = 0u; i < BR; i++) {
+            var score = scores[i] * p.scale;
+            if (BIASED == 1u && inside.x) {
+                score += bias_four((head * p.q_len + min(first + i, p.q_len - 1u)) * p.k_len + key.x, p.k_len - key.x);
+            }
+            score = select(vec4<f32>(LOWEST), score, inside);
+            let before = highest[i];
+            highest[i] = max(before, most_of(max(max(score.x, score.y), max(score.z, score.w))));
+            scores[i] = select(vec4<f32>(), weight_of(score - highest[i]), inside);
+            let factor = weight_of(vec4<f32>(before - highest[i])).x;
+            total[i] = total[i] * factor + dot(scores[i], vec4<f32>(1.0));
+            for (var c = 0u; c < FOURS; c++) { sums[i][c] *= factor; }
+        }
+
+        // Values.
+        let fours = min(8u, (p.k_len - tile + 3u) / 4u);
+        for (var l = 0u; l < fours; l++) {
+            let k = tile + l * 4u;
+            let v_rows = keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * width;
+            var v4: array<mat4x4<f32>, FOURS>;
+            for (var c = 0u; c < FOURS; c++) {
+                let at = v_rows + columns[c];
+                let n = p.dim - columns[c];
+                v4[c] = mat4x4<f32>(v_load(at.x, n), v_load(at.y, n), v_load(at.z, n), v_load(at.w, n));
+            }
+            for (var i = 0u; i < BR; i++) {
+                let w = subgroupShuffle(scores[i], l);
+                for (var c = 0u; c < FOURS; c++) {
+                    sums[i][c] = fma(w.wwww, v4[c][3], fma(w.zzzz, v4[c][2], fma(w.yyyy, v4[c][1], fma(w.xxxx, v4[c][0], sums[i][c]))));
+                }
+            }
+        }
+    }
+
+    for (var i = 0u; i < BR; i++) {
+        let factor = 1.0 / sum_of(total[i]);
+        for (var c = 0u; c < FOURS; c++) {
+            let column = c * 32u + mine;
+            if (first + i < p.q_len && column < p.dim) {
+                out_store(queries + (first + i) * width + column, p.dim - column, sums[i][c] * factor);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// See conv_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes TM
+// pixels of 32 FOURS channels, TM by 4 FOURS a lane. Of each pixel the lanes load 32 channels at once, four each, and hand them round
+// by shuffles; the weights lie in the order in which they are read: [tile, tap, c, 32 FOURS]. Needs lib/activation and lib/taps.
+
+struct Params {
+    in_t: u32, in_h: u32, in_w: u32, in_c: u32,
+    out_t: u32, out_h: u32, out_w: u32, out_c: u32,
+    k_t: u32, k_h: u32, k_w: u32,
+    stride_t: u32, stride: u32,
+    pad_t: u32, pad_y: u32, pad_x: u32,
+    up: u32, past: u32, column_groups: u32,
+}
+
+const COLS: u32 = 32u * FOURS;
+
+// Adds the products of `fours` times four channels, with weights from `w_at` on.
+fn gather(sums: ptr<function, array<array<vec4<f32>, FOURS>, TM>>, x4: array<vec4<f32>, TM>, w_at: u32, fours: u32) {
+    for (var l = 0u; l < fours; l++) {
+        let at = w_at + l * 4u * COLS;
+        var w4: array<mat4x4<f32>, FOURS>;
+        for (var j = 0u; j < FOURS; j++) {
+            let e = at + j * 32u;
+            w4[j] = mat4x4<f32>(w_load(e, 4u), w_load(e + COLS, 4u), w_load(e + 2u * COLS, 4u), w_load(e + 3u * COLS, 4u));
+        }
+        for (var i = 0u; i < TM; i++) {
+            let x = subgroupShuffle(x4[i], l);
+            for (var j = 0u; j < FOURS; j++) {
+                (*sums)[i][j] = fma(x.wwww, w4[j][3], fma(x.zzzz, w4[j][2], fma(x.yyyy, w4[j][1], fma(x.xxxx, w4[j][0], (*sums)[i][j]))));
+            }
+        }
+    }
+}
+
+fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
+    let pixels = p.out_t * p.out_h * p.out_w;
+    let pixel = group / p.column_groups * TM;
+    let tile = group % p.column_groups;
+    let mine = subgroup.lane * 4u;
+    let depth = (p.in_c + 3u) / 4u * 4u;
+    var sums: array<array<vec4<f32>, FOURS>, TM>;
+    var at: array<vec3<i32>, TM>;
+    for (var i = 0u; i < TM; i++) {
+        at[i] = first_tap(pixel + i, p);
+        for (var j = 0u; j < FOURS; j++) { sums[i][j] = vec4<f32>(); }
+    }
+    let taps = p.k_t * p.k_h * p.k_w;
+    for (var tap = 0u; tap < taps; tap++) {
+        var starts: array<u32, TM>;
+        var inside: array<bool, TM>;
+        var any_inside = false;
+        for (var i = 0u; i < TM; i++) {
+            let place = at[i] + offset_of(tap, p);
+            inside[i] = is_inside(place, p);
+            any_inside |= inside[i];
+            starts[i] = select(0u, start_of(place, p), inside[i]);
+        }
+        // One of three loops runs. Branches within one would be no help to software drivers, which take every one.
+        let frame = select(at[0].x + offset_of(tap, p).x, 0, p.past == 0u);
+        let channels = select(0u, p.in_c, any_inside);
+        let w_at = (tile * taps + tap) * depth * COLS + mine;
+        var x4: array<vec4<f32>, TM>;
+        for (var c = 0u; c < select(channels, 0u, frame < 0); c += 32u) {
+            let e = select(0u, c + mine, c + mine < p.in_c);
+            for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + e, p.in_c - e), inside[i]); }
+            gather(&sums, x4, w_at + c * COLS, min(8u, (depth - c) / 4u));
+        }
+        for (var c = 0u; c < select(0u, channels, frame == -1); c += 32u) {
+            let e = select(0u, c + mine, c + mine < p.in_c);
+            for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past1_load(starts[i] + e, p.in_c - e), inside[i]); }
+            gather(&sums, x4, w_at + c * COLS, min(8u, (depth - c) / 4u));
+        }
+        for (var c = 0u; c < select(0u, channels, frame == -2); c += 32u) {
+            let e = select(0u, c + mine, c + mine < p.in_c);
+            for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past2_load(starts[i] + e, p.in_c - e), inside[i]); }
+            gather(&sums, x4, w_at + c * COLS, min(8u, (depth - c) / 4u));
+        }
+    }
+    for (var j = 0u; j < FOURS; j++) {
+        let col = tile * COLS + j * 32u + mine;
+        if (col >= p.out_c) { continue; }
+        let n = p.out_c - col;
+        let bias4 = bias_load(col, n);
+        for (var i = 0u; i < TM; i++) {
+            if (pixel + i >= pixels) { break; }
+            let e = (pixel + i) * p.out_c + col;
+            out_store(e, n, residual_load(e, n) + activate(sums[i][j] + bias4));
+        }
+    }
+}
