@@ -11,6 +11,7 @@ mod output;
 mod settings;
 mod video;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,10 @@ pub struct Engine {
     /// A LoRA for the transformer, or for both experts; :WEIGHT is from -4 to 4, 1 if left out. May be given several times.
     #[arg(long, value_name = "FILE[:WEIGHT]")]
     lora: Vec<LoraFile>,
+    /// Measures every kernel, which makes all work slower: prints a table by stage, and writes a trace for chrome://tracing or
+    /// ui.perfetto.dev.
+    #[arg(long, value_name = "JSON")]
+    profile: Option<PathBuf>,
 }
 
 /// A pipeline that is ready.
@@ -46,6 +51,7 @@ struct Loaded<P> {
     device: Device,
     begun: Instant,
     loading: Duration,
+    profile: Option<PathBuf>,
 }
 
 impl Engine {
@@ -56,11 +62,11 @@ impl Engine {
         if let Some(name) = &self.adapter {
             chosen = chosen.adapter_name(name);
         }
-        let device = chosen.build()?;
+        let device = chosen.profile(self.profile.is_some()).build()?;
         eprintln!("{}", device.adapter());
         let builder = self.checkpoint.apply(builder(&device)).precision(self.precision);
         let pipeline = loras.into_iter().fold(builder, Builder::lora).build()?;
-        Ok(Loaded { pipeline, device, begun, loading: begun.elapsed() })
+        Ok(Loaded { pipeline, device, begun, loading: begun.elapsed(), profile: self.profile.clone() })
     }
 }
 

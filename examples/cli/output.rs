@@ -95,7 +95,7 @@ impl<'a> Output<'a> {
         }
         eprintln!("{}: {frames} frames of {width}x{height} at {} fps", self.path.display(), self.fps);
         summarise(loaded, &times);
-        Ok(())
+        write_profile(loaded)
     }
 }
 
@@ -107,6 +107,12 @@ pub fn check_input(output: &Path, input: &Path) -> Result<()> {
     }
     let message = "is read from, and frames would be written over what is there; choose another place for the result";
     Err(Error::Input(format!("{}: {message}", output.display())))
+}
+
+fn write_profile<P>(loaded: &Loaded<P>) -> Result<()> {
+    let (Some(path), Some(profile)) = (&loaded.profile, loaded.device.profile()) else { return Ok(()) };
+    eprint!("{}", profile.table());
+    std::fs::write(path, profile.chrome_trace()).map_err(|error| Error::Input(format!("{}: {error}", path.display())))
 }
 
 fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {

@@ -10,6 +10,7 @@ use crate::gpu::arena::Accounting;
 use crate::gpu::family::{self, Facts, Families, Family};
 use crate::gpu::faults::Faults;
 use crate::gpu::kernel::{Pipeline, PipelineKey};
+use crate::gpu::profile::Profile;
 use crate::gpu::rehearsal::Rehearsal;
 
 /// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
@@ -36,6 +37,7 @@ struct Inner {
     accounting: Arc<Accounting>,
     families: Arc<Families>,
     faults: Faults,
+    profile: Option<Profile>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     filling: u32,
     rate: Mutex<f64>,
@@ -81,6 +83,7 @@ pub struct DeviceBuilder {
     memory_limit: Option<u64>,
     immediates: Option<bool>,
     family: Option<Family>,
+    profile: bool,
 }
 
 impl DeviceBuilder {
@@ -116,6 +119,12 @@ impl DeviceBuilder {
     /// the adapter best. Default: what `WAN_ANIMATE_FAMILY` (`coop`, `tiled`, `reg` or `sg`) says, or the best.
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
+        self
+    }
+
+    /// Measures every dispatch for [`Device::profile`], which makes all work slower. Default: off, at no cost.
+    pub fn profile(mut self, on: bool) -> Self {
+        self.profile = on;
         self
     }
 
@@ -237,6 +246,7 @@ impl Device {
         });
         Self(Arc::new(Inner {
             summary: AdapterSummary::new(&info),
+            profile: options.profile.then(Profile::default),
             families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
             filling: if info.device_type == wgpu::DeviceType::Cpu { 1 } else { 256 },
             immediates: options.immediates.unwrap_or(true)
@@ -266,6 +276,7 @@ impl Device {
             queue: self.0.queue.clone(),
             summary: self.0.summary.clone(),
             families: self.0.families.clone(),
+            profile: None,
             limits,
             immediates: self.0.immediates,
             shader_checks: self.0.shader_checks,
@@ -327,6 +338,11 @@ impl Device {
     /// Starts a new measurement of the peak in [`Device::memory_use`].
     pub fn reset_peak(&self) {
         self.0.accounting.reset_peak();
+    }
+
+    /// How long each dispatch took, where [`DeviceBuilder::profile`] asked for it.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.0.profile.as_ref()
     }
 
     /// The kernel families that this device can run, whether they suit it or not.

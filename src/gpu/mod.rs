@@ -10,6 +10,7 @@
 //!   arrays in registers cannot be sized by an `override`.
 //! - [`rehearsal`]: what a dry device, which does nothing, was asked to do; for plans.
 //! - [`sink`]: weights on their way to the GPU.
+//! - [`profile`]: how long each kernel took, where that was asked for.
 //! - [`recorder`]: dispatches to passes to submissions, cut into slices of time, with cancellation between submissions.
 
 pub mod arena;
@@ -17,6 +18,7 @@ pub mod device;
 pub mod family;
 pub mod faults;
 pub mod kernel;
+pub mod profile;
 pub mod recorder;
 pub mod rehearsal;
 pub mod sink;
@@ -25,6 +27,7 @@ pub use arena::{Arena, Block, MemoryUse};
 pub use device::{AdapterSummary, Device, DeviceBuilder};
 pub use family::Family;
 pub use kernel::{Access, Arg, Element, Kernel, Needs, Slot};
+pub use profile::Profile;
 pub use recorder::{Probe, Recorder};
 pub use rehearsal::Rehearsal;
 pub use sink::Sink;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::gpu::arena::{Arena, Block, bytes_of};
 use crate::gpu::device::{Device, IMMEDIATE_BYTES};
 use crate::gpu::kernel::{Arg, Element, Kernel, Pipeline, PipelineKey};
+use crate::gpu::profile::Timer;
 use crate::gpu::sink::CHUNK;
 use crate::tensor::Tensor;
 
@@ -63,6 +64,8 @@ pub struct Recorder {
     last_done: Option<Instant>,
     probe: Probe,
     submissions: Vec<Duration>,
+    /// Where the device is profiled.
+    timer: Option<Timer>,
 }
 
 /// The command buffer under construction.
@@ -71,6 +74,12 @@ struct Open {
     // Declared before the encoder, so that the pass ends before the encoder drops.
     pass: Option<wgpu::ComputePass<'static>>,
     encoder: wgpu::CommandEncoder,
+}
+
+impl Open {
+    fn new(device: &Device) -> Self {
+        Self { pass: None, encoder: device.wgpu_device().create_command_encoder(&Default::default()) }
+    }
 }
 
 #[derive(Debug)]
@@ -96,6 +105,7 @@ impl Recorder {
             last_done: None,
             probe: Probe::default(),
             submissions: Vec::new(),
+            timer: Timer::new(device),
         }
     }
 
@@ -107,6 +117,13 @@ impl Recorder {
     /// How long each submission took that has ended, where a [`Probe`] asks for it.
     pub fn submissions(&self) -> &[Duration] {
         &self.submissions
+    }
+
+    /// Says what is going on to a device's [profile](Device::profile), where it has one.
+    pub fn set_stage(&mut self, stage: &'static str) {
+        if let Some(timer) = &mut self.timer {
+            timer.set_stage(stage);
+        }
     }
 
     /// The device that the work goes to.
@@ -303,7 +320,8 @@ impl Recorder {
             // Fewer workgroups than fill the GPU take as long as those that would.
             self.work += f64::from((end - first).max(self.device.filling())) * work;
             first = end;
-            if self.probe.slice > 0 || self.work > self.device.rate() * SUBMIT_SECONDS {
+            let full = self.probe.slice > 0 || self.timer.as_ref().is_some_and(Timer::is_full);
+            if full || self.work > self.device.rate() * SUBMIT_SECONDS {
                 self.flush()?;
             }
         }
@@ -338,7 +356,7 @@ impl Recorder {
         let descriptor = wgpu::BindGroupDescriptor { label: Some(kernel.name), layout: &pipeline.layout, entries: &entries };
         let group = self.device.checked("binding buffers", || self.device.wgpu_device().create_bind_group(&descriptor))?;
         let immediate = uniform.is_none();
-        let pass = self.pass();
+        let pass = self.pass(kernel.name);
         pass.set_pipeline(&pipeline.pipeline);
         pass.set_bind_group(0, &group, &[]);
         if immediate {
@@ -348,20 +366,20 @@ impl Recorder {
         Ok(())
     }
 
-    fn open(&mut self) -> &mut Open {
-        let device = &self.device;
-        self.open.get_or_insert_with(|| Open { pass: None, encoder: device.wgpu_device().create_command_encoder(&Default::default()) })
-    }
-
-    fn pass(&mut self) -> &mut wgpu::ComputePass<'static> {
-        let open = self.open();
+    /// A pass of its own for each dispatch where the device is profiled, else the open one.
+    fn pass(&mut self, kernel: &'static str) -> &mut wgpu::ComputePass<'static> {
+        let open = self.open.get_or_insert_with(|| Open::new(&self.device));
+        if let Some(timer) = &mut self.timer {
+            open.pass = None;
+            open.pass = Some(timer.pass(&mut open.encoder, kernel));
+        }
         let encoder = &mut open.encoder;
         open.pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime())
     }
 
     /// The encoder, with no pass open.
     fn copy_encoder(&mut self) -> &mut wgpu::CommandEncoder {
-        let open = self.open();
+        let open = self.open.get_or_insert_with(|| Open::new(&self.device));
         open.pass = None;
         &mut open.encoder
     }
@@ -379,10 +397,16 @@ impl Recorder {
         }
         self.staging.finish();
         self.staged = 0;
+        if let Some(timer) = &mut self.timer {
+            timer.resolve(&mut open.encoder);
+        }
         let index = self.device.checked("running kernels", || self.device.wgpu_queue().submit([open.encoder.finish()]))?;
         self.staging.recall();
         self.in_flight.push_back(Submission { index, work, at: Instant::now() });
-        self.wait_until(IN_FLIGHT)
+        match self.timer.is_some() {
+            true => self.wait_until(0),
+            false => self.wait_until(IN_FLIGHT),
+        }
     }
 
     /// Submits what is recorded and waits for all of it.
@@ -409,6 +433,9 @@ impl Recorder {
             // Short submissions tell of overheads, not of the rate.
             if submission.work > 0.1 * SUBMIT_SECONDS * self.device.rate() && seconds > 0.0 {
                 self.device.observe_rate(submission.work / seconds);
+            }
+            if let Some(timer) = &mut self.timer {
+                timer.collect()?;
             }
         }
         Ok(())

@@ -102,6 +102,20 @@ enum Phase<'a> {
     Done,
 }
 
+impl Phase<'_> {
+    /// For profiles.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Encode => "encoding",
+            Self::Condition => "conditioning",
+            Self::Step(..) => "denoising",
+            Self::Switch(..) => "switching",
+            Self::Decode(..) => "decoding",
+            Self::Video | Self::Done => "",
+        }
+    }
+}
+
 /// What is to be told, in order; a position is reached once all before it has been told.
 enum News {
     Event(Event),
@@ -196,6 +210,7 @@ impl<'a> Generation<'a> {
         if self.settings.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
+        self.rec.set_stage(phase.name());
         self.phase = match phase {
             Phase::Encode => self.encode()?,
             Phase::Video => self.begin_video(),
