@@ -107,8 +107,8 @@ pub use pipelines::builder::Pipeline;
 pub use pipelines::request::DEFAULT_NEGATIVE_PROMPT;
 pub use pipelines::video::Video;
 pub use pipelines::{
-    AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, Preset, Request, Stage, State, Step, VideoPipeline,
-    VideoRequest,
+    AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, MemoryBudget, Plan, Preset, Request, Stage, StagePlan,
+    State, Step, VideoPipeline, VideoRequest,
 };
 pub use schedulers::{Sampler, Scheduler, Spacing};
 pub use weights::{Lora, WeightsReport, inspect_weights};

@@ -101,6 +101,22 @@ impl<B> Stack<B> {
         Ok(())
     }
 
+    /// Bytes of each layer, by loading it on a [dry](Device::dry) device. None where the layers have no source.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub fn sizes(&self, dry: &Device) -> Result<Vec<u64>> {
+        let Some(source) = &self.source else { return Ok(Vec::new()) };
+        let size = |number| {
+            let before = dry.memory_use().current;
+            let layer = (source.load)(&Loader::new(dry, &source.weights, source.precision), number)?;
+            let bytes = dry.memory_use().current - before;
+            drop(layer);
+            Ok(bytes)
+        };
+        (0..self.len()).map(size).collect()
+    }
+
     /// Runs `work` with each layer in order.
     ///
     /// # Errors

@@ -116,7 +116,9 @@ pub fn run(
         if let Some(sheet) = &arguments.contact_sheet {
             output = output.contact_sheet(sheet, &reference, motion.pose(), arguments.frame_offset);
         }
-        output.write(arguments.request(request)?.start()?, &loaded)
+        let request = arguments.request(request)?;
+        let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
+        output.write(request.start()?, &loaded)
     };
     generate(&loaded.pipeline, &reference, &write)
 }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use wan_animate::{Builder, Device, Pipeline, Precision, Result};
+use wan_animate::{Builder, Device, MemoryBudget, Pipeline, Plan, Precision, Result};
 
 pub use animate::{Arguments, run};
 pub use checkpoint::Checkpoint;
@@ -43,6 +43,31 @@ pub struct Engine {
     /// ui.perfetto.dev.
     #[arg(long, value_name = "JSON")]
     profile: Option<PathBuf>,
+    /// GPU memory that may be taken, in GiB, or auto for nine tenths of the adapter's; what does not fit is streamed. By default all weights stay.
+    #[arg(long, value_name = "GIB", value_parser = memory_budget)]
+    memory_budget: Option<MemoryBudget>,
+    /// Says what the request will take, stage by stage, and makes nothing.
+    #[arg(long)]
+    plan: bool,
+}
+
+fn memory_budget(text: &str) -> Result<MemoryBudget, String> {
+    match text.parse::<f64>() {
+        _ if text == "auto" => Ok(MemoryBudget::auto()),
+        Ok(gib) if gib > 0.0 => Ok(MemoryBudget::gib(gib)),
+        _ => Err("a number of GiB above 0, or auto".into()),
+    }
+}
+
+impl Engine {
+    /// Gives back the request, unless a plan is all that was asked for: then it is printed.
+    fn planned<R>(&self, request: R, plan: impl FnOnce(&R) -> Result<Plan>) -> Result<Option<R>> {
+        if self.plan {
+            println!("{}", plan(&request)?);
+            return Ok(None);
+        }
+        Ok(Some(request))
+    }
 }
 
 /// A pipeline that is ready.
@@ -62,9 +87,14 @@ impl Engine {
         if let Some(name) = &self.adapter {
             chosen = chosen.adapter_name(name);
         }
-        let device = chosen.profile(self.profile.is_some()).build()?;
+        let mut device = chosen.profile(self.profile.is_some()).build()?;
         eprintln!("{}", device.adapter());
-        let builder = self.checkpoint.apply(builder(&device)).precision(self.precision);
+        if self.plan {
+            // Loads nothing.
+            device = device.dry(device.limits().clone());
+        }
+        let budget = self.memory_budget.unwrap_or_default();
+        let builder = self.checkpoint.apply(builder(&device)).precision(self.precision).memory_budget(budget);
         let pipeline = loras.into_iter().fold(builder, Builder::lora).build()?;
         Ok(Loaded { pipeline, device, begun, loading: begun.elapsed(), profile: self.profile.clone() })
     }

@@ -70,7 +70,8 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Opti
     if let Some(scale) = arguments.guidance_scale_2 {
         request = request.guidance_scale_2(scale);
     }
-    let generation = arguments.settings.apply(request)?.start()?;
+    let request = arguments.settings.apply(request)?;
+    let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
     let output = Output::new(&arguments.out, arguments.fps.unwrap_or(fps));
-    output.state(arguments.settings.state.as_ref()).write(generation, &loaded)
+    output.state(arguments.settings.state.as_ref()).write(request.start()?, &loaded)
 }

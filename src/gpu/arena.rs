@@ -27,6 +27,8 @@ pub struct MemoryUse {
     pub current: u64,
     /// At most since the device was opened or [`Device::reset_peak`] was called.
     pub peak: u64,
+    /// Weights at most in the same time, those on the GPU for a short time included.
+    pub peak_weights: u64,
 }
 
 /// Counts the bytes of a device's buffers and refuses those past a limit.
@@ -34,12 +36,22 @@ pub struct MemoryUse {
 pub(crate) struct Accounting {
     current: AtomicU64,
     peak: AtomicU64,
+    weights: AtomicU64,
+    peak_weights: AtomicU64,
     limit: Option<u64>,
+}
+
+/// What a buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Weights,
+    Activations,
 }
 
 impl Accounting {
     pub(crate) fn new(limit: Option<u64>) -> Self {
-        Self { current: AtomicU64::new(0), peak: AtomicU64::new(0), limit }
+        let [current, peak, weights, peak_weights] = [0; 4].map(AtomicU64::new);
+        Self { current, peak, weights, peak_weights, limit }
     }
 
     pub(crate) fn limit(&self) -> Option<u64> {
@@ -47,25 +59,37 @@ impl Accounting {
     }
 
     pub(crate) fn memory_use(&self) -> MemoryUse {
-        MemoryUse { current: self.current.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
+        MemoryUse {
+            current: self.current.load(Ordering::Relaxed),
+            peak: self.peak.load(Ordering::Relaxed),
+            peak_weights: self.peak_weights.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn reset_peak(&self) {
         self.peak.store(self.current.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.peak_weights.store(self.weights.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    fn add(&self, bytes: u64) -> Result<()> {
+    fn add(&self, bytes: u64, holds: Holds) -> Result<()> {
         let current = self.current.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(limit) = self.limit.filter(|&limit| current > limit) {
             self.current.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Error::Limits(format!("{current} bytes of GPU memory are needed, the limit is {limit}")));
         }
         self.peak.fetch_max(current, Ordering::Relaxed);
+        if holds == Holds::Weights {
+            let weights = self.weights.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            self.peak_weights.fetch_max(weights, Ordering::Relaxed);
+        }
         Ok(())
     }
 
-    fn remove(&self, bytes: u64) {
+    fn remove(&self, bytes: u64, holds: Holds) {
         self.current.fetch_sub(bytes, Ordering::Relaxed);
+        if holds == Holds::Weights {
+            self.weights.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -74,19 +98,20 @@ impl Accounting {
 struct Counted {
     buffer: Option<wgpu::Buffer>,
     bytes: u64,
+    holds: Holds,
     accounting: Arc<Accounting>,
 }
 
 impl Counted {
-    fn new(device: &Device, label: &str, bytes: u64) -> Result<Self> {
+    fn new(device: &Device, label: &str, bytes: u64, holds: Holds) -> Result<Self> {
         let largest = largest_buffer(device);
         if bytes > largest {
             let adapter = &device.adapter().name;
             return Err(Error::Limits(format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}")));
         }
-        device.accounting().add(bytes)?;
+        device.accounting().add(bytes, holds)?;
         // From here on the bytes are given back whatever happens.
-        let mut counted = Self { buffer: None, bytes, accounting: device.accounting().clone() };
+        let mut counted = Self { buffer: None, bytes, holds, accounting: device.accounting().clone() };
         if let Some(rehearsal) = device.rehearsal() {
             rehearsal.note_buffer(label, bytes);
             return Ok(counted);
@@ -100,7 +125,7 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.accounting.remove(self.bytes);
+        self.accounting.remove(self.bytes, self.holds);
     }
 }
 
@@ -114,7 +139,7 @@ pub struct Block {
 impl Block {
     /// A buffer of its own, given back to the driver when it drops: for weights.
     pub(crate) fn fresh(device: &Device, label: &str, bytes: u64) -> Result<Self> {
-        Ok(Self { counted: Some(Counted::new(device, label, padded(bytes))?), home: Weak::new() })
+        Ok(Self { counted: Some(Counted::new(device, label, padded(bytes), Holds::Weights)?), home: Weak::new() })
     }
 
     /// The buffer, at least 16 bytes long and a multiple of 16.
@@ -147,12 +172,13 @@ impl Drop for Block {
 #[derive(Debug)]
 pub struct Arena {
     device: Device,
+    holds: Holds,
     free: Mutex<BTreeMap<u64, Vec<Counted>>>,
 }
 
 impl Arena {
-    pub(crate) fn new(device: &Device) -> Arc<Self> {
-        Arc::new(Self { device: device.clone(), free: Mutex::default() })
+    pub(crate) fn new(device: &Device, holds: Holds) -> Arc<Self> {
+        Arc::new(Self { device: device.clone(), holds, free: Mutex::default() })
     }
 
     /// A buffer of at least `bytes`: a free one that is not much too large, or a new one.
@@ -160,7 +186,7 @@ impl Arena {
         let bytes = rounded(bytes).min(largest_buffer(&self.device)).max(padded(bytes));
         let counted = match self.reuse(bytes) {
             Some(counted) => counted,
-            None => Counted::new(&self.device, label, bytes)?,
+            None => Counted::new(&self.device, label, bytes, self.holds)?,
         };
         Ok(Block { counted: Some(counted), home: Arc::downgrade(self) })
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
@@ -43,6 +44,8 @@ struct Inner {
     rate: Mutex<f64>,
     lost: Arc<Mutex<Option<String>>>,
     rehearsal: Option<Rehearsal>,
+    measured: AtomicBool,
+    memory: Option<u64>,
 }
 
 /// What an adapter is called and what kind of thing it is.
@@ -153,8 +156,27 @@ impl DeviceBuilder {
             ..Default::default()
         }))
         .map_err(|error| Error::Device(format!("cannot open the adapter `{}`: {error}", adapter.get_info().name)))?;
-        Ok(Device::new(device, queue, self, family::cooperative_size(&adapter)))
+        Ok(Device::new(device, queue, self, Some(&adapter)))
     }
+}
+
+/// Bytes of the largest memory heap of the device's own, where the driver tells: wgpu itself does not.
+#[cfg(any(target_os = "linux", target_os = "android", windows))]
+#[expect(unsafe_code, reason = "wgpu gives access to the driver's adapter through an unsafe function alone")]
+fn memory_of(adapter: &wgpu::Adapter) -> Option<u64> {
+    // SAFETY: the adapter is borrowed for this function, and nothing is done with the driver's handle but asking for properties.
+    let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let instance = adapter.shared_instance().raw_instance();
+    // SAFETY: both handles are alive for as long as `adapter`, and belong to each other.
+    let memory = unsafe { instance.get_physical_device_memory_properties(adapter.raw_physical_device()) };
+    let heaps = memory.memory_heaps.iter().take(memory.memory_heap_count as usize);
+    // VK_MEMORY_HEAP_DEVICE_LOCAL_BIT
+    heaps.filter(|heap| heap.flags.as_raw() & 1 != 0).map(|heap| heap.size).max()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+fn memory_of(_: &wgpu::Adapter) -> Option<u64> {
+    None
 }
 
 #[expect(unsafe_code, reason = "wgpu asks for it before it opens cooperative matrices")]
@@ -226,18 +248,19 @@ impl Device {
     /// [`Device::from_wgpu`] with the adapter that the device was opened from, which lists the sizes of cooperative matrices.
     /// Where the device has [`wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX`], only this makes use of them.
     pub fn from_wgpu_adapter(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::shared(device, queue, family::cooperative_size(adapter))
+        Self::shared(device, queue, Some(adapter))
     }
 
-    fn shared(device: wgpu::Device, queue: wgpu::Queue, coop: Option<u32>) -> Self {
+    fn shared(device: wgpu::Device, queue: wgpu::Queue, adapter: Option<&wgpu::Adapter>) -> Self {
         let family = family::from_environment().unwrap_or_else(|error| {
             log::warn!("WAN_ANIMATE_FAMILY: {error}");
             None
         });
-        Self::new(device, queue, DeviceBuilder { family, ..Default::default() }, coop)
+        Self::new(device, queue, DeviceBuilder { family, ..Default::default() }, adapter)
     }
 
-    fn new(device: wgpu::Device, queue: wgpu::Queue, options: DeviceBuilder, coop: Option<u32>) -> Self {
+    fn new(device: wgpu::Device, queue: wgpu::Queue, options: DeviceBuilder, adapter: Option<&wgpu::Adapter>) -> Self {
+        let coop = adapter.and_then(family::cooperative_size);
         let (limits, info) = (device.limits(), device.adapter_info());
         let lost = Arc::new(Mutex::new(None));
         let note = lost.clone();
@@ -260,6 +283,8 @@ impl Device {
             rate: Mutex::new(if info.device_type == wgpu::DeviceType::Cpu { 2e9 } else { 2e10 }),
             lost,
             rehearsal: None,
+            measured: AtomicBool::new(false),
+            memory: adapter.and_then(memory_of),
             device,
             queue,
             limits,
@@ -287,6 +312,8 @@ impl Device {
             rate: Mutex::new(self.rate()),
             lost: self.0.lost.clone(),
             rehearsal: Some(Rehearsal::default()),
+            measured: AtomicBool::new(false),
+            memory: self.0.memory,
         }))
     }
 
@@ -333,6 +360,12 @@ impl Device {
     /// The limit of [`DeviceBuilder::memory_limit`], if there is one.
     pub fn memory_limit(&self) -> Option<u64> {
         self.0.accounting.limit()
+    }
+
+    /// Bytes of memory that the adapter has of its own, others' use of it included; with a software driver the host's. Known of Vulkan
+    /// adapters that this crate opened, not of others.
+    pub fn memory_size(&self) -> Option<u64> {
+        self.0.memory
     }
 
     /// Starts a new measurement of the peak in [`Device::memory_use`].
@@ -386,6 +419,11 @@ impl Device {
         *self.0.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// [`Device::rate`] once it is more than a guess.
+    pub(crate) fn measured_rate(&self) -> Option<f64> {
+        self.0.measured.load(Ordering::Relaxed).then(|| self.rate())
+    }
+
     /// Workgroups that a dispatch may have and still take no longer than with one. Software drivers run them one by one.
     pub(crate) fn filling(&self) -> u32 {
         self.0.filling
@@ -394,6 +432,7 @@ impl Device {
     /// Moves the measured rate to a new measurement that is lower, and towards one that is higher, by at most a factor of four at once:
     /// what takes too long may end in a reset, what is too short only costs a little.
     pub(crate) fn observe_rate(&self, measured: f64) {
+        self.0.measured.store(true, Ordering::Relaxed);
         let mut rate = self.0.rate.lock().unwrap_or_else(PoisonError::into_inner);
         let moved = if measured < *rate { measured } else { 0.5 * *rate + 0.5 * measured };
         *rate = moved.clamp(*rate / 4.0, *rate * 4.0).clamp(1e8, 1e15);

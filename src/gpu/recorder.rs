@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::arena::{Arena, Block, bytes_of};
+use crate::gpu::arena::{Arena, Block, Holds, bytes_of};
 use crate::gpu::device::{Device, IMMEDIATE_BYTES};
 use crate::gpu::kernel::{Arg, Element, Kernel, Pipeline, PipelineKey};
 use crate::gpu::profile::Timer;
@@ -94,8 +94,8 @@ impl Recorder {
     pub fn new(device: &Device, cancel: Cancel) -> Self {
         Self {
             device: device.clone(),
-            arena: Arena::new(device),
-            slots: Arena::new(device),
+            arena: Arena::new(device, Holds::Activations),
+            slots: Arena::new(device, Holds::Weights),
             staging: wgpu::util::StagingBelt::new(device.wgpu_device().clone(), CHUNK as u64),
             staged: 0,
             cancel,

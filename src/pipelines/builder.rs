@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::layers::Precision;
+use crate::pipelines::budget::MemoryBudget;
 use crate::pipelines::experts::Expert;
 use crate::pipelines::source::{Part, Source};
 use crate::pipelines::video::VideoPipeline;
@@ -21,13 +22,24 @@ pub struct Builder<'a, P> {
     source: Source,
     precision: Precision,
     loras: Loras,
+    budget: MemoryBudget,
     pipeline: PhantomData<fn() -> P>,
 }
 
 /// A pipeline that can be built.
 pub trait Pipeline: Sized {
     #[doc(hidden)]
-    fn load(device: &Device, source: &Source, precision: Precision, loras: &Loras) -> Result<Self>;
+    fn load(device: &Device, recipe: &Recipe) -> Result<Self>;
+}
+
+/// What a pipeline is built of.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub(crate) source: Source,
+    pub(crate) precision: Precision,
+    pub(crate) loras: Loras,
+    /// Bytes; where there is none, all blocks are loaded at once.
+    pub(crate) budget: Option<u64>,
 }
 
 /// LoRAs, each for one of two experts or for all transformers.
@@ -61,7 +73,14 @@ impl Loras {
 
 impl<'a, P> Builder<'a, P> {
     pub(crate) fn new(device: &'a Device) -> Self {
-        Self { device, source: Source::default(), precision: Precision::default(), loras: Loras::default(), pipeline: PhantomData }
+        Self {
+            device,
+            source: Source::default(),
+            precision: Precision::default(),
+            loras: Loras::default(),
+            budget: MemoryBudget::default(),
+            pipeline: PhantomData,
+        }
     }
 
     /// The checkpoint's folder: in the layout of diffusers, with `model_index.json` in it, or of the official release, whose files are told
@@ -117,6 +136,12 @@ impl<'a, P> Builder<'a, P> {
         self
     }
 
+    /// How much GPU memory the pipeline may take. Default: see [`MemoryBudget`].
+    pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
     /// Merges a LoRA into the transformer, or into both experts. May be called several times: LoRAs add up.
     pub fn lora(mut self, lora: Lora) -> Self {
         self.loras.0.push((None, lora));
@@ -139,14 +164,16 @@ impl Builder<'_, VideoPipeline> {
 }
 
 impl<P: Pipeline> Builder<'_, P> {
-    /// Reads the configuration and loads the transformer and the VAE. The text encoder and CLIP stay on disk until a
-    /// generation needs them, and leave the GPU again before it denoises.
+    /// Reads the configuration and loads the transformer and the VAE. With a [memory budget](Self::memory_budget) the transformer's
+    /// blocks stay on disk until a generation needs them, and as many of them on the GPU as the budget has room for. The text encoder and
+    /// CLIP are in either case on the GPU block by block, while a generation begins.
     ///
     /// # Errors
     /// [`Error::Weights`] and [`Error::Io`] naming the file and the tensor that is missing, unknown, of the wrong shape or not
     /// finite; [`Error::Unsupported`] for a configuration that this crate cannot run; [`Error::Limits`] where the GPU's memory
     /// is too small; [`Error::Input`] for a LoRA's weight out of range or one for an expert that is not there.
     pub fn build(self) -> Result<P> {
-        P::load(self.device, &self.source, self.precision, &self.loras)
+        let budget = self.budget.on(self.device);
+        P::load(self.device, &Recipe { source: self.source, precision: self.precision, loras: self.loras, budget })
     }
 }

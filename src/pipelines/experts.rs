@@ -1,17 +1,15 @@
 //! One transformer, or two that share the work by noise level.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::layers::{Loader, Precision};
+use crate::layers::Precision;
 use crate::models::dit::Dit;
 use crate::models::dit::config::Config;
+use crate::pipelines::plan::{Arrangement, Transformer};
 use crate::weights::Weights;
-
-/// Both experts stay on the GPU if they take at most this part of its memory limit; activations need the rest.
-const SHARE: f64 = 0.75;
 
 /// Which of a pair of transformers makes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,25 +34,39 @@ impl fmt::Display for Expert {
 pub struct Experts {
     device: Device,
     precision: Precision,
-    files: Vec<(Weights, Config)>,
+    files: Vec<(Arc<Weights>, Config)>,
     /// The timestep from which up the first of two makes the steps.
     boundary: Option<f64>,
-    keep_both: bool,
-    resident: Mutex<[Option<Arc<Dit>>; 2]>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    loaded: [Option<Arc<Dit>>; 2],
+    resident: usize,
+    arrangement: Arrangement,
 }
 
 impl Experts {
-    /// Loads `high`, and `low` with its boundary too if both are to stay.
-    pub fn load(device: &Device, precision: Precision, high: (Weights, Config), low: Option<((Weights, Config), f64)>) -> Result<Self> {
+    /// Loads `high`, and `low` with its boundary too. Where they are not to be `filled`, the first alone, and without its blocks.
+    pub fn load(
+        device: &Device,
+        precision: Precision,
+        high: (Weights, Config),
+        low: Option<((Weights, Config), f64)>,
+        filled: bool,
+    ) -> Result<Self> {
         let (low, boundary) = low.unzip();
-        let files: Vec<_> = std::iter::once(high).chain(low).collect();
-        let bytes: u64 = files.iter().map(|(weights, _)| bytes(weights, precision)).sum();
-        let keep_both = device.memory_limit().is_none_or(|limit| bytes as f64 <= SHARE * limit as f64);
-        let experts = Self { device: device.clone(), precision, files, boundary, keep_both, resident: Mutex::default() };
-        if keep_both && boundary.is_some() {
+        let files = std::iter::once(high).chain(low).map(|(weights, config)| (Arc::new(weights), config)).collect();
+        let state = State { loaded: [None, None], resident: 0, arrangement: Arrangement::default() };
+        let experts = Self { device: device.clone(), precision, files, boundary, state: Mutex::new(state) };
+        if filled && boundary.is_some() {
             experts.get(Expert::LowNoise)?;
         }
         experts.get(Expert::HighNoise)?;
+        if filled {
+            experts.fill()?;
+        }
         Ok(experts)
     }
 
@@ -72,32 +84,54 @@ impl Experts {
 
     /// The expert on the GPU, loaded if it is not there. Where both do not fit, the other one leaves first.
     pub fn get(&self, expert: Expert) -> Result<Arc<Dit>> {
-        let (own, other) = match expert {
-            Expert::HighNoise => (0, 1),
-            Expert::LowNoise => (1, 0),
-        };
-        let mut resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dit) = &resident[own] {
+        let own = expert as usize;
+        let mut state = self.state();
+        if let Some(dit) = &state.loaded[own] {
             return Ok(dit.clone());
         }
-        if !self.keep_both {
-            resident[other] = None;
+        if !state.arrangement.both_experts {
+            state.loaded[1 - own] = None;
         }
         let (weights, config) = &self.files[own];
-        let dit = Arc::new(Dit::load(&Loader::new(&self.device, weights, self.precision), config)?);
-        weights.finish()?;
-        resident[own] = Some(dit.clone());
+        let dit = Arc::new(Dit::open(&self.device, weights, self.precision, config)?);
+        dit.set_footprint(state.arrangement.footprint);
+        dit.blocks().keep(state.resident);
+        state.loaded[own] = Some(dit.clone());
         Ok(dit)
+    }
+
+    /// Loads all blocks of those that are there, to stay.
+    fn fill(&self) -> Result<()> {
+        let mut state = self.state();
+        state.resident = usize::MAX;
+        for (dit, (weights, _)) in state.loaded.iter().flatten().zip(&self.files) {
+            dit.blocks().fill(&self.device)?;
+            weights.finish()?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How much memory the weights take on the GPU, or a little less than that.
-fn bytes(weights: &Weights, precision: Precision) -> u64 {
-    // Quantised matrices and 16-bit ones stay as they are stored.
-    let bytes = weights.iter().map(|(_, info)| {
-        let elements = info.shape.iter().product::<usize>() as u64;
-        let dense = elements * precision.operand().bytes();
-        info.encoding.bytes(elements).map_or(dense, |stored| stored.min(dense))
-    });
-    bytes.sum()
+impl Transformer for Experts {
+    fn layers(&self, dry: &Device) -> Result<Vec<u64>> {
+        self.get(Expert::HighNoise)?.blocks().sizes(dry)
+    }
+
+    fn keep(&self, resident: usize, arrangement: &Arrangement) {
+        let mut state = self.state();
+        (state.resident, state.arrangement) = (resident, *arrangement);
+        if let [Some(_), low @ Some(_)] = &mut state.loaded
+            && !arrangement.both_experts
+        {
+            *low = None;
+        }
+        for dit in state.loaded.iter().flatten() {
+            dit.set_footprint(arrangement.footprint);
+            dit.blocks().keep(resident);
+        }
+    }
 }

@@ -44,6 +44,9 @@ pub(crate) trait Job: Send {
     /// The model's prediction for latents [C, T, H, W], after guidance.
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor>;
 
+    /// Before frames are decoded: what decoding has no room for leaves the GPU.
+    fn decode(&mut self) {}
+
     /// What of the latent frames is the video's, once the steps are done.
     fn finished(&self, frames: Vec<Tensor>) -> Vec<Tensor>;
 }
@@ -90,6 +93,9 @@ pub(crate) struct Canvas {
     pub latents: [usize; 4],
     pub tiling: VaeTiling,
 }
+
+/// Latent frames that a plan decodes: until nothing of the decoder's memory is empty.
+const PLANNED_LATENTS: usize = 3;
 
 /// What comes next, in the video and segment of the state's position.
 enum Phase<'a> {
@@ -345,8 +351,15 @@ impl<'a> Generation<'a> {
         let latents = denoiser.latents()?;
         // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
         check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
+        self.job.decode();
+        self.settle()?;
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
-        Ok(Phase::Decode(Box::new(Decoding::new(self.vae, self.job.finished(latents), &self.canvas))))
+        let mut latents = self.job.finished(latents);
+        if self.rec.device().rehearsal().is_some() {
+            // The others take what the last of these does.
+            latents.truncate(PLANNED_LATENTS);
+        }
+        Ok(Phase::Decode(Box::new(Decoding::new(self.vae, latents, &self.canvas))))
     }
 
     fn decode(&mut self, mut decoding: Box<Decoding<'a>>) -> Result<Phase<'a>> {

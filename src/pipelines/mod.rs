@@ -10,9 +10,11 @@
 //! - [`segments`]: which input frames each window reads and which frames it gives, as pure arithmetic.
 //! - [`rules`]: how images are prepared, by whose rules.
 //! - [`conditioning`]: what the model is shown beside the noise.
+//! - [`plan`]: what a generation takes and what stays on the GPU meanwhile, by a dry run on a pipeline's [`twin`], within a [`budget`].
 //! - [`limits`]: what is too large for the model or the adapter, found before any work is done.
 
 pub mod animate;
+pub mod budget;
 pub mod builder;
 pub(crate) mod checkpoint;
 pub mod conditioning;
@@ -25,6 +27,7 @@ pub mod generation;
 pub mod latents;
 pub(crate) mod limits;
 pub(crate) mod parts;
+pub mod plan;
 pub mod preset;
 pub(crate) mod release;
 pub mod request;
@@ -33,14 +36,17 @@ pub mod segments;
 pub mod source;
 pub mod state;
 pub(crate) mod texts;
+pub(crate) mod twin;
 pub mod video;
 
 pub use animate::{AnimatePipeline, AnimateRequest};
+pub use budget::MemoryBudget;
 pub use builder::Builder;
 pub use event::{Event, Stage, Step};
 pub use experts::Expert;
 pub use generation::Generation;
 pub use latents::Latents;
+pub use plan::{Plan, StagePlan};
 pub use preset::Preset;
 pub use request::Request;
 pub use state::State;

@@ -1,6 +1,6 @@
 //! The networks and settings of one checkpoint.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
@@ -11,7 +11,10 @@ use crate::layers::{Loader, Precision};
 use crate::models::vae::Vae;
 use crate::models::{clip, umt5, vae};
 use crate::ops::copy::concat;
+use crate::pipelines::builder::Recipe;
 use crate::pipelines::description::Description;
+use crate::pipelines::event::Stage;
+use crate::pipelines::plan::{Arrangement, Transformer};
 use crate::pipelines::rules::Rules;
 use crate::pipelines::texts::Texts;
 use crate::schedulers::SchedulerConfig;
@@ -34,11 +37,12 @@ impl Files {
     pub fn load<T>(
         self,
         device: &Device,
-        precision: Precision,
+        Recipe { precision, budget, .. }: &Recipe,
         transformers: Digest,
         transformer: impl FnOnce() -> Result<T>,
     ) -> Result<Parts<T>> {
         let Self { scheduler, rules, vae: (weights, config), encoders } = self;
+        let (precision, budget) = (*precision, *budget);
         let vae = Vae::load(&Loader::new(device, &weights, precision), &config)?;
         weights.finish()?;
         let others = [Some(&weights), Some(&*encoders.text_encoder.0), encoders.image_encoder.as_ref().map(|encoder| &*encoder.weights)];
@@ -47,6 +51,8 @@ impl Files {
         Ok(Parts {
             device: device.clone(),
             precision,
+            budget,
+            arrangement: Mutex::default(),
             digest,
             scheduler,
             rules,
@@ -71,6 +77,9 @@ pub(crate) struct Parts<T> {
     pub precision: Precision,
     /// Of all weights.
     digest: Digest,
+    /// Bytes of GPU memory that may be taken.
+    pub budget: Option<u64>,
+    arrangement: Mutex<Arrangement>,
     encoders: Encoders,
     texts: Texts,
 }
@@ -88,6 +97,19 @@ pub(crate) struct ImageEncoder {
     pub config: clip::config::Config,
     /// A diffusers checkpoint's; the official code has one rule.
     pub processor: Option<ClipImageConfig>,
+}
+
+impl<T: Transformer> Parts<T> {
+    /// From now on stages keep on the GPU what this says.
+    pub fn arrange(&self, arrangement: Arrangement) {
+        *self.arrangement.lock().unwrap_or_else(PoisonError::into_inner) = arrangement;
+    }
+
+    /// Before a stage: what it has no room for leaves the GPU.
+    pub fn enter(&self, stage: Stage) {
+        let arrangement = *self.arrangement.lock().unwrap_or_else(PoisonError::into_inner);
+        self.transformer.keep(arrangement.resident(stage), &arrangement);
+    }
 }
 
 impl<T> Parts<T> {

@@ -182,6 +182,11 @@ impl<T> Request<T> {
 }
 
 impl Settings {
+    /// The same for a plan, which is of one run from its beginning.
+    pub fn for_plan(&self) -> Self {
+        Self { resume: None, num_videos: 1, ..self.clone() }
+    }
+
     /// What is wrong with the plain numbers.
     pub fn check(&self) -> Result<()> {
         if self.num_inference_steps == Some(0) {

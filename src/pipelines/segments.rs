@@ -46,6 +46,12 @@ impl Segments {
         Ok(Self { frames, segment_frames: frames, overlap: 0 })
     }
 
+    /// The first `count` segments alone.
+    pub fn first(self, count: usize) -> Self {
+        let most = self.segment_frames + count.saturating_sub(1) * self.step();
+        Self { frames: self.frames.min(most), ..self }
+    }
+
     /// Frames of the result.
     pub fn frames(&self) -> usize {
         self.frames

@@ -96,7 +96,7 @@ impl Animate {
         })
     }
 
-    /// The backbone.
+    /// The backbone, to say what of it stays on the GPU.
     pub fn dit(&self) -> &Dit {
         &self.dit
     }

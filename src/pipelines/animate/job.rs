@@ -12,9 +12,11 @@ use crate::pipelines::animate::{Animation, Input, SCALE};
 use crate::pipelines::conditioning::{assemble, fold, keep};
 use crate::pipelines::denoise::guide;
 use crate::pipelines::description::Description;
+use crate::pipelines::event::Stage;
 use crate::pipelines::generation::{Canvas, Job, unprepared};
 use crate::pipelines::latents;
 use crate::pipelines::parts::Parts;
+use crate::pipelines::plan::PLANNED_STEPS;
 use crate::pipelines::request::Settings;
 use crate::tensor::Tensor;
 use crate::video::{Frames, preprocess};
@@ -29,6 +31,7 @@ pub struct AnimateJob<'a> {
     guidance_scale: f64,
     shared: Option<Shared>,
     window: Option<Window>,
+    passes: usize,
 }
 
 /// What all segments of all videos share.
@@ -51,6 +54,7 @@ struct Window {
 
 impl Job for AnimateJob<'_> {
     fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
+        self.parts.enter(Stage::Encoding);
         let texts = self.parts.text_embeddings(rec, &self.prompts)?;
         let (width, height) = self.canvas.size;
         let (wide, high) = (width as u32, height as u32);
@@ -77,6 +81,7 @@ impl Job for AnimateJob<'_> {
             // The next video's only segment looks at what the last one's did.
             return Ok(());
         }
+        self.parts.enter(Stage::Conditioning { segment: k });
         let conditioning = self.conditioning(rec, k, carried)?;
         let pose = self.pose(rec, k)?;
         let faces = self.faces(rec, k)?;
@@ -85,6 +90,11 @@ impl Job for AnimateJob<'_> {
     }
 
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
+        self.passes += 1;
+        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
+            return rec.zeros(latents.shape());
+        }
+        self.parts.enter(Stage::Denoising { segment: 0 });
         let (Some(shared), Some(window)) = (&self.shared, &self.window) else { return Err(unprepared()) };
         let input = concat(rec, &[latents, &window.conditioning])?;
         let passes = shared.contexts.iter().zip(&window.faces);
@@ -92,6 +102,10 @@ impl Job for AnimateJob<'_> {
             .map(|(context, face)| self.parts.transformer.forward(rec, &input, timestep, context, &window.pose, face))
             .collect::<Result<Vec<_>>>()?;
         guide(rec, &predictions, self.guidance_scale)
+    }
+
+    fn decode(&mut self) {
+        self.parts.enter(Stage::Decoding { segment: 0 });
     }
 
     fn finished(&self, mut frames: Vec<Tensor>) -> Vec<Tensor> {
@@ -105,7 +119,7 @@ impl<'a> AnimateJob<'a> {
     pub fn new(parts: &'a Parts<Animate>, task: Animation<'a>, settings: &Settings, canvas: Canvas) -> Self {
         let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
         let prompts = settings.prompts(guidance_scale > 1.0);
-        Self { parts, task, canvas, prompts, guidance_scale, shared: None, window: None }
+        Self { parts, task, canvas, prompts, guidance_scale, shared: None, window: None, passes: 0 }
     }
 
     /// What frames depend on beside inputs.

@@ -8,18 +8,18 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::gpu::Device;
-use crate::layers::{Loader, Precision};
 use crate::models::dit::animate::Animate;
 use crate::pipelines::animate::job::AnimateJob;
-use crate::pipelines::builder::{Builder, Loras, Pipeline};
+use crate::pipelines::builder::{Builder, Pipeline, Recipe};
 use crate::pipelines::checkpoint::{Checkpoint, Family};
 use crate::pipelines::description::Description;
 use crate::pipelines::generation::{Canvas, Generation};
 use crate::pipelines::limits;
 use crate::pipelines::parts::Parts;
+use crate::pipelines::plan::{self, Arrangement, Plan, Transformer, rehearse};
 use crate::pipelines::request::Request;
 use crate::pipelines::segments::Segments;
-use crate::pipelines::source::Source;
+use crate::pipelines::twin::Twin;
 use crate::video::{Motion, Scene};
 
 /// What the prompt is where none is given: "the person in the video is moving".
@@ -33,10 +33,14 @@ const SCALE: usize = 8;
 
 const DEFAULT_STEPS: usize = 20;
 
+/// Segments that a plan looks at: one, and one with frames carried over. The others are like the second.
+const PLANNED_SEGMENTS: usize = 2;
+
 /// A loaded Wan2.2-Animate. Dear to build; cheap to clone; shared and reused.
 #[derive(Clone, Debug)]
 pub struct AnimatePipeline {
     parts: Arc<Parts<Animate>>,
+    twin: Twin<Self>,
 }
 
 /// A generation of [`AnimatePipeline`] that is being described.
@@ -100,6 +104,26 @@ impl AnimatePipeline {
         Request::new(animation, DEFAULT_PROMPT)
     }
 
+    /// What a request will take, stage by stage, and what stays on the GPU meanwhile so that it keeps to the
+    /// [memory budget](Builder::memory_budget). Nothing is allocated, and no weight is read.
+    ///
+    /// # Errors
+    /// Those of [`Request::start`](AnimateRequest::start), and [`Error::Limits`] where the budget is too small, naming the smallest one that
+    /// is not.
+    pub fn plan(&self, request: &AnimateRequest) -> Result<Plan> {
+        self.arrange(request).map(|(plan, _)| plan.timed(self.device()))
+    }
+
+    fn arrange(&self, request: &AnimateRequest) -> Result<(Plan, Arrangement)> {
+        self.twin.with(|twin| {
+            let rehearsal = || {
+                let task = Animation { pipeline: twin, ..request.task.clone() };
+                rehearse(twin.device(), Request { task, settings: request.settings.for_plan() }.begin()?)
+            };
+            plan::arrange(&twin.parts, request.describe()?, self.parts.budget, rehearsal)
+        })
+    }
+
     /// The device that it was built on.
     pub fn device(&self) -> &Device {
         &self.parts.device
@@ -107,18 +131,36 @@ impl AnimatePipeline {
 }
 
 impl Pipeline for AnimatePipeline {
-    fn load(device: &Device, source: &Source, precision: Precision, loras: &Loras) -> Result<Self> {
-        let checkpoint = Checkpoint::open(source, Family::Animate)?;
+    fn load(device: &Device, recipe: &Recipe) -> Result<Self> {
+        let checkpoint = Checkpoint::open(&recipe.source, Family::Animate)?;
         check_agreement(&checkpoint)?;
         let Checkpoint { transformer: (mut weights, config), files, .. } = checkpoint;
-        loras.merge(&mut weights, None)?;
-        let digest = loras.digest([&weights]);
-        let parts = files.load(device, precision, digest, || {
-            let transformer = Animate::load(&Loader::new(device, &weights, precision), &config)?;
-            weights.finish()?;
+        recipe.loras.merge(&mut weights, None)?;
+        let twin = Twin::new(device, recipe);
+        if let Some(budget) = recipe.budget {
+            twin.with(|twin: &Self| plan::check(&twin.parts, budget))?;
+        }
+        let parts = files.load(device, recipe, recipe.loras.digest([&weights]), || {
+            let weights = Arc::new(weights);
+            let transformer = Animate::open(device, &weights, recipe.precision, &config)?;
+            if recipe.budget.is_none() {
+                transformer.dit().blocks().fill(device)?;
+                weights.finish()?;
+            }
             Ok(transformer)
         })?;
-        Ok(Self { parts: Arc::new(parts) })
+        Ok(Self { parts: Arc::new(parts), twin })
+    }
+}
+
+impl Transformer for Animate {
+    fn layers(&self, dry: &Device) -> Result<Vec<u64>> {
+        self.dit().blocks().sizes(dry)
+    }
+
+    fn keep(&self, resident: usize, arrangement: &Arrangement) {
+        self.dit().set_footprint(arrangement.footprint);
+        self.dit().blocks().keep(resident);
     }
 }
 
@@ -167,11 +209,29 @@ impl<'a> Request<Animation<'a>> {
     /// [`Error::Input`] naming the setting that cannot be; [`Error::Limits`] where the model lacks positions for the size or length, or one
     /// tensor would be larger than the adapter allows.
     pub fn start(self) -> Result<Generation<'a>> {
+        let pipeline = self.task.pipeline;
+        if pipeline.parts.budget.is_some() {
+            let (_, arrangement) = pipeline.arrange(&self)?;
+            pipeline.parts.arrange(arrangement);
+        }
+        self.begin()
+    }
+
+    /// What it makes, in words.
+    fn describe(&self) -> Result<String> {
+        let (width, height) = self.settings.checked_size(self.task.input.size(), SIZE_STEP)?;
+        Ok(format!("{width}x{height} pixels in segments of {} frames", self.task.segments()?.segment_frames()))
+    }
+
+    fn begin(self) -> Result<Generation<'a>> {
         let Self { task, settings } = self;
         settings.check()?;
         let size = settings.checked_size(task.input.size(), SIZE_STEP)?;
-        let segments = task.segments()?;
         let parts = task.pipeline.parts.as_ref();
+        let segments = match parts.device.rehearsal() {
+            Some(_) => task.segments()?.first(PLANNED_SEGMENTS),
+            None => task.segments()?,
+        };
         let (width, height) = size;
         // The reference's latent frame stands in front.
         let latents = [parts.vae.config().z_dim, segments.latent_frames() + 1, height / SCALE, width / SCALE];

@@ -13,10 +13,12 @@ use crate::ops::permute::permute;
 use crate::pipelines::conditioning::fold;
 use crate::pipelines::denoise::guide;
 use crate::pipelines::description::Description;
+use crate::pipelines::event::Stage;
 use crate::pipelines::experts::{Expert, Experts};
 use crate::pipelines::generation::{Canvas, Job, unprepared};
 use crate::pipelines::latents;
 use crate::pipelines::parts::Parts;
+use crate::pipelines::plan::PLANNED_STEPS;
 use crate::pipelines::video::model::{Model, Start};
 use crate::tensor::Tensor;
 
@@ -34,6 +36,8 @@ pub struct VideoJob<'a> {
     embeddings: Option<Embeddings>,
     start: Option<Given>,
     active: Option<Active>,
+    /// Of the active transformer.
+    passes: usize,
 }
 
 /// What the encoders make of prompts and images.
@@ -61,6 +65,7 @@ struct Active {
 
 impl Job for VideoJob<'_> {
     fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
+        self.parts.enter(Stage::Encoding);
         let texts = self.parts.text_embeddings(rec, &self.prompts)?;
         let image = self.parts.image_embeddings(rec, &self.images)?;
         self.embeddings = Some(Embeddings { texts, image });
@@ -70,7 +75,8 @@ impl Job for VideoJob<'_> {
         Ok(())
     }
 
-    fn condition(&mut self, rec: &mut Recorder, _k: usize, _carried: Option<&[f32]>) -> Result<()> {
+    fn condition(&mut self, rec: &mut Recorder, k: usize, _carried: Option<&[f32]>) -> Result<()> {
+        self.parts.enter(Stage::Conditioning { segment: k });
         if self.start.is_none() {
             self.start = Some(match (self.model.start, self.images.first()) {
                 (Start::Channels, _) => Given::Channels(self.channels(rec)?),
@@ -88,6 +94,7 @@ impl Job for VideoJob<'_> {
     fn switch(&mut self, rec: &mut Recorder, expert: Expert) -> Result<()> {
         // First of all, so that the other one can leave the GPU.
         self.active = None;
+        self.passes = 0;
         rec.trim();
         let Embeddings { texts, image } = self.embeddings.as_ref().ok_or_else(unprepared)?;
         let dit = self.parts.transformer.get(expert)?;
@@ -101,6 +108,11 @@ impl Job for VideoJob<'_> {
     }
 
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
+        self.passes += 1;
+        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
+            return rec.zeros(latents.shape());
+        }
+        self.parts.enter(Stage::Denoising { segment: 0 });
         let (Some(active), Some(start)) = (&self.active, &self.start) else { return Err(unprepared()) };
         let (input, timestep) = match start {
             Given::Nothing => (latents.clone(), Timestep::Of(timestep)),
@@ -113,6 +125,10 @@ impl Job for VideoJob<'_> {
         let predictions = active.contexts.iter().map(|context| active.dit.forward(rec, &input, timestep, context, None));
         let predictions = predictions.collect::<Result<Vec<_>>>()?;
         guide(rec, &predictions, active.guidance_scale)
+    }
+
+    fn decode(&mut self) {
+        self.parts.enter(Stage::Decoding { segment: 0 });
     }
 
     fn finished(&self, mut frames: Vec<Tensor>) -> Vec<Tensor> {
@@ -132,7 +148,7 @@ impl<'a> VideoJob<'a> {
         guidance: (f64, f64),
         images: Vec<&'a RgbImage>,
     ) -> Self {
-        Self { parts, model, canvas, prompts, guidance, images, embeddings: None, start: None, active: None }
+        Self { parts, model, canvas, prompts, guidance, images, embeddings: None, start: None, active: None, passes: 0 }
     }
 
     /// What frames depend on beside the checkpoint.

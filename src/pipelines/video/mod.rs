@@ -9,25 +9,24 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::gpu::Device;
-use crate::layers::Precision;
-use crate::pipelines::builder::{Builder, Loras, Pipeline};
+use crate::pipelines::builder::{Builder, Pipeline, Recipe};
 use crate::pipelines::checkpoint::{Checkpoint, Family};
 use crate::pipelines::experts::{Expert, Experts};
 use crate::pipelines::generation::{Canvas, Generation};
 use crate::pipelines::limits;
 use crate::pipelines::parts::Parts;
+use crate::pipelines::plan::{self, Arrangement, Plan, rehearse};
 use crate::pipelines::request::{Request, check_guidance};
 use crate::pipelines::segments::Segments;
-use crate::pipelines::source::Source;
+use crate::pipelines::twin::Twin;
 use crate::pipelines::video::job::VideoJob;
 use crate::pipelines::video::model::Model;
 
 /// A loaded Wan2.1 or Wan2.2 for text or an image to video: T2V, I2V (with one transformer or two experts, with or without CLIP),
 /// first-last-frame, TI2V. Dear to build; cheap to clone; shared and reused.
 ///
-/// Two experts stay on the GPU together unless they take more than three quarters of the
-/// [memory limit](crate::DeviceBuilder::memory_limit). Then one is there at a time, and each
-/// [switch](crate::Stage::Switching) loads the other from the checkpoint.
+/// Two experts stay on the GPU together unless the [memory budget](Builder::memory_budget) is too small for both. Then one is there
+/// at a time, or as much of it as there is room for, and each [switch](crate::Stage::Switching) makes room for the other.
 ///
 /// ```no_run
 /// # fn main() -> wan_animate::Result<()> {
@@ -45,6 +44,7 @@ use crate::pipelines::video::model::Model;
 pub struct VideoPipeline {
     parts: Arc<Parts<Experts>>,
     model: Model,
+    twin: Twin<Self>,
 }
 
 /// A generation of [`VideoPipeline`] that is being described.
@@ -81,6 +81,26 @@ impl VideoPipeline {
         Request::new(video, prompt)
     }
 
+    /// What a request will take, stage by stage, and what stays on the GPU meanwhile so that it keeps to the
+    /// [memory budget](Builder::memory_budget). Nothing is allocated, and no weight is read.
+    ///
+    /// # Errors
+    /// Those of [`Request::start`](VideoRequest::start), and [`Error::Limits`] where the budget is too small, naming the smallest one that is
+    /// not.
+    pub fn plan(&self, request: &VideoRequest) -> Result<Plan> {
+        self.arrange(request).map(|(plan, _)| plan.timed(self.device()))
+    }
+
+    fn arrange(&self, request: &VideoRequest) -> Result<(Plan, Arrangement)> {
+        self.twin.with(|twin| {
+            let rehearsal = || {
+                let task = Video { pipeline: twin, ..request.task.clone() };
+                rehearse(twin.device(), Request { task, settings: request.settings.for_plan() }.begin()?)
+            };
+            plan::arrange(&twin.parts, request.describe()?, self.parts.budget, rehearsal)
+        })
+    }
+
     /// The device that it was built on.
     pub fn device(&self) -> &Device {
         &self.parts.device
@@ -88,19 +108,24 @@ impl VideoPipeline {
 }
 
 impl Pipeline for VideoPipeline {
-    fn load(device: &Device, source: &Source, precision: Precision, loras: &Loras) -> Result<Self> {
-        let checkpoint = Checkpoint::open(source, Family::Video)?;
+    fn load(device: &Device, recipe: &Recipe) -> Result<Self> {
+        let checkpoint = Checkpoint::open(&recipe.source, Family::Video)?;
         let model = Model::detect(&checkpoint)?;
         let Checkpoint { transformer: mut high, mut low, files, .. } = checkpoint;
-        loras.merge(&mut high.0, low.is_some().then_some(Expert::HighNoise))?;
+        recipe.loras.merge(&mut high.0, low.is_some().then_some(Expert::HighNoise))?;
         if let Some(((weights, _), _)) = &mut low {
-            loras.merge(weights, Some(Expert::LowNoise))?;
+            recipe.loras.merge(weights, Some(Expert::LowNoise))?;
         }
         let timesteps = files.scheduler.num_train_timesteps();
         let low = low.map(|(files, boundary)| (files, boundary * timesteps));
-        let digest = loras.digest(std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)));
-        let parts = files.load(device, precision, digest, || Experts::load(device, precision, high, low))?;
-        Ok(Self { parts: Arc::new(parts), model })
+        let digest = recipe.loras.digest(std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)));
+        let twin = Twin::new(device, recipe);
+        if let Some(budget) = recipe.budget {
+            twin.with(|twin: &Self| plan::check(&twin.parts, budget))?;
+        }
+        let filled = recipe.budget.is_none();
+        let parts = files.load(device, recipe, digest, || Experts::load(device, recipe.precision, high, low, filled))?;
+        Ok(Self { parts: Arc::new(parts), model, twin })
     }
 }
 
@@ -130,17 +155,42 @@ impl<'a> Request<Video<'a>> {
     /// [`Error::Input`] naming the setting that cannot be; [`Error::Limits`] where the model lacks positions for the size or length, or one
     /// tensor would be larger than the adapter allows.
     pub fn start(self) -> Result<Generation<'a>> {
+        let pipeline = self.task.pipeline;
+        if pipeline.parts.budget.is_some() {
+            let (_, arrangement) = pipeline.arrange(&self)?;
+            pipeline.parts.arrange(arrangement);
+        }
+        self.begin()
+    }
+
+    /// What it makes, in words.
+    fn describe(&self) -> Result<String> {
+        let (width, height) = self.canvas_size()?;
+        Ok(format!("{width}x{height} pixels in segments of {} frames", self.segments()?.segment_frames()))
+    }
+
+    fn segments(&self) -> Result<Segments> {
+        Segments::one(self.task.num_frames.unwrap_or(self.task.pipeline.model.defaults().num_frames))
+    }
+
+    fn canvas_size(&self) -> Result<(usize, usize)> {
+        let VideoPipeline { parts, model, .. } = self.task.pipeline;
+        self.settings.checked_size(Some(model.defaults().size), 2 * parts.vae.config().pixels_per_latent() as u32)
+    }
+
+    fn begin(self) -> Result<Generation<'a>> {
+        let (segments, size) = (self.segments(), self.canvas_size());
         let Self { task, settings } = self;
-        let VideoPipeline { parts, model } = task.pipeline;
+        let VideoPipeline { parts, model, .. } = task.pipeline;
         settings.check()?;
         check_guidance(task.guidance_scale_2)?;
         if task.guidance_scale_2.is_some() && !model.two_experts {
             return Err(Error::Input("`guidance_scale_2` is for checkpoints with two experts; this one has one transformer".into()));
         }
-        let segments = Segments::one(task.num_frames.unwrap_or(model.defaults().num_frames))?;
+        let segments = segments?;
         model.check_images(task.image.is_some(), task.last_image.is_some(), segments.frames())?;
         let scale = parts.vae.config().pixels_per_latent();
-        let size @ (width, height) = settings.checked_size(Some(model.defaults().size), 2 * scale as u32)?;
+        let size @ (width, height) = size?;
         let latents = [parts.vae.config().z_dim, segments.latent_frames(), height / scale, width / scale];
         let canvas = Canvas { size, segments, latents, tiling: settings.tiling };
         limits::check(parts, parts.transformer.config(), &canvas)?;

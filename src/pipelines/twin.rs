@@ -1,0 +1,45 @@
+//! A pipeline's dry twin, on which its plans are made.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::pipelines::builder::{Pipeline, Recipe};
+
+/// See the module. Made when it is first asked for; clones share it.
+pub(crate) struct Twin<P> {
+    device: Device,
+    recipe: Recipe,
+    pipeline: Arc<Mutex<Option<P>>>,
+}
+
+impl<P: Pipeline> Twin<P> {
+    /// Of what is built by the same recipe.
+    pub fn new(device: &Device, recipe: &Recipe) -> Self {
+        let recipe = Recipe { budget: None, ..recipe.clone() };
+        Self { device: device.clone(), recipe, pipeline: Arc::default() }
+    }
+
+    /// Does something with it. One plan is made at a time, since memory is counted for the whole device.
+    pub fn with<R>(&self, work: impl FnOnce(&P) -> Result<R>) -> Result<R> {
+        let mut pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = &*pipeline {
+            return work(pipeline);
+        }
+        let dry = self.device.dry(self.device.limits().clone());
+        work(pipeline.insert(P::load(&dry, &self.recipe)?))
+    }
+}
+
+impl<P> Clone for Twin<P> {
+    fn clone(&self) -> Self {
+        Self { device: self.device.clone(), recipe: self.recipe.clone(), pipeline: self.pipeline.clone() }
+    }
+}
+
+impl<P> fmt::Debug for Twin<P> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Twin").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! Real models at real sizes on adapters that are not there: every buffer, binding and dispatch is within their limits. Nothing is
+//! computed, and no weight read: checkpoints of full size are sparse files.
+
+mod common;
+#[path = "common/published.rs"]
+mod published;
+
+use std::fs;
+use std::path::Path;
+
+use common::golden_path;
+use image::RgbImage;
+use naga::AddressSpace;
+use published::{Named, tensors, write_safetensors};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use wan_animate::unversioned::ops::KERNELS;
+use wan_animate::video::{Frames, Motion};
+use wan_animate::{AnimatePipeline, Device, Error, MemoryBudget, Plan, Result, VideoPipeline, wgpu};
+
+/// What an adapter allows, as wgpu reports it.
+struct Profile {
+    name: &'static str,
+    binding: u64,
+    buffer: u64,
+    workgroup_memory: u32,
+    invocations: u32,
+}
+
+/// Vulkan on most drivers, with the least workgroup memory that there is and with more; Metal; DX12.
+const PROFILES: [Profile; 4] = [
+    Profile { name: "vulkan", binding: (1 << 31) - 1, buffer: (1 << 31) - 1, workgroup_memory: 32 << 10, invocations: 1024 },
+    Profile { name: "vulkan, 16 KiB", binding: (1 << 31) - 1, buffer: (1 << 31) - 1, workgroup_memory: 16 << 10, invocations: 256 },
+    Profile { name: "metal", binding: 4 << 30, buffer: 4 << 30, workgroup_memory: 32 << 10, invocations: 1024 },
+    Profile { name: "dx12", binding: (1 << 31) - 1, buffer: i32::MAX as u64, workgroup_memory: 32 << 10, invocations: 1024 },
+];
+
+/// No buffer may be larger, whatever the adapter says.
+const LARGEST: u64 = (1 << 31) - 256;
+
+impl Profile {
+    fn limits(&self) -> wgpu::Limits {
+        wgpu::Limits {
+            max_storage_buffer_binding_size: self.binding,
+            max_buffer_size: self.buffer,
+            max_compute_workgroup_storage_size: self.workgroup_memory,
+            max_compute_invocations_per_workgroup: self.invocations,
+            max_compute_workgroup_size_x: self.invocations,
+            max_storage_buffers_per_shader_stage: 8,
+            max_compute_workgroups_per_dimension: 65_535,
+            ..wgpu::Limits::default()
+        }
+    }
+}
+
+/// A component without data.
+fn component(folder: &Path, name: &str, config: &Value, all: &[Named], shards: &str) {
+    let folder = folder.join(name);
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("config.json"), config.to_string()).expect("a configuration");
+    write_safetensors(&folder.join(shards), all);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for file in fs::read_dir(from).expect("a folder").flatten() {
+        fs::copy(file.path(), to.join(file.file_name())).expect("copies");
+    }
+}
+
+/// A checkpoint folder as published: `base` is a small one of its kind.
+fn checkpoint(base: &str, transformers: &[(&str, &str, Value)], vae: (&str, Value), clip: bool) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, base) = (folder.path(), golden_path(base));
+    for (name, golden, config) in transformers {
+        component(root, name, config, &tensors(golden, "BF16"), "diffusion_pytorch_model.safetensors");
+    }
+    component(root, "vae", &vae.1, &tensors(vae.0, "F32"), "diffusion_pytorch_model.safetensors");
+    let text = json!({ "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "vocab_size": 256_384 });
+    component(root, "text_encoder", &text, &tensors("transformers_umt5", "BF16"), "model.safetensors");
+    if clip {
+        let sizes = json!({ "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
+            "image_size": 224, "patch_size": 14, "hidden_act": "gelu" });
+        component(root, "image_encoder", &sizes, &tensors("transformers_clip", "F32"), "model.safetensors");
+        copy(&base.join("image_processor"), &root.join("image_processor"));
+    }
+    copy(&base.join("tokenizer"), &root.join("tokenizer"));
+    copy(&base.join("scheduler"), &root.join("scheduler"));
+    fs::copy(base.join("model_index.json"), root.join("model_index.json")).expect("copies");
+    folder
+}
+
+fn wide(inputs: usize) -> Value {
+    json!({ "num_attention_heads": 40, "attention_head_dim": 128, "ffn_dim": 13824, "num_layers": 40, "in_channels": inputs,
+        "out_channels": 16, "image_dim": null, "added_kv_proj_dim": null })
+}
+
+fn animate() -> TempDir {
+    let mut config = wide(36);
+    config["latent_channels"] = json!(16);
+    config["image_dim"] = json!(1280);
+    config["added_kv_proj_dim"] = json!(5120);
+    checkpoint("tiny", &[("transformer", "diffusers_animate", config)], ("diffusers_vae_2_1", json!({})), true)
+}
+
+fn t2v() -> TempDir {
+    let experts = [("transformer", "diffusers_t2v_14b", wide(16)), ("transformer_2", "diffusers_t2v_14b", wide(16))];
+    checkpoint("family/t2v", &experts, ("diffusers_vae_2_1", json!({})), false)
+}
+
+fn ti2v() -> TempDir {
+    let config = json!({ "num_attention_heads": 24, "attention_head_dim": 128, "ffn_dim": 14336, "num_layers": 30, "in_channels": 48,
+        "out_channels": 48, "image_dim": null, "added_kv_proj_dim": null });
+    let mut vae: Value = common::golden_json("family/ti2v/vae/config.json");
+    vae["base_dim"] = json!(160);
+    vae["decoder_base_dim"] = json!(256);
+    vae["dim_mult"] = json!([1, 2, 4, 4]);
+    vae["num_res_blocks"] = json!(2);
+    checkpoint("family/ti2v", &[("transformer", "diffusers_ti2v", config)], ("diffusers_vae_2_2", vae), false)
+}
+
+/// Frames that are never looked at.
+fn blank(width: u32, height: u32) -> Frames {
+    Frames::from_images(vec![RgbImage::new(width, height); 77]).expect("frames")
+}
+
+fn animation(pipeline: &AnimatePipeline, width: u32, height: u32) -> Result<Plan> {
+    let motion = Motion::new(blank(16, 16), Some(blank(16, 16))).expect("a motion");
+    let reference = RgbImage::new(16, 16);
+    pipeline.plan(&pipeline.animate(&reference, &motion).size(width, height))
+}
+
+/// What every plan must be.
+fn check(what: &str, plan: &Plan, device: &Device, budget: u64) {
+    println!("{what}: {plan}\n");
+    assert!(plan.peak() <= budget, "{what}: a peak of {}", plan.peak());
+    assert!(plan.largest_buffer() <= LARGEST, "{what}: a buffer of {}", plan.largest_buffer());
+    assert!(plan.largest_buffer() <= device.limits().max_storage_buffer_binding_size);
+}
+
+fn every_profile(check: impl Fn(&Profile, &Device)) {
+    let device = Device::builder().build().expect("an adapter");
+    for profile in &PROFILES {
+        check(profile, &device.dry(profile.limits()));
+    }
+}
+
+#[test]
+fn animate_14b_keeps_to_budgets_and_limits() {
+    let folder = animate();
+    every_profile(|profile, device| {
+        for (width, height, gib) in [(832, 480, 8), (1280, 720, 12), (1280, 1280, 24)] {
+            let builder = AnimatePipeline::builder(device).checkpoint(folder.path()).memory_budget(MemoryBudget::gib(gib));
+            let plan = animation(&builder.build().expect("builds"), width, height);
+            let what = format!("animate, {}, {width}x{height} in {gib} GiB", profile.name);
+            check(&what, &plan.unwrap_or_else(|error| panic!("{what}: {error}")), device, u64::from(gib as u32) << 30);
+        }
+    });
+}
+
+#[test]
+fn t2v_a14b_and_ti2v_5b_keep_to_budgets_and_limits() {
+    let folders = [("t2v", t2v(), 832, 480, 81), ("t2v", t2v(), 1280, 720, 81), ("ti2v", ti2v(), 1280, 704, 121)];
+    every_profile(|profile, device| {
+        for (name, folder, width, height, frames) in &folders {
+            let builder = VideoPipeline::builder(device).checkpoint(folder.path()).memory_budget(MemoryBudget::gib(12));
+            let pipeline = builder.build().expect("builds");
+            let what = format!("{name}, {}, {width}x{height}", profile.name);
+            let plan = pipeline.plan(&pipeline.text_to_video("a cat").size(*width, *height).num_frames(*frames));
+            check(&what, &plan.unwrap_or_else(|error| panic!("{what}: {error}")), device, 12 << 30);
+        }
+    });
+}
+
+/// Every kernel that a real run takes fits the workgroup memory and the lanes of the smallest adapter.
+#[test]
+fn kernels_of_a_real_run_fit_the_smallest_workgroups() {
+    let (folder, real) = (ti2v(), Device::builder().build().expect("an adapter"));
+    let device = real.dry(PROFILES[1].limits());
+    let pipeline = VideoPipeline::builder(&device).checkpoint(folder.path()).build().expect("builds");
+    let outcome: Result<Vec<_>> =
+        pipeline.text_to_video("a cat").size(64, 64).num_frames(5).num_inference_steps(1).start().expect("starts").collect();
+    outcome.expect("rehearses");
+    let kernels = device.rehearsal().expect("a dry device").kernels();
+    assert!(kernels.len() > 20, "{} kernels", kernels.len());
+    for (name, elements, constants) in kernels {
+        let kernel = KERNELS.iter().find(|kernel| kernel.name == name).expect("a listed kernel");
+        let module = naga::front::wgsl::parse_str(&kernel.compose(&elements, &constants, true)).expect("parses");
+        let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+        let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+        assert!(bytes <= 16 << 10, "{name} {constants:?}: {bytes} bytes of workgroup memory");
+    }
+}
+
+/// A checkpoint of 34 GB on a card of 1 GiB is refused when it is opened.
+#[test]
+fn a_budget_below_two_blocks_is_refused_at_once() {
+    let (folder, device) = (animate(), Device::builder().build().expect("an adapter"));
+    let builder = AnimatePipeline::builder(&device).checkpoint(folder.path()).memory_budget(MemoryBudget::gib(1));
+    let error = builder.build().expect_err("1 GiB");
+    assert!(matches!(error, Error::Limits(_)) && error.to_string().contains("two of its blocks"), "{error}");
+    assert_eq!(device.memory_use().peak, 0, "nothing was loaded");
+}
