@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up what they need; see README.md.
 
-.PHONY: demo demo-model test test-all bench fuzz goldens driver
+.PHONY: demo demo-model test test-all test-drivers bench bench-peer fuzz goldens driver
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -22,8 +22,18 @@ test: driver
 test-all: test
 	$(CARGO) test -- --ignored
 
+# The ops in every family on the drivers that can be fetched: see .ci/software-driver. Takes some minutes.
+test-drivers: driver
+	./.ci/test-drivers
+
+# Set WAN_ANIMATE_PYTHON to a Python with PyTorch, and WAN_ANIMATE_BURN to what `make bench-peer` builds, to see them in the same table.
 bench: driver
 	$(CARGO) bench
+
+# burn on wgpu, which takes many minutes to build.
+bench-peer:
+	cd benches/burn && $(CARGO) build --release
+	@echo "WAN_ANIMATE_BURN=$(CURDIR)/benches/burn/target/release/burn-peer"
 
 # A minute a target; needs cargo-fuzz, see fuzz/README.md.
 fuzz:

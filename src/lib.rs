@@ -99,7 +99,7 @@ mod weights;
 pub use cancel::Cancel;
 pub use dtype::DType;
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile};
+pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
 pub use layers::Precision;
 pub use models::vae::tiling::VaeTiling;
 pub use pipelines::animate::{Animation, DEFAULT_PROMPT};

@@ -206,7 +206,8 @@ fn a_prompt_is_encoded_once() {
         generation.find(|event| matches!(event, Ok(Event::Stage(Stage::Conditioning { .. })))).expect("encodes").expect("runs");
         fail_allocations(&device, 0..0)
     };
-    encode("a bird"); // tests the kernels too, which are used for the first time
+    // Kernels are tested before their first use, with buffers of their own.
+    encode("a bird");
     let first = encode("a cat");
     let second = encode("a cat");
     println!("{first} allocations for a new prompt, {second} for a known one");

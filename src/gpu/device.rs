@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::gpu::arena::Accounting;
-use crate::gpu::family::{self, Facts, Families, Family};
+use crate::gpu::family::{self, Coop, Facts, Families, Family};
 use crate::gpu::faults::Faults;
 use crate::gpu::kernel::{Pipeline, PipelineKey};
 use crate::gpu::profile::Profile;
 use crate::gpu::rehearsal::Rehearsal;
+use crate::gpu::tune::{Tune, Tuning};
 
 /// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
 pub(crate) const IMMEDIATE_BYTES: u32 = 128;
@@ -39,6 +40,7 @@ struct Inner {
     families: Arc<Families>,
     faults: Faults,
     profile: Option<Profile>,
+    tuning: Arc<Tuning>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     filling: u32,
     rate: Mutex<f64>,
@@ -87,6 +89,7 @@ pub struct DeviceBuilder {
     immediates: Option<bool>,
     family: Option<Family>,
     profile: bool,
+    tune: Option<Tune>,
 }
 
 impl DeviceBuilder {
@@ -131,13 +134,22 @@ impl DeviceBuilder {
         self
     }
 
+    /// Whether tiles of kernels are timed on first use and remembered in the user's cache folder (`wan-animate/tuning.json`). Default: what
+    /// `WAN_ANIMATE_TUNE` (`off`, `on` or `force`) says, or on, but off on software drivers. Tiles of one family sum in the same
+    /// order; but only with tuning off do results not depend on the clock at all.
+    pub fn tune(mut self, tune: Tune) -> Self {
+        self.tune = Some(tune);
+        self
+    }
+
     /// Opens the adapter.
     ///
     /// # Errors
-    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family. [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
+    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family, or `WAN_ANIMATE_TUNE` no tuning. [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
     /// refuses to open it.
     pub fn build(mut self) -> Result<Device> {
         self.family = self.family.or(family::from_environment()?);
+        self.tune = self.tune.or(Tune::from_environment()?);
         let adapters = enumerate();
         let wanted = self.adapter_name.clone().or_else(|| env::var("WGPU_ADAPTER_NAME").ok());
         let adapter = choose(adapters, wanted.as_deref())?;
@@ -252,11 +264,14 @@ impl Device {
     }
 
     fn shared(device: wgpu::Device, queue: wgpu::Queue, adapter: Option<&wgpu::Adapter>) -> Self {
-        let family = family::from_environment().unwrap_or_else(|error| {
-            log::warn!("WAN_ANIMATE_FAMILY: {error}");
-            None
-        });
-        Self::new(device, queue, DeviceBuilder { family, ..Default::default() }, adapter)
+        fn or_warn<T>(value: Result<Option<T>>) -> Option<T> {
+            value.unwrap_or_else(|error| {
+                log::warn!("in the environment: {error}");
+                None
+            })
+        }
+        let (family, tune) = (or_warn(family::from_environment()), or_warn(Tune::from_environment()));
+        Self::new(device, queue, DeviceBuilder { family, tune, ..Default::default() }, adapter)
     }
 
     fn new(device: wgpu::Device, queue: wgpu::Queue, options: DeviceBuilder, adapter: Option<&wgpu::Adapter>) -> Self {
@@ -267,11 +282,15 @@ impl Device {
         device.set_device_lost_callback(move |reason, message| {
             *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?}: {message}"));
         });
+        let summary = AdapterSummary::new(&info);
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let tune = options.tune.unwrap_or(if software { Tune::Off } else { Tune::On });
         Self(Arc::new(Inner {
-            summary: AdapterSummary::new(&info),
             profile: options.profile.then(Profile::default),
+            tuning: Arc::new(Tuning::new(tune, summary.to_string())),
+            summary,
             families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
-            filling: if info.device_type == wgpu::DeviceType::Cpu { 1 } else { 256 },
+            filling: if software { 1 } else { 256 },
             immediates: options.immediates.unwrap_or(true)
                 && device.features().contains(wgpu::Features::IMMEDIATES)
                 && limits.max_immediate_size >= IMMEDIATE_BYTES,
@@ -302,6 +321,7 @@ impl Device {
             summary: self.0.summary.clone(),
             families: self.0.families.clone(),
             profile: None,
+            tuning: self.0.tuning.clone(),
             limits,
             immediates: self.0.immediates,
             shader_checks: self.0.shader_checks,
@@ -394,10 +414,13 @@ impl Device {
         self.0.families.failed()
     }
 
-    #[allow(dead_code, reason = "the ops are about to choose")]
-    /// The size of cooperative matrices, where there are some.
-    pub(crate) fn coop_size(&self) -> Option<u32> {
-        self.0.families.facts().coop
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.0.tuning
+    }
+
+    /// The cooperative matrices, where there are some.
+    pub(crate) fn coop(&self) -> Option<Coop> {
+        self.0.families.facts().coop()
     }
 
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {

@@ -4,8 +4,6 @@
 //! nowhere else. The first kernels of a family that an op uses must agree with a plain computation on the host; a family that
 //! is missing or wrong is passed over for the next one, and the log (crate `log`) says so.
 
-#![allow(dead_code, reason = "the ops are about to choose")]
-
 use std::collections::HashMap;
 use std::env;
 use std::fmt;
@@ -57,6 +55,17 @@ impl FromStr for Family {
     }
 }
 
+/// Cooperative matrices of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coop {
+    /// Rows, columns and depth: 8 or 16.
+    pub(crate) size: u32,
+    /// Lanes of a subgroup.
+    pub(crate) lanes: u32,
+    /// Whether they are loaded from arrays of single numbers, as Metal must, rather than of fours.
+    pub(crate) ones: bool,
+}
+
 /// What the choice is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -70,7 +79,7 @@ pub(crate) struct Facts {
     pub(crate) subgroup: Option<(u32, u32)>,
     pub(crate) f16: bool,
     /// Rows, columns and depth of the cooperative matrices of f16 that sum in f32, where there are some.
-    pub(crate) coop: Option<u32>,
+    pub(crate) coop_size: Option<u32>,
     /// Bytes of workgroup memory.
     pub(crate) workgroup_bytes: u32,
     /// Lanes of a workgroup.
@@ -89,18 +98,30 @@ impl Facts {
             driver: format!("{} {}", info.driver, info.driver_info),
             subgroup: has(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size)),
             f16: has(wgpu::Features::SHADER_F16),
-            coop: coop.filter(|_| has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)),
+            coop_size: coop.filter(|_| has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup,
         }
     }
 
+    /// How kernels of [`Family::Coop`] are written here.
+    pub(crate) fn coop(&self) -> Option<Coop> {
+        let lanes = match self.subgroup? {
+            (least, most) if least == most => least,
+            // What drivers take for large workgroups. Where they do not, the test of the kernels shows it.
+            _ if self.vendor == AMD => 64,
+            _ => 32,
+        };
+        Some(Coop { size: self.coop_size?, lanes, ones: self.backend == wgpu::Backend::Metal })
+    }
+
     /// What is missing for a family, if anything.
     fn lacks(&self, family: Family) -> Option<&'static str> {
         match family {
-            Family::Coop if self.coop.is_none() => Some("no cooperative matrices of f16 that sum in f32, 16x16x16 or 8x8x8"),
-            Family::Coop if !self.f16 => Some("no f16"),
+            Family::Coop if self.coop_size.is_none() => Some("no cooperative matrices of f16 that sum in f32, 16x16x16 or 8x8x8"),
             Family::Coop if self.subgroup.is_none() => Some("no subgroups"),
+            Family::Coop if !matches!(self.coop(), Some(Coop { lanes: 8 | 32 | 64, .. })) => Some("subgroups are not of 8, 32 or 64 lanes"),
+            Family::Coop if !self.f16 => Some("no f16"),
             Family::Coop if self.workgroup_bytes < 32 << 10 => Some("less than 32 KiB of workgroup memory"),
             Family::Tiled if self.workgroup_bytes < 16 << 10 => Some("less than 16 KiB of workgroup memory"),
             Family::Tiled if self.invocations < 256 => Some("less than 256 lanes a workgroup"),
@@ -226,11 +247,9 @@ impl Families {
         let Some(test) = test else { return true };
         // Unlocked meanwhile, since the test records work of its own.
         let result = test(family);
-        // No room for the test says nothing of the kernels; the op will ask for more.
-        if let Err(Error::Limits(_)) = result {
-            return true;
-        }
         match &result {
+            // The op itself will say that there is no room; the family is tested another time.
+            Err(Error::Limits(_) | Error::Cancelled) => return true,
             Ok(()) => log::debug!("`{op}` has passed its test in the family `{family}`"),
             Err(error) => log::warn!("`{op}` is not run in the family `{family}`, which failed its test here: {error}"),
         }
@@ -270,7 +289,7 @@ mod tests {
             driver: "driver 1".into(),
             subgroup: Some((32, 32)),
             f16: true,
-            coop: Some(16),
+            coop_size: Some(16),
             workgroup_bytes: 48 << 10,
             invocations: 1024,
         }
@@ -288,8 +307,8 @@ mod tests {
         assert_eq!(order(Facts { driver: "AMD proprietary driver 24".into(), ..discrete(AMD) }, None), [Tiled, Reg]);
         assert_eq!(order(Facts { driver: "radv Mesa 25".into(), ..discrete(AMD) }, None), [Coop, Tiled, Reg]);
         assert_eq!(order(Facts { f16: false, ..discrete(0x10de) }, None), [Tiled, Reg]);
-        assert_eq!(order(Facts { coop: None, invocations: 128, ..discrete(0x10de) }, None), [Reg]);
-        let lavapipe = Facts { device_type: wgpu::DeviceType::Cpu, subgroup: Some((8, 8)), coop: None, ..discrete(0x10005) };
+        assert_eq!(order(Facts { coop_size: None, invocations: 128, ..discrete(0x10de) }, None), [Reg]);
+        let lavapipe = Facts { device_type: wgpu::DeviceType::Cpu, subgroup: Some((8, 8)), coop_size: None, ..discrete(0x10005) };
         assert_eq!(order(lavapipe.clone(), None), [Sg, Reg, Tiled]);
         assert_eq!(order(Facts { subgroup: Some((4, 4)), ..lavapipe.clone() }, None), [Reg, Tiled]);
         assert_eq!(order(lavapipe.clone(), Some(Tiled)), [Tiled, Sg, Reg]);
@@ -304,6 +323,13 @@ mod tests {
         assert_eq!(families.choose("op", |_| true, Some(|_| Ok(()))), Family::Tiled, "tested once");
         assert_eq!(families.choose("another", |_| true, Some(|_| Ok(()))), Family::Coop);
         assert_eq!(families.choose("op", |family| family == Family::Coop, Some(fail)), Family::Reg);
+    }
+
+    #[test]
+    fn a_test_without_room_tells_nothing() {
+        let families = Families::new(discrete(0x10de), None);
+        assert_eq!(families.choose("op", |_| true, Some(|_| Err(Error::Limits("no room".into())))), Family::Coop);
+        assert_eq!(families.choose("op", |_| true, Some(|_| Err(Error::Device("wrong".into())))), Family::Reg);
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub enum Element {
     Bf16x4,
     /// u32, read one by one: indices.
     U32,
+    /// f16 in fours as such, in the array `NAME_data`: for kernels that need f16 anyway.
+    Half4,
+    /// u32 in fours, for the kernel to make of them what it will, in the array `NAME_data`.
+    U32x4,
     /// 16-bit elements whose rows are no multiple of four. No slot takes it, so that [`Recorder`](crate::gpu::Recorder)
     /// refuses such a tensor.
     Odd16,
@@ -88,9 +92,13 @@ pub enum Needs {
     /// Subgroups.
     Subgroups,
     /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, each line of the file
-    /// with `$i`, `$j` or both is repeated for all numbers below the constants `FM` and `FN`.
+    /// with one of [`MARKS`] is repeated for all numbers below its constant, none at all where that is 0. `$size` stands for the
+    /// constant `SIZE`.
     CooperativeMatrix,
 }
+
+/// Marks of lines that are repeated, and the constants that say how often.
+const MARKS: [(&str, &str); 6] = [("$i", "FM"), ("$j", "FN"), ("$x", "LX"), ("$w", "LW"), ("$four", "FOURS"), ("$one", "ONES")];
 
 /// Element formats of slots that are read row by row.
 pub const READ: &[Element] = &[Element::F32, Element::F32x4, Element::F16x4];
@@ -150,6 +158,17 @@ impl<'a> Arg<'a> {
     /// Words to be read as u32.
     pub fn index(tensor: &'a Tensor) -> Self {
         Self { tensor: Some(tensor), element: Element::U32 }
+    }
+
+    /// f16 in fours, for kernels that need f16 anyway.
+    pub fn halves(tensor: &'a Tensor) -> Self {
+        let fours = tensor.dtype() == DType::F16 && tensor.cols().is_multiple_of(4);
+        Self { tensor: Some(tensor), element: if fours { Element::Half4 } else { Element::Odd16 } }
+    }
+
+    /// Words in fours, whatever the tensor's type.
+    pub fn words(tensor: &'a Tensor) -> Self {
+        Self { tensor: Some(tensor), element: Element::U32x4 }
     }
 
     /// In fours if `fours` says that all accesses are aligned so.
@@ -331,13 +350,19 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
 
 /// See [`Needs::CooperativeMatrix`].
 fn unrolled(source: &str, constants: &[(&'static str, u32)]) -> String {
-    let count = |name| constants.iter().find(|(known, _)| *known == name).map_or(1, |&(_, value)| value);
-    let repeat = |line: String, mark: &str, name| match line.contains(mark) {
-        true => (0..count(name)).map(|number| line.replace(mark, &number.to_string())).collect(),
-        false => vec![line],
-    };
-    let lines = source.lines().flat_map(|line| repeat(format!("{line}\n"), "$i", "FM"));
-    lines.flat_map(|line| repeat(line, "$j", "FN")).collect()
+    let value = |name| constants.iter().find(|(known, _)| *known == name).map_or(1, |&(_, value)| value);
+    let size = value("SIZE").to_string();
+    let code = source.lines().filter(|line| !line.starts_with("//"));
+    code.flat_map(|line| {
+        MARKS.iter().fold(vec![format!("{}\n", line.replace("$size", &size))], |lines, (mark, name)| {
+            let repeat = |line: String| match line.contains(mark) {
+                true => (0..value(name)).map(|number| line.replace(mark, &number.to_string())).collect(),
+                false => vec![line],
+            };
+            lines.into_iter().flat_map(repeat).collect()
+        })
+    })
+    .collect()
 }
 
 fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {
@@ -352,6 +377,8 @@ fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {
         Element::F32x4 => Some("vec4<f32>"),
         Element::F16x4 | Element::Bf16x4 | Element::Odd16 => Some("vec2<u32>"),
         Element::U32 => Some("u32"),
+        Element::Half4 => Some("vec4<f16>"),
+        Element::U32x4 => Some("vec4<u32>"),
     };
     if let Some(array) = array {
         line(text, format_args!("@group(0) @binding({binding}) var<storage, {access}> {name}_data: array<{array}>;"));
@@ -401,7 +428,7 @@ fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_data[at >> 2u][(at >> 1u
 "
         }
         Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME_data[at]; }\n",
-        Element::Odd16 => "",
+        Element::Half4 | Element::U32x4 | Element::Odd16 => "",
     }
 }
 
@@ -426,6 +453,6 @@ fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
 }
 "
         }
-        Element::Absent | Element::Bf16x4 | Element::U32 | Element::Odd16 => "",
+        Element::Absent | Element::Bf16x4 | Element::U32 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
     }
 }

@@ -12,6 +12,7 @@
 //! - [`sink`]: weights on their way to the GPU.
 //! - [`profile`]: how long each kernel took, where that was asked for.
 //! - [`recorder`]: dispatches to passes to submissions, cut into slices of time, with cancellation between submissions.
+//! - [`tune`]: which tiles are fastest, by timing them once.
 
 pub mod arena;
 pub mod device;
@@ -22,6 +23,7 @@ pub mod profile;
 pub mod recorder;
 pub mod rehearsal;
 pub mod sink;
+pub mod tune;
 
 pub use arena::{Arena, Block, MemoryUse};
 pub use device::{AdapterSummary, Device, DeviceBuilder};
@@ -31,3 +33,4 @@ pub use profile::Profile;
 pub use recorder::{Probe, Recorder};
 pub use rehearsal::Rehearsal;
 pub use sink::Sink;
+pub use tune::Tune;

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::gpu::arena::largest_buffer;
 use crate::gpu::{Recorder, Sink};
 use crate::ops::expand::{Scales, expand, is_expandable};
-use crate::ops::matmul::{Epilogue, product};
+use crate::ops::matmul::Epilogue;
+use crate::ops::product::Product;
 use crate::tensor::Tensor;
 use crate::weights::{Encoding, Quantized};
 
@@ -141,7 +142,8 @@ impl Run {
         };
         let base = expand(rec, &self.stored, encoding, shape, &self.scales, DType::F32)?;
         let out = rec.alloc(&shape, dtype)?;
-        product(rec, up, down, 0, Epilogue { residual: Some(&base), ..Default::default() }, &out)?;
+        let epilogue = Epilogue { residual: Some(&base), ..Default::default() };
+        Product { x: up, w: down, first: 0, epilogue, out: &out }.record(rec)?;
         Ok(out)
     }
 }

@@ -16,6 +16,7 @@ pub mod lincomb;
 pub mod matmul;
 pub mod matrix;
 pub mod permute;
+pub mod product;
 pub mod rms_norm;
 pub mod rope;
 pub mod shortcut;
@@ -38,7 +39,12 @@ pub static KERNELS: &[&Kernel] = &[
     &gather::GATHER,
     &layer_norm::LAYER_NORM,
     &lincomb::LINCOMB,
-    &matmul::MATMUL,
+    &product::coop::HALVE,
+    &product::coop::MATMUL_COOP,
+    &product::reg::MATMUL_REG,
+    &product::sg::MATMUL_PACK,
+    &product::sg::MATMUL_SG,
+    &product::tiled::MATMUL_TILED,
     &permute::PERMUTE,
     &rms_norm::RMS_NORM,
     &rope::ROPE,

@@ -19,8 +19,9 @@ use wan_animate::unversioned::gpu::{Probe, Recorder};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::{activate, add};
 use wan_animate::unversioned::ops::matmul::{Epilogue, matmul};
+use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::matrix::SCRATCH_BYTES;
-use wan_animate::{Cancel, DType, Device, Error};
+use wan_animate::{Cancel, DType, Device, Error, Family, Tune};
 
 use approx::Approx;
 use case::{Case, Output};
@@ -63,6 +64,39 @@ fn every_family_that_runs_here() {
         let device = Device::builder().shader_checks(true).family(family).build().expect("a device");
         check_all(&device);
         assert_eq!(device.failed_families(), [], "{family}");
+    }
+}
+
+/// Products are the same bits in every family without cooperative matrices, whatever its tiles, and row by row.
+#[test]
+fn products_sum_in_one_order() {
+    let (rows, cols, inner) = (37, 90, 77);
+    let values = |seed, count| host::Host::random(seed, &[count], 1.0).values;
+    let product = |family: Family, rows: usize| {
+        let device = Device::builder().family(family).build().expect("a device");
+        let mut rec = Recorder::new(&device, Cancel::new());
+        let w = Matrix::upload(&device, "w", [cols, inner], DType::F32, bytemuck::cast_slice(&values(2, cols * inner))).expect("w");
+        let x = rec.upload(&[rows, inner], &values(1, 37 * inner)[..rows * inner]).expect("x");
+        let out = matmul(&mut rec, &x, &w, Default::default(), DType::F32).expect("runs");
+        rec.download(&out).expect("the product")
+    };
+    let families: Vec<_> = checked_device().families().into_iter().filter(|&family| family != Family::Coop).collect();
+    let whole = product(families[0], rows);
+    for &family in &families {
+        for rows in [1, 16, 17, rows] {
+            assert!(product(family, rows) == whole[..rows * cols], "{family}, {rows} rows");
+        }
+    }
+}
+
+/// Tiles that were timed and are others than the built-in choice.
+#[test]
+fn tuned_tiles() {
+    let products: Vec<_> = table().iter().filter(|(case, _)| case.name.starts_with("matmul")).collect();
+    for family in checked_device().families() {
+        let device = Device::builder().shader_checks(true).family(family).tune(Tune::Force).build().expect("a device");
+        let faults: Vec<_> = products.iter().filter_map(|(case, exact)| case.fault(&run(&device, case, 0), exact)).collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 }
 

@@ -107,7 +107,7 @@ pub fn refusals() -> Vec<Refusal> {
         with("bias: N is 11, was 12", x.clone(), |e| e.bias = Some(Host::random(1, &[11], 1.0))),
         with("gate: N is 1, was 12", x.clone(), |e| e.gate = Some(Host::random(1, &[1], 1.0))),
         with("residual: L is 5, was 4", x.clone(), |e| e.residual = Some(Host::random(1, &[5, 12], 1.0))),
-        with("`bias` of the kernel `matmul` cannot be", x, |e| e.bias = Some(Host::random(1, &[12], 1.0).to(F16))),
+        with("`bias` of the kernel `matmul_reg` cannot be", x, |e| e.bias = Some(Host::random(1, &[12], 1.0).to(F16))),
         upload("8 bytes for f32 [1, 3]", [1, 3], F32, 8),
         upload("no multiple of four", [1, 3], F16, 6),
         upload("0 bytes", [0, 4], F32, 0),

@@ -1,10 +1,11 @@
 // out[m, n] = residual[m, n] + gate[n] * act(sum over k of x[m, k] * w[n, k] + bias[n]); gate is 1 and residual 0 where absent.
 // A lane makes TM rows of TN columns in registers; a workgroup is WN lanes wide. `w` is a run of rows of the whole matrix,
-// whose first is column `first` of `out`. Needs lib/activation.
+// whose first is column `first` of `out`. All kernels of products but those of cooperative matrices sum along k in order, one fused
+// multiply-add after the other: so results do not depend on the tile, nor on how many rows there are. Needs lib/activation and lib/epilogue.
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
 
-fn matmul(group: u32, lane: u32, p: Params) {
+fn matmul_reg(group: u32, lane: u32, p: Params) {
     let row = (group / p.column_groups * (WG / WN) + lane / WN) * TM;
     let col = (group % p.column_groups * WN + lane % WN) * TN;
     if (row >= p.rows || col >= p.shard) { return; }
@@ -21,21 +22,14 @@ fn matmul(group: u32, lane: u32, p: Params) {
         for (var i = 0u; i < TM; i++) {
             let x4 = x_load(x_rows[i] + k, n);
             for (var j = 0u; j < TN; j += 4u) {
-                sums[(i * TN + j) / 4u] += vec4<f32>(dot(x4, w4[j]), dot(x4, w4[j + 1u]), dot(x4, w4[j + 2u]), dot(x4, w4[j + 3u]));
+                let w = transpose(mat4x4<f32>(w4[j], w4[j + 1u], w4[j + 2u], w4[j + 3u]));
+                let at = (i * TN + j) / 4u;
+                sums[at] = fma(x4.wwww, w[3], fma(x4.zzzz, w[2], fma(x4.yyyy, w[1], fma(x4.xxxx, w[0], sums[at]))));
             }
         }
     }
     for (var j = 0u; j < TN; j += 4u) {
-        if (col + j >= p.shard) { break; }
-        let n = p.shard - (col + j);
-        let out_col = p.first + col + j;
-        let bias4 = bias_load(out_col, n);
-        var gate4 = vec4<f32>(1.0);
-        if (GATED == 1u) { gate4 = gate_load(out_col, n); }
-        for (var i = 0u; i < TM; i++) {
-            if (row + i >= p.rows) { break; }
-            let e = (row + i) * p.cols + out_col;
-            out_store(e, n, residual_load(e, n) + gate4 * activate(sums[(i * TN + j) / 4u] + bias4));
-        }
+        let c = column(col + j, p);
+        for (var i = 0u; i < TM; i++) { finish(row + i, c, sums[(i * TN + j) / 4u], p); }
     }
 }

@@ -1,0 +1,67 @@
+//! What the adapter can do at most.
+
+use wan_animate::unversioned::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
+use wan_animate::unversioned::gpu::{Recorder, Sink};
+use wan_animate::{DType, Result};
+
+use crate::clock::Clock;
+
+const LANES: usize = 64;
+/// Multiply-adds in a row of the loop, on twelve numbers in turn.
+const UNROLLED: usize = 36;
+const ROUNDS: u32 = 2000;
+
+static SLOTS: &[Slot] = &[Slot::write("out", &[Element::F32])];
+
+/// Operations a second of fused multiply-adds in registers.
+pub fn operations(rec: &mut Recorder, clock: Clock) -> Result<f64> {
+    let groups = if clock.is_processor() { 64 } else { 4096 };
+    let body: String = (0..UNROLLED).map(|i| format!("v{0} = fma(v{0}, x, y);\n", i % 12)).collect();
+    let numbers: String = (0..12).map(|i| format!("var v{i} = f32(lane + {i}u);\n")).collect();
+    let sum = (0..12).map(|i| format!("v{i}")).collect::<Vec<_>>().join(" + ");
+    let source = format!(
+        "struct Params {{ rounds: u32, x: f32, y: f32 }}
+fn peak(group: u32, lane: u32, p: Params) {{
+let x = p.x;
+let y = p.y;
+{numbers}for (var i = 0u; i < p.rounds; i++) {{
+{body}}}
+out_set(group * WG + lane, {sum});
+}}
+"
+    );
+    let kernel: &'static Kernel = Box::leak(Box::new(Kernel {
+        name: "peak",
+        source: source.leak(),
+        libs: &[],
+        workgroup: LANES as u32,
+        slots: SLOTS,
+        params_bytes: 12,
+        variants: &[&[]],
+        needs: Needs::Nothing,
+    }));
+    let out = rec.alloc(&[groups * LANES], DType::F32)?;
+    let work = (2 * LANES * UNROLLED) as f64 * f64::from(ROUNDS);
+    let params = [ROUNDS, 0.5f32.to_bits(), 1.0f32.to_bits()];
+    let seconds = clock.best(|repeats| {
+        for _ in 0..repeats {
+            rec.dispatch(kernel, &[], &params, &[Arg::scalar(&out)], groups, work)?;
+        }
+        rec.finish()
+    })?;
+    Ok(work * groups as f64 / seconds)
+}
+
+/// Bytes a second that are read and written while one buffer is copied to another.
+pub fn copied_bytes(rec: &mut Recorder, clock: Clock) -> Result<f64> {
+    const COUNT: usize = 16 << 20;
+    let from = rec.device().upload("bench", &[COUNT], DType::F32, &vec![0; COUNT * 4])?;
+    let to = rec.device().upload("bench", &[COUNT], DType::F32, &vec![0; COUNT * 4])?;
+    let seconds = clock.best(|repeats| {
+        for _ in 0..repeats {
+            rec.copy(&from, 0, &to, 0, COUNT)?;
+        }
+        rec.finish()
+    })?;
+    Ok((2 * 4 * COUNT) as f64 / seconds)
+}

@@ -1,0 +1,144 @@
+//! Products by cooperative matrices: of f16, summed in f32.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::family::Coop;
+use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
+use crate::gpu::{Family, Recorder};
+use crate::ops::product::{BIAS, EPILOGUE, GATE, OUT, Params, Product, RESIDUAL};
+use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::tensor::Tensor;
+
+/// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE. LX and LW are the fours of each operand that
+/// a lane carries.
+macro_rules! variants {
+    ($size:literal, [$sm:literal, $sn:literal], [$fm:literal, $fn:literal], $lanes:literal, $fours:literal) => {
+        &[
+            ("SIZE", &[$size]),
+            ("SM", &[$sm]),
+            ("SN", &[$sn]),
+            ("FM", &[$fm]),
+            ("FN", &[$fn]),
+            ("LANES", &[$lanes]),
+            ("FOURS", &[$fours]),
+            ("ONES", &[1 - $fours]),
+            ("LX", &[$fm * $size * 8 / ($sn * $lanes)]),
+            ("LW", &[$fn * $size * 8 / ($sm * $lanes)]),
+            ("WG", &[$sm * $sn * $lanes]),
+            ("ACT", ACTIVATIONS),
+            ("GATED", &[0, 1]),
+        ]
+    };
+}
+
+/// See `wgsl/matmul_coop.wgsl`.
+pub static MATMUL_COOP: Kernel = Kernel {
+    name: "matmul_coop",
+    source: include_str!("../../../wgsl/matmul_coop.wgsl"),
+    libs: &[ACTIVATION, EPILOGUE],
+    workgroup: 256,
+    slots: &[Slot::read("x", &[Element::Half4]), Slot::read("w", &[Element::Half4]), BIAS, GATE, RESIDUAL, OUT],
+    params_bytes: size_of::<Params>(),
+    variants: &[
+        // NVIDIA.
+        variants!(16, [2, 4], [4, 2], 32, 1),
+        variants!(16, [2, 4], [2, 1], 32, 1),
+        // AMD.
+        variants!(16, [2, 2], [4, 4], 64, 1),
+        variants!(16, [2, 2], [2, 2], 64, 1),
+        // Apple.
+        variants!(8, [2, 4], [8, 4], 32, 0),
+        variants!(8, [2, 4], [4, 2], 32, 0),
+        // Software, both ways of declaring tiles.
+        variants!(8, [2, 4], [4, 2], 8, 1),
+        variants!(8, [2, 4], [4, 2], 8, 0),
+    ],
+    needs: Needs::CooperativeMatrix,
+};
+
+/// See `wgsl/halve.wgsl`.
+pub static HALVE: Kernel = Kernel {
+    name: "halve",
+    source: include_str!("../../../wgsl/halve.wgsl"),
+    libs: &[],
+    workgroup: 64,
+    slots: &[Slot::read("x", &[Element::Bf16x4]), Slot::write("out", &[Element::F16x4])],
+    params_bytes: size_of::<HalveParams>(),
+    variants: &[&[]],
+    needs: Needs::Nothing,
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct HalveParams {
+    fours: u32,
+}
+
+/// Whether the operands are what cooperative matrices take. f32 weights are left alone: whoever keeps them wants all of their bits.
+pub(super) fn fits(product: &Product) -> bool {
+    product.x.dtype() == DType::F16 && product.w.dtype() != DType::F32 && product.x.cols().is_multiple_of(4)
+}
+
+pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
+    match product.w.dtype() {
+        DType::Bf16 => {
+            let w = halve(rec, product.w)?;
+            tuned(rec, &Product { w: &w, ..*product })
+        }
+        _ => tuned(rec, product),
+    }
+}
+
+/// In tiles of 128 by 128, or of 64 by 64 where there are too few of those, or lanes.
+fn tuned(rec: &mut Recorder, product: &Product) -> Result<()> {
+    const SIDES: [u32; 2] = [128, 64];
+    let matrices = rec.device().coop().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
+    if matrices.lanes < 32 {
+        return run(rec, product, matrices, 64);
+    }
+    let few = product.x.rows().div_ceil(128) * product.w.rows().div_ceil(128) < 64;
+    let number = product.tuned(rec, Family::Coop, SIDES.len(), |rec, number| run(rec, product, matrices, SIDES[number]));
+    run(rec, product, matrices, SIDES[number.unwrap_or(usize::from(few))])
+}
+
+/// The weights of Wan's checkpoints, bf16, are f16 numbers but for those below 2^-14, whose last bits are rounded off.
+fn halve(rec: &mut Recorder, w: &Tensor) -> Result<Tensor> {
+    let out = rec.alloc(w.shape(), DType::F16)?;
+    let fours = w.len().div_ceil(4);
+    let groups = fours.div_ceil(HALVE.workgroup as usize);
+    rec.dispatch(&HALVE, &[], &HalveParams { fours: fours as u32 }, &[Arg::flat(w), Arg::flat(&out)], groups, 64.0 * 16.0)?;
+    Ok(out)
+}
+
+fn run(rec: &mut Recorder, product: &Product, matrices: Coop, side: u32) -> Result<()> {
+    let (size, lanes) = (matrices.size, matrices.lanes);
+    let (sm, sn) = if lanes == 64 { (2, 2) } else { (2, 4) };
+    let (fm, across) = (side / size / sm, side / size / sn);
+    let (bm, bn) = (sm * fm * size, sn * across * size);
+    let fours = u32::from(!matrices.ones);
+    let lanes_all = sm * sn * lanes;
+    let [act, gated] = product.epilogue_constants();
+    let constants = [
+        ("SIZE", size),
+        ("SM", sm),
+        ("SN", sn),
+        ("FM", fm),
+        ("FN", across),
+        ("LANES", lanes),
+        ("FOURS", fours),
+        ("ONES", 1 - fours),
+        ("LX", bm * 8 / lanes_all),
+        ("LW", bn * 8 / lanes_all),
+        ("WG", lanes_all),
+        act,
+        gated,
+    ];
+    let params = product.params(bn);
+    let [bias, gate, residual, out] = product.epilogue_args();
+    let args = [Arg::halves(product.x), Arg::halves(product.w), bias, gate, residual, out];
+    let work = 2.0 * f64::from(bm * bn) * product.x.cols() as f64;
+    let rows = product.x.rows();
+    rec.dispatch(&MATMUL_COOP, &constants, &params, &args, rows.div_ceil(bm as usize) * params.column_groups as usize, work)
+}

@@ -1,0 +1,39 @@
+//! Products in registers alone, for any device; and those of few rows, for which no tile is worth its while.
+
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Kernel, Needs};
+use crate::ops::product::{EPILOGUE, FEW_ROWS, Params, Product, SLOTS};
+use crate::ops::{ACTIVATION, ACTIVATIONS};
+
+/// See `wgsl/matmul_reg.wgsl`.
+pub static MATMUL_REG: Kernel = Kernel {
+    name: "matmul_reg",
+    source: include_str!("../../../wgsl/matmul_reg.wgsl"),
+    libs: &[ACTIVATION, EPILOGUE],
+    workgroup: 64,
+    slots: SLOTS,
+    params_bytes: size_of::<Params>(),
+    variants: &[
+        &[("TM", &[8]), ("TN", &[8]), ("WN", &[8]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+        &[("TM", &[8]), ("TN", &[4]), ("WN", &[4]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+        &[("TM", &[1]), ("TN", &[4]), ("WN", &[16]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+    ],
+    needs: Needs::Nothing,
+};
+
+pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
+    let (rows, inner) = (product.x.rows(), product.x.cols());
+    // Rows and columns of a lane, and lanes across a workgroup.
+    let (tm, tn, wn) = match (rows, product.w.rows()) {
+        (..=FEW_ROWS, _) => (1, 4, 16),
+        (_, ..=16) => (8, 4, 4),
+        _ => (8, 8, 8),
+    };
+    let params = product.params(wn * tn);
+    let row_groups = rows.div_ceil((MATMUL_REG.workgroup / wn * tm) as usize);
+    let [act, gated] = product.epilogue_constants();
+    let constants = [("TM", tm), ("TN", tn), ("WN", wn), act, gated];
+    let work = 2.0 * f64::from(MATMUL_REG.workgroup * tm * tn) * inner as f64;
+    rec.dispatch(&MATMUL_REG, &constants, &params, &product.args(), row_groups * params.column_groups as usize, work)
+}

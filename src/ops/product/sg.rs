@@ -1,0 +1,101 @@
+//! Products for software drivers: weights are put in the order in which they are read, then each subgroup works alone.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::kernel::{Arg, Element, Kernel, Needs, READ, Slot, WEIGHT};
+use crate::gpu::{Family, Recorder};
+use crate::ops::product::{BIAS, EPILOGUE, GATE, OUT, Params, Product, RESIDUAL};
+use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::tensor::Tensor;
+
+/// All values of the constant `FORM`: f32, f16, bf16.
+const FORMS: &[u32] = &[0, 1, 2];
+
+/// See `wgsl/matmul_sg.wgsl`.
+pub static MATMUL_SG: Kernel = Kernel {
+    name: "matmul_sg",
+    source: include_str!("../../../wgsl/matmul_sg.wgsl"),
+    libs: &[ACTIVATION, EPILOGUE],
+    workgroup: Family::SG_LANES,
+    slots: &[Slot::read("x", READ), Slot::read("packed", &[Element::U32x4]), BIAS, GATE, RESIDUAL, OUT],
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("TM", &[8, 16]), ("FORM", FORMS), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
+    needs: Needs::Subgroups,
+};
+
+/// See `wgsl/matmul_pack.wgsl`.
+pub static MATMUL_PACK: Kernel = Kernel {
+    name: "matmul_pack",
+    source: include_str!("../../../wgsl/matmul_pack.wgsl"),
+    libs: &[],
+    workgroup: 64,
+    slots: &[Slot::read("w", WEIGHT), Slot::write("packed", &[Element::U32x4])],
+    params_bytes: size_of::<PackParams>(),
+    variants: &[&[("FORM", FORMS)]],
+    needs: Needs::Nothing,
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct PackParams {
+    inner: u32,
+    depth: u32,
+    from: u32,
+    shard: u32,
+    fours: u32,
+}
+
+/// Columns of a tile.
+const COLS: usize = 64;
+/// The numbers of a row that a subgroup loads at once.
+const DEPTH: usize = 32;
+/// Bytes that weights in reading order may take, unless those of [`COLS`] columns take more: enough to keep the cost of another dispatch
+/// small, and little beside what any model holds.
+const PACKED_BYTES: usize = 32 << 20;
+
+pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
+    let (w, depth) = (product.w, product.w.cols().next_multiple_of(DEPTH));
+    let tile_bytes = depth * COLS * w.dtype().bytes() as usize;
+    let most = (PACKED_BYTES / tile_bytes).max(1) * COLS;
+    for from in (0..w.rows()).step_by(most) {
+        let cols = most.min(w.rows() - from);
+        let packed = pack(rec, w, from, cols, depth)?;
+        run(rec, product, &packed, from, cols)?;
+    }
+    Ok(())
+}
+
+fn form(dtype: DType) -> u32 {
+    match dtype {
+        DType::F32 => 0,
+        DType::F16 => 1,
+        DType::Bf16 => 2,
+    }
+}
+
+/// `cols` rows of w from `from` on: columns of the product.
+fn pack(rec: &mut Recorder, w: &Tensor, from: usize, cols: usize, depth: usize) -> Result<Tensor> {
+    let packed = rec.alloc(&[cols.next_multiple_of(COLS), depth], w.dtype())?;
+    // A lane packs four numbers of eight columns.
+    let fours = packed.len() / 32;
+    let params =
+        PackParams { inner: w.cols() as u32, depth: depth as u32, from: from as u32, shard: (from + cols) as u32, fours: fours as u32 };
+    let args = [Arg::rows(w), Arg::words(&packed)];
+    rec.dispatch(&MATMUL_PACK, &[("FORM", form(w.dtype()))], &params, &args, fours.div_ceil(MATMUL_PACK.workgroup as usize), 64.0 * 500.0)?;
+    Ok(packed)
+}
+
+fn run(rec: &mut Recorder, product: &Product, packed: &Tensor, from: usize, cols: usize) -> Result<()> {
+    let rows = product.x.rows();
+    let tm = if rows > 32 { 16 } else { 8 };
+    let whole = product.params(COLS as u32);
+    let params = Params { shard: cols as u32, first: whole.first + from as u32, column_groups: cols.div_ceil(COLS) as u32, ..whole };
+    let [act, gated] = product.epilogue_constants();
+    let constants = [("TM", tm), ("FORM", form(packed.dtype())), act, gated];
+    let [bias, gate, residual, out] = product.epilogue_args();
+    let args = [Arg::rows(product.x), Arg::words(packed), bias, gate, residual, out];
+    let work = 2.0 * f64::from(tm) * (COLS * product.x.cols()) as f64;
+    rec.dispatch(&MATMUL_SG, &constants, &params, &args, rows.div_ceil(tm as usize) * params.column_groups as usize, work)
+}

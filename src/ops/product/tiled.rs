@@ -1,0 +1,63 @@
+//! Products through workgroup memory.
+
+use crate::error::Result;
+use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::{Family, Recorder};
+use crate::ops::product::{EPILOGUE, Params, Product, SLOTS};
+use crate::ops::{ACTIVATION, ACTIVATIONS};
+
+/// See `wgsl/matmul_tiled.wgsl`.
+pub static MATMUL_TILED: Kernel = Kernel {
+    name: "matmul_tiled",
+    source: include_str!("../../../wgsl/matmul_tiled.wgsl"),
+    libs: &[ACTIVATION, EPILOGUE],
+    workgroup: 64,
+    slots: SLOTS,
+    params_bytes: size_of::<Params>(),
+    variants: &[
+        &[("BM", &[128]), ("BN", &[128]), ("TM", &[8]), ("TN", &[8]), ("WG", &[256]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+        &[("BM", &[128]), ("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[128]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+        &[("BM", &[64]), ("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[64]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+        &[("BM", &[32]), ("BN", &[32]), ("TM", &[4]), ("TN", &[4]), ("WG", &[64]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
+    ],
+    needs: Needs::Nothing,
+};
+
+/// Rows and columns of a workgroup and of a lane.
+#[derive(Clone, Copy)]
+struct Tile {
+    bm: u32,
+    bn: u32,
+    tm: u32,
+    tn: u32,
+}
+
+const TILES: [Tile; 4] = [
+    Tile { bm: 128, bn: 128, tm: 8, tn: 8 },
+    Tile { bm: 128, bn: 64, tm: 8, tn: 8 },
+    Tile { bm: 64, bn: 64, tm: 8, tn: 8 },
+    Tile { bm: 32, bn: 32, tm: 4, tn: 4 },
+];
+
+/// The largest tile of which there are enough to go round.
+fn choose(rows: usize, cols: usize) -> Tile {
+    const ENOUGH: usize = 128;
+    let [.., smallest] = TILES;
+    TILES.into_iter().find(|tile| rows.div_ceil(tile.bm as usize) * cols.div_ceil(tile.bn as usize) >= ENOUGH).unwrap_or(smallest)
+}
+
+pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
+    let tuned = product.tuned(rec, Family::Tiled, TILES.len(), |rec, number| run(rec, product, TILES[number]));
+    run(rec, product, tuned.map_or_else(|| choose(product.x.rows(), product.w.rows()), |number| TILES[number]))
+}
+
+fn run(rec: &mut Recorder, product: &Product, tile: Tile) -> Result<()> {
+    let rows = product.x.rows();
+    let params = product.params(tile.bn);
+    let [act, gated] = product.epilogue_constants();
+    let lanes = tile.bm / tile.tm * (tile.bn / tile.tn);
+    let constants = [("BM", tile.bm), ("BN", tile.bn), ("TM", tile.tm), ("TN", tile.tn), ("WG", lanes), act, gated];
+    let work = 2.0 * f64::from(tile.bm * tile.bn) * product.x.cols() as f64;
+    let groups = rows.div_ceil(tile.bm as usize) * params.column_groups as usize;
+    rec.dispatch(&MATMUL_TILED, &constants, &params, &product.args(), groups, work)
+}
