@@ -2,20 +2,12 @@
 
 mod common;
 
-use std::fs;
 use std::path::Path;
 
-use common::golden_path;
+use common::{anonymous_bytes, golden_path};
 use image::RgbImage;
 use wan_animate::video::{Frame, Frames, Motion, VideoWriter, open_image};
 use wan_animate::{AnimatePipeline, Device, Event, Precision, Result};
-
-/// Bytes of this process that belong to no file: the driver's buffers too, where it is a software one.
-fn anonymous_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("RssAnon");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
-}
 
 /// A video file of so many frames, no two alike.
 fn video(path: &Path, frames: usize, side: u32) -> Frames {

@@ -1,19 +1,16 @@
 //! Real models at real sizes on adapters that are not there: every buffer, binding and dispatch is within their limits. Nothing is
 //! computed, and no weight read: checkpoints of full size are sparse files.
 
+#[path = "common/checkpoint.rs"]
+mod checkpoint;
 mod common;
 #[path = "common/published.rs"]
 mod published;
 
-use std::fs;
-use std::path::Path;
-
-use common::golden_path;
+use checkpoint::{animate, t2v, ti2v};
 use image::RgbImage;
 use naga::AddressSpace;
-use published::{Named, tensors, write_safetensors};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use published::Data;
 use wan_animate::unversioned::ops::KERNELS;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{AnimatePipeline, Device, Error, MemoryBudget, Plan, Result, VideoPipeline, wgpu};
@@ -53,72 +50,6 @@ impl Profile {
     }
 }
 
-/// A component without data.
-fn component(folder: &Path, name: &str, config: &Value, all: &[Named], shards: &str) {
-    let folder = folder.join(name);
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("config.json"), config.to_string()).expect("a configuration");
-    write_safetensors(&folder.join(shards), all);
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for file in fs::read_dir(from).expect("a folder").flatten() {
-        fs::copy(file.path(), to.join(file.file_name())).expect("copies");
-    }
-}
-
-/// A checkpoint folder as published: `base` is a small one of its kind.
-fn checkpoint(base: &str, transformers: &[(&str, &str, Value)], vae: (&str, Value), clip: bool) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (root, base) = (folder.path(), golden_path(base));
-    for (name, golden, config) in transformers {
-        component(root, name, config, &tensors(golden, "BF16"), "diffusion_pytorch_model.safetensors");
-    }
-    component(root, "vae", &vae.1, &tensors(vae.0, "F32"), "diffusion_pytorch_model.safetensors");
-    let text = json!({ "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "vocab_size": 256_384 });
-    component(root, "text_encoder", &text, &tensors("transformers_umt5", "BF16"), "model.safetensors");
-    if clip {
-        let sizes = json!({ "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
-            "image_size": 224, "patch_size": 14, "hidden_act": "gelu" });
-        component(root, "image_encoder", &sizes, &tensors("transformers_clip", "F32"), "model.safetensors");
-        copy(&base.join("image_processor"), &root.join("image_processor"));
-    }
-    copy(&base.join("tokenizer"), &root.join("tokenizer"));
-    copy(&base.join("scheduler"), &root.join("scheduler"));
-    fs::copy(base.join("model_index.json"), root.join("model_index.json")).expect("copies");
-    folder
-}
-
-fn wide(inputs: usize) -> Value {
-    json!({ "num_attention_heads": 40, "attention_head_dim": 128, "ffn_dim": 13824, "num_layers": 40, "in_channels": inputs,
-        "out_channels": 16, "image_dim": null, "added_kv_proj_dim": null })
-}
-
-fn animate() -> TempDir {
-    let mut config = wide(36);
-    config["latent_channels"] = json!(16);
-    config["image_dim"] = json!(1280);
-    config["added_kv_proj_dim"] = json!(5120);
-    checkpoint("tiny", &[("transformer", "diffusers_animate", config)], ("diffusers_vae_2_1", json!({})), true)
-}
-
-fn t2v() -> TempDir {
-    let experts = [("transformer", "diffusers_t2v_14b", wide(16)), ("transformer_2", "diffusers_t2v_14b", wide(16))];
-    checkpoint("family/t2v", &experts, ("diffusers_vae_2_1", json!({})), false)
-}
-
-fn ti2v() -> TempDir {
-    let config = json!({ "num_attention_heads": 24, "attention_head_dim": 128, "ffn_dim": 14336, "num_layers": 30, "in_channels": 48,
-        "out_channels": 48, "image_dim": null, "added_kv_proj_dim": null });
-    let mut vae: Value = common::golden_json("family/ti2v/vae/config.json");
-    vae["base_dim"] = json!(160);
-    vae["decoder_base_dim"] = json!(256);
-    vae["dim_mult"] = json!([1, 2, 4, 4]);
-    vae["num_res_blocks"] = json!(2);
-    checkpoint("family/ti2v", &[("transformer", "diffusers_ti2v", config)], ("diffusers_vae_2_2", vae), false)
-}
-
 /// Frames that are never looked at.
 fn blank(width: u32, height: u32) -> Frames {
     Frames::from_images(vec![RgbImage::new(width, height); 77]).expect("frames")
@@ -149,7 +80,7 @@ fn each(profiles: &[Profile], check: impl Fn(&Profile, &Device)) {
 }
 
 fn animate_keeps_to_budgets_and_limits(profiles: &[Profile]) {
-    let folder = animate();
+    let folder = animate(Data::None);
     each(profiles, |profile, device| {
         for (width, height, gib) in [(832, 480, 8), (1280, 720, 12), (1280, 1280, 24)] {
             let builder = AnimatePipeline::builder(device).checkpoint(folder.path()).memory_budget(MemoryBudget::gib(gib));
@@ -218,7 +149,7 @@ fn kernels_of_a_real_run_fit_the_smallest_workgroups() {
 /// A checkpoint of 34 GB on a card of 1 GiB is refused when it is opened.
 #[test]
 fn a_budget_below_two_blocks_is_refused_at_once() {
-    let (folder, device) = (animate(), Device::builder().build().expect("an adapter"));
+    let (folder, device) = (animate(Data::None), Device::builder().build().expect("an adapter"));
     let builder = AnimatePipeline::builder(&device).checkpoint(folder.path()).memory_budget(MemoryBudget::gib(1));
     let error = builder.build().expect_err("1 GiB");
     assert!(matches!(error, Error::Limits(_)) && error.to_string().contains("two of its blocks"), "{error}");

@@ -111,7 +111,7 @@ fn a_dry_device_takes_what_a_real_one_does() {
     let (frames, peak, _) = two_experts(&real, Precision::F16, MemoryBudget::default()).expect("runs");
     let (rehearsed, planned, _) = two_experts(&dry, Precision::F16, MemoryBudget::default()).expect("rehearses");
     assert_eq!(planned, peak);
-    assert_eq!(rehearsed.len(), frames.len(), "five frames are no more than a plan decodes");
+    assert!(rehearsed.is_empty() && !frames.is_empty(), "a dry device makes no frames");
     let rehearsal = dry.rehearsal().expect("a dry device");
     assert!(rehearsal.dispatches() > 500 && rehearsal.operations() > 1e6 && rehearsal.largest_buffer().size > 1 << 12);
 }

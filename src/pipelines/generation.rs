@@ -198,6 +198,11 @@ impl<'a> Generation<'a> {
         self.state.clone()
     }
 
+    /// Whether a plan is being made.
+    fn is_dry(&self) -> bool {
+        self.rec.device().rehearsal().is_some()
+    }
+
     fn segment(&self) -> usize {
         self.state.position.segment
     }
@@ -274,6 +279,7 @@ impl<'a> Generation<'a> {
         let mut generator = position.generator.clone();
         let noise = match &self.settings.noise {
             Some(noise) => noise[position.segment].values.clone(),
+            None if self.is_dry() => vec![0.0; self.canvas.latents.iter().product()],
             None => generator.normal(self.canvas.latents.iter().product()),
         };
         let mut slots = vec![None; self.plan.slots];
@@ -297,8 +303,7 @@ impl<'a> Generation<'a> {
         }
         let (shape, mut generator) = (self.canvas.latents, self.state.position.generator.clone());
         denoiser.advance(&mut self.rec, &evaluation, &velocity, |rec| {
-            let values = generator.normal(shape.iter().product());
-            rec.upload(&shape, &values)
+            rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
         })?;
         let denoised = denoiser.download(&mut self.rec)?;
         self.reach(self.state.position.with(denoised, generator));
@@ -355,7 +360,7 @@ impl<'a> Generation<'a> {
         self.settle()?;
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let mut latents = self.job.finished(latents);
-        if self.rec.device().rehearsal().is_some() {
+        if self.is_dry() {
             // The others take what the last of these does.
             latents.truncate(PLANNED_LATENTS);
         }

@@ -47,7 +47,8 @@ impl Files {
         weights.finish()?;
         let others = [Some(&weights), Some(&*encoders.text_encoder.0), encoders.image_encoder.as_ref().map(|encoder| &*encoder.weights)];
         let mut digest = transformers;
-        others.into_iter().flatten().for_each(|weights| digest.add(weights.digest().to_string().as_bytes()));
+        let others = others.into_iter().flatten().filter(|_| device.rehearsal().is_none());
+        others.for_each(|weights| digest.add(weights.digest().to_string().as_bytes()));
         Ok(Parts {
             device: device.clone(),
             precision,

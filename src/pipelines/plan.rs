@@ -122,6 +122,8 @@ pub(crate) fn rehearse(device: &Device, generation: Generation) -> Result<Rehear
                 current = Some((stage, usage.current - usage.peak_weights));
             }
             Event::Step(_) => rehearsed.step_operations = rehearsed.step_operations.max(operations() - begun),
+            // Comes of the step that is to follow.
+            Event::Preview(_) => continue,
             _ => {}
         }
         begun = operations();

@@ -16,6 +16,13 @@ pub fn golden_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
 }
 
+/// Bytes of this process that belong to no file: the driver's buffers too, where it is a software one.
+pub fn anonymous_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("RssAnon");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
+}
+
 /// The default device, and a recorder on it.
 pub fn device() -> (Device, Recorder) {
     let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");

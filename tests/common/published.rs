@@ -53,6 +53,53 @@ pub fn fill(path: &Path, places: &[u64], data: &[Vec<u8>]) {
     places.iter().zip(data).for_each(|(&place, bytes)| write_at(&mut file, place, &[bytes]));
 }
 
+/// What the tensors of a file hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Zeros, which take no room.
+    None,
+    /// Small random numbers, the same ones again and again: in all of a small tensor, in a piece of every 4 MiB of a large one.
+    Sparse,
+    /// Everywhere.
+    Dense,
+}
+
+/// Bytes of the random numbers: no multiple of a row's or a chunk's, so that hardly two places look the same.
+const PERIOD: usize = (1 << 20) + 4 * 617;
+const STRIDE: u64 = 4 << 20;
+const PIECE: u64 = 64 << 10;
+
+impl Data {
+    /// Fills the tensors of a file, which begin at these places.
+    pub fn write(self, path: &Path, tensors: &[Named], places: &[u64]) {
+        if self == Self::None {
+            return;
+        }
+        let mut file = File::options().write(true).open(path).expect("opens");
+        for (tensor, &place) in tensors.iter().zip(places) {
+            let (bytes, pattern) = (tensor.bytes(), small_numbers(tensor.dtype));
+            let stride = if self == Self::Sparse && bytes > STRIDE { STRIDE } else { PIECE };
+            for from in (0..bytes).step_by(stride as usize) {
+                let phase = ((place + from) as usize % (PERIOD - PIECE as usize)) & !3;
+                let piece = &pattern[phase..][..PIECE.min(bytes - from) as usize];
+                write_at(&mut file, place + from, &[piece]);
+            }
+        }
+    }
+}
+
+/// Numbers of either sign between 1/128 and 1/32.
+fn small_numbers(dtype: &str) -> Vec<u8> {
+    let width = if dtype == "F32" { 4 } else { 2 };
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let number = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let bits = (state >> 32) as u32;
+        (0x3c00_0000 | bits & 0x80ff_ffff).to_le_bytes()
+    };
+    (0..PERIOD / width).map(number).flat_map(|bytes| bytes[4 - width..].to_vec()).collect()
+}
+
 /// Writes a safetensors file with these tensors.
 pub fn write_safetensors(path: &Path, tensors: &[Named]) -> Vec<u64> {
     let (mut entries, mut end, mut begins) = (Vec::new(), 0, Vec::new());

@@ -38,19 +38,21 @@ impl ConvWeight {
         if values.is_empty() || values.len() != shape.iter().product::<usize>() {
             return Err(Error::Input(format!("`{label}`: {} values for {shape:?}", values.len())));
         }
-        let (shape, ordered) = match family {
-            Family::Sg => in_tiles(out_channels, in_channels, t * h * w, values),
-            _ => in_rows(out_channels, in_channels, t * h * w, values),
+        let (taps, dtype) = (t * h * w, operand_dtype(dtype, in_channels));
+        let (shape, order): ([usize; 2], Order) = match family {
+            Family::Sg => (tiles(out_channels, in_channels, taps), in_tiles),
+            _ => ([out_channels, taps * in_channels], in_rows),
         };
-        let halves: Vec<half::f16>;
-        let (dtype, bytes): (_, &[u8]) = match operand_dtype(dtype, in_channels) {
-            DType::F32 => (DType::F32, bytemuck::cast_slice(&ordered)),
-            _ => {
-                halves = to_f16(&ordered);
-                (DType::F16, bytemuck::cast_slice(&halves))
+        let weight = match sink.device().rehearsal() {
+            Some(_) => sink.upload(label, &shape, dtype, &vec![0; shape[0] * shape[1] * dtype.bytes() as usize])?,
+            None => {
+                let ordered = order(out_channels, in_channels, taps, values);
+                match dtype {
+                    DType::F32 => sink.upload(label, &shape, dtype, bytemuck::cast_slice(&ordered))?,
+                    _ => sink.upload(label, &shape, dtype, bytemuck::cast_slice(&to_f16(&ordered)))?,
+                }
             }
         };
-        let weight = sink.upload(label, &shape, dtype, bytes)?;
         Ok(Self { weight, family, kernel: [t, h, w], in_channels, out_channels })
     }
 
@@ -87,22 +89,30 @@ impl ConvWeight {
     }
 }
 
+/// From [out, in, taps], given by these three, to the order of a family.
+type Order = fn(usize, usize, usize, &[f32]) -> Vec<f32>;
+
 /// [out, taps, in], so that the channels of a pixel lie together.
-fn in_rows(out: usize, inner: usize, taps: usize, values: &[f32]) -> ([usize; 2], Vec<f32>) {
+fn in_rows(_out: usize, inner: usize, taps: usize, values: &[f32]) -> Vec<f32> {
     let mut ordered = Vec::with_capacity(values.len());
     for row in values.chunks(inner * taps) {
         for tap in 0..taps {
             ordered.extend((0..inner).map(|channel| row[channel * taps + tap]));
         }
     }
-    ([out, taps * inner], ordered)
+    ordered
+}
+
+/// The extents of what [`in_tiles`] makes.
+fn tiles(out: usize, inner: usize, taps: usize) -> [usize; 2] {
+    let width = sg::tile_channels(out);
+    [out.div_ceil(width) * taps * inner.next_multiple_of(4), width]
 }
 
 /// [tile, tap, in, out within the tile], with zeros up to a multiple of four in channels and whole tiles.
-fn in_tiles(out: usize, inner: usize, taps: usize, values: &[f32]) -> ([usize; 2], Vec<f32>) {
-    let (width, depth) = (sg::tile_channels(out), inner.next_multiple_of(4));
-    let tiles = out.div_ceil(width);
-    let mut ordered = vec![0.0; tiles * taps * depth * width];
+fn in_tiles(out: usize, inner: usize, taps: usize, values: &[f32]) -> Vec<f32> {
+    let ([rows, width], depth) = (tiles(out, inner, taps), inner.next_multiple_of(4));
+    let mut ordered = vec![0.0; rows * width];
     for (row, kernels) in values.chunks(inner * taps).enumerate() {
         for (channel, kernel) in kernels.chunks(taps).enumerate() {
             for (tap, &value) in kernel.iter().enumerate() {
@@ -110,7 +120,7 @@ fn in_tiles(out: usize, inner: usize, taps: usize, values: &[f32]) -> ([usize; 2
             }
         }
     }
-    ([tiles * taps * depth, width], ordered)
+    ordered
 }
 
 /// A causal convolution of two frames over tails of every tile, exact in f16, against the formula on the host.

@@ -148,7 +148,7 @@ impl<'a> AnimateJob<'a> {
         self.encode_frames(rec, self.canvas.segments.segment_frames(), |rec, i| match (carried, self.task.input) {
             (Some(carried), _) if i < self.canvas.segments.carried(k) => {
                 let values = height * width * 3;
-                rec.upload(&[height, width, 3], &carried[i * values..][..values])
+                rec.upload_with(&[height, width, 3], || Ok(carried[i * values..][..values].to_vec()))
             }
             (_, Input::Replace(scene)) => self.input_frame(rec, scene.background(), k, i, self.canvas.size),
             (_, Input::Animate(_)) => Ok(grey.clone()),

@@ -118,7 +118,7 @@ impl Pipeline for VideoPipeline {
         }
         let timesteps = files.scheduler.num_train_timesteps();
         let low = low.map(|(files, boundary)| (files, boundary * timesteps));
-        let digest = recipe.loras.digest(std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)));
+        let digest = recipe.loras.digest(device, std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)));
         let twin = Twin::new(device, recipe);
         if let Some(budget) = recipe.budget {
             twin.with(|twin: &Self| plan::check(&twin.parts, budget))?;

@@ -1,0 +1,123 @@
+//! Checkpoint folders of the published models' full size.
+
+#![allow(dead_code)] // each test file uses its own part of this
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{golden_json, golden_path};
+use crate::published::{Data, Named, tensors, write_safetensors};
+
+/// Layers of the text encoder as published.
+pub const TEXT_LAYERS: usize = 24;
+
+fn component(folder: &Path, name: &str, config: &Value, all: &[Named], file: &str, data: Data) {
+    let folder = folder.join(name);
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("config.json"), config.to_string()).expect("a configuration");
+    let places = write_safetensors(&folder.join(file), all);
+    data.write(&folder.join(file), all, &places);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for file in fs::read_dir(from).expect("a folder").flatten() {
+        fs::copy(file.path(), to.join(file.file_name())).expect("copies");
+    }
+}
+
+/// What a folder is made of. `base` is a small one of its kind.
+struct Recipe<'a> {
+    base: &'a str,
+    /// Folder, published tensors, configuration.
+    transformers: &'a [(&'a str, &'a str, Value)],
+    vae: (&'a str, Value),
+    clip: bool,
+    text_layers: usize,
+    /// Of the transformers.
+    data: Data,
+}
+
+impl Recipe<'_> {
+    fn write(&self) -> TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, base) = (folder.path(), golden_path(self.base));
+        let file = "diffusion_pytorch_model.safetensors";
+        let others = if self.data == Data::None { Data::None } else { Data::Sparse };
+        for (name, golden, config) in self.transformers {
+            component(root, name, config, &tensors(golden, "BF16"), file, self.data);
+        }
+        component(root, "vae", &self.vae.1, &tensors(self.vae.0, "F32"), file, others);
+        let text = json!({ "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": self.text_layers, "num_heads": 64,
+            "vocab_size": 256_384 });
+        let mut umt5 = tensors("transformers_umt5", "BF16");
+        let left_out: Vec<_> = (self.text_layers..TEXT_LAYERS).map(|layer| format!("encoder.block.{layer}.")).collect();
+        umt5.retain(|tensor| !left_out.iter().any(|prefix| tensor.name.starts_with(prefix)));
+        component(root, "text_encoder", &text, &umt5, "model.safetensors", others);
+        if self.clip {
+            let sizes = json!({ "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
+                "image_size": 224, "patch_size": 14, "hidden_act": "gelu" });
+            component(root, "image_encoder", &sizes, &tensors("transformers_clip", "F32"), "model.safetensors", others);
+            let processor = fs::read_to_string(base.join("image_processor/preprocessor_config.json")).expect("a golden");
+            fs::create_dir(root.join("image_processor")).expect("a folder");
+            fs::write(root.join("image_processor/preprocessor_config.json"), processor.replace("28", "224")).expect("written");
+        }
+        copy(&base.join("tokenizer"), &root.join("tokenizer"));
+        copy(&base.join("scheduler"), &root.join("scheduler"));
+        fs::copy(base.join("model_index.json"), root.join("model_index.json")).expect("copies");
+        folder
+    }
+}
+
+fn wide(inputs: usize) -> Value {
+    json!({ "num_attention_heads": 40, "attention_head_dim": 128, "ffn_dim": 13824, "num_layers": 40, "in_channels": inputs,
+        "out_channels": 16, "image_dim": null, "added_kv_proj_dim": null })
+}
+
+/// Wan2.2-Animate-14B.
+pub fn animate(data: Data) -> TempDir {
+    let mut config = wide(36);
+    config["latent_channels"] = json!(16);
+    config["image_dim"] = json!(1280);
+    config["added_kv_proj_dim"] = json!(5120);
+    let transformers = &[("transformer", "diffusers_animate", config)];
+    Recipe { base: "tiny", transformers, vae: ("diffusers_vae_2_1", json!({})), clip: true, text_layers: TEXT_LAYERS, data }.write()
+}
+
+/// Wan2.2-T2V-A14B.
+pub fn t2v() -> TempDir {
+    let transformers = &[("transformer", "diffusers_t2v_14b", wide(16)), ("transformer_2", "diffusers_t2v_14b", wide(16))];
+    let vae = ("diffusers_vae_2_1", json!({}));
+    Recipe { base: "family/t2v", transformers, vae, clip: false, text_layers: TEXT_LAYERS, data: Data::None }.write()
+}
+
+/// Wan2.1-T2V-1.3B with one layer of its text encoder.
+pub fn t2v_1_3b(data: Data) -> TempDir {
+    let config = json!({ "num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30, "in_channels": 16,
+        "out_channels": 16, "image_dim": null, "added_kv_proj_dim": null });
+    let transformers = &[("transformer", "diffusers_t2v_1_3b", config)];
+    let vae = ("diffusers_vae_2_1", json!({}));
+    let folder = Recipe { base: "family/t2v", transformers, vae, clip: false, text_layers: 1, data }.write();
+    let path = folder.path().join("model_index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).expect("an index")).expect("JSON");
+    let entries = index.as_object_mut().expect("an index");
+    ["transformer_2", "boundary_ratio"].into_iter().for_each(|name| drop(entries.remove(name)));
+    fs::write(path, index.to_string()).expect("written");
+    folder
+}
+
+/// Wan2.2-TI2V-5B.
+pub fn ti2v() -> TempDir {
+    let config = json!({ "num_attention_heads": 24, "attention_head_dim": 128, "ffn_dim": 14336, "num_layers": 30, "in_channels": 48,
+        "out_channels": 48, "image_dim": null, "added_kv_proj_dim": null });
+    let mut vae: Value = golden_json("family/ti2v/vae/config.json");
+    vae["base_dim"] = json!(160);
+    vae["decoder_base_dim"] = json!(256);
+    vae["dim_mult"] = json!([1, 2, 4, 4]);
+    vae["num_res_blocks"] = json!(2);
+    let (transformers, vae) = (&[("transformer", "diffusers_ti2v", config)], ("diffusers_vae_2_2", vae));
+    Recipe { base: "family/ti2v", transformers, vae, clip: false, text_layers: TEXT_LAYERS, data: Data::None }.write()
+}
