@@ -116,6 +116,23 @@ fn damaged_weights_name_the_file() {
     }
 }
 
+/// In the layout of the official release every file may be a part: where none opens, the first says why.
+#[test]
+fn a_folder_of_damaged_files_alone_says_what_is_wrong_with_the_first() {
+    let folder = TempDir::new().expect("a temporary folder");
+    fs::write(folder.path().join("a.pth"), "<html>no such file</html>").expect("written");
+    fs::write(folder.path().join("b.safetensors"), "").expect("written");
+    let device = Device::builder().build().expect("an adapter");
+    let error = AnimatePipeline::builder(&device).checkpoint(folder.path()).build().expect_err("no checkpoint");
+    assert_words(&error, &["a.pth", "a web page, not a checkpoint"]);
+    fs::remove_file(folder.path().join("a.pth")).expect("there");
+    let error = AnimatePipeline::builder(&device).checkpoint(folder.path()).build().expect_err("no checkpoint");
+    assert_words(&error, &["b.safetensors", "the file is empty"]);
+    fs::remove_file(folder.path().join("b.safetensors")).expect("there");
+    let error = AnimatePipeline::builder(&device).checkpoint(folder.path()).build().expect_err("no checkpoint");
+    assert_words(&error, &["neither a model_index.json nor a file of weights"]);
+}
+
 #[test]
 fn wrong_tensors_are_named() {
     for place in PARTS {

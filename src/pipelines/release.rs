@@ -23,6 +23,9 @@ pub(crate) struct Release {
 
 impl Release {
     /// Opens every checkpoint in the folder itself, and those of two experts.
+    ///
+    /// # Errors
+    /// What is wrong with an expert; where nothing can be opened, what is wrong with the first file.
     pub fn open(folder: &Path) -> Result<Self> {
         let (mut found, mut failure) = (Vec::new(), None);
         for file in checkpoints(folder)? {
@@ -33,6 +36,9 @@ impl Release {
         }
         let expert = |name: &str| Some(folder.join(name)).filter(|path| path.is_dir()).map(Weights::open).transpose();
         let experts = [expert(EXPERTS[0])?, expert(EXPERTS[1])?];
+        if let Some(error) = failure.take_if(|_| found.is_empty() && experts.iter().all(Option::is_none)) {
+            return Err(error);
+        }
         Ok(Self { folder: folder.into(), found, experts, failure })
     }
 
