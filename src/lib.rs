@@ -38,8 +38,8 @@
 //!
 //! # What it does not do
 //! It does not find poses, faces or masks in a video: those come from Wan2.2's own preprocessing, or any tool that draws
-//! skeletons as it does. It reads checkpoints in the layout of diffusers and of the official releases, and single files. A transformer's weights must fit on the GPU; of two
-//! experts one at a time is enough.
+//! skeletons as it does. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
+//! them in the layout of diffusers ([`Conversion`]).
 //!
 //! # Floors
 //! A module uses only what stands below it.
@@ -50,13 +50,14 @@
 //! ops                    one tensor operation a file, beside its kernel in wgsl/
 //! tensor
 //! gpu · weights · tokenizer · schedulers · video        islands; only gpu, and what stands on it, needs a GPU
-//! error · dtype · shape · rng · cancel · digest · partial_file
+//! error · dtype · shape · rng · cancel · digest · partial_file · partial_folder
 //! ```
 //!
 //! | I want to change | go to |
 //! |---|---|
 //! | a kernel | `wgsl/NAME.wgsl`, `src/ops/NAME.rs`, its oracle in `tests/ops/oracle/NAME.rs` |
 //! | how a checkpoint is read | `src/weights`, `src/layers/loader.rs` |
+//! | what checkpoints can be saved as | `src/weights/storage.rs`, `src/weights/convert.rs` |
 //! | what LoRA files may look like | `src/weights/lora` |
 //! | a scheduler | one file in `src/schedulers` |
 //! | what the model is conditioned on | `src/pipelines/animate/job.rs`, `src/pipelines/video/job.rs` |
@@ -85,6 +86,7 @@ mod linalg;
 mod models;
 mod ops;
 mod partial_file;
+mod partial_folder;
 mod pipelines;
 mod residency;
 mod rng;
@@ -107,11 +109,11 @@ pub use pipelines::builder::Pipeline;
 pub use pipelines::request::DEFAULT_NEGATIVE_PROMPT;
 pub use pipelines::video::Video;
 pub use pipelines::{
-    AnimatePipeline, AnimateRequest, Builder, Event, Expert, Generation, Latents, MemoryBudget, Plan, Preset, Request, Stage, StagePlan,
-    State, Step, VideoPipeline, VideoRequest,
+    AnimatePipeline, AnimateRequest, Builder, Conversion, Event, Expert, Generation, Latents, MemoryBudget, Plan, Preset, Request, Stage,
+    StagePlan, State, Step, VideoPipeline, VideoRequest,
 };
 pub use schedulers::{Sampler, Scheduler, Spacing};
-pub use weights::{Lora, WeightsReport, inspect_weights};
+pub use weights::{Lora, Storage, WeightsReport, inspect_weights};
 
 pub use image;
 pub use wgpu;

@@ -39,13 +39,19 @@ impl PartialFile {
     /// [`publish`](Self::publish), and what is under the name is whole even after a loss of power.
     pub(crate) fn publish_durably(self, file: &File) -> Result<()> {
         file.sync_all().map_err(Error::io(&self.path))?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+        let path = self.path.clone();
         self.publish()?;
-        // Only Unix lets a folder be opened and synced; elsewhere renaming is as durable as the system makes it.
-        match cfg!(unix) {
-            true => File::open(&folder).and_then(|folder| folder.sync_all()).map_err(Error::io(&folder)),
-            false => Ok(()),
-        }
+        sync_parent(&path)
+    }
+}
+
+/// Waits until the names in the folder of `path` are on the disk. Only Unix lets a folder be opened and synced; elsewhere they are as durable as the
+/// system makes them.
+pub(crate) fn sync_parent(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match cfg!(unix) {
+        true => File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder)),
+        false => Ok(()),
     }
 }
 

@@ -4,103 +4,31 @@
 mod common;
 #[path = "common/published.rs"]
 mod published;
+#[path = "common/tiny.rs"]
+mod tiny;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use common::golden_path;
-use image::RgbImage;
-use published::{Named, fill, vocabulary, write_gguf, write_gguf_with, write_safetensors, write_shards, write_torch};
+use published::{Named, fill, vocabulary, write_gguf, write_gguf_with, write_shards, write_torch};
 use tempfile::TempDir;
+use tiny::{
+    Quantised, Values, bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, q8_0, read, renamed, rows, save,
+    save_quantised, tensors,
+};
 use wan_animate::unversioned::tokenizer::Tokenizer;
-use wan_animate::unversioned::weights::names::{CLIP, TRANSFORMER, Table, UMT5, UMT5_GGUF, VAE_2_1};
+use wan_animate::unversioned::weights::names::{TRANSFORMER, UMT5, UMT5_GGUF, VAE_2_1};
 use wan_animate::unversioned::weights::{NewTensor, Weights};
-use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, Builder, DType, Device, Event, Precision, Result};
-
-/// A tensor in f32.
-#[derive(Clone)]
-struct Values {
-    name: String,
-    shape: Vec<usize>,
-    data: Vec<f32>,
-}
-
-static DEVICE: LazyLock<Device> = LazyLock::new(|| Device::builder().build().expect("an adapter"));
+use wan_animate::{AnimatePipeline, Builder, DType};
 
 /// The frames of the model in the layout of diffusers.
 static TWIN: LazyLock<Vec<f32>> = LazyLock::new(|| frames(|builder| builder).expect("the twin runs"));
-
-fn frames(change: impl Fn(Builder<AnimatePipeline>) -> Builder<AnimatePipeline>) -> Result<Vec<f32>> {
-    let builder = AnimatePipeline::builder(&DEVICE).checkpoint(golden_path("tiny")).precision(Precision::F32);
-    let pipeline = change(builder).build()?;
-    let image = |i: usize| RgbImage::from_fn(32, 32, |x, y| image::Rgb([(x * 7) as u8, (y * 5) as u8, (i * 31) as u8]));
-    let video = || Frames::from_images((0..5).map(image));
-    let motion = Motion::new(video()?, video()?)?;
-    let reference = image(9);
-    let request = pipeline.animate(&reference, &motion).segment_frames(5).num_inference_steps(1);
-    let mut samples = Vec::new();
-    for event in request.start()? {
-        if let Event::Frame(frame) = event? {
-            samples.extend_from_slice(frame.samples());
-        }
-    }
-    Ok(samples)
-}
 
 fn assert_twin(what: &str, change: impl Fn(Builder<AnimatePipeline>) -> Builder<AnimatePipeline>) {
     let got = frames(change).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(got.iter().any(|&value| value != got[0]), "{what}: nothing to be seen");
     assert!(got == *TWIN, "{what}: other frames than the twin's");
-}
-
-/// The tensors of a part of the tiny checkpoint, by diffusers' names.
-fn tensors(part: &str) -> Vec<Values> {
-    read(&golden_path("tiny").join(part))
-}
-
-fn read(path: &Path) -> Vec<Values> {
-    let weights = Weights::open(path).expect("opens");
-    let values = |name: &str, shape: &[usize]| weights.to_f32(name, shape).expect(name);
-    weights.iter().map(|(name, info)| Values { name: name.into(), shape: info.shape.clone(), data: values(name, &info.shape) }).collect()
-}
-
-/// The same tensors by the names, and in the shapes, of another layout.
-fn renamed(table: &Table, tensors: &[Values]) -> Vec<Values> {
-    let mut parts: BTreeMap<String, BTreeMap<usize, &Values>> = BTreeMap::new();
-    for tensor in tensors {
-        let name = tensor.name.strip_prefix("vision_model.").unwrap_or(&tensor.name);
-        let origin = table.to_origin(name).unwrap_or_else(|| panic!("{name} is unknown"));
-        parts.entry(origin.name).or_default().insert(origin.part, tensor);
-    }
-    let joined = parts.into_iter().map(|(name, parts)| {
-        let mut shape = parts[&0].shape.clone();
-        shape[0] = parts.values().map(|part| part.shape[0]).sum();
-        let data = parts.values().flat_map(|part| part.data.clone()).collect();
-        if parts[&0].name.ends_with("act_fn.bias") {
-            shape = vec![1, shape[0], 1, 1];
-        }
-        Values { name, shape, data }
-    });
-    joined.collect()
-}
-
-fn named(tensors: &[Values]) -> Vec<Named> {
-    tensors.iter().map(|tensor| Named { name: tensor.name.clone(), dtype: "F32", shape: tensor.shape.clone() }).collect()
-}
-
-fn bytes(tensors: &[Values]) -> Vec<Vec<u8>> {
-    tensors.iter().map(|tensor| bytemuck::cast_slice(&tensor.data).to_vec()).collect()
-}
-
-fn save(path: &Path, tensors: &[Values]) -> PathBuf {
-    fill(path, &write_safetensors(path, &named(tensors)), &bytes(tensors));
-    path.into()
-}
-
-fn prefixed(tensors: &[Values]) -> Vec<Values> {
-    tensors.iter().map(|tensor| Values { name: format!("model.diffusion_model.{}", tensor.name), ..tensor.clone() }).collect()
 }
 
 fn folder() -> TempDir {
@@ -156,18 +84,6 @@ fn other_parts() {
     for (what, vae, clip) in [("official names", &vae, &clip), ("a torch archive, transformers' names", &vae_torch, &vision)] {
         assert_twin(what, |builder| builder.vae(vae).image_encoder(clip).text_encoder(&text));
     }
-}
-
-fn official_clip() -> Vec<Values> {
-    let mut tensors = renamed(&CLIP, &tensors("image_encoder"));
-    for tensor in &mut tensors {
-        match tensor.name.as_str() {
-            "visual.cls_embedding" => tensor.shape = [vec![1, 1], tensor.shape.clone()].concat(),
-            "visual.pos_embedding" => tensor.shape.insert(0, 1),
-            _ => {}
-        }
-    }
-    tensors
 }
 
 /// ComfyUI's text encoder carries `spiece.model` as a tensor, GGUF its pieces as facts: no tokenizer is given.
@@ -273,24 +189,7 @@ fn quantised_transformers() {
         ("int8 rows", rows),
     ] {
         let folder = folder();
-        let (mut all, mut data) = (Vec::new(), Vec::new());
-        for tensor in &there {
-            let is_matrix = tensor.shape.len() == 2 && tensor.name.starts_with("blocks.") && tensor.name.ends_with(".weight");
-            match is_matrix.then(|| quantise(tensor)).flatten() {
-                Some(parts) => {
-                    for (named, bytes) in parts {
-                        all.push(named);
-                        data.push(bytes);
-                    }
-                }
-                None => {
-                    all.extend(named(std::slice::from_ref(tensor)));
-                    data.extend(bytes(std::slice::from_ref(tensor)));
-                }
-            }
-        }
-        let path = folder.path().join("quantised.safetensors");
-        fill(&path, &write_safetensors(&path, &all), &data);
+        let path = save_quantised(&folder.path().join("quantised.safetensors"), &there, quantise);
         assert_own_twin(what, &path);
     }
     // Rows of whole blocks of 32 alone can be in q8_0.
@@ -318,83 +217,4 @@ fn assert_own_twin(what: &str, path: &Path) {
     let (mean, most) = common::difference(&got, &TWIN);
     println!("{what}: mean {mean:.1e}, largest {most:.1e} from the frames of the unquantised model");
     assert!(mean < 0.1, "{what}: {mean}");
-}
-
-/// The tensors that a quantised one becomes.
-type Quantised = Vec<(Named, Vec<u8>)>;
-
-/// The codes nearest to values, of those that stand for these numbers.
-fn nearest(values: impl Iterator<Item = f32>, decode: fn(u8) -> f32) -> Vec<u8> {
-    let codes: Vec<(u8, f32)> = (0..=255).map(|code| (code, decode(code))).filter(|(_, value)| value.is_finite()).collect();
-    let distance = |value: f32, of: f32| (value - of).abs();
-    values.map(|value| codes.iter().min_by(|a, b| distance(value, a.1).total_cmp(&distance(value, b.1))).expect("codes").0).collect()
-}
-
-fn e4m3(code: u8) -> f32 {
-    let (exponent, mantissa) = (i32::from(code >> 3 & 15), f32::from(code & 7));
-    let magnitude = match code & 0x7f {
-        0x7f => f32::NAN,
-        _ if exponent == 0 => mantissa * 2f32.powi(-9),
-        _ => (1.0 + mantissa / 8.0) * 2f32.powi(exponent - 7),
-    };
-    if code < 0x80 { magnitude } else { -magnitude }
-}
-
-fn part(name: &str, dtype: &'static str, shape: &[usize]) -> Named {
-    Named { name: name.into(), dtype, shape: shape.into() }
-}
-
-fn plain(tensor: &Values) -> Option<Quantised> {
-    Some(vec![(part(&tensor.name, "F8_E4M3", &tensor.shape), nearest(tensor.data.iter().copied(), e4m3))])
-}
-
-fn e5m2(tensor: &Values) -> Option<Quantised> {
-    let decode = |code: u8| half::f16::from_bits(u16::from(code) << 8).to_f32();
-    Some(vec![(part(&tensor.name, "F8_E5M2", &tensor.shape), nearest(tensor.data.iter().copied(), decode))])
-}
-
-fn scaled(tensor: &Values, ending: &str, shape: &[usize]) -> Quantised {
-    let scale = tensor.data.iter().fold(0f32, |most, value| most.max(value.abs())) / 448.0;
-    let codes = nearest(tensor.data.iter().map(|value| value / scale), e4m3);
-    let layer = tensor.name.trim_end_matches(".weight");
-    vec![
-        (part(&tensor.name, "F8_E4M3", &tensor.shape), codes),
-        (part(&format!("{layer}.{ending}"), "F32", shape), scale.to_le_bytes().into()),
-    ]
-}
-
-fn legacy(tensor: &Values) -> Option<Quantised> {
-    Some(scaled(tensor, "scale_weight", &[1]))
-}
-
-fn described(tensor: &Values) -> Option<Quantised> {
-    let json = br#"{"format": "float8_e4m3fn"}"#;
-    let layer = tensor.name.trim_end_matches(".weight");
-    let mut parts = scaled(tensor, "weight_scale", &[]);
-    parts.push((part(&format!("{layer}.comfy_quant"), "U8", &[json.len()]), json.to_vec()));
-    Some(parts)
-}
-
-fn rows(tensor: &Values) -> Option<Quantised> {
-    let row = tensor.shape[1];
-    let scale = |row: &[f32]| row.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.0;
-    let codes = tensor.data.chunks(row).flat_map(|row| {
-        let scale = scale(row);
-        row.iter().map(move |value| (value / scale).round() as i8 as u8)
-    });
-    let scales: Vec<f32> = tensor.data.chunks(row).map(scale).collect();
-    let layer = tensor.name.trim_end_matches(".weight");
-    Some(vec![
-        (part(&tensor.name, "I8", &tensor.shape), codes.collect()),
-        (part(&format!("{layer}.weight_scale"), "F32", &[tensor.shape[0], 1]), bytemuck::cast_slice(&scales).into()),
-    ])
-}
-
-fn q8_0(tensor: &Values) -> Vec<u8> {
-    let block = |values: &[f32]| {
-        let scale = half::f16::from_f32(values.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.0);
-        let codes = values.iter().map(|value| (value / scale.to_f32()).round() as i8 as u8);
-        scale.to_le_bytes().into_iter().chain(codes).collect::<Vec<u8>>()
-    };
-    tensor.data.chunks(32).flat_map(block).collect()
 }

@@ -11,6 +11,7 @@
 //! - [`rules`]: how images are prepared, by whose rules.
 //! - [`conditioning`]: what the model is shown beside the noise.
 //! - [`plan`]: what a generation takes and what stays on the GPU meanwhile, by a dry run on a pipeline's [`twin`], within a [`budget`].
+//! - [`conversion`]: checkpoints saved in the layout of diffusers, in another form.
 //! - [`limits`]: what is too large for the model or the adapter, found before any work is done.
 
 pub mod animate;
@@ -18,6 +19,7 @@ pub mod budget;
 pub mod builder;
 pub(crate) mod checkpoint;
 pub mod conditioning;
+pub mod conversion;
 pub(crate) mod decoding;
 pub mod denoise;
 pub(crate) mod description;
@@ -42,6 +44,7 @@ pub mod video;
 pub use animate::{AnimatePipeline, AnimateRequest};
 pub use budget::MemoryBudget;
 pub use builder::Builder;
+pub use conversion::Conversion;
 pub use event::{Event, Stage, Step};
 pub use experts::Expert;
 pub use generation::Generation;

@@ -10,13 +10,37 @@ use super::entry::{Entry, elements};
 use crate::{DType, Error, Result};
 
 /// Tensors begin at multiples of this many bytes where the file says nothing else.
-const DEFAULT_ALIGNMENT: usize = 32;
+pub(super) const DEFAULT_ALIGNMENT: usize = 32;
 
 /// Some files have five extents, one more than ggml itself reads.
 const MAX_RANK: u32 = 8;
 
 /// The shape that a tensor had before it was made to fit ggml.
-const ORIGINAL_SHAPE: &str = "comfy.gguf.orig_shape.";
+pub(super) const ORIGINAL_SHAPE: &str = "comfy.gguf.orig_shape.";
+
+/// ggml's numbers of the types that are read.
+pub(super) const TYPES: [(u32, Encoding); 20] = [
+    (0, Encoding::Float(DType::F32)),
+    (1, Encoding::Float(DType::F16)),
+    (2, Encoding::Block(Block::Q4_0)),
+    (3, Encoding::Block(Block::Q4_1)),
+    (6, Encoding::Block(Block::Q5_0)),
+    (7, Encoding::Block(Block::Q5_1)),
+    (8, Encoding::Block(Block::Q8_0)),
+    (10, Encoding::Block(Block::Q2K)),
+    (11, Encoding::Block(Block::Q3K)),
+    (12, Encoding::Block(Block::Q4K)),
+    (13, Encoding::Block(Block::Q5K)),
+    (14, Encoding::Block(Block::Q6K)),
+    (20, Encoding::Block(Block::Iq4Nl)),
+    (23, Encoding::Block(Block::Iq4Xs)),
+    (24, Encoding::I8),
+    (25, Encoding::I16),
+    (26, Encoding::I32),
+    (27, Encoding::I64),
+    (28, Encoding::F64),
+    (30, Encoding::Float(DType::Bf16)),
+];
 
 /// ggml's other types.
 const UNSUPPORTED: [(u32, &str); 12] = [
@@ -135,7 +159,8 @@ struct Info<'a> {
 
 fn entry(path: &Path, info: Info, data: usize, length: usize, facts: &Facts) -> Result<Entry> {
     let fail = |message: String| Error::tensor(path, info.name, message);
-    let encoding = encoding(info.kind).ok_or_else(|| fail(unsupported(info.kind)))?;
+    let known = TYPES.iter().find(|(kind, _)| *kind == info.kind);
+    let encoding = known.map(|&(_, encoding)| encoding).ok_or_else(|| fail(unsupported(info.kind)))?;
     let elements = elements(&info.shape);
     let width = encoding.block().map_or(1, |block| block.elements() as u64);
     if info.shape.first().is_some_and(|row| row % width != 0) {
@@ -166,33 +191,6 @@ fn check_overlap(path: &Path, entries: &mut [Entry]) -> Result<()> {
     entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
     let clash = entries.windows(2).find(|pair| pair[1].range.start < pair[0].range.end);
     clash.map_or(Ok(()), |pair| Err(Error::tensor(path, &pair[1].name, format!("its bytes overlap those of `{}`", pair[0].name))))
-}
-
-/// ggml's number for a type.
-fn encoding(kind: u32) -> Option<Encoding> {
-    Some(match kind {
-        0 => DType::F32.into(),
-        1 => DType::F16.into(),
-        2 => Encoding::Block(Block::Q4_0),
-        3 => Encoding::Block(Block::Q4_1),
-        6 => Encoding::Block(Block::Q5_0),
-        7 => Encoding::Block(Block::Q5_1),
-        8 => Encoding::Block(Block::Q8_0),
-        10 => Encoding::Block(Block::Q2K),
-        11 => Encoding::Block(Block::Q3K),
-        12 => Encoding::Block(Block::Q4K),
-        13 => Encoding::Block(Block::Q5K),
-        14 => Encoding::Block(Block::Q6K),
-        20 => Encoding::Block(Block::Iq4Nl),
-        23 => Encoding::Block(Block::Iq4Xs),
-        24 => Encoding::I8,
-        25 => Encoding::I16,
-        26 => Encoding::I32,
-        27 => Encoding::I64,
-        28 => Encoding::F64,
-        30 => DType::Bf16.into(),
-        _ => return None,
-    })
 }
 
 fn unsupported(kind: u32) -> String {

@@ -2,11 +2,14 @@
 
 mod blocks;
 pub mod config;
+mod convert;
 mod decode;
+mod encode;
 mod encoding;
 mod entry;
 mod foreign;
 mod gguf;
+mod gguf_header;
 mod inspect;
 mod kind;
 mod locate;
@@ -19,6 +22,7 @@ mod quantized_view;
 mod rotation;
 mod safetensors;
 mod schema;
+mod storage;
 mod stored;
 mod view;
 mod zip;
@@ -34,6 +38,7 @@ use std::sync::atomic::Ordering;
 use memmap2::Mmap;
 
 pub use blocks::Block;
+pub(crate) use convert::Converted;
 pub use encoding::Encoding;
 pub use gguf::Vocabulary;
 pub use inspect::{WeightsReport, inspect_weights};
@@ -43,6 +48,7 @@ pub use lora::{Lora, LowRank};
 pub use quantized_view::Quantized;
 pub use safetensors::{NewTensor, write_safetensors};
 pub use schema::Coverage;
+pub use storage::Storage;
 pub use stored::TensorInfo;
 pub use view::TensorView;
 

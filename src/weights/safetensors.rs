@@ -141,18 +141,29 @@ pub struct NewTensor<'a> {
     pub bytes: &'a [u8],
 }
 
+impl NewTensor<'_> {
+    fn outline(&self) -> Result<Outline> {
+        let outline = Outline { name: self.name.into(), encoding: self.encoding, shape: self.shape.into() };
+        if outline.bytes()? != self.bytes.len() as u64 {
+            let (name, bytes) = (self.name, self.bytes.len());
+            return Err(Error::Input(format!("tensor `{name}` of shape {:?} {} cannot have {bytes} bytes", self.shape, self.encoding)));
+        }
+        Ok(outline)
+    }
+}
+
 /// Writes a safetensors file in the order given. It appears under `path` only once it is whole: until then it has a temporary name beside it.
 ///
 /// # Errors
 /// [`Error::Input`] where a tensor's bytes do not fit its shape or a name occurs twice; [`Error::Unsupported`] where the format lacks a tensor's
 /// encoding; [`Error::Io`] where the system refuses.
 pub fn write_safetensors(path: &Path, tensors: &[NewTensor]) -> Result<()> {
-    let header = header_json(tensors)?;
+    let outlines: Vec<Outline> = tensors.iter().map(NewTensor::outline).collect::<Result<_>>()?;
+    let header = header(&outlines)?;
     let temporary = Temporary::create(path)?;
     let write = || -> io::Result<()> {
         let mut file = BufWriter::new(&temporary.file);
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
+        file.write_all(&header)?;
         tensors.iter().try_for_each(|tensor| file.write_all(tensor.bytes))?;
         file.flush()
     };
@@ -160,22 +171,43 @@ pub fn write_safetensors(path: &Path, tensors: &[NewTensor]) -> Result<()> {
     temporary.keep(path)
 }
 
-fn header_json(tensors: &[NewTensor]) -> Result<String> {
-    let mut header = serde_json::Map::new();
+/// A tensor in a file that is to be written.
+pub(super) struct Outline {
+    /// Its name, unique in the file.
+    pub(super) name: String,
+    /// How its numbers are stored.
+    pub(super) encoding: Encoding,
+    /// Its extents, the last contiguous.
+    pub(super) shape: Vec<usize>,
+}
+
+impl Outline {
+    /// Bytes that its numbers take.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where they are no whole blocks.
+    pub(super) fn bytes(&self) -> Result<u64> {
+        let bytes = self.encoding.bytes(self.shape.iter().map(|&dim| dim as u64).product());
+        bytes.ok_or_else(|| Error::Input(format!("tensor `{}` of shape {:?} has no size in {}", self.name, self.shape, self.encoding)))
+    }
+}
+
+/// All that comes before the first tensor's bytes; these follow in the order given, without gaps.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub(super) fn header(tensors: &[Outline]) -> Result<Vec<u8>> {
+    // transformers wants to be told whose tensors they are.
+    let mut header = serde_json::Map::from_iter([("__metadata__".into(), serde_json::json!({"format": "pt"}))]);
     let mut offset = 0;
     for tensor in tensors {
-        let size = tensor.encoding.bytes(tensor.shape.iter().map(|&dim| dim as u64).product());
-        if size != Some(tensor.bytes.len() as u64) {
-            let (name, bytes) = (tensor.name, tensor.bytes.len());
-            return Err(Error::Input(format!("tensor `{name}` of shape {:?} {} cannot have {bytes} bytes", tensor.shape, tensor.encoding)));
-        }
         let dtype = tensor.encoding.safetensors_name();
         let dtype = dtype.ok_or_else(|| Error::Unsupported(format!("tensor `{}`: safetensors has no {}", tensor.name, tensor.encoding)))?;
-        let end = offset + tensor.bytes.len();
+        let end = offset + tensor.bytes()?;
         let entry = serde_json::json!({
             "dtype": dtype, "shape": tensor.shape, "data_offsets": [offset, end]
         });
-        if header.insert(tensor.name.into(), entry).is_some() {
+        if header.insert(tensor.name.clone(), entry).is_some() {
             return Err(Error::Input(format!("two tensors are called `{}`", tensor.name)));
         }
         offset = end;
@@ -183,7 +215,7 @@ fn header_json(tensors: &[NewTensor]) -> Result<String> {
     let mut text = serde_json::Value::Object(header).to_string();
     // The data begins at a multiple of eight bytes, as readers that cast expect.
     text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
-    Ok(text)
+    Ok([&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat())
 }
 
 /// A file under a temporary name, removed unless it is kept.

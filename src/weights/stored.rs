@@ -109,28 +109,37 @@ impl Tensor {
 
     /// Part `part` of `parts` equal ones along the first axis, or `None` where it has no such parts.
     pub(super) fn part(&self, part: usize, parts: usize) -> Option<Self> {
-        let mut info = self.info.clone();
-        let mut range = self.range.clone();
-        let mut scale = self.scale.clone();
-        if parts > 1 {
-            let rows = info.shape.first_mut().filter(|rows| rows.is_multiple_of(parts))?;
-            *rows /= parts;
-            if let Some(factors) = scale.as_ref().filter(|factors| factors.count() > 1) {
-                scale = Some(Arc::new(factors.part(part, parts)?));
-            }
-            let length = self.info.encoding.bytes(info.shape.iter().product::<usize>() as u64)? as usize;
-            let (begin, length) = match &self.strides {
-                Some(strides) => {
-                    // Of nothing there may be any strides.
-                    let begin = strides[0].checked_mul(part * info.shape[0])?;
-                    let begin = self.info.encoding.bytes(begin as u64)? as usize;
-                    (begin, range.len().checked_sub(begin)?)
-                }
-                None => (length * part, length),
-            };
-            range = range.start + begin..range.start + begin + length;
+        if parts == 1 {
+            return Some(self.with(self.info.clone(), self.range.clone(), self.scale.clone()));
         }
-        Some(Self {
+        let rows = self.info.shape.first().filter(|rows| rows.is_multiple_of(parts))? / parts;
+        self.rows(part * rows..(part + 1) * rows)
+    }
+
+    /// Some of its places along the first axis, without what LoRAs add, or `None` where it has none or they are no whole blocks.
+    pub(super) fn rows(&self, rows: Range<usize>) -> Option<Self> {
+        let mut info = self.info.clone();
+        let first = info.shape.first_mut().filter(|all| rows.end <= **all)?;
+        let all = std::mem::replace(first, rows.len());
+        let bytes = |elements: usize| self.info.encoding.bytes(elements as u64).map(|bytes| bytes as usize);
+        let (begin, end) = match &self.strides {
+            // Of nothing there may be any strides.
+            Some(strides) => (bytes(strides[0].checked_mul(rows.start)?)?, self.range.len()),
+            None => {
+                let cols = info.shape[1..].iter().product::<usize>();
+                (bytes(rows.start * cols)?, bytes(rows.end * cols)?)
+            }
+        };
+        end.checked_sub(begin)?;
+        let scale = match &self.scale {
+            Some(factors) if factors.count() > 1 => Some(Arc::new(factors.rows(rows).filter(|_| factors.count() == all)?)),
+            scale => scale.clone(),
+        };
+        Some(self.with(info, self.range.start + begin..self.range.start + end, scale))
+    }
+
+    fn with(&self, info: TensorInfo, range: Range<usize>, scale: Option<Arc<Self>>) -> Self {
+        Self {
             info,
             map: self.map.clone(),
             range,
@@ -139,7 +148,16 @@ impl Tensor {
             rotation: self.rotation,
             deltas: Vec::new(),
             used: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// Gives the memory that its bytes were read into back to the system, which reads them again if they are asked for again.
+    #[allow(unsafe_code)]
+    pub(super) fn release(&self) {
+        // SAFETY: the mapping is shared, and read-only, so its pages hold nothing but what the file holds: those that are dropped are read from
+        // it again when they are touched, and what references to them see does not change. A refusal changes nothing.
+        #[cfg(unix)]
+        let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.range.start, self.range.len()) };
     }
 
     /// Drops its extents of 1.

@@ -63,7 +63,7 @@ fn first_bad<const N: usize>(bytes: &[u8], is_bad: impl Fn([u8; N]) -> bool) -> 
 }
 
 /// The coordinates of a flat index.
-fn position(mut index: usize, shape: &[usize]) -> Vec<usize> {
+pub(super) fn position(mut index: usize, shape: &[usize]) -> Vec<usize> {
     let mut place = vec![0; shape.len()];
     for (coordinate, &dim) in place.iter_mut().zip(shape).rev() {
         *coordinate = index % dim;

@@ -1,12 +1,12 @@
 //! `image_encoder/config.json`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ops::Activation;
 
 /// The sizes of a vision tower, under transformers' names and with its defaults.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
     /// C, the width of a token.

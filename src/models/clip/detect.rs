@@ -1,10 +1,10 @@
 //! An image encoder's configuration from its tensors' shapes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::models::Sizes;
 use crate::models::clip::config::Config;
+use crate::models::{Sizes, config_json};
 use crate::weights::Weights;
 
 /// Widths of heads, the first that divides the encoder's: those of ViT-H, which Wan uses, and of smaller ones.
@@ -41,5 +41,9 @@ impl Sizes for Config {
             hidden_act: "gelu".into(),
             layer_norm_eps: 1e-5,
         })
+    }
+
+    fn to_json(&self) -> Value {
+        config_json(self, json!({"architectures": ["CLIPVisionModel"], "model_type": "clip_vision_model"}))
     }
 }

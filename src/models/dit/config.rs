@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// The sizes of a diffusion transformer, under diffusers' names and with the defaults of its `WanAnimateTransformer3DModel`. The
 /// fields from `motion_encoder_channel_sizes` on are those of Animate.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
     /// Latent frames, rows and columns of a patch.

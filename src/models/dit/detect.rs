@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::models::Sizes;
 use crate::models::dit::config::{Config, PlainConfig};
+use crate::models::{Sizes, config_json};
 use crate::weights::config::{config_beside, read_json};
 use crate::weights::{Kind, Weights};
 
@@ -16,6 +16,9 @@ use crate::weights::{Kind, Weights};
 const HEAD_DIM: usize = 128;
 /// After every how many blocks the face adapter acts, in every published Animate.
 const INJECT_EVERY: usize = 5;
+
+/// What the fields begin with that Animate's configuration alone has.
+const ANIMATE: [&str; 4] = ["latent_", "motion_", "face_", "inject_"];
 
 /// The `config.json` of the official release: what shapes do not tell, and enough to see whether it belongs to the tensors.
 #[derive(Debug, Deserialize)]
@@ -91,6 +94,16 @@ impl Sizes for Config {
         }
         (config.attention_head_dim, config.num_attention_heads) = (head_dim, width / head_dim);
         Ok(config)
+    }
+
+    fn to_json(&self) -> Value {
+        let is_animate = self.motion_encoder_channel_sizes.is_some();
+        let class = if is_animate { "WanAnimateTransformer3DModel" } else { "WanTransformer3DModel" };
+        let mut json = config_json(self, json!({"_class_name": class}));
+        if let (false, Value::Object(fields)) = (is_animate, &mut json) {
+            fields.retain(|name, _| !ANIMATE.iter().any(|prefix| name.starts_with(prefix)));
+        }
+        json
     }
 }
 

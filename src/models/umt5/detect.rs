@@ -1,10 +1,10 @@
 //! A text encoder's configuration from its tensors' shapes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::models::Sizes;
 use crate::models::umt5::config::Config;
+use crate::models::{Sizes, config_json};
 use crate::weights::Weights;
 
 impl Sizes for Config {
@@ -33,5 +33,9 @@ impl Sizes for Config {
             relative_attention_num_buckets: buckets,
             ..Config::default()
         })
+    }
+
+    fn to_json(&self) -> Value {
+        config_json(self, json!({"architectures": ["UMT5EncoderModel"], "model_type": "umt5"}))
     }
 }

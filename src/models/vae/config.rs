@@ -1,12 +1,12 @@
 //! `vae/config.json`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ops::shortcut::Block;
 
 /// The sizes of a video autoencoder, under diffusers' names and with its defaults, which are those of Wan VAE 2.1.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
     /// Channels of the encoder at full resolution, before `dim_mult`.

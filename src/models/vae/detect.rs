@@ -1,10 +1,10 @@
 //! An autoencoder's configuration from its tensors' names and shapes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::models::Sizes;
 use crate::models::vae::config::Config;
+use crate::models::{Sizes, config_json};
 use crate::weights::{Kind, Weights};
 
 /// Mean and deviation of the 48 latent channels of VAE 2.2, from the official `vae2_2.py`.
@@ -103,6 +103,12 @@ impl Sizes for Config {
             scale_factor_spatial: None,
             ..Config::default()
         })
+    }
+
+    fn to_json(&self) -> Value {
+        let factors = (self.frames_per_latent(), self.pixels_per_latent());
+        let facts = json!({"_class_name": "AutoencoderKLWan", "scale_factor_temporal": factors.0, "scale_factor_spatial": factors.1});
+        config_json(self, facts)
     }
 }
 

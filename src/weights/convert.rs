@@ -1,0 +1,223 @@
+//! A checkpoint's tensors saved in another form, a run of rows at a time: memory does not grow with what is saved.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::decode::decode;
+use super::encode::{e4m3_scale, encode};
+use super::safetensors::{Outline, header};
+use super::stored::Tensor;
+use super::view::position;
+use super::{Block, Encoding, Storage, Weights, gguf_header};
+use crate::{DType, Error, Result};
+
+/// How many numbers are in memory at once.
+const RUN: usize = 4 << 20;
+
+/// Called with the number of bytes that were written since the last call; what it returns ends the conversion.
+pub(super) type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+
+/// A checkpoint with what each of its tensors becomes.
+pub(crate) struct Converted<'a> {
+    tensors: Vec<Target<'a>>,
+}
+
+impl<'a> Converted<'a> {
+    /// All tensors of a checkpoint, under their names here.
+    pub(crate) fn new(weights: &'a Weights, storage: Storage) -> Self {
+        let target = |(name, tensor): (&'a String, &'a Tensor)| Target { name, tensor, encoding: storage.encoding(name, tensor) };
+        Self { tensors: weights.tensors.iter().map(target).collect() }
+    }
+
+    /// Whether there is anything that the quantised form asked for applies to.
+    pub(crate) fn is_quantized(&self) -> bool {
+        self.tensors.iter().any(|target| matches!(target.encoding, Encoding::F8E4M3 | Encoding::Block(_)))
+    }
+
+    /// Bytes of all tensors.
+    pub(crate) fn bytes(&self) -> Result<u64> {
+        self.tensors.iter().map(Target::bytes).sum()
+    }
+
+    /// Writes the files into a folder, named by `stem`: one, or shards of at most so many bytes (or of one tensor) with their index. Each is on the
+    /// disk when this returns.
+    pub(crate) fn write_safetensors(&self, folder: &Path, stem: &str, shard_size: u64, watch: Watch) -> Result<()> {
+        let shards = self.shards(shard_size)?;
+        let mut weight_map = serde_json::Map::new();
+        for (i, shard) in shards.iter().enumerate() {
+            let name = match shards.len() {
+                1 => format!("{stem}.safetensors"),
+                count => format!("{stem}-{:05}-of-{count:05}.safetensors", i + 1),
+            };
+            let (shard, outlines) = (&self.tensors[shard.clone()], outlines(&self.tensors[shard.clone()]));
+            write_file(&folder.join(&name), &header(&outlines)?, shard, 1, watch)?;
+            weight_map.extend(outlines.into_iter().map(|outline| (outline.name, json!(name))));
+        }
+        if shards.len() == 1 {
+            return Ok(());
+        }
+        let path = folder.join(format!("{stem}.safetensors.index.json"));
+        let index = json!({"metadata": {"total_size": self.bytes()?}, "weight_map": weight_map});
+        Output::create(&path, watch)?.finish(format!("{index:#}\n").as_bytes())
+    }
+
+    /// Writes one GGUF file of an architecture, likewise.
+    pub(crate) fn write_gguf(&self, folder: &Path, stem: &str, architecture: &str, watch: Watch) -> Result<()> {
+        let header = gguf_header::header(architecture, &outlines(&self.tensors))?;
+        write_file(&folder.join(format!("{stem}.gguf")), &header, &self.tensors, gguf_header::ALIGNMENT, watch)
+    }
+
+    /// Runs of tensors, none larger than a shard but those of one tensor.
+    fn shards(&self, shard_size: u64) -> Result<Vec<Range<usize>>> {
+        let (mut shards, mut begin, mut size) = (Vec::new(), 0, 0);
+        for (i, target) in self.tensors.iter().enumerate() {
+            let bytes = target.bytes()?;
+            if size + bytes > shard_size && i > begin {
+                shards.push(begin..i);
+                (begin, size) = (i, 0);
+            }
+            size += bytes;
+        }
+        shards.push(begin..self.tensors.len());
+        Ok(shards)
+    }
+}
+
+fn outlines(tensors: &[Target]) -> Vec<Outline> {
+    tensors.iter().flat_map(Target::outlines).collect()
+}
+
+fn write_file(path: &Path, header: &[u8], tensors: &[Target], alignment: u64, watch: Watch) -> Result<()> {
+    let mut output = Output::create(path, watch)?;
+    output.put(header)?;
+    for target in tensors {
+        target.write(&mut output)?;
+        let bytes = target.bytes()?;
+        output.put(&vec![0; (bytes.next_multiple_of(alignment) - bytes) as usize])?;
+    }
+    output.finish(&[])
+}
+
+/// A file on its way.
+struct Output<'a> {
+    path: &'a Path,
+    file: BufWriter<File>,
+    watch: Watch<'a>,
+}
+
+impl<'a> Output<'a> {
+    fn create(path: &'a Path, watch: Watch<'a>) -> Result<Self> {
+        let file = File::create_new(path).map_err(Error::io(path))?;
+        Ok(Self { path, file: BufWriter::new(file), watch })
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(Error::io(self.path))?;
+        (self.watch)(bytes.len() as u64)
+    }
+
+    /// Writes the last bytes, and waits until all are on the disk.
+    fn finish(mut self, bytes: &[u8]) -> Result<()> {
+        self.put(bytes)?;
+        self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(Error::io(self.path))
+    }
+}
+
+/// A tensor and what it becomes.
+struct Target<'a> {
+    name: &'a str,
+    tensor: &'a Tensor,
+    encoding: Encoding,
+}
+
+impl Target<'_> {
+    /// Itself, and the scale of eight-bit floats.
+    fn outlines(&self) -> Vec<Outline> {
+        let outline = |name: String, encoding, shape| Outline { name, encoding, shape };
+        let mut all = vec![outline(self.name.into(), self.encoding, self.tensor.info.shape.clone())];
+        if self.encoding == Encoding::F8E4M3 {
+            all.push(outline(format!("{}_scale", self.name), DType::F32.into(), vec![]));
+        }
+        all
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        self.outlines().iter().map(Outline::bytes).sum()
+    }
+
+    fn write(&self, output: &mut Output) -> Result<()> {
+        let scale = if self.encoding == Encoding::F8E4M3 { Some(e4m3_scale(self.largest()?)) } else { None };
+        for (first, run) in self.runs() {
+            match Storage::is_kept(self.tensor.info.encoding) {
+                true => output.put(&run.dense_bytes())?,
+                false => output.put(&self.encoded(first, &run, scale)?)?,
+            }
+            run.release();
+        }
+        scale.map_or(Ok(()), |scale| output.put(&scale.to_le_bytes()))
+    }
+
+    /// The tensor, or runs of its rows where it is long, each with the number of its first element.
+    fn runs(&self) -> impl Iterator<Item = (usize, Tensor)> {
+        let rows = self.tensor.info.shape.first().copied().unwrap_or(1);
+        let cols = self.tensor.count() / rows.max(1);
+        let step = if self.tensor.rows(0..1.min(rows)).is_some() { (RUN / cols.max(1)).max(1) } else { rows };
+        let run = move |row: usize| {
+            let run = self.tensor.rows(row..rows.min(row + step)).or_else(|| self.tensor.part(0, 1))?;
+            Some((row * cols, run))
+        };
+        (0..rows).step_by(step.max(1)).filter_map(run)
+    }
+
+    /// The largest magnitude.
+    fn largest(&self) -> Result<f32> {
+        self.runs().try_fold(0f32, |largest, (first, run)| {
+            let found = self.largest_of(first, &run.to_f32())?;
+            run.release();
+            Ok(largest.max(found))
+        })
+    }
+
+    fn largest_of(&self, first: usize, values: &[f32]) -> Result<f32> {
+        // NaN and infinity have larger bits than any number.
+        let largest = f32::from_bits(values.iter().fold(0, |most, value| magnitude_bits(*value).max(most)));
+        if largest.is_finite() {
+            return Ok(largest);
+        }
+        Err(self.error(first, values, largest, "is NaN or infinite: the checkpoint is damaged or was saved wrongly"))
+    }
+
+    /// A run's numbers in their new form, divided by the scale where there is one.
+    fn encoded(&self, first: usize, run: &Tensor, scale: Option<f32>) -> Result<Vec<u8>> {
+        let mut values = run.to_f32();
+        let largest = self.largest_of(first, &values)?;
+        if let Some(scale) = scale {
+            values.iter_mut().for_each(|value| *value /= scale);
+        } else if !self.holds(largest) {
+            let message = format!("is {largest:e} in magnitude, which {} cannot hold; choose bf16 or f32", self.encoding);
+            return Err(self.error(first, &values, largest, &message));
+        }
+        Ok(encode(self.encoding, &values))
+    }
+
+    /// Whether a number is not infinite in the new form.
+    fn holds(&self, value: f32) -> bool {
+        let width = self.encoding.block().map_or(1, Block::elements);
+        decode(self.encoding, &encode(self.encoding, &vec![value; width])).iter().all(|value| value.is_finite())
+    }
+
+    /// Of the number of this magnitude.
+    fn error(&self, first: usize, values: &[f32], magnitude: f32, what: &str) -> Error {
+        let index = values.iter().position(|value| magnitude_bits(*value) == magnitude.to_bits()).unwrap_or(0);
+        let place = position(first + index, &self.tensor.info.shape);
+        Error::tensor(&self.tensor.info.file, self.name, format!("element {place:?} {what}"))
+    }
+}
+
+fn magnitude_bits(value: f32) -> u32 {
+    value.to_bits() & 0x7fff_ffff
+}
