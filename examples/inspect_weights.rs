@@ -1,11 +1,11 @@
 //! Says what a file of weights, or every one in a checkpoint's folder, is: format, layout, model, parameters, encodings, and which tensors its
 //! model does not know or lacks. Reads headers alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use wan_animate::inspect_weights;
+use wan_animate::{Result, inspect_weights};
 
 /// Says what a file of weights, or every one in a checkpoint's folder, is.
 #[derive(Parser)]
@@ -15,17 +15,22 @@ struct CommandLine {
 }
 
 fn main() -> ExitCode {
-    let reports = match inspect_weights(CommandLine::parse().path) {
-        Ok(reports) => reports,
+    match describe(&CommandLine::parse().path) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    for report in &reports {
-        println!("{report}");
     }
-    let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
-    println!("{} in {} checkpoints", format_args!("{:.3} GB", bytes as f64 / 1e9), reports.len());
-    ExitCode::SUCCESS
+}
+
+/// All that is printed.
+pub fn describe(path: &Path) -> Result<String> {
+    let reports = inspect_weights(path)?;
+    let text: String = reports.iter().map(|report| format!("{report}\n")).collect();
+    let gigabytes = reports.iter().map(|report| report.bytes).sum::<u64>() as f64 / 1e9;
+    Ok(format!("{text}{gigabytes:.3} GB in {} checkpoints\n", reports.len()))
 }

@@ -1,0 +1,135 @@
+//! What the example `inspect_weights` says of files, and that a name which is nearly right is answered with the right one.
+
+#[allow(dead_code, reason = "its main function is not a test's")]
+#[path = "../examples/inspect_weights.rs"]
+mod inspect_weights;
+
+mod common;
+#[path = "common/published.rs"]
+mod published;
+#[path = "common/tiny.rs"]
+mod tiny;
+
+use std::fs;
+use std::path::Path;
+
+use common::golden_path;
+use published::{fill, write_gguf, write_torch};
+use tempfile::TempDir;
+use tiny::{Values, bytes, legacy, named, renamed, rows, save, save_quantised, tensors};
+use wan_animate::unversioned::weights::names::{TRANSFORMER, UMT5_GGUF, VAE_2_1};
+use wan_animate::{AnimatePipeline, Conversion};
+
+/// What the example prints, with a folder's name left out.
+fn describe(path: &Path, folder: &Path) -> String {
+    let text = inspect_weights::describe(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.replace(folder.to_str().expect("text"), "FOLDER")
+}
+
+/// Every line of it, for each format and layout.
+#[test]
+fn reports_are_complete() {
+    let folder = TempDir::new().expect("a folder");
+    let place = |name: &str| folder.path().join(name);
+    let official = renamed(&TRANSFORMER, &tensors("transformer"));
+    save_quantised(&place("a.safetensors"), &official, legacy);
+    let vae = renamed(&VAE_2_1, &tensors("vae"));
+    fill(&place("b.pth"), &write_torch(&place("b.pth"), &named(&vae), false), &bytes(&vae));
+    let text = renamed(&UMT5_GGUF, &tensors("text_encoder"));
+    fill(&place("c.gguf"), &write_gguf(&place("c.gguf"), &named(&text), |_| (0, 1, 4)), &bytes(&text));
+    fs::create_dir(place("d")).expect("a folder");
+    save_quantised(&place("d/d.safetensors"), &official, rows);
+    assert_eq!(
+        describe(folder.path(), folder.path()),
+        "\
+FOLDER/a.safetensors
+  an Animate transformer: safetensors, transformer, official names
+  142 tensors, 41926 parameters, 121.6 kB
+    f32: 118 tensors, 106.3 kB
+    f8_e4m3: 24 tensors, 15.4 kB
+  unknown: none
+  missing: none
+
+FOLDER/b.pth
+  a VAE 2.1: torch archive, VAE 2.1, official names
+  146 tensors, 61887 parameters, 247.5 kB
+    f32: 146 tensors, 247.5 kB
+  unknown: none
+  missing: none
+
+FOLDER/c.gguf
+  a UMT5 text encoder: GGUF, UMT5 encoder, GGUF names
+  22 tensors, 6496 parameters, 26.0 kB
+    f32: 22 tensors, 26.0 kB
+  unknown: none
+  missing: none
+
+FOLDER/d/d.safetensors
+  an Animate transformer: safetensors, transformer, official names
+  142 tensors, 41926 parameters, 121.6 kB
+    f32: 118 tensors, 106.3 kB
+    i8: 24 tensors, 15.4 kB
+  unknown: none
+  missing: none
+
+0.001 GB in 4 checkpoints
+"
+    );
+    assert_eq!(
+        describe(&golden_path("tiny/image_encoder"), &golden_path("tiny")),
+        "\
+FOLDER/image_encoder/model.safetensors
+  a CLIP image encoder: safetensors, names as in diffusers or transformers
+  55 tensors, 16240 parameters, 65.0 kB
+    f32: 55 tensors, 65.0 kB
+  unknown: none
+  missing: none
+
+0.000 GB in 1 checkpoints
+"
+    );
+    let error = inspect_weights::describe(&place("none")).expect_err("nothing there").to_string();
+    assert!(error.contains("none: No such file"), "{error}");
+}
+
+/// In the report and, where a model is to be made of it, as the reason to refuse it.
+#[test]
+fn names_that_are_nearly_right_are_answered() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    let mut all = tensors("transformer");
+    let (wrong, right) = ("blocks.1.atn1.to_q.weight", "blocks.1.attn1.to_q.weight");
+    all.iter_mut().find(|tensor| tensor.name == right).expect("there").name = wrong.into();
+    all.push(Values { name: "something.else".into(), shape: vec![1], data: vec![0.0] });
+    save(&path, &all);
+    assert_eq!(
+        describe(&path, folder.path()),
+        "\
+FOLDER/model.safetensors
+  an Animate transformer: safetensors, names as in diffusers or transformers
+  143 tensors, 41927 parameters, 167.7 kB
+    f32: 143 tensors, 167.7 kB
+  unknown: 2
+    blocks.1.atn1.to_q.weight (near blocks.1.attn1.to_q.weight)
+    something.else
+  missing: 1
+    blocks.1.attn1.to_q.weight
+
+0.000 GB in 1 checkpoints
+"
+    );
+    let refused = |error: wan_animate::Error| {
+        let message = error.to_string();
+        assert!(message.contains("model.safetensors: 2 ") && message.contains(&format!("`{wrong}`")), "{message}");
+        assert!(message.contains("unknown") && message.contains(&format!("near `{right}`")), "{message}");
+    };
+    refused(Conversion::new(&path).write(folder.path().join("output")).expect_err("unknown"));
+    // With a tensor that is there by its right name too, all that the model needs is found, and still it is refused.
+    let mut twice = tensors("transformer");
+    let copies: Vec<Values> = twice.iter().filter(|tensor| tensor.name == right).cloned().collect();
+    twice.extend(copies.into_iter().map(|tensor| Values { name: wrong.into(), ..tensor }));
+    twice.push(Values { name: "something.else".into(), shape: vec![1], data: vec![0.0] });
+    save(&path, &twice);
+    let builder = AnimatePipeline::builder(&tiny::DEVICE).checkpoint(golden_path("tiny")).transformer(&path);
+    refused(builder.build().expect_err("unknown"));
+}
