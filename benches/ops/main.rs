@@ -1,4 +1,4 @@
-//! One table of the ops that nearly all time goes to: operations and bytes a second, and the fraction of the adapter's own peak of fused
+//! One table of the ops that nearly all time goes to, of a transformer's step and of the video autoencoder: operations and bytes a second, and the fraction of the adapter's own peak of fused
 //! multiply-adds, measured in the same run; then the peers that are there, on the same machine in the same run: PyTorch through the
 //! Python that `WAN_ANIMATE_PYTHON` names, and burn through the program that `WAN_ANIMATE_BURN` names (`make bench-peer` builds it).
 //!
@@ -6,7 +6,10 @@
 //! processors, which other programs disturb less. `WGPU_ADAPTER_NAME` chooses the adapter, `WAN_ANIMATE_FAMILY` the kernels.
 
 mod clock;
+mod models;
 mod peaks;
+#[path = "../../tests/common/published.rs"]
+mod published;
 
 use std::process::Command;
 
@@ -44,7 +47,7 @@ impl Bench {
     }
 
     /// Times `op`, which takes `work` operations and touches `bytes`, from recording to the end on the GPU.
-    fn time(&mut self, name: &str, work: usize, bytes: usize, op: impl Fn(&mut Recorder) -> Result<Tensor>) -> Result<()> {
+    fn time<T>(&mut self, name: &str, work: usize, bytes: usize, op: impl Fn(&mut Recorder) -> Result<T>) -> Result<()> {
         let rec = &mut self.rec;
         let seconds = self.clock.best(|repeats| {
             for _ in 0..repeats {
@@ -171,7 +174,8 @@ fn run(bench: &mut Bench) -> Result<()> {
             bench.matmul([rows, 13_824, 5120], dtype)?;
             bench.matmul([rows, 5120, 13_824], dtype)?;
         }
-        return tokens.into_iter().try_for_each(|tokens| bench.attention(tokens, 40, 128));
+        tokens.into_iter().try_for_each(|tokens| bench.attention(tokens, 40, 128))?;
+        return if asked("--small") { Ok(()) } else { models::wan(bench) };
     }
     bench.matmul([512; 3], DType::F32)?;
     for dtype in [DType::F32, DType::F16, DType::Bf16] {
@@ -184,7 +188,8 @@ fn run(bench: &mut Bench) -> Result<()> {
     {
         bench.expand(encoding, 1024, 1024)?;
     }
-    bench.norms(1024, 1536)
+    bench.norms(1024, 1536)?;
+    models::all(bench)
 }
 
 fn main() {

@@ -44,14 +44,32 @@ def attention(tokens, heads, dim):
     clock(f"attention {tokens} tokens, {heads} heads of {dim} {dtype}", 4 * tokens * tokens * heads * dim, lambda: F.scaled_dot_product_attention(q, q, q))
 
 
+def block(name, heads, ffn, grid):
+    """diffusers' block of Wan's transformer, where diffusers is installed. It computes keys and values of the text anew in each step."""
+    try:
+        from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed, WanTransformerBlock
+    except ImportError:
+        return
+    width, tokens = heads * 128, grid[0] * grid[1] * grid[2] // 4
+    layer = WanTransformerBlock(width, ffn, heads, cross_attn_norm=True).to(device, dtype).eval()
+    x, text = torch.randn(1, tokens, width, device=device, dtype=dtype), torch.randn(1, 512, width, device=device, dtype=dtype)
+    time, angles = torch.randn(1, 6, width, device=device), WanRotaryPosEmbed(128, (1, 2, 2), 1024).to(device)(torch.zeros(1, 16, *grid, device=device))
+    products = 2 * tokens * (6 * width * width + 2 * width * ffn) + 4 * 512 * width * width
+    clock(f"{name} block, {tokens} tokens {dtype}", products + 4 * tokens * (tokens + 512) * width, lambda: layer(x, text, time, angles))
+
+
 if gpu:
     matmul(32768, 5120, 5120)
     matmul(32768, 13824, 5120)
     matmul(32768, 5120, 13824)
     attention(32760, 40, 128)
     attention(75600, 40, 128)
+    block("14B", 40, 13824, [21, 60, 104])
+    block("14B", 40, 13824, [21, 90, 160])
 else:
     matmul(1024, 1024, 1024)
     attention(1024, 4, 128)
     x, w = torch.randn(1, 128, 5, 34, 34), torch.randn(128, 128, 3, 3, 3)
     clock("conv [3, 32, 32, 128] to 128", 2 * 3 * 32 * 32 * 128 * 128 * 27, lambda: F.conv3d(x, w))
+    block("1.3B", 12, 8960, [4, 32, 32])
+    block("14B", 40, 13824, [1, 32, 32])

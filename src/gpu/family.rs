@@ -120,7 +120,9 @@ impl Facts {
         match family {
             Family::Coop if self.coop_size.is_none() => Some("no cooperative matrices of f16 that sum in f32, 16x16x16 or 8x8x8"),
             Family::Coop if self.subgroup.is_none() => Some("no subgroups"),
-            Family::Coop if !matches!(self.coop(), Some(Coop { lanes: 8 | 32 | 64, .. })) => Some("subgroups are not of 8, 32 or 64 lanes"),
+            Family::Coop if !matches!(self.coop().map(|coop| (coop.size, coop.lanes)), Some((8, 8 | 32) | (16, 32 | 64))) => {
+                Some("no kernel for its lanes of a subgroup and size of cooperative matrices")
+            }
             Family::Coop if !self.f16 => Some("no f16"),
             Family::Coop if self.workgroup_bytes < 32 << 10 => Some("less than 32 KiB of workgroup memory"),
             Family::Tiled if self.workgroup_bytes < 16 << 10 => Some("less than 16 KiB of workgroup memory"),

@@ -98,7 +98,8 @@ pub enum Needs {
 }
 
 /// Marks of lines that are repeated, and the constants that say how often.
-const MARKS: [(&str, &str); 6] = [("$i", "FM"), ("$j", "FN"), ("$x", "LX"), ("$w", "LW"), ("$four", "FOURS"), ("$one", "ONES")];
+const MARKS: [(&str, &str); 7] =
+    [("$d", "FD"), ("$i", "FM"), ("$j", "FN"), ("$x", "LX"), ("$w", "LW"), ("$four", "FOURS"), ("$one", "ONES")];
 
 /// Element formats of slots that are read row by row.
 pub const READ: &[Element] = &[Element::F32, Element::F32x4, Element::F16x4];

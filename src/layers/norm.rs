@@ -6,6 +6,7 @@ use crate::gpu::Recorder;
 use crate::layers::Loader;
 use crate::ops::Activation;
 use crate::ops::layer_norm::{Affine, layer_norm};
+use crate::ops::norm_rope::{Rotation, norm_rope};
 use crate::ops::rms_norm::rms_norm;
 use crate::tensor::Tensor;
 
@@ -47,5 +48,10 @@ impl RmsNorm {
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, dtype: DType) -> Result<Tensor> {
         let rows = x.reshape(&[x.len() / self.weight.len(), self.weight.len()]);
         Ok(rms_norm(rec, &rows, &self.weight, self.eps, Activation::None, dtype)?.reshape(x.shape()))
+    }
+
+    /// x [L, C], heads side by side, to the same shape as `dtype`, then turned by each token's position.
+    pub fn forward_rotated(&self, rec: &mut Recorder, x: &Tensor, rotation: Rotation, dtype: DType) -> Result<Tensor> {
+        norm_rope(rec, x, &self.weight, self.eps, rotation, dtype)
     }
 }

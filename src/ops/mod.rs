@@ -15,21 +15,26 @@ pub mod layer_norm;
 pub mod lincomb;
 pub mod matmul;
 pub mod matrix;
+pub mod norm_rope;
 pub mod permute;
 pub mod product;
 pub mod rms_norm;
-pub mod rope;
 pub mod shortcut;
 
+use std::time::Instant;
+
 use crate::dtype::DType;
-use crate::gpu::Kernel;
+use crate::error::Result;
+use crate::gpu::{Kernel, Recorder};
 
 /// Every kernel of the crate, for translation and layout tests.
 pub static KERNELS: &[&Kernel] = &[
+    &attention::ATTENTION_COOP,
     &attention::ATTENTION_REG,
     &attention::ATTENTION_SG,
     &attention::ATTENTION_SHORT,
     &attention::ATTENTION_TILED,
+    &conv::CONV_COOP,
     &conv::CONV_REG,
     &conv::CONV_SG,
     &conv::CONV_TILED,
@@ -39,6 +44,7 @@ pub static KERNELS: &[&Kernel] = &[
     &gather::GATHER,
     &layer_norm::LAYER_NORM,
     &lincomb::LINCOMB,
+    &norm_rope::NORM_ROPE,
     &product::coop::HALVE,
     &product::coop::MATMUL_COOP,
     &product::reg::MATMUL_REG,
@@ -47,7 +53,6 @@ pub static KERNELS: &[&Kernel] = &[
     &product::tiled::MATMUL_TILED,
     &permute::PERMUTE,
     &rms_norm::RMS_NORM,
-    &rope::ROPE,
     &shortcut::SHORTCUT,
 ];
 
@@ -99,4 +104,22 @@ impl Activation {
 /// The element type to store an operand of `cols` columns in: the wanted one where rows of it can be stored.
 pub fn operand_dtype(wanted: DType, cols: usize) -> DType {
     if cols.is_multiple_of(4) { wanted } else { DType::F32 }
+}
+
+/// The fastest of `count` tiles by timing an op, which `record` records with one of them; none where tiles are not timed. `class` says what
+/// op it is and what its speed depends on.
+fn fastest_tile(rec: &mut Recorder, class: &str, count: usize, record: impl Fn(&mut Recorder, usize) -> Result<()>) -> Option<usize> {
+    const RUNS: u32 = 3;
+    let device = rec.device().clone();
+    if device.rehearsal().is_some() {
+        return None;
+    }
+    device.tuning().choose(class, count, |tile| {
+        record(rec, tile)?;
+        rec.finish()?;
+        let begun = Instant::now();
+        (0..RUNS).try_for_each(|_| record(rec, tile))?;
+        rec.finish()?;
+        Ok((begun.elapsed() / RUNS).as_secs_f64())
+    })
 }

@@ -35,10 +35,13 @@ pub fn rms_norm(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, activ
     let dims = Dims::new().check("x", x, &["L", "C"])?.check("weight", weight, &["C"])?;
     let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
     let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps };
-    // Few lanes for short rows: a row of one head needs no 64.
-    let lanes = (x.cols() as u32).div_ceil(16).next_power_of_two().clamp(8, 64);
-    let constants = [("ACT", activation as u32), ("WG", lanes)];
+    let constants = [("ACT", activation as u32), ("WG", lanes_of(x.cols()))];
     let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(&out)];
     rec.dispatch(&RMS_NORM, &constants, &params, &args, dims.get("L"), 32.0 * x.cols() as f64)?;
     Ok(out)
+}
+
+/// Few lanes for short rows: a row of one head needs no 64.
+pub(super) fn lanes_of(cols: usize) -> u32 {
+    (cols as u32).div_ceil(16).next_power_of_two().clamp(8, 64)
 }

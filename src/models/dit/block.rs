@@ -14,7 +14,7 @@ use crate::ops::attention::{Heads, attention};
 use crate::ops::copy::concat;
 use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::lincomb::lincomb;
-use crate::ops::rope::rope;
+use crate::ops::norm_rope::Rotation;
 use crate::tensor::Tensor;
 
 /// See the module. Norms 1 and 3 have no weights.
@@ -202,8 +202,7 @@ impl Block {
 
     fn rotated(&self, rec: &mut Recorder, to: &Linear, norm: &RmsNorm, x: &Tensor, angles: &Angles, inputs: DType) -> Result<Tensor> {
         let projected = to.forward(rec, x, DType::F32)?;
-        let normed = norm.forward(rec, &projected, DType::F32)?;
-        rope(rec, &normed, &angles.cos, &angles.sin, inputs)
+        norm.forward_rotated(rec, &projected, Rotation { cos: &angles.cos, sin: &angles.sin }, inputs)
     }
 
     fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, (k, v): &(Tensor, Tensor), operand: DType) -> Result<Tensor> {

@@ -3,11 +3,13 @@
 //! All kernels go through the keys tile by tile with a running maximum and sum in f32. Workgroups are numbered so that those
 //! beside each other share a head, and so its keys and values.
 
+mod coop;
 mod reg;
 mod sg;
 mod short;
 mod tiled;
 
+pub use coop::ATTENTION_COOP;
 pub use reg::ATTENTION_REG;
 pub use sg::ATTENTION_SG;
 pub use short::ATTENTION_SHORT;
@@ -90,7 +92,7 @@ impl Call<'_> {
         let fits = |family| match family {
             Family::Tiled | Family::Sg => self.dim <= 128,
             Family::Reg => true,
-            Family::Coop => false,
+            Family::Coop => coop::fits(self),
         };
         self.record_in(rec, device.family("attention", fits, |family| test(&device, family)))
     }
@@ -99,16 +101,28 @@ impl Call<'_> {
         match family {
             Family::Tiled => tiled::record(rec, self),
             Family::Sg => sg::record(rec, self),
-            Family::Reg | Family::Coop => reg::record(rec, self),
+            Family::Reg => reg::record(rec, self),
+            Family::Coop => coop::record(rec, self),
         }
     }
 
-    /// Dispatches a kernel whose workgroups make `queries` queries of one head each.
-    fn dispatch(&self, rec: &mut Recorder, kernel: &'static Kernel, constants: &[(&'static str, u32)], queries: u32) -> Result<()> {
-        let tiles = self.q_len.div_ceil(queries as usize);
+    /// Dispatches a kernel of [`SLOTS`] whose workgroups make `queries` queries of one head each.
+    fn dispatch_biased(&self, rec: &mut Recorder, kernel: &'static Kernel, constants: &[(&'static str, u32)], queries: u32) -> Result<()> {
         let constants = [constants, &[("BIASED", u32::from(self.how.bias.is_some()))]].concat();
+        self.dispatch(rec, kernel, &constants, &self.args(), queries)
+    }
+
+    fn dispatch(
+        &self,
+        rec: &mut Recorder,
+        kernel: &'static Kernel,
+        constants: &[(&'static str, u32)],
+        args: &[Arg],
+        queries: u32,
+    ) -> Result<()> {
+        let tiles = self.q_len.div_ceil(queries as usize);
         let work = 4.0 * f64::from(queries) * (self.k_len * self.dim) as f64;
-        rec.dispatch(kernel, &constants, &self.params(tiles), &self.args(), self.how.batches * self.how.heads * tiles, work)
+        rec.dispatch(kernel, constants, &self.params(tiles), args, self.how.batches * self.how.heads * tiles, work)
     }
 
     fn params(&self, tiles: usize) -> Params {

@@ -34,5 +34,5 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
         257..=512 => (16, 64, 2, 128),
         _ => (16, 128, 2, 256),
     };
-    call.dispatch(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("FOURS", fours), ("WG", lanes)], queries)
+    call.dispatch_biased(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("FOURS", fours), ("WG", lanes)], queries)
 }

@@ -21,5 +21,5 @@ const QUERIES: u32 = 16;
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let fours = (call.dim as u32).div_ceil(4 * Family::SG_LANES);
-    call.dispatch(rec, &ATTENTION_SG, &[("BR", QUERIES), ("FOURS", fours)], QUERIES)
+    call.dispatch_biased(rec, &ATTENTION_SG, &[("BR", QUERIES), ("FOURS", fours)], QUERIES)
 }

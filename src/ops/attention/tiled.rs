@@ -22,5 +22,5 @@ pub static ATTENTION_TILED: Kernel = Kernel {
 const QUERIES: u32 = 64;
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
-    call.dispatch(rec, &ATTENTION_TILED, &[("FOURS", (call.dim as u32).div_ceil(64))], QUERIES)
+    call.dispatch_biased(rec, &ATTENTION_TILED, &[("FOURS", (call.dim as u32).div_ceil(64))], QUERIES)
 }

@@ -2,11 +2,13 @@
 //!
 //! A batch of images is T of them with a kernel of time extent 1; a sequence is [T, 1, 1, C].
 
+mod coop;
 mod reg;
 mod sg;
 mod tiled;
 mod weight;
 
+pub use coop::CONV_COOP;
 pub use reg::CONV_REG;
 pub use sg::CONV_SG;
 pub use tiled::CONV_TILED;
@@ -96,7 +98,8 @@ struct Call<'a> {
     out: &'a Tensor,
 }
 
-/// x [T, H, W, C] to [T', H', W', C'] as `dtype`, by the family of kernels that the weights were uploaded for.
+/// x [T, H, W, C] to [T', H', W', C'] as `dtype`, by the family of kernels that the weights were uploaded for. With weights of f16, cooperative
+/// matrices round x to f16 too.
 pub fn conv(rec: &mut Recorder, x: &Tensor, weight: &ConvWeight, options: ConvOptions, dtype: DType) -> Result<Tensor> {
     let dims = Dims::new().check("x", x, &["T", "H", "W", "C"])?;
     if dims.get("C") != weight.in_channels() {
@@ -114,7 +117,8 @@ pub fn conv(rec: &mut Recorder, x: &Tensor, weight: &ConvWeight, options: ConvOp
     match weight.family() {
         Family::Tiled => tiled::record(rec, &call)?,
         Family::Sg => sg::record(rec, &call)?,
-        Family::Reg | Family::Coop => reg::record(rec, &call)?,
+        Family::Coop => coop::record(rec, &call)?,
+        Family::Reg => reg::record(rec, &call)?,
     }
     Ok(out)
 }

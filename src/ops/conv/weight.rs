@@ -28,7 +28,8 @@ impl ConvWeight {
         let fits = |family| match family {
             Family::Tiled => true,
             Family::Sg => shape[0] > 16,
-            Family::Reg | Family::Coop => false,
+            Family::Coop => shape[0] > 16 && operand_dtype(dtype, shape[1]) == DType::F16,
+            Family::Reg => false,
         };
         Self::upload_for(device.family("conv", fits, |family| test(&device, family)), sink, label, shape, values, dtype)
     }
@@ -84,6 +85,7 @@ impl ConvWeight {
     pub(super) fn arg(&self) -> Arg<'_> {
         match self.family {
             Family::Sg => Arg::rows(&self.weight),
+            Family::Coop => Arg::halves(&self.weight),
             _ => Arg::aligned(&self.weight, self.in_channels.is_multiple_of(4)),
         }
     }

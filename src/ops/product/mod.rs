@@ -5,14 +5,13 @@ pub mod reg;
 pub mod sg;
 pub mod tiled;
 
-use std::time::Instant;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{Arg, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Device, Family, Recorder, Sink, family};
+use crate::ops::fastest_tile;
 use crate::ops::matmul::Epilogue;
 use crate::tensor::Tensor;
 
@@ -80,21 +79,12 @@ impl<'a> Product<'a> {
         count: usize,
         record: impl Fn(&mut Recorder, usize) -> Result<()>,
     ) -> Option<usize> {
-        const RUNS: u32 = 3;
-        let device = rec.device().clone();
-        if self.x.rows() < WORTH_TUNING || device.rehearsal().is_some() {
+        if self.x.rows() < WORTH_TUNING {
             return None;
         }
         let [rows, cols, inner] = [self.x.rows(), self.w.rows(), self.x.cols()].map(usize::next_power_of_two);
         let class = format!("matmul {family}, {rows}x{cols}x{inner}, {} by {}", self.x.dtype(), self.w.dtype());
-        device.tuning().choose(&class, count, |tile| {
-            record(rec, tile)?;
-            rec.finish()?;
-            let begun = Instant::now();
-            (0..RUNS).try_for_each(|_| record(rec, tile))?;
-            rec.finish()?;
-            Ok((begun.elapsed() / RUNS).as_secs_f64())
-        })
+        fastest_tile(rec, &class, count, record)
     }
 
     /// For tiles that many columns wide.

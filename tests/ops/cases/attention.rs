@@ -48,6 +48,17 @@ pub fn cases() -> Vec<Case> {
         let v = Host::new(&v.shape, |i| if i % 3 == 0 { 65504.0 } else { v.values[i] * 3e4 });
         case("of values near the largest f16", [q, k, v].map(|host| host.to(F16)), heads(1, 16), F16)
     };
+    let halves = |what, count: usize, dim: usize, [q_len, k_len]: [usize; 2], dtype| {
+        let inputs = random(q_len, k_len, count * dim).map(|host| host.to(F16));
+        case(what, inputs, heads(count, dim), dtype)
+    };
+    // Later keys are ever better, up to scores of 60: what was gathered so far must be scaled down again and again.
+    let growing = {
+        let [q, k, v] = random(70, 150, 128);
+        let q = Host::new(&q.shape, |i| if i % 128 == 0 { 2.0 } else { q.values[i] / 16.0 });
+        let k = Host::new(&k.shape, |i| if i % 128 == 0 { (i / 128) as f32 * 0.2 } else { k.values[i] });
+        case("in f16 with scores that grow", [q, k, v].map(|host| host.to(F16)), oracle::Heads { scale: 1.0, ..heads(1, 128) }, F32)
+    };
     vec![
         sized(3, 1, 5, 7),
         sized(3, 2, 17, 70),
@@ -73,7 +84,12 @@ pub fn cases() -> Vec<Case> {
         case("of batches", random(3 * 35, 3 * 41, 40), oracle::Heads { batches: 3, ..heads(2, 20) }, F32),
         biased(3, None, 10),
         biased(3, None, 16),
-        case("in f16", random(21, 77, 128).map(|host| host.to(F16)), heads(2, 64), F16),
+        halves("in f16", 2, 64, [21, 77], F16),
+        halves("in f16", 2, 128, [70, 97], F16),
+        halves("in f16", 1, 80, [130, 33], F32),
+        halves("in f16", 3, 12, [5, 9], F32),
+        case("in f16 of batches", random(2 * 35, 2 * 41, 40).map(|host| host.to(F16)), oracle::Heads { batches: 2, ..heads(2, 20) }, F32),
+        growing,
         case("in f16 that cannot be stored", random(3, 4, 12), heads(2, 6), F16),
         equal,
         one,

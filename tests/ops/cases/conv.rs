@@ -10,8 +10,7 @@ use crate::oracle::conv as oracle;
 
 fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]: [DType; 2]) -> Case {
     let name = format!("conv {what}: {:?} {} by {:?} {weights}", x.shape, x.dtype, w.shape);
-    // Weights fall back to f32 where their rows cannot be stored.
-    let w = if w.shape[1].is_multiple_of(4) { Host { dtype: F32, ..w.to(weights) } } else { w };
+    let (x, w) = (unrounded(x, weights), unrounded(w, weights));
     let (x2, w2, options2) = (x.clone(), w.clone(), options.clone());
     let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
         let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
@@ -32,8 +31,14 @@ fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]
     Case::new(name, [&x2.clone()], run, move || oracle::conv(&x2, &w2, &options2))
 }
 
+/// Values that weights of a type leave as they are: f16 ones are themselves rounded, and cooperative matrices round x with them.
+fn unrounded(values: Host, weights: DType) -> Host {
+    Host { dtype: values.dtype, ..values.to(weights) }
+}
+
 /// The last frame of x, with those before it in tensors of their own: what the same convolution makes of it in the whole.
 fn causal(x: Host, w: Host, upsample: bool, weights: DType) -> Case {
+    let (x, w) = (unrounded(x, weights), unrounded(w, weights));
     let frames = x.shape[0];
     let pad = [(2, 0), (1, 1), (1, 1)];
     let [first, second, last] = [3, 2, 1].map(|back| {
@@ -41,7 +46,6 @@ fn causal(x: Host, w: Host, upsample: bool, weights: DType) -> Case {
         let values = if back <= frames { x.values[(frames - back) * size..][..size].to_vec() } else { vec![0.0; size] };
         Host { shape: [&[1], &x.shape[1..]].concat(), dtype: x.dtype, values }
     });
-    let w = if w.shape[1].is_multiple_of(4) { Host { dtype: F32, ..w.to(weights) } } else { w };
     let w2 = w.clone();
     let run = move |rec: &mut Recorder, [first, second, last]: [&Tensor; 3]| {
         let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
@@ -90,6 +94,8 @@ pub fn cases() -> Vec<Case> {
         residual: Some(Host::random(4, &shape, 2.0)),
         ..same()
     };
+    let ((f16_x, f16_w), (strided_x, strided_w)) = (random([2, 9, 11, 68], 96, [1, 3, 3]), random([1, 12, 13, 32], 33, [1, 3, 3]));
+    let f16_x = f16_x.to(F16);
     vec![
         plain("2d", random([2, 7, 5, 4], 8, [1, 3, 3]), same()),
         plain("1x1", random([1, 3, 70, 8], 96, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
@@ -116,6 +122,10 @@ pub fn cases() -> Vec<Case> {
         causal_of([3, 4, 3, 7], 5, false, [F32, F32]),
         causal_of([3, 3, 2, 12], 8, true, [F16, F16]),
         causal_of([3, 3, 2, 12], 64, true, [F32, F32]),
+        causal_of([3, 3, 2, 12], 64, true, [F16, F16]),
+        causal_of([1, 9, 8, 36], 20, false, [F32, F16]),
+        case("and all that follows, in f16", f16_x, f16_w, residual([2, 9, 11, 96], Activation::Silu), [F16, F16]),
+        case("strided, in f16", strided_x, strided_w, options(1, 2, [(0, 0), (0, 1), (0, 1)]), [F16, F32]),
         typed("f16 weights", F32, [F16, F32]),
         typed("f16 everywhere", F16, [F16, F16]),
         case("f16 that cannot be stored", Host::random(1, &[1, 4, 4, 3], 1.0), Host::random(2, &[5, 3, 1, 3, 3], 1.0), same(), [F16, F16]),

@@ -11,9 +11,9 @@ mod gather;
 mod layer_norm;
 mod lincomb;
 mod matmul;
+mod norm_rope;
 mod permute;
 mod rms_norm;
-mod rope;
 mod shortcut;
 
 use crate::case::{Case, Refusal};
@@ -33,7 +33,7 @@ pub fn cases() -> Vec<Case> {
         matmul::cases(),
         permute::cases(),
         rms_norm::cases(),
-        rope::cases(),
+        norm_rope::cases(),
         shortcut::cases(),
     ]
     .into_iter()
@@ -55,7 +55,7 @@ pub fn refusals() -> Vec<Refusal> {
         matmul::refusals(),
         permute::refusals(),
         rms_norm::refusals(),
-        rope::refusals(),
+        norm_rope::refusals(),
         shortcut::refusals(),
     ]
     .into_iter()

@@ -1,3 +1,5 @@
+use wan_animate::DType;
+
 use crate::approx::{Approx, sum};
 use crate::host::Host;
 
@@ -22,7 +24,10 @@ pub fn attention(q: &Host, k: &Host, v: &Host, how: &Heads) -> Vec<Approx> {
         };
         let scores: Vec<_> = (0..k_len).map(score).collect();
         let highest = scores.iter().map(|score| score.value).fold(f64::MIN, f64::max);
-        let weights: Vec<_> = scores.into_iter().map(|score| (score - Approx::exact(highest)).exp()).collect();
+        let weight = |score: Approx| (score - Approx::exact(highest)).exp();
+        // Cooperative matrices take weights as they take the operands, in f16.
+        let rounded = |weight: Approx| if q.dtype == DType::F16 { weight.as_f16() } else { weight };
+        let weights: Vec<_> = scores.into_iter().map(|score| rounded(weight(score))).collect();
         sum((0..k_len).map(|key| weights[key] * v.at((keys + key) * width + head * dim + d))) / sum(weights.iter().copied())
     };
     (0..q.values.len()).map(element).collect()

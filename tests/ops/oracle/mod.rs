@@ -11,7 +11,7 @@ pub mod gather;
 pub mod layer_norm;
 pub mod lincomb;
 pub mod matmul;
+pub mod norm_rope;
 pub mod permute;
 pub mod rms_norm;
-pub mod rope;
 pub mod shortcut;

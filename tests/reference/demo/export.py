@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def main() -> None:
     vae = AutoencoderKLWan.from_pretrained(arguments.out / "vae")
     transformer = WanAnimateTransformer3DModel.from_pretrained(arguments.out / "transformer")
     checkpoint.save_pipeline(parts.pipeline(vae, transformer), arguments.to / "model", "f16")
+    for name in ("vae", "transformer"):
+        file = arguments.to / "model" / name / "config.json"
+        config = json.loads(file.read_text())
+        del config["_name_or_path"]  # a folder of whoever runs this
+        file.write_text(json.dumps(config, indent=2) + "\n")
     evaluate.write(world.clip(world.HELD_OUT + arguments.clip, evaluate.FRAMES, replace=True), arguments.to)
     (arguments.to / "frames").rename(arguments.to / "truth")
 

@@ -1,0 +1,127 @@
+//! A step of the transformer, of one block at full width, and the video autoencoder, with random weights of the published shapes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+use tempfile::TempDir;
+use wan_animate::unversioned::gpu::{Recorder, Sink};
+use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models::dit::config::Config;
+use wan_animate::unversioned::models::dit::{Dit, Timestep};
+use wan_animate::unversioned::models::vae;
+use wan_animate::unversioned::weights::Weights;
+use wan_animate::{Cancel, DType, Device, Result};
+
+use crate::published::{Named, fill, tensors, write_safetensors};
+use crate::{Bench, values};
+
+/// The demo's transformer, and a block of the published ones, on so few tokens that a processor is done in seconds.
+pub fn all(bench: &mut Bench) -> Result<()> {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo/model/transformer");
+    let config: Config = serde_json::from_slice(&std::fs::read(demo.join("config.json"))?).expect("a configuration");
+    let weights = demo.join("diffusion_pytorch_model.safetensors");
+    step(bench, "demo transformer", &weights, &config, [6, 12, 12])?;
+    block(bench, "1.3B", "diffusers_t2v_1_3b", [12, 8960], [4, 32, 32])?;
+    block(bench, "14B", "diffusers_t2v_14b", [40, 13_824], [1, 32, 32])?;
+    autoencoder(bench, 5, [64, 64])
+}
+
+/// One block of Wan's 14B transformer with all tokens of 77 frames at 480p and 720p.
+pub fn wan(bench: &mut Bench) -> Result<()> {
+    for (width, height) in [(832, 480), (1280, 720)] {
+        block(bench, "14B", "diffusers_t2v_14b", [40, 13_824], [21, height / 8, width / 8])?;
+    }
+    autoencoder(bench, 77, [480, 832])
+}
+
+/// `size` are heads and the inner width of the feed-forward, `grid` latent frames, height and width.
+fn block(bench: &mut Bench, name: &str, golden: &str, [heads, ffn]: [usize; 2], grid: [usize; 3]) -> Result<()> {
+    let config = json!({ "num_attention_heads": heads, "ffn_dim": ffn, "num_layers": 1, "in_channels": 16, "image_dim": null });
+    let config: Config = serde_json::from_value(config).expect("a configuration");
+    let of_one_block = |tensor: &Named| !tensor.name.starts_with("blocks.") || tensor.name.starts_with("blocks.0.");
+    let (_folder, path) = checkpoint(&tensors(golden, "BF16").into_iter().filter(of_one_block).collect::<Vec<_>>());
+    step(bench, &format!("{name} block"), &path, &config, grid)
+}
+
+/// A pass of all that a transformer does in each step.
+fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames, height, width]: [usize; 3]) -> Result<()> {
+    let tokens = frames * (height / 2) * (width / 2);
+    let channels = config.in_channels()?;
+    let load = |device: &Device| Dit::load(&Loader::new(device, &Arc::new(Weights::open(weights)?), Precision::F16), config);
+    let prepare = |rec: &mut Recorder, dit: &Dit| {
+        let text = random(rec, &[512, config.text_dim])?;
+        let image = config.added_kv_proj_dim.zip(config.image_dim).map(|(_, width)| random(rec, &[257, width])).transpose()?;
+        let context = dit.context(rec, &text, image.as_ref())?;
+        Ok((random(rec, &[channels, frames, height, width])?, context))
+    };
+    model(bench, &format!("{name}, {tokens} tokens"), load, prepare, |rec, dit, (latents, context)| {
+        dit.forward(rec, latents, Timestep::Of(500.0), context, None).map(drop)
+    })
+}
+
+fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) -> Result<()> {
+    let (_folder, path) = checkpoint(&tensors("diffusers_vae_2_1", "F32"));
+    let load =
+        |device: &Device| vae::Vae::load(&Loader::new(device, &Arc::new(Weights::open(&path)?), Precision::F16), &Default::default());
+    let of = format!("{frames} frames of {width}x{height}");
+    model(
+        bench,
+        &format!("VAE encode, {of}"),
+        load,
+        |rec, _| random(rec, &[1, height, width, 3]),
+        |rec, vae, frame| {
+            let mut encoder = vae.encoder();
+            (0..frames).try_for_each(|_| encoder.next(rec, frame).map(drop))
+        },
+    )?;
+    let latent = |rec: &mut Recorder, _: &vae::Vae| random(rec, &[height / 8, width / 8, 16]);
+    model(bench, &format!("VAE decode, {of}"), load, latent, |rec, vae, latent| {
+        let mut decoder = vae.decoder();
+        (0..frames.div_ceil(4)).try_for_each(|_| decoder.next(rec, latent).map(drop))
+    })
+}
+
+/// Times `run`, whose operations a dry run of the same code counts.
+fn model<M, I>(
+    bench: &mut Bench,
+    name: &str,
+    load: impl Fn(&Device) -> Result<M>,
+    prepare: impl Fn(&mut Recorder, &M) -> Result<I>,
+    run: impl Fn(&mut Recorder, &M, &I) -> Result<()>,
+) -> Result<()> {
+    let device = bench.rec.device().clone();
+    let dry = device.dry(device.limits().clone());
+    let mut rec = Recorder::new(&dry, Cancel::new());
+    let model = load(&dry)?;
+    let inputs = prepare(&mut rec, &model)?;
+    let operations = || dry.rehearsal().map_or(0.0, |rehearsal| rehearsal.operations());
+    run(&mut rec, &model, &inputs)?; // what is computed once is no part of a step
+    let before = operations();
+    run(&mut rec, &model, &inputs)?;
+    let work = operations() - before;
+
+    let model = load(&device)?;
+    let inputs = prepare(&mut bench.rec, &model)?;
+    bench.time(name, work as usize, 0, |rec| run(rec, &model, &inputs))
+}
+
+fn random(rec: &mut Recorder, shape: &[usize]) -> Result<wan_animate::unversioned::tensor::Tensor> {
+    rec.device().upload("bench", shape, DType::F32, &crate::bytes(shape.iter().product(), DType::F32))
+}
+
+/// A file of these tensors with small random numbers, in a folder that goes with the first of the pair.
+fn checkpoint(all: &[Named]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    let places = write_safetensors(&path, all);
+    for (tensor, place) in all.iter().zip(places) {
+        let small = values(tensor.shape.iter().product()).map(|value| value * 0.03);
+        let data = match tensor.dtype {
+            "BF16" => small.flat_map(|value| half::bf16::from_f32(value).to_le_bytes()).collect(),
+            _ => small.flat_map(f32::to_le_bytes).collect(),
+        };
+        fill(&path, &[place], &[data]);
+    }
+    (folder, path)
+}

@@ -1,0 +1,116 @@
+//! Attention by cooperative matrices of f16, summed in f32.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::family::Coop;
+use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot, WRITE};
+use crate::gpu::{Family, Recorder};
+use crate::ops::attention::{Call, Params};
+use crate::ops::fastest_tile;
+
+/// A workgroup is SG subgroups of LANES, a subgroup makes FM fragments of SIZE queries, over tiles of 32 keys. LX are the fours of a tile
+/// that a lane carries.
+macro_rules! variants {
+    ($size:literal, [$sg:literal, $fm:literal], $dim:literal, $lanes:literal, $fours:literal) => {
+        &[
+            ("SIZE", &[$size]),
+            ("SG", &[$sg]),
+            ("FM", &[$fm]),
+            ("FN", &[KEYS / $size]),
+            ("FD", &[$dim / $size]),
+            ("LANES", &[$lanes]),
+            ("FOURS", &[$fours]),
+            ("ONES", &[1 - $fours]),
+            ("LX", &[KEYS * $dim / (4 * $sg * $lanes)]),
+            ("WG", &[$sg * $lanes]),
+        ]
+    };
+}
+
+const HALVES: &[Element] = &[Element::Half4];
+
+/// See `wgsl/attention_coop.wgsl`.
+pub static ATTENTION_COOP: Kernel = Kernel {
+    name: "attention_coop",
+    source: include_str!("../../../wgsl/attention_coop.wgsl"),
+    libs: &[],
+    workgroup: 256,
+    slots: &[Slot::read("q", HALVES), Slot::read("k", HALVES), Slot::read("v", HALVES), Slot::write("out", WRITE)],
+    params_bytes: size_of::<Params>(),
+    variants: &[
+        // NVIDIA.
+        variants!(16, [4, 1], 64, 32, 1),
+        variants!(16, [4, 1], 128, 32, 1),
+        variants!(16, [8, 1], 128, 32, 1),
+        variants!(16, [4, 2], 128, 32, 1),
+        // AMD.
+        variants!(16, [4, 1], 64, 64, 1),
+        variants!(16, [4, 1], 128, 64, 1),
+        variants!(16, [4, 2], 128, 64, 1),
+        // Apple.
+        variants!(8, [4, 2], 64, 32, 0),
+        variants!(8, [4, 2], 128, 32, 0),
+        // Software, both ways of declaring tiles.
+        variants!(8, [4, 1], 64, 8, 1),
+        variants!(8, [4, 1], 128, 8, 1),
+        variants!(8, [4, 1], 64, 8, 0),
+        variants!(8, [4, 1], 128, 8, 0),
+    ],
+    needs: Needs::CooperativeMatrix,
+};
+
+/// Of a tile.
+const KEYS: u32 = 32;
+
+/// Of fewer queries an attention is too short to be timed.
+const WORTH_TUNING: usize = 1024;
+
+/// Whether cooperative matrices can take the operands.
+pub(super) fn fits(call: &Call) -> bool {
+    let halves = [call.q, call.k, call.v].into_iter().all(|tensor| tensor.dtype() == DType::F16);
+    halves && call.dim.is_multiple_of(4) && call.dim <= 128 && call.how.bias.is_none()
+}
+
+pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
+    let matrices = rec.device().coop().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
+    let dim = if call.dim <= 64 { 64 } else { 128 };
+    let shapes = shapes(matrices, dim, rec.device().limits().max_compute_workgroup_storage_size);
+    let [q_len, k_len] = [call.q_len, call.k_len].map(usize::next_power_of_two);
+    let class = format!("attention {}, {q_len} to {k_len}, heads of {dim}", Family::Coop);
+    let number = match call.q_len < WORTH_TUNING {
+        true => None,
+        false => fastest_tile(rec, &class, shapes.len(), |rec, number| run(rec, call, matrices, dim, shapes[number])),
+    };
+    run(rec, call, matrices, dim, shapes[number.unwrap_or(0)])
+}
+
+/// Subgroups of a workgroup, and fragments of queries of each. The later ones read keys less often, and need up to 48 KiB of workgroup memory
+/// and many registers.
+fn shapes(matrices: Coop, dim: u32, workgroup_bytes: u32) -> &'static [[u32; 2]] {
+    match (matrices.size, matrices.lanes) {
+        (8, 32) => &[[4, 2]],
+        (16, 32) if dim > 64 && workgroup_bytes >= 48 << 10 => &[[4, 1], [8, 1], [4, 2]],
+        (16, 64) if dim > 64 && workgroup_bytes >= 48 << 10 => &[[4, 1], [4, 2]],
+        _ => &[[4, 1]],
+    }
+}
+
+fn run(rec: &mut Recorder, call: &Call, matrices: Coop, dim: u32, [subgroups, fragments]: [u32; 2]) -> Result<()> {
+    let (size, lanes) = (matrices.size, matrices.lanes);
+    let fours = u32::from(!matrices.ones);
+    let constants = [
+        ("SIZE", size),
+        ("SG", subgroups),
+        ("FM", fragments),
+        ("FN", KEYS / size),
+        ("FD", dim / size),
+        ("LANES", lanes),
+        ("FOURS", fours),
+        ("ONES", 1 - fours),
+        ("LX", KEYS * dim / (4 * subgroups * lanes)),
+        ("WG", subgroups * lanes),
+    ];
+    let queries = subgroups * fragments * size;
+    let args = [Arg::halves(call.q), Arg::halves(call.k), Arg::halves(call.v), Arg::aligned(call.out, true)];
+    call.dispatch(rec, &ATTENTION_COOP, &constants, &args, queries)
+}

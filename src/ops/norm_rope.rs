@@ -1,0 +1,64 @@
+//! RMS norm of queries and keys, and their rotary position embedding, interleaved pairs: in one pass, since what it takes is memory alone.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::gpu::kernel::{Arg, Kernel, Needs, READ, SCALAR, Slot, VECTOR, WRITE};
+use crate::ops::REDUCE;
+use crate::ops::rms_norm::lanes_of;
+use crate::shape::Dims;
+use crate::tensor::Tensor;
+
+/// See `wgsl/norm_rope.wgsl`.
+pub static NORM_ROPE: Kernel = Kernel {
+    name: "norm_rope",
+    source: include_str!("../../wgsl/norm_rope.wgsl"),
+    libs: &[REDUCE],
+    workgroup: 64,
+    slots: &[
+        Slot::read("x", READ),
+        Slot::read("weight", VECTOR),
+        Slot::read("cos", SCALAR),
+        Slot::read("sin", SCALAR),
+        Slot::write("out", WRITE),
+    ],
+    params_bytes: size_of::<Params>(),
+    variants: &[&[("WG", &[8, 16, 32, 64])]],
+    needs: Needs::Nothing,
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    tokens: u32,
+    cols: u32,
+    half: u32,
+    eps: f32,
+}
+
+/// The angles of every token's pairs, [L, D / 2] each.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation<'a> {
+    /// Cosines.
+    pub cos: &'a Tensor,
+    /// Sines.
+    pub sin: &'a Tensor,
+}
+
+/// x [L, N * D], weight `[N * D]` to [L, N * D] as `dtype`. `eps` is added to the mean square of a row.
+pub fn norm_rope(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, rotation: Rotation, dtype: DType) -> Result<Tensor> {
+    let Rotation { cos, sin } = rotation;
+    let dims = Dims::new().check("x", x, &["L", "C"])?.check("weight", weight, &["C"])?;
+    let dims = dims.check("cos", cos, &["L", "D/2"])?.check("sin", sin, &["L", "D/2"])?;
+    let half = dims.get("D/2");
+    if half == 0 || !x.cols().is_multiple_of(2 * half) {
+        return Err(Error::Input(format!("x: C is {}, which is no multiple of the head's {}", x.cols(), 2 * half)));
+    }
+    let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
+    let params = Params { tokens: dims.get("L") as u32, cols: x.cols() as u32, half: half as u32, eps };
+    let args = [Arg::rows(x), Arg::rows(weight), Arg::scalar(cos), Arg::scalar(sin), Arg::rows(&out)];
+    rec.dispatch(&NORM_ROPE, &[("WG", lanes_of(x.cols()))], &params, &args, dims.get("L"), 48.0 * x.cols() as f64)?;
+    Ok(out)
+}
