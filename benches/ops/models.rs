@@ -19,7 +19,7 @@ use crate::{Bench, values};
 /// The demo's transformer, and a block of the published ones, on so few tokens that a processor is done in seconds.
 pub fn all(bench: &mut Bench) -> Result<()> {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo/model/transformer");
-    let config: Config = serde_json::from_slice(&std::fs::read(demo.join("config.json"))?).expect("a configuration");
+    let config: Config = serde_json::from_slice(&std::fs::read(demo.join("config.json")).expect("the demo")).expect("a configuration");
     let weights = demo.join("diffusion_pytorch_model.safetensors");
     step(bench, "demo transformer", &weights, &config, [6, 12, 12])?;
     block(bench, "1.3B", "diffusers_t2v_1_3b", [12, 8960], [4, 32, 32])?;
