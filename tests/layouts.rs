@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde_json::Value;
-use wan_animate::unversioned::weights::names::{CLIP, Origin, TABLES, TRANSFORMER, Table, UMT5, UMT5_GGUF, VAE_2_1, VAE_2_2};
+use wan_animate::unversioned::weights::names::{
+    CLIP, Origin, TABLES, TRANSFORMER, Table, UMT5, UMT5_GGUF, VAE_2_1, VAE_2_1_SHALLOW, VAE_2_2,
+};
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
 use wan_animate::{DType, Error};
 
@@ -57,6 +59,23 @@ fn gguf_names_of_the_text_encoder_are_known_both_ways() {
     ] {
         assert_eq!(UMT5_GGUF.to_diffusers(there), Some(vec![here.to_owned()]));
         assert_eq!(UMT5_GGUF.to_origin(here).map(|origin| origin.name), Some(there.to_owned()));
+    }
+}
+
+#[test]
+fn names_of_shallow_autoencoders_are_known_both_ways() {
+    for (there, here) in [
+        ("encoder.downsamples.1.resample.1.weight", "encoder.down_blocks.1.resample.1.weight"),
+        ("decoder.upsamples.1.residual.6.bias", "decoder.up_blocks.0.resnets.1.conv2.bias"),
+        ("decoder.upsamples.2.resample.1.weight", "decoder.up_blocks.0.upsamplers.0.resample.1.weight"),
+        ("decoder.upsamples.8.time_conv.weight", "decoder.up_blocks.2.upsamplers.0.time_conv.weight"),
+        ("decoder.upsamples.10.residual.0.gamma", "decoder.up_blocks.3.resnets.1.norm1.gamma"),
+    ] {
+        assert_eq!(VAE_2_1_SHALLOW.to_diffusers(there), Some(vec![here.to_owned()]));
+        assert_eq!(VAE_2_1_SHALLOW.to_origin(here).map(|origin| origin.name), Some(there.to_owned()));
+    }
+    for too_many in ["decoder.up_blocks.0.resnets.3.norm1.gamma", "decoder.up_blocks.4294967295.resnets.1.norm1.gamma"] {
+        assert_eq!(VAE_2_1_SHALLOW.to_origin(too_many), None);
     }
 }
 

@@ -92,7 +92,7 @@ fn padding_adds_rows_of_zeros() {
     // Dirty memory, which the padding must not show.
     drop(rec.upload(&[MAX_TOKENS, 3], &vec![7.0; MAX_TOKENS * 3]).expect("uploads"));
     let short = rec.upload(&[2, 3], &[1.0; 6]).expect("uploads");
-    let padded = pad(&mut rec, &short).expect("pads");
+    let padded = pad(&mut rec, &short, MAX_TOKENS).expect("pads");
     assert_eq!(padded.shape(), [MAX_TOKENS, 3]);
     let values = rec.download(&padded).expect("reads back");
     assert_eq!(values[..6], [1.0; 6]);

@@ -80,7 +80,12 @@ impl Checkpoint {
         let scheduler = opener.scheduler(&transformer.1, low.is_some())?;
         let rules = opener.base.rules();
         let text_encoder = (Arc::new(text_encoder.0), text_encoder.1);
-        let files = Files { scheduler, rules, vae, encoders: Encoders { tokenizer, text_encoder, image_encoder } };
+        let files = Files {
+            scheduler,
+            rules,
+            vae,
+            encoders: Encoders { tokenizer, text_encoder, text_len: transformer.1.text_len, image_encoder },
+        };
         Ok(Self { path: source.path().into(), transformer, low, expand_timesteps, files })
     }
 

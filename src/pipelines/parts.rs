@@ -89,6 +89,8 @@ pub(crate) struct Parts<T> {
 pub(crate) struct Encoders {
     pub tokenizer: Tokenizer,
     pub text_encoder: (Arc<Weights>, umt5::config::Config),
+    /// Tokens of a text, rows of zeros included.
+    pub text_len: usize,
     pub image_encoder: Option<ImageEncoder>,
 }
 
@@ -123,7 +125,7 @@ impl<T> Parts<T> {
         description
     }
 
-    /// Embeddings [512, text_dim] of each prompt, remembered for the next generation. The encoder is on the GPU only meanwhile, block
+    /// Embeddings [text_len, text_dim] of each prompt, remembered for the next generation. The encoder is on the GPU only meanwhile, block
     /// by block.
     pub fn text_embeddings(&self, rec: &mut Recorder, prompts: &[String]) -> Result<Vec<Tensor>> {
         self.texts.get(rec, prompts, |rec, prompts| self.encode_texts(rec, prompts))
@@ -133,10 +135,11 @@ impl<T> Parts<T> {
         let (weights, config) = &self.encoders.text_encoder;
         let device = rec.device().clone();
         let encoder = umt5::Encoder::open(&device, weights, self.precision, config)?;
-        let ids: Vec<_> = prompts.iter().map(|prompt| self.encoders.tokenizer.encode(&clean(prompt), umt5::MAX_TOKENS)).collect();
+        let (tokenizer, length) = (&self.encoders.tokenizer, self.encoders.text_len);
+        let ids: Vec<_> = prompts.iter().map(|prompt| tokenizer.encode(&clean(prompt), umt5::MAX_TOKENS.min(length))).collect();
         let embeddings = encoder.forward_all(rec, &ids)?;
         weights.finish()?;
-        let embeddings = embeddings.iter().map(|embeddings| umt5::pad(rec, embeddings)).collect::<Result<_>>()?;
+        let embeddings = embeddings.iter().map(|embeddings| umt5::pad(rec, embeddings, length)).collect::<Result<_>>()?;
         rec.finish()?;
         Ok(embeddings)
     }

@@ -18,7 +18,7 @@ pub struct Table {
 }
 
 /// A module there, and what it is here: of two or more, each gets its part of the first axis; of none, it is not needed. `{}` stands for a
-/// number, `{+1}` for that number and one.
+/// number, `{+1}` for that number and one, `{4}` for four times a number and a second one below four, `{4+3}` for four times a number and three.
 type Rule = (&'static str, &'static [&'static str]);
 
 /// Where a tensor in diffusers' layout comes from.
@@ -121,34 +121,35 @@ const VAE_ENDS: &[Rule] = &[
 const VAE_INNER: &[(&str, &str)] =
     &[("residual.0", "norm1"), ("residual.2", "conv1"), ("residual.3", "norm2"), ("residual.6", "conv2"), ("shortcut", "conv_shortcut")];
 
-/// The autoencoder of Wan 2.1, which Animate uses.
-pub const VAE_2_1: Table = Table {
-    name: "VAE 2.1, official names",
-    sign: "decoder.upsamples.0.residual.0.gamma",
-    modules: &[
+/// The autoencoder of Wan 2.1, which Animate uses. Levels of its decoder have one residual block more than the encoder's two, and a step.
+pub const VAE_2_1: Table = vae_2_1(
+    "decoder.upsamples.3.resample.1.weight",
+    &[
         VAE_ENDS,
         &[
             ("encoder.downsamples.{}", &["encoder.down_blocks.{}"]),
-            ("decoder.upsamples.0", &["decoder.up_blocks.0.resnets.0"]),
-            ("decoder.upsamples.1", &["decoder.up_blocks.0.resnets.1"]),
-            ("decoder.upsamples.2", &["decoder.up_blocks.0.resnets.2"]),
-            ("decoder.upsamples.3", &["decoder.up_blocks.0.upsamplers.0"]),
-            ("decoder.upsamples.4", &["decoder.up_blocks.1.resnets.0"]),
-            ("decoder.upsamples.5", &["decoder.up_blocks.1.resnets.1"]),
-            ("decoder.upsamples.6", &["decoder.up_blocks.1.resnets.2"]),
-            ("decoder.upsamples.7", &["decoder.up_blocks.1.upsamplers.0"]),
-            ("decoder.upsamples.8", &["decoder.up_blocks.2.resnets.0"]),
-            ("decoder.upsamples.9", &["decoder.up_blocks.2.resnets.1"]),
-            ("decoder.upsamples.10", &["decoder.up_blocks.2.resnets.2"]),
-            ("decoder.upsamples.11", &["decoder.up_blocks.2.upsamplers.0"]),
-            ("decoder.upsamples.12", &["decoder.up_blocks.3.resnets.0"]),
-            ("decoder.upsamples.13", &["decoder.up_blocks.3.resnets.1"]),
-            ("decoder.upsamples.14", &["decoder.up_blocks.3.resnets.2"]),
+            ("decoder.upsamples.{4+3}", &["decoder.up_blocks.{}.upsamplers.0"]),
+            ("decoder.upsamples.{4}", &["decoder.up_blocks.{}.resnets.{}"]),
         ],
     ],
-    inner: VAE_INNER,
-    squeezed: &[],
-};
+);
+
+/// The same of smaller ones, where the encoder's levels have one residual block.
+pub const VAE_2_1_SHALLOW: Table = vae_2_1(
+    "decoder.upsamples.2.resample.1.weight",
+    &[
+        VAE_ENDS,
+        &[
+            ("encoder.downsamples.{}", &["encoder.down_blocks.{}"]),
+            ("decoder.upsamples.{3+2}", &["decoder.up_blocks.{}.upsamplers.0"]),
+            ("decoder.upsamples.{3}", &["decoder.up_blocks.{}.resnets.{}"]),
+        ],
+    ],
+);
+
+const fn vae_2_1(sign: &'static str, modules: &'static [&'static [Rule]]) -> Table {
+    Table { name: "VAE 2.1, official names", sign, modules, inner: VAE_INNER, squeezed: &[] }
+}
 
 /// The autoencoder of Wan 2.2's 5B model.
 pub const VAE_2_2: Table = Table {
@@ -234,7 +235,7 @@ pub const CLIP: Table = Table {
 };
 
 /// Every layout that is not diffusers' own.
-pub const TABLES: [&Table; 6] = [&TRANSFORMER, &VAE_2_1, &VAE_2_2, &UMT5, &UMT5_GGUF, &CLIP];
+pub const TABLES: [&Table; 7] = [&TRANSFORMER, &VAE_2_1, &VAE_2_1_SHALLOW, &VAE_2_2, &UMT5, &UMT5_GGUF, &CLIP];
 
 impl Table {
     /// The layout of a checkpoint, or `None` where it is diffusers' own or unknown.
@@ -281,11 +282,19 @@ fn matches<'a>(pattern: &str, name: &'a str) -> Option<(Vec<u32>, &'a str)> {
     for (i, part) in pattern.split('.').enumerate() {
         let text = if i == 0 { rest } else { rest.strip_prefix('.')? };
         let (segment, _) = text.split_once('.').unwrap_or((text, ""));
-        match part {
-            "{}" => numbers.push(segment.parse().ok()?),
-            "{+1}" => numbers.push(segment.parse::<u32>().ok()?.checked_sub(1)?),
-            _ if part == segment => {}
-            _ => return None,
+        match Part::of(part) {
+            Part::Number => numbers.push(segment.parse().ok()?),
+            Part::OneMore => numbers.push(segment.parse::<u32>().ok()?.checked_sub(1)?),
+            Part::Pair(each) => {
+                let number: u32 = segment.parse().ok()?;
+                numbers.extend([number / each, number % each]);
+            }
+            Part::Every(each, rest) => {
+                let number: u32 = segment.parse().ok()?;
+                numbers.push((number % each == rest).then_some(number / each)?);
+            }
+            Part::Text if part == segment => {}
+            Part::Text => return None,
         }
         rest = &text[segment.len()..];
     }
@@ -293,13 +302,39 @@ fn matches<'a>(pattern: &str, name: &'a str) -> Option<(Vec<u32>, &'a str)> {
 }
 
 fn fill(pattern: &str, numbers: &[u32]) -> String {
-    let mut numbers = numbers.iter();
-    let part = |part: &str| match part {
-        "{}" => numbers.next().map_or_else(String::new, u32::to_string),
-        "{+1}" => numbers.next().map_or_else(String::new, |number| (number + 1).to_string()),
-        _ => part.into(),
+    let mut numbers = numbers.iter().copied();
+    // Numbers come from names, and can be anything: those that are too large are no name's.
+    let mut next = || numbers.next().unwrap_or(u32::MAX);
+    let mut part = |part: &str| match Part::of(part) {
+        Part::Number => next().to_string(),
+        Part::OneMore => next().saturating_add(1).to_string(),
+        Part::Pair(each) => next().saturating_mul(each).saturating_add(next()).to_string(),
+        Part::Every(each, rest) => next().saturating_mul(each).saturating_add(rest).to_string(),
+        Part::Text => part.into(),
     };
-    pattern.split('.').map(part).collect::<Vec<_>>().join(".")
+    pattern.split('.').map(&mut part).collect::<Vec<_>>().join(".")
+}
+
+/// A part of a [`Rule`]'s pattern, between dots.
+enum Part {
+    Text,
+    Number,
+    OneMore,
+    Pair(u32),
+    Every(u32, u32),
+}
+
+impl Part {
+    fn of(part: &str) -> Self {
+        let Some(inner) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else { return Self::Text };
+        let (each, rest) = inner.split_once('+').map_or((inner, None), |(each, rest)| (each, rest.parse().ok()));
+        match (each.parse(), rest) {
+            (Ok(each), Some(rest)) => Self::Every(each, rest),
+            (Ok(each), None) => Self::Pair(each),
+            (Err(_), Some(_)) => Self::OneMore,
+            (Err(_), None) => Self::Number,
+        }
+    }
 }
 
 /// What follows a module's name, with what it begins with replaced.

@@ -65,13 +65,13 @@ const TRANSFORMER: &[Modules] = &[
             "condition_embedder.image_embedder.ff.net.0.proj",
             "condition_embedder.image_embedder.ff.net.2",
             "condition_embedder.image_embedder.norm2",
-            "blocks.{}.attn2.add_k_proj",
-            "blocks.{}.attn2.add_v_proj",
         ],
         LAYER,
         Group("image_embedder"),
     ),
-    modules(&["blocks.{}.attn2.norm_added_k"], WEIGHT, Group("image_embedder")),
+    // The official Animate may have an embedder without keys of its own, and makes no use of it then.
+    modules(&["blocks.{}.attn2.add_k_proj", "blocks.{}.attn2.add_v_proj"], LAYER, Group("image_keys")),
+    modules(&["blocks.{}.attn2.norm_added_k"], WEIGHT, Group("image_keys")),
     modules(&["condition_embedder.image_embedder.pos_embed"], &[""], Whole),
 ];
 

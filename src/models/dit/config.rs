@@ -25,6 +25,9 @@ pub struct Config {
     pub out_channels: Option<usize>,
     /// Width of the text encoder's embeddings.
     pub text_dim: usize,
+    /// Tokens of a text, rows of zeros included; what is beyond 512 is always zero. diffusers has no such field.
+    #[serde(skip)]
+    pub text_len: usize,
     /// Size of the sinusoid of a timestep.
     pub freq_dim: usize,
     /// Width inside the feed-forward layers.
@@ -75,6 +78,7 @@ impl Default for Config {
             latent_channels: Some(16),
             out_channels: Some(16),
             text_dim: 4096,
+            text_len: 512,
             freq_dim: 256,
             ffn_dim: 13824,
             num_layers: 40,
@@ -125,6 +129,7 @@ impl Config {
             ("num_attention_heads", self.num_attention_heads),
             ("attention_head_dim", self.attention_head_dim),
             ("text_dim", self.text_dim),
+            ("text_len", self.text_len),
             ("freq_dim", self.freq_dim),
             ("ffn_dim", self.ffn_dim),
             ("num_layers", self.num_layers),

@@ -27,7 +27,7 @@ struct Official {
     num_heads: usize,
     num_layers: usize,
     eps: f32,
-    #[serde(default)]
+    text_len: Option<usize>,
     window_size: Option<[i64; 2]>,
 }
 
@@ -45,8 +45,8 @@ impl Sizes for Config {
 
     /// The sizes of the transformer in `weights`.
     ///
-    /// All of them are those of its tensors. Of an official `config.json` beside the file the number of heads and `eps` are taken; without one
-    /// heads have a width of 128 (Animate's face adapter tells theirs), `eps` is 1e-6. Always: at most 1024 positions on an axis, a face
+    /// All of them are those of its tensors. Of an official `config.json` beside the file the number of heads, `eps` and `text_len` are taken; without one
+    /// heads have a width of 128 (Animate's face adapter tells theirs), `eps` is 1e-6, a text has 512 tokens. Always: at most 1024 positions on an axis, a face
     /// adapter after every fifth block where there are as many adapters as that makes.
     ///
     /// # Errors
@@ -57,8 +57,8 @@ impl Sizes for Config {
         let [ffn_dim, _] = weights.extents("blocks.0.ffn.net.0.proj.weight")?;
         let [_, text_dim] = weights.extents("condition_embedder.text_embedder.linear_1.weight")?;
         let [_, freq_dim] = weights.extents("condition_embedder.time_embedder.linear_1.weight")?;
-        let (image_dim, pos_embed_seq_len) = image_branch(weights)?;
         let has_image_keys = weights.contains("blocks.0.attn2.add_k_proj.weight");
+        let (image_dim, pos_embed_seq_len) = image_branch(weights, has_image_keys)?;
         let patch = pt * ph * pw;
         let mut config = Config {
             patch_size: [pt, ph, pw],
@@ -82,6 +82,7 @@ impl Sizes for Config {
         let head_dim = match official(weights, width, config.num_layers)? {
             Some(official) => {
                 config.eps = official.eps;
+                config.text_len = official.text_len.unwrap_or(config.text_len);
                 width / official.num_heads.max(1)
             }
             None if weights.contains("face_adapter.0.norm_q.weight") => weights.extents::<1>("face_adapter.0.norm_q.weight")?[0],
@@ -112,7 +113,12 @@ fn class_name(json: &Value) -> &str {
 }
 
 /// The width of CLIP's embeddings, and the tokens of two images.
-fn image_branch(weights: &Weights) -> Result<(Option<usize>, Option<usize>)> {
+fn image_branch(weights: &Weights, has_image_keys: bool) -> Result<(Option<usize>, Option<usize>)> {
+    if weights.layout().is_some() && !has_image_keys {
+        // With `use_img_emb` off the official class makes the embedder all the same, and never looks at it.
+        weights.ignore("condition_embedder.image_embedder.");
+        return Ok((None, None));
+    }
     if !weights.contains("condition_embedder.image_embedder.norm1.weight") {
         return Ok((None, None));
     }

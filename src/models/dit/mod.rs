@@ -146,7 +146,7 @@ impl Dit {
         *self.footprint.lock().unwrap_or_else(PoisonError::into_inner) = footprint;
     }
 
-    /// What the steps see of a prompt and an image. `text` [L, text_dim] holds the prompt's embeddings, zero rows up to 512 included;
+    /// What the steps see of a prompt and an image. `text` [L, text_dim] holds the prompt's embeddings, zero rows included;
     /// `image` [L', image_dim] those of CLIP, for models that have an image branch.
     pub fn context(&self, rec: &mut Recorder, text: &Tensor, image: Option<&Tensor>) -> Result<Context> {
         let text = self.condition_embedder.text(rec, text)?;

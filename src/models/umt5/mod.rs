@@ -21,7 +21,7 @@ use crate::residency::Stack;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
-/// Tokens of a prompt at most, and rows that the embeddings of one are padded to.
+/// Tokens of a prompt at most.
 pub const MAX_TOKENS: usize = 512;
 
 /// An `UMT5EncoderModel`. The vocabulary stays in the mapped file.
@@ -106,10 +106,10 @@ fn vocabulary<'a>(loader: &Loader<'a>, config: &Config) -> Result<Embedding<'a>>
     Embedding::load(&own, "embed_tokens", rows, cols)
 }
 
-/// Embeddings [L, C] with rows of zeros below, up to [`MAX_TOKENS`]: what a diffusion transformer is fed.
-pub fn pad(rec: &mut Recorder, embeddings: &Tensor) -> Result<Tensor> {
+/// Embeddings [L, C] with rows of zeros below, up to `length`: what a diffusion transformer is fed.
+pub fn pad(rec: &mut Recorder, embeddings: &Tensor, length: usize) -> Result<Tensor> {
     let (rows, cols) = (embeddings.rows(), embeddings.cols());
-    let missing = MAX_TOKENS.saturating_sub(rows);
+    let missing = length.saturating_sub(rows);
     if missing == 0 {
         return Ok(embeddings.clone());
     }

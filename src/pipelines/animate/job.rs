@@ -40,8 +40,8 @@ struct Shared {
     contexts: Vec<Context>,
     /// Latents [C, 1, H, W] of the reference, on the host.
     reference: Vec<f32>,
-    /// The motion vector of an empty face.
-    no_face: Tensor,
+    /// The motion vector of an empty face, where one is looked at.
+    no_face: Option<Tensor>,
 }
 
 /// What one segment's steps look at.
@@ -69,9 +69,8 @@ impl Job for AnimateJob<'_> {
         let reference = self.encode_frames(rec, 1, |_, _| Ok(reference.clone()))?;
         let reference = rec.download(&reference)?;
 
-        let side = transformer.config().motion_encoder_size;
-        let no_face = rec.upload_with(&[1, side, side, 3], || Ok(vec![-1.0; side * side * 3]))?;
-        let no_face = transformer.motion(rec, &no_face)?;
+        let is_looked_at = self.prompts.len() > 1 || self.task.input.motion().face().is_none();
+        let no_face = is_looked_at.then(|| self.no_face(rec)).transpose()?;
         self.shared = Some(Shared { contexts, reference, no_face });
         Ok(())
     }
@@ -200,14 +199,17 @@ impl<'a> AnimateJob<'a> {
 
     fn faces(&self, rec: &mut Recorder, k: usize) -> Result<Vec<Face>> {
         let count = self.canvas.segments.segment_frames();
-        let no_face = &self.shared()?.no_face;
-        let empty = concat(rec, &vec![no_face; count])?;
-        let motion = match self.task.input.motion().face() {
-            None => empty.clone(),
-            Some(video) => self.motion(rec, video, k)?,
-        };
-        let motions = [motion, empty];
-        motions.iter().take(self.prompts.len()).map(|motion| self.parts.transformer.face(rec, motion)).collect()
+        let empty = self.shared()?.no_face.as_ref().map(|no_face| concat(rec, &vec![no_face; count])).transpose()?;
+        let motion = self.task.input.motion().face().map(|video| self.motion(rec, video, k)).transpose()?;
+        let motions = [motion.or_else(|| empty.clone()), empty];
+        motions.iter().flatten().take(self.prompts.len()).map(|motion| self.parts.transformer.face(rec, motion)).collect()
+    }
+
+    /// The motion vector of an empty face.
+    fn no_face(&self, rec: &mut Recorder) -> Result<Tensor> {
+        let side = self.parts.transformer.config().motion_encoder_size;
+        let face = rec.upload_with(&[1, side, side, 3], || Ok(vec![-1.0; side * side * 3]))?;
+        self.parts.transformer.motion(rec, &face)
     }
 
     /// Motion vectors of the segment's face frames, encoded a few at a time.

@@ -42,7 +42,7 @@ pub struct VideoJob<'a> {
 
 /// What the encoders make of prompts and images.
 struct Embeddings {
-    /// [512, text_dim] by prompt.
+    /// [text_len, text_dim] by prompt.
     texts: Vec<Tensor>,
     image: Option<Tensor>,
 }

@@ -53,8 +53,9 @@ impl Model {
         };
         for dit in std::iter::once(high).chain(low) {
             dit.check()?;
-            if dit.out_channels()? != z || dit.in_channels()? != inputs || dit.image_dim != high.image_dim {
-                return Err(checkpoint.error("VAE and transformers disagree on channels or on the image branch"));
+            let (images, texts) = (dit.image_dim == high.image_dim, dit.text_len == high.text_len);
+            if dit.out_channels()? != z || dit.in_channels()? != inputs || !images || !texts {
+                return Err(checkpoint.error("VAE and transformers disagree on channels, on the image branch or on `text_len`"));
             }
             if dit.patch_size != [1, 2, 2] {
                 return Err(Error::Unsupported(format!("transformer config: `patch_size` {:?}; it must be [1, 2, 2]", dit.patch_size)));
