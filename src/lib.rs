@@ -5,7 +5,7 @@
 //! ([`replace`](AnimatePipeline::replace)). [`VideoPipeline`] makes videos from text, from a first image, or from a first and a
 //! last one. The results are those of the reference implementation, diffusers' `WanAnimatePipeline`, `WanPipeline` and
 //! `WanImageToVideoPipeline`, which the tests compare every part with; for checkpoints in the layout of the official release
-//! those of its own code, with which the tests compare Animate's frames.
+//! those of its own code, with whose frames the tests compare theirs.
 //!
 //! ```no_run
 //! use wan_animate::video::{Frames, Motion, VideoWriter, open_image};

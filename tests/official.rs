@@ -2,18 +2,13 @@
 //! `tests/reference/official.py`. The motion encoder has its fixed 512 pixels.
 
 mod common;
-#[path = "common/published.rs"]
-mod published;
+#[path = "common/official.rs"]
+mod official;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use common::{Golden, difference, golden_json, golden_path};
-use half::bf16;
-use published::{Named, fill, write_safetensors, write_torch};
-use serde::Deserialize;
+use common::{Golden, difference, golden_path};
+use official::release;
 use tempfile::TempDir;
 use wan_animate::video::{Frames, Motion, Scene, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Device, Event, Lora, Precision, Scheduler};
@@ -23,73 +18,18 @@ const MEAN: f64 = 1.5e-4;
 
 const LORA: &str = "relighting_lora.ckpt";
 
-/// What a file of the release holds.
-#[derive(Deserialize)]
-struct Contents {
-    dtype: String,
-    tensors: Vec<Formula>,
-}
-
-/// A tensor's name and shape, and what `values` of the script makes it of: a key, a mean and a scale.
-#[derive(Deserialize)]
-struct Formula(String, Vec<usize>, u32, f32, f32);
-
-impl Formula {
-    fn bytes(&self, dtype: &str) -> Vec<u8> {
-        let &Self(_, ref shape, key, mean, scale) = self;
-        let values = (0..shape.iter().product::<usize>() as u32).map(|i| {
-            let mut x = i.wrapping_mul(0x9e37_79b9).wrapping_add(key);
-            x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
-            x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
-            x ^= x >> 16;
-            ((x >> 8) as f32 / (1 << 23) as f32 - 1.0) * scale + mean
-        });
-        match dtype {
-            "bf16" => values.flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect(),
-            _ => values.flat_map(f32::to_le_bytes).collect(),
-        }
-    }
-}
-
 /// The whole release, which tests that run at the same time share. The last of them removes it: it has 200 MB.
 fn model() -> Arc<TempDir> {
     static MODEL: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
     let mut known = MODEL.lock().unwrap_or_else(PoisonError::into_inner);
-    let model = known.upgrade().unwrap_or_else(|| Arc::new(release(|_, _| true)));
+    let model = known.upgrade().unwrap_or_else(|| Arc::new(release("official/animate", |_, _| true)));
     *known = Arc::downgrade(&model);
     model
 }
 
-/// A release with those files and tensors that are wanted.
-fn release(is_wanted: fn(&str, &str) -> bool) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let tokenizer = Path::new("google/umt5-xxl");
-    fs::create_dir_all(folder.path().join(tokenizer)).expect("a folder");
-    for file in [Path::new("config.json"), &tokenizer.join("tokenizer.json")] {
-        fs::copy(golden_path("official/model").join(file), folder.path().join(file)).expect("copies");
-    }
-    let files: BTreeMap<String, Contents> = golden_json("official/tensors.json");
-    for (name, Contents { dtype, mut tensors }) in files {
-        tensors.retain(|tensor| is_wanted(&name, &tensor.0));
-        if tensors.is_empty() {
-            continue;
-        }
-        let path = folder.path().join(&name);
-        let kind = if dtype == "bf16" { "BF16" } else { "F32" };
-        let named: Vec<_> =
-            tensors.iter().map(|Formula(name, shape, ..)| Named { name: name.clone(), dtype: kind, shape: shape.clone() }).collect();
-        let places =
-            if name.ends_with("safetensors") { write_safetensors(&path, &named) } else { write_torch(&path, &named, name == LORA) };
-        for (place, tensor) in places.into_iter().zip(&tensors) {
-            fill(&path, &[place], &[tensor.bytes(&dtype)]);
-        }
-    }
-    folder
-}
-
 /// A video of the goldens, or its beginning.
 fn video(name: &str, frames: usize) -> Frames {
-    let all = Frames::open(golden_path("official").join(name)).expect("opens");
+    let all = Frames::open(golden_path("official/animate").join(name)).expect("opens");
     Frames::from_images((0..frames).map(|i| all.read(i).expect("a frame"))).expect("frames")
 }
 
@@ -104,7 +44,7 @@ struct Case {
 
 fn check(case: &Case) {
     let (name, model) = (case.name, model());
-    let golden = Golden::open(&format!("official/{name}.safetensors"));
+    let golden = Golden::open(&format!("official/animate/{name}.safetensors"));
     let frames = golden.shape("frames")[0];
     let device = Device::builder().build().expect("an adapter");
     let mut builder = AnimatePipeline::builder(&device).checkpoint(model.path()).precision(Precision::F32);
@@ -112,7 +52,7 @@ fn check(case: &Case) {
         builder = builder.lora(Lora::open(model.path().join(LORA)).expect("opens").weight(weight));
     }
     let pipeline = builder.build().expect("builds");
-    let reference = open_image(golden_path("official/src_ref.png")).expect("opens");
+    let reference = open_image(golden_path("official/animate/src_ref.png")).expect("opens");
     let motion = Motion::new(Some(video("pose", frames)), case.face.then(|| video("face", frames))).expect("fits");
     let scene = Scene::new(motion, video("bg", frames), video("mask", frames)).expect("fits");
     let request = if case.replace { pipeline.replace(&reference, &scene) } else { pipeline.animate(&reference, scene.motion()) };
@@ -173,7 +113,7 @@ fn replace_with_faces_and_the_relighting_lora() {
 /// Official code that has `use_img_emb` off still makes the image embedder, and looks neither at it nor at CLIP.
 #[test]
 fn without_image_keys_neither_clip_nor_the_image_embedder_is_needed() {
-    let folder = release(|file, tensor| !file.contains("clip") && !tensor.contains("_img."));
+    let folder = release("official/animate", |file, tensor| !file.contains("clip") && !tensor.contains("_img."));
     let device = Device::builder().build().expect("an adapter");
     AnimatePipeline::builder(&device).checkpoint(folder.path()).build().expect("builds");
 }

@@ -31,7 +31,7 @@ pub struct Request<T> {
 pub(crate) struct Settings {
     pub size: Option<(u32, u32)>,
     pub prompt: String,
-    pub negative_prompt: String,
+    pub negative_prompt: Option<String>,
     pub num_inference_steps: Option<usize>,
     pub guidance_scale: Option<f64>,
     pub shift: Option<f64>,
@@ -52,7 +52,7 @@ impl<T> Request<T> {
         let settings = Settings {
             size: None,
             prompt: prompt.into(),
-            negative_prompt: DEFAULT_NEGATIVE_PROMPT.into(),
+            negative_prompt: None,
             num_inference_steps: None,
             guidance_scale: None,
             shift: None,
@@ -82,14 +82,15 @@ impl<T> Request<T> {
         self
     }
 
-    /// What is not to be seen; used with a guidance scale above 1. Default: [`DEFAULT_NEGATIVE_PROMPT`].
+    /// What is not to be seen; used with a guidance scale above 1. Default: [`DEFAULT_NEGATIVE_PROMPT`]; the models of Wan2.1 with CLIP
+    /// have a few words more before it.
     pub fn negative_prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.settings.negative_prompt = prompt.into();
+        self.settings.negative_prompt = Some(prompt.into());
         self
     }
 
     /// Denoising steps (of a segment, in long videos), 1 or more. Default: as many as an explicit list of noise levels has; else
-    /// 20 for Animate, 40 with two experts, 50 for others.
+    /// 20 for Animate, 40 with two experts and for Wan2.1's I2V, 50 for others.
     pub fn num_inference_steps(mut self, steps: usize) -> Self {
         self.settings.num_inference_steps = Some(steps);
         self
@@ -103,7 +104,8 @@ impl<T> Request<T> {
         self
     }
 
-    /// The schedule's shift, above 0. Default: the checkpoint's.
+    /// The schedule's shift, above 0. Default: the checkpoint's; in the official layout that of the official command line, which for
+    /// Wan2.1's I2V is 3 up to 832x480 and 5 above.
     pub fn shift(mut self, shift: f64) -> Self {
         self.settings.shift = Some(shift);
         self
@@ -251,9 +253,10 @@ impl Settings {
         Ok((width as usize, height as usize))
     }
 
-    /// The prompt, and the negative one where there is guidance.
-    pub fn prompts(&self, guided: bool) -> Vec<String> {
-        let negative = guided.then(|| self.negative_prompt.clone());
+    /// The prompt, and the negative one where there is guidance; the default one has `flaws` before it.
+    pub fn prompts(&self, guided: bool, flaws: &str) -> Vec<String> {
+        let default = || format!("{flaws}{DEFAULT_NEGATIVE_PROMPT}");
+        let negative = guided.then(|| self.negative_prompt.clone().unwrap_or_else(default));
         std::iter::once(self.prompt.clone()).chain(negative).collect()
     }
 }

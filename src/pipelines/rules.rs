@@ -39,7 +39,15 @@ impl Rules {
         }
     }
 
-    /// An image that a video begins or ends with, stretched to the video's size: `[3, height, width]` in [-1, 1].
+    /// The image that TI2V's video begins with, at the video's size: `[3, height, width]` in [-1, 1].
+    pub fn first_frame(self, image: &RgbImage, width: u32, height: u32) -> Result<Vec<f32>> {
+        match self {
+            Self::Diffusers => preprocess::frame(image, width, height),
+            Self::Official => official::cover(image, width, height),
+        }
+    }
+
+    /// An image that I2V's video begins or ends with, stretched to the video's size: `[3, height, width]` in [-1, 1].
     pub fn still(self, image: &RgbImage, width: u32, height: u32) -> Result<Vec<f32>> {
         match self {
             Self::Diffusers => preprocess::frame(image, width, height),

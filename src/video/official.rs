@@ -3,7 +3,7 @@
 
 use image::{Rgb, RgbImage, imageops};
 
-use super::preprocess::planes;
+use super::preprocess::{planes, signed_planes};
 use super::resize::{Filter, resize};
 use crate::{Error, Result};
 
@@ -80,6 +80,20 @@ pub fn cubic(image: &RgbImage, width: u32, height: u32) -> Result<Vec<f32>> {
         }
     }
     Ok(out)
+}
+
+/// An image scaled to cover `width` x `height` (Pillow's Lanczos), and the middle of it: what TI2V begins with. Returns `[3, height, width]` in
+/// [-1, 1].
+///
+/// # Errors
+/// [`Error::Input`] where a side is 0, or the image so thin that scaling it takes over a gigabyte.
+pub fn cover(image: &RgbImage, width: u32, height: u32) -> Result<Vec<f32>> {
+    let (own_width, own_height) = (f64::from(image.width()), f64::from(image.height()));
+    let scale = (f64::from(width) / own_width).max(f64::from(height) / own_height);
+    let scaled = |side: f64| (side * scale).round_ties_even() as u32;
+    let covering = resize(image, scaled(own_width), scaled(own_height), Filter::Lanczos)?;
+    let (x, y) = ((covering.width() - width) / 2, (covering.height() - height) / 2);
+    Ok(signed_planes(&imageops::crop_imm(&covering, x, y, width, height).to_image()))
 }
 
 /// For each output sample four source samples, those past the ends repeated, and their weights.

@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 
 from checkpoint import tokenizer
 
-GOLDENS = Path(__file__).parent.parent / "goldens" / "official"
+GOLDENS = Path(__file__).parent.parent / "goldens" / "official" / "animate"
 LORA_RANK = 8
 WIDTH, HEIGHT = 48, 32
 FRAMES, FACES = 13, 5
@@ -88,8 +88,8 @@ def normalize(mean, std):
     return lambda pixels: (pixels - mean) / std
 
 
-def import_official():
-    """The modules that Animate needs, without the package's own `__init__`, which imports all pipelines."""
+def open_package():
+    """Makes `wan` a package without its own `__init__`, which imports all pipelines."""
     root = os.environ.get("WAN_OFFICIAL")
     if not root or not Path(root, "wan").is_dir():
         sys.exit("set WAN_OFFICIAL to a checkout of https://github.com/Wan-Video/Wan2.2")
@@ -102,10 +102,17 @@ def import_official():
         ToTensor=lambda: None,
         Normalize=normalize,
         InterpolationMode=types.SimpleNamespace(BICUBIC=None),
+        functional=types.SimpleNamespace(to_tensor=lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255),
     )
     vision, decord = types.ModuleType("torchvision"), types.ModuleType("decord")
     vision.transforms, decord.VideoReader = transforms, VideoReader
-    sys.modules.update({"wan": package, "torchvision": vision, "torchvision.transforms": transforms, "decord": decord})
+    modules = {"wan": package, "torchvision": vision, "torchvision.transforms": transforms, "decord": decord}
+    sys.modules.update(modules | {"torchvision.transforms.functional": transforms.functional})
+
+
+def import_official():
+    """The modules that Animate needs."""
+    open_package()
     import wan.animate
     import wan.configs.wan_animate_14B
     import wan.modules.animate.clip
@@ -189,6 +196,13 @@ class Release:
         module.to(DTYPES[dtype]).load_state_dict(self.state(file, module.state_dict(), dict(module.named_buffers()), dtype))
         torch.save(module.state_dict(), self.folder / file)
 
+    def forget(self):
+        """Writes down what tensors are made of, in their place."""
+        for file in self.files:
+            (self.folder / file).unlink()
+        lines = json.dumps(self.files, separators=(",", ":")).replace("]],", "]],\n")
+        (self.folder.parent / "tensors.json").write_text(lines.replace("],[", "],\n["))
+
 
 def build(wan, release, options):
     """Writes the release, and returns a function that makes the official pipeline of it, with a LoRA of that weight."""
@@ -231,6 +245,7 @@ def build(wan, release, options):
     wan.modules.vae2_1._video_vae = partial(wan.modules.vae2_1._video_vae, **vae)
     config = wan.configs.wan_animate_14B.animate_14B
     config.param_dtype = config.t5_dtype = torch.float32
+    config.text_len = options.model.get("text_len", config.text_len)
 
     def pipeline(lora):
         wan.animate.get_loraconfig = lambda transformer, **_: lora_of(transformer, rank=LORA_RANK, alpha=LORA_RANK * (lora or 0))
@@ -304,10 +319,7 @@ def main():
         print(name, tuple(frames.shape), f"mean {frames.mean():.3f}, deviation {frames.std():.3f}")
         save_file({"frames": frames.float()}, options.out / f"{name}.safetensors")
     if options.out == GOLDENS:
-        for file in release.files:
-            (release.folder / file).unlink()
-        lines = json.dumps(release.files, separators=(",", ":")).replace("]],", "]],\n")
-        (options.out / "tensors.json").write_text(lines.replace("],[", "],\n["))
+        release.forget()
 
 
 if __name__ == "__main__":

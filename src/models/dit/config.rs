@@ -26,7 +26,7 @@ pub struct Config {
     /// Width of the text encoder's embeddings.
     pub text_dim: usize,
     /// Tokens of a text, rows of zeros included; what is beyond 512 is always zero. diffusers has no such field.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "is_usual_text")]
     pub text_len: usize,
     /// Size of the sinusoid of a timestep.
     pub freq_dim: usize,
@@ -68,6 +68,14 @@ pub struct Config {
     pub motion_encoder_batch_size: usize,
 }
 
+/// Tokens of a text in every published model.
+const TEXT_LEN: usize = 512;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_usual_text(length: &usize) -> bool {
+    *length == TEXT_LEN
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -78,7 +86,7 @@ impl Default for Config {
             latent_channels: Some(16),
             out_channels: Some(16),
             text_dim: 4096,
-            text_len: 512,
+            text_len: TEXT_LEN,
             freq_dim: 256,
             ffn_dim: 13824,
             num_layers: 40,

@@ -117,7 +117,7 @@ impl Job for AnimateJob<'_> {
 impl<'a> AnimateJob<'a> {
     pub fn new(parts: &'a Parts<Animate>, task: Animation<'a>, settings: &Settings, canvas: Canvas) -> Self {
         let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
-        let prompts = settings.prompts(guidance_scale > 1.0);
+        let prompts = settings.prompts(guidance_scale > 1.0, "");
         Self { parts, task, canvas, prompts, guidance_scale, shared: None, window: None, passes: 0 }
     }
 

@@ -19,6 +19,7 @@ use crate::pipelines::generation::{Canvas, Job, unprepared};
 use crate::pipelines::latents;
 use crate::pipelines::parts::Parts;
 use crate::pipelines::plan::PLANNED_STEPS;
+use crate::pipelines::rules::Rules;
 use crate::pipelines::video::model::{Model, Start};
 use crate::tensor::Tensor;
 
@@ -167,7 +168,7 @@ impl<'a> VideoJob<'a> {
         let count = self.canvas.segments.frames();
         let encoded =
             self.parts.vae.encode_frames(rec, self.canvas.tiling, [height, width], count, |rec, i| match self.given(i, count) {
-                Some(image) => self.frame(rec, image),
+                Some(image) => self.frame(rec, image, Rules::still),
                 None => rec.zeros(&[height, width, 3]),
             })?;
         let mask = |i| vec![if self.given(i, count).is_some() { 1.0 } else { 0.0 }; rows * cols];
@@ -188,15 +189,15 @@ impl<'a> VideoJob<'a> {
 
     fn first_frame(&self, rec: &mut Recorder, image: &RgbImage) -> Result<Tensor> {
         let Canvas { size: (width, height), tiling, .. } = self.canvas;
-        let frame = self.frame(rec, image)?;
+        let frame = self.frame(rec, image, Rules::first_frame)?;
         let latents = self.parts.vae.encode_frames(rec, tiling, [height, width], 1, |_, _| Ok(frame.clone()))?;
         latents.into_iter().next().ok_or_else(unprepared)
     }
 
-    /// An image stretched to the canvas, [H, W, 3] in [-1, 1].
-    fn frame(&self, rec: &mut Recorder, image: &RgbImage) -> Result<Tensor> {
+    /// An image on the canvas, [H, W, 3] in [-1, 1].
+    fn frame(&self, rec: &mut Recorder, image: &RgbImage, fit: fn(Rules, &RgbImage, u32, u32) -> Result<Vec<f32>>) -> Result<Tensor> {
         let (width, height) = self.canvas.size;
-        let planes = rec.upload_with(&[3, height, width], || self.parts.rules.still(image, width as u32, height as u32))?;
+        let planes = rec.upload_with(&[3, height, width], || fit(self.parts.rules, image, width as u32, height as u32))?;
         permute(rec, &planes, &[1, 2, 0], DType::F32)
     }
 }

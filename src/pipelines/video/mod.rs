@@ -71,7 +71,8 @@ impl VideoPipeline {
         self.request(None, prompt)
     }
 
-    /// A video that begins with `image`, stretched to the video's size. For I2V and TI2V checkpoints.
+    /// A video that begins with `image`, stretched to the video's size; TI2V in the official layout scales it to cover that, and
+    /// takes its middle. For I2V and TI2V checkpoints.
     pub fn image_to_video<'a>(&'a self, image: &'a RgbImage, prompt: impl Into<String>) -> VideoRequest<'a> {
         self.request(Some(image), prompt)
     }
@@ -180,8 +181,9 @@ impl<'a> Request<Video<'a>> {
 
     fn begin(self) -> Result<Generation<'a>> {
         let (segments, size) = (self.segments(), self.canvas_size());
-        let Self { task, settings } = self;
+        let Self { task, mut settings } = self;
         let VideoPipeline { parts, model, .. } = task.pipeline;
+        let defaults = model.defaults();
         settings.check()?;
         check_guidance(task.guidance_scale_2)?;
         if task.guidance_scale_2.is_some() && !model.two_experts {
@@ -194,13 +196,14 @@ impl<'a> Request<Video<'a>> {
         let latents = [parts.vae.config().z_dim, segments.latent_frames(), height / scale, width / scale];
         let canvas = Canvas { size, segments, latents, tiling: settings.tiling };
         limits::check(parts, parts.transformer.config(), &canvas)?;
-        let plan = settings.plan(&parts.scheduler, model.defaults().steps)?;
+        settings.shift = settings.shift.or_else(|| model.shift(parts.rules, width * height));
+        let plan = settings.plan(&parts.scheduler, defaults.steps)?;
         let guidance = match settings.guidance_scale {
             Some(first) => (first, task.guidance_scale_2.unwrap_or(first)),
-            None => (model.defaults().guidance.0, task.guidance_scale_2.unwrap_or(model.defaults().guidance.1)),
+            None => (defaults.guidance.0, task.guidance_scale_2.unwrap_or(defaults.guidance.1)),
         };
         let images = task.image.into_iter().chain(task.last_image).collect();
-        let job = VideoJob::new(parts, *model, canvas, settings.prompts(guidance.0 > 1.0), guidance, images);
+        let job = VideoJob::new(parts, *model, canvas, settings.prompts(guidance.0 > 1.0, defaults.flaws), guidance, images);
         let mut description = parts.describe();
         job.describe(&mut description);
         Generation::new(parts, settings, plan, canvas, description, job)

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::pipelines::checkpoint::Checkpoint;
+use crate::pipelines::rules::Rules;
 
 /// What a checkpoint can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,12 @@ pub struct Defaults {
     pub steps: usize,
     /// Of the high-noise and of the low-noise expert.
     pub guidance: (f64, f64),
+    /// What stands before the negative prompt that all have.
+    pub flaws: &'static str,
 }
+
+/// The official command line has another shift for Wan2.1's I2V up to this size.
+const SMALL: (usize, f64) = (832 * 480, 3.0);
 
 impl Model {
     /// Looks at the configurations, which must agree with each other.
@@ -91,10 +97,21 @@ impl Model {
             (true, _) => (3.5, 3.5),
             (false, _) => (5.0, 5.0),
         };
-        let steps = if self.two_experts { 40 } else { 50 };
+        let steps = if self.two_experts || self.clip == Some(Clip::FirstImage) { 40 } else { 50 };
+        let flaws = match self.clip {
+            None => "",
+            Some(Clip::FirstImage) => "镜头晃动，",
+            Some(Clip::BothImages) => "镜头切换，镜头晃动，",
+        };
         match self.start {
-            Start::FirstFrame => Defaults { size: (1280, 704), num_frames: 121, steps, guidance },
-            Start::Text | Start::Channels => Defaults { size: (832, 480), num_frames: 81, steps, guidance },
+            Start::FirstFrame => Defaults { size: (1280, 704), num_frames: 121, steps, guidance, flaws },
+            Start::Text | Start::Channels => Defaults { size: (832, 480), num_frames: 81, steps, guidance, flaws },
         }
+    }
+
+    /// The shift at a size of so many pixels, where it is another than the checkpoint's.
+    pub fn shift(self, rules: Rules, pixels: usize) -> Option<f64> {
+        let (most, shift) = SMALL;
+        (rules == Rules::Official && self.clip == Some(Clip::FirstImage) && pixels <= most).then_some(shift)
     }
 }
