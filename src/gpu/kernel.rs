@@ -92,7 +92,7 @@ pub enum Needs {
     /// Subgroups.
     Subgroups,
     /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, each line of the file
-    /// with one of [`MARKS`] is repeated for all numbers below its constant, none at all where that is 0. `$size` stands for the
+    /// with one of `MARKS` is repeated for all numbers below its constant, none at all where that is 0. `$size` stands for the
     /// constant `SIZE`.
     CooperativeMatrix,
 }

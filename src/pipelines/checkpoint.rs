@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::models::{Sizes, clip, dit, umt5, vae};
 use crate::pipelines::parts::{Encoders, Files, ImageEncoder};
-use crate::pipelines::release::Release;
+use crate::pipelines::release::{self, Release};
 use crate::pipelines::rules::Rules;
 use crate::pipelines::source::{Part, Source};
 use crate::schedulers::{Scheduler, SchedulerConfig};
@@ -23,7 +23,7 @@ const CLASSES: [(&str, &str); 3] = [
     ("WanImageToVideoPipeline", "`VideoPipeline` (example `i2v`)"),
 ];
 
-const VAES: [Kind; 2] = [Kind::Vae21, Kind::Vae22];
+pub(crate) const VAES: [Kind; 2] = [Kind::Vae21, Kind::Vae22];
 
 /// Which pipeline a checkpoint is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,9 +205,7 @@ impl Opener<'_> {
                     return Err(Error::weights(self.source.path(), message));
                 }
             },
-            // The official configurations of T2V and I2V.
-            _ if high.in_channels()? == vae.z_dim => 0.875,
-            _ => 0.9,
+            _ => release::boundary(high, vae)?,
         };
         Ok(self.dit(Part::Transformer2)?.map(|low| (low, boundary)))
     }
@@ -259,14 +257,7 @@ impl Opener<'_> {
         if let Base::Diffusers { folder, .. } = &self.base {
             return SchedulerConfig::open(&folder.join("scheduler/scheduler_config.json"));
         }
-        let from_text = transformer.in_channels()? == transformer.out_channels()?;
-        let shift = match (two_experts, from_text) {
-            (true, true) => 12.0,
-            // First and last image.
-            _ if transformer.pos_embed_seq_len.is_some() => 16.0,
-            _ => 5.0,
-        };
-        Ok(SchedulerConfig::official(Scheduler::UniPc).with_shift(shift))
+        Ok(SchedulerConfig::official(Scheduler::UniPc).with_shift(release::shift(transformer, two_experts)?))
     }
 }
 
@@ -275,17 +266,22 @@ fn single<C: Sizes>(path: &Path, kinds: &[Kind]) -> Result<Opened<C>> {
     described(Weights::open(path)?, kinds)
 }
 
-/// An opened part with its configuration: the one beside it, or what its tensors tell.
+/// An opened part with its configuration.
 fn described<C: Sizes>(weights: Weights, kinds: &[Kind]) -> Result<Opened<C>> {
     let found = Kind::of(&weights);
     if !kinds.contains(&found) {
         return Err(Error::weights(weights.path(), format!("this is {found}, where {} is wanted{}", kinds[0], advice(found))));
     }
-    let config = match config_beside(&weights)?.filter(C::is_described) {
-        Some(_) => C::read(&weights.path().with_file_name("config.json"))?,
-        None => C::detect(&weights)?,
-    };
+    let config = sizes(&weights)?;
     Ok((weights, config))
+}
+
+/// The configuration beside an opened part, or what its tensors tell.
+pub(crate) fn sizes<C: Sizes>(weights: &Weights) -> Result<C> {
+    match config_beside(weights)?.filter(C::is_described) {
+        Some(_) => C::read(&weights.path().with_file_name("config.json")),
+        None => C::detect(weights),
+    }
 }
 
 /// Where a file of the wrong kind belongs.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::models::{dit, vae};
 use crate::weights::{Kind, Weights, checkpoints};
 
 /// The folders of two experts.
@@ -40,6 +41,11 @@ impl Release {
             return Err(error);
         }
         Ok(Self { folder: folder.into(), found, experts, failure })
+    }
+
+    /// Whether there is more than one part: experts, or checkpoints of several kinds.
+    pub fn is_whole(&self) -> bool {
+        self.experts.iter().any(Option::is_some) || self.found.windows(2).any(|pair| pair[0].0 != pair[1].0)
     }
 
     /// The transformer, or the high-noise expert.
@@ -84,4 +90,20 @@ impl Release {
         let folders = TOKENIZERS.iter().map(|name| self.folder.join(name));
         folders.into_iter().find(|folder| VOCABULARIES.iter().any(|name| folder.join(name).exists()))
     }
+}
+
+/// The noise level at which the official configurations of T2V and I2V change from one expert to the other.
+pub(crate) fn boundary(high: &dit::config::Config, vae: &vae::config::Config) -> Result<f64> {
+    Ok(if high.in_channels()? == vae.z_dim { 0.875 } else { 0.9 })
+}
+
+/// The shift of the official configurations.
+pub(crate) fn shift(transformer: &dit::config::Config, two_experts: bool) -> Result<f64> {
+    let from_text = transformer.in_channels()? == transformer.out_channels()?;
+    Ok(match (two_experts, from_text) {
+        (true, true) => 12.0,
+        // First and last image.
+        _ if transformer.pos_embed_seq_len.is_some() => 16.0,
+        _ => 5.0,
+    })
 }

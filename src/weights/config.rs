@@ -81,6 +81,11 @@ impl ModelIndex {
         read_json(&folder.join("model_index.json"))
     }
 
+    /// The names of all components that the checkpoint has.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str).filter(|name| self.component(name).is_some())
+    }
+
     /// The class of a component such as `transformer`, or `None` where the checkpoint has none of that name.
     pub fn component(&self, name: &str) -> Option<&str> {
         self.entries.get(name)?.as_array()?.get(1)?.as_str()

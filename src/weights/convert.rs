@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
@@ -16,10 +17,10 @@ use super::{Block, Encoding, Storage, Weights, gguf_header};
 use crate::{DType, Error, Result};
 
 /// How many numbers are in memory at once.
-const RUN: usize = 4 << 20;
+const RUN: usize = 1 << 20;
 
 /// Called with the number of bytes that were written since the last call; what it returns ends the conversion.
-pub(super) type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+pub(crate) type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
 
 /// A checkpoint with what each of its tensors becomes.
 pub(crate) struct Converted<'a> {
@@ -27,10 +28,11 @@ pub(crate) struct Converted<'a> {
 }
 
 impl<'a> Converted<'a> {
-    /// All tensors of a checkpoint, under their names here.
+    /// All tensors of a checkpoint, under their names here, but for those that count as used already: its model makes no use of them.
     pub(crate) fn new(weights: &'a Weights, storage: Storage) -> Self {
         let target = |(name, tensor): (&'a String, &'a Tensor)| Target { name, tensor, encoding: storage.encoding(name, tensor) };
-        Self { tensors: weights.tensors.iter().map(target).collect() }
+        let needed = weights.tensors.iter().filter(|(_, tensor)| !tensor.used.load(Ordering::Relaxed));
+        Self { tensors: needed.map(target).collect() }
     }
 
     /// Whether there is anything that the quantised form asked for applies to.
@@ -184,11 +186,12 @@ impl Target<'_> {
 
     fn largest_of(&self, first: usize, values: &[f32]) -> Result<f32> {
         // NaN and infinity have larger bits than any number.
-        let largest = f32::from_bits(values.iter().fold(0, |most, value| magnitude_bits(*value).max(most)));
+        let largest = f32::from_bits(values.iter().fold(0, |most, value| value.abs().to_bits().max(most)));
         if largest.is_finite() {
             return Ok(largest);
         }
-        Err(self.error(first, values, largest, "is NaN or infinite: the checkpoint is damaged or was saved wrongly"))
+        let what = "is NaN or infinite: the checkpoint is damaged or was saved wrongly";
+        Err(self.error(first, values, |value| !value.is_finite(), what))
     }
 
     /// A run's numbers in their new form, divided by the scale where there is one.
@@ -199,7 +202,7 @@ impl Target<'_> {
             values.iter_mut().for_each(|value| *value /= scale);
         } else if !self.holds(largest) {
             let message = format!("is {largest:e} in magnitude, which {} cannot hold; choose bf16 or f32", self.encoding);
-            return Err(self.error(first, &values, largest, &message));
+            return Err(self.error(first, &values, |value| value.abs() == largest, &message));
         }
         Ok(encode(self.encoding, &values))
     }
@@ -210,14 +213,10 @@ impl Target<'_> {
         decode(self.encoding, &encode(self.encoding, &vec![value; width])).iter().all(|value| value.is_finite())
     }
 
-    /// Of the number of this magnitude.
-    fn error(&self, first: usize, values: &[f32], magnitude: f32, what: &str) -> Error {
-        let index = values.iter().position(|value| magnitude_bits(*value) == magnitude.to_bits()).unwrap_or(0);
+    /// Of the first number that is wrong.
+    fn error(&self, first: usize, values: &[f32], is_wrong: impl Fn(&f32) -> bool, what: &str) -> Error {
+        let index = values.iter().position(is_wrong).unwrap_or(0);
         let place = position(first + index, &self.tensor.info.shape);
         Error::tensor(&self.tensor.info.file, self.name, format!("element {place:?} {what}"))
     }
-}
-
-fn magnitude_bits(value: f32) -> u32 {
-    value.to_bits() & 0x7fff_ffff
 }

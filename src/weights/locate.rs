@@ -114,7 +114,8 @@ impl Index {
     }
 }
 
-fn is_plain_name(file: &str) -> bool {
+/// Whether a name that a file gives is one of a file or folder beside it.
+pub(crate) fn is_plain_name(file: &str) -> bool {
     let mut parts = Path::new(file).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == file)
 }

@@ -38,12 +38,13 @@ use std::sync::atomic::Ordering;
 use memmap2::Mmap;
 
 pub use blocks::Block;
-pub(crate) use convert::Converted;
+pub(crate) use convert::{Converted, Watch};
 pub use encoding::Encoding;
 pub use gguf::Vocabulary;
 pub use inspect::{WeightsReport, inspect_weights};
 pub use kind::Kind;
 pub use locate::checkpoints;
+pub(crate) use locate::is_plain_name;
 pub use lora::{Lora, LowRank};
 pub use quantized_view::Quantized;
 pub use safetensors::{NewTensor, write_safetensors};

@@ -1,31 +1,37 @@
 //! A checkpoint saved in the layout of diffusers, in another form.
 
-use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+mod layout;
+mod model_index;
+mod part;
 
-use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+use layout::Layout;
+use part::Part;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::models::{Sizes, clip, dit, umt5, vae};
 use crate::partial_folder::PartialFolder;
-use crate::weights::config::config_beside;
-use crate::weights::{Converted, Coverage, Kind, Storage, Weights, WeightsReport, inspect_weights};
+use crate::weights::{Storage, WeightsReport, inspect_weights};
 
-/// Saves a part of a checkpoint, such as a transformer, in the layout of diffusers, whatever layout and format it has.
+/// Saves a checkpoint, or a part of one such as a transformer, in the layout of diffusers, whatever layout and format it has.
 ///
-/// The result is a folder with `config.json` and one file of weights, shards of 5 GB with their index, or GGUF for [`Storage::Q8_0`]. It can be
+/// A part becomes a folder with `config.json` and one file of weights, shards of 5 GB with their index, or GGUF for [`Storage::Q8_0`]. It can be
 /// given to a [`Builder`](crate::Builder) as that part, or take the part's place in a checkpoint of diffusers. Numbers are read, converted and
 /// written a run of rows at a time, so that memory stays small whatever the size.
+///
+/// Of a folder in the layout of diffusers all parts are converted, and the other files copied. An official release becomes such a folder: what
+/// diffusers wants beside its files is written too, and the rules of diffusers apply from then on (see
+/// [`Builder::checkpoint`](crate::Builder::checkpoint)). LoRAs stay where they are, and so does a vocabulary in a GGUF file: give the result a
+/// tokenizer.
 ///
 /// ```no_run
 /// use wan_animate::{Conversion, Storage};
 ///
 /// # fn main() -> wan_animate::Result<()> {
-/// let report = Conversion::new("wan2.2_animate_14B_Q5_K_M.gguf").storage(Storage::Fp8).write("transformer-fp8")?;
-/// println!("{report}");
+/// let reports = Conversion::new("wan2.2_animate_14B_bf16.safetensors").storage(Storage::Fp8).write("transformer-fp8")?;
+/// println!("{}", reports[0]);
 /// # Ok(())
 /// # }
 /// ```
@@ -40,7 +46,7 @@ pub struct Conversion<'a> {
 }
 
 impl<'a> Conversion<'a> {
-    /// Of a file of weights, an index of shards, or a folder with one of them. A `config.json` of diffusers or transformers beside it is kept;
+    /// Of a file of weights, an index of shards, a folder with one of them, or a whole checkpoint's folder. A `config.json` of diffusers or transformers beside it is kept;
     /// where there is none, one is written with the sizes that the tensors tell.
     pub fn new(input: impl Into<PathBuf>) -> Self {
         Self {
@@ -91,40 +97,38 @@ impl<'a> Conversion<'a> {
     /// checkpoint, has tensors that its model does not know or lacks some, or has a number that the new form cannot hold;
     /// [`Error::Unsupported`] where a quantised form applies to none of its tensors; [`Error::Io`] where the disk is full or the system refuses;
     /// [`Error::Cancelled`].
-    pub fn write(mut self, output: impl AsRef<Path>) -> Result<WeightsReport> {
+    pub fn write(mut self, output: impl AsRef<Path>) -> Result<Vec<WeightsReport>> {
         let output = output.as_ref();
-        let weights = Weights::open(&self.input)?;
-        let part = Part::of(&weights)?;
-        let converted = Converted::new(&weights, self.storage);
-        if matches!(self.storage, Storage::Fp8 | Storage::Q8_0) && !converted.is_quantized() {
-            let (input, kind) = (self.input.display(), part.kind);
+        let layout = Layout::of(&self.input)?;
+        let parts = layout.parts.iter().map(|(name, weights)| Part::of(name, weights, self.storage)).collect::<Result<Vec<_>>>()?;
+        if matches!(self.storage, Storage::Fp8 | Storage::Q8_0) && !parts.iter().any(|part| part.converted.is_quantized()) {
+            let (input, kind) = (self.input.display(), parts[0].kind);
             return Err(Error::Unsupported(format!("{input}: {kind} without a matrix that could be {}; choose bf16", self.storage)));
         }
-        self.check(output, &weights)?;
+        self.check(output, &layout)?;
         let folder = PartialFolder::create(output)?;
-        let (total, mut written) = (converted.bytes()?, 0);
+        let (total, mut written) = (parts.iter().map(|part| part.converted.bytes()).sum::<Result<u64>>()?, 0);
         let mut watch = |bytes| {
             written += bytes;
             (self.progress)(written.min(total), total);
             if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         };
-        let config = folder.partial().join("config.json");
-        let files = match self.storage {
-            Storage::Q8_0 => converted.write_gguf(folder.partial(), part.stem, part.architecture, &mut watch),
-            _ => converted.write_safetensors(folder.partial(), part.stem, self.max_shard_size, &mut watch),
+        let mut write = || {
+            layout.write(folder.partial())?;
+            parts.iter().try_for_each(|part| part.write(folder.partial(), self.max_shard_size, &mut watch))
         };
-        files.and_then(|()| write_json(&config, &part.config)).map_err(|error| nothing_kept(error, written))?;
+        write().map_err(|error| nothing_kept(error, written))?;
         folder.publish()?;
-        let mut reports = inspect_weights(output)?;
-        reports.pop().ok_or_else(|| Error::weights(output, "nothing was written"))
+        inspect_weights(output)
     }
 
     /// Refuses to write over the input, or over what is not to be lost.
-    fn check(&self, output: &Path, weights: &Weights) -> Result<()> {
+    fn check(&self, output: &Path, layout: &Layout) -> Result<()> {
         let fail = |message: &str| Err(Error::Input(format!("{}: {message}", output.display())));
-        let files = weights.iter().map(|(_, info)| &*info.file).chain([weights.path()]);
+        let weights = layout.parts.iter().flat_map(|(_, weights)| weights.iter().map(|(_, info)| &*info.file).chain([weights.path()]));
+        let mut files = weights.chain(layout.copies.iter().map(|(file, _)| &**file));
         let partial = PartialFolder::name(output)?;
-        if files.into_iter().any(|file| is_in(file, output) || is_in(file, &partial)) {
+        if files.any(|file| is_in(file, output) || is_in(file, &partial)) {
             return fail("the input is there; choose another place for the result");
         }
         if output.is_file() {
@@ -144,58 +148,6 @@ impl fmt::Debug for Conversion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Conversion").field("input", &self.input).field("storage", &self.storage).finish_non_exhaustive()
     }
-}
-
-/// What is written beside the tensors, and what files are called.
-struct Part {
-    kind: Kind,
-    stem: &'static str,
-    /// What GGUF files call it.
-    architecture: &'static str,
-    config: Value,
-}
-
-impl Part {
-    /// Makes sure that a checkpoint is a whole part of a known kind.
-    fn of(weights: &Weights) -> Result<Self> {
-        let kind = Kind::of(weights);
-        let Coverage { unknown, missing } = Coverage::of(weights);
-        let fail = |message: String| Err(Error::weights(weights.path(), message));
-        if let Some((name, near)) = unknown.first() {
-            let near = near.as_ref().map_or_else(String::new, |near| format!(" (near `{near}`)"));
-            return fail(format!("{} tensors are unknown to {kind}, the first is `{name}`{near}", unknown.len()));
-        }
-        if let Some(name) = missing.first() {
-            return fail(format!("{kind} without {} of its tensors, the first is `{name}`; download it again", missing.len()));
-        }
-        let (stem, architecture, config) = match kind {
-            Kind::Animate | Kind::Transformer => ("diffusion_pytorch_model", "wan", config::<dit::config::Config>(weights)?),
-            Kind::Vae21 | Kind::Vae22 => ("diffusion_pytorch_model", "wan", config::<vae::config::Config>(weights)?),
-            Kind::Umt5 => ("model", "t5encoder", config::<umt5::config::Config>(weights)?),
-            Kind::Clip => ("model", "clip", config::<clip::config::Config>(weights)?),
-            Kind::Lora | Kind::Unknown => {
-                return fail(format!("this is {kind}; a transformer, text encoder, image encoder or VAE is wanted"));
-            }
-        };
-        Ok(Self { kind, stem, architecture, config })
-    }
-}
-
-/// The configuration beside a checkpoint, or what its tensors tell.
-fn config<C: Sizes>(weights: &Weights) -> Result<Value> {
-    match config_beside(weights)?.filter(C::is_described) {
-        Some(json) => Ok(json),
-        None => Ok(C::detect(weights)?.to_json()),
-    }
-}
-
-fn write_json(path: &Path, json: &Value) -> Result<()> {
-    let write = || -> io::Result<()> {
-        let mut file = File::create_new(path)?;
-        writeln!(file, "{json:#}")?;
-        file.sync_all()
-    };
-    write().map_err(Error::io(path))
 }
 
 /// Whether a file, or what a link of this name leads to, lies in a folder.

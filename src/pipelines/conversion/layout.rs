@@ -1,0 +1,142 @@
+//! What a checkpoint's folder has beside its parts' weights, in the layout of diffusers.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::model_index::{Index, image_processor, scheduler};
+
+use crate::error::{Error, Result};
+use crate::models::{clip, dit, vae};
+use crate::pipelines::checkpoint::{self, VAES};
+use crate::pipelines::release::{self, Release};
+use crate::weights::config::{self, ModelIndex};
+use crate::weights::{Kind, Weights, checkpoints, is_plain_name};
+
+/// The files of a tokenizer.
+const TOKENIZER: [&str; 4] = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "spiece.model"];
+
+/// A checkpoint, or a part of one.
+#[derive(Default)]
+pub(super) struct Layout {
+    /// Weights by the folder that they are saved in; a part by itself has none.
+    pub(super) parts: Vec<(String, Weights)>,
+    /// What is copied: from where, to where.
+    pub(super) copies: Vec<(PathBuf, String)>,
+    /// What is written.
+    pub(super) texts: Vec<(&'static str, Value)>,
+}
+
+impl Layout {
+    /// Of a folder in the layout of diffusers, with all its components; of an official release, with what diffusers wants beside its files; or of
+    /// a part.
+    pub(super) fn of(input: &Path) -> Result<Self> {
+        if input.join("model_index.json").exists() {
+            return Self::diffusers(input);
+        }
+        if input.is_dir() {
+            let release = Release::open(input)?;
+            if release.is_whole() {
+                return Self::release(input, release);
+            }
+        }
+        Ok(Self { parts: vec![(String::new(), Weights::open(input)?)], ..Self::default() })
+    }
+
+    /// Writes what is no weights into a folder, and makes the parts' folders.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        let names = self.parts.iter().map(|(name, _)| name.as_str());
+        let files = self.copies.iter().map(|(_, to)| to.as_str()).chain(self.texts.iter().map(|(to, _)| *to));
+        for parent in names.chain(files.filter_map(|file| Some(file.rsplit_once('/')?.0))) {
+            let path = folder.join(parent);
+            fs::create_dir_all(&path).map_err(Error::io(&path))?;
+        }
+        for (from, to) in &self.copies {
+            write_file(&folder.join(to), &config::read(from)?)?;
+        }
+        self.texts.iter().try_for_each(|(to, json)| write_json(&folder.join(to), json))
+    }
+
+    fn diffusers(input: &Path) -> Result<Self> {
+        let index = ModelIndex::open(input)?;
+        let mut layout = Self::default();
+        layout.copies.push((input.join("model_index.json"), "model_index.json".into()));
+        for name in index.components() {
+            if !is_plain_name(name) {
+                return Err(Error::weights(&input.join("model_index.json"), format!("`{name}` is not the name of a folder beside it")));
+            }
+            let folder = input.join(name);
+            if checkpoints(&folder)?.is_empty() {
+                layout.copy(&folder, name, |_| true)?;
+            } else {
+                layout.parts.push((name.into(), Weights::open(&folder)?));
+            }
+        }
+        match layout.parts.is_empty() {
+            true => Err(Error::weights(input, "no component that model_index.json lists has weights")),
+            false => Ok(layout),
+        }
+    }
+
+    /// Adds files of a folder.
+    fn copy(&mut self, folder: &Path, name: &str, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+        for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+            let path = entry.map_err(Error::io(folder))?.path();
+            let file = path.file_name().and_then(|file| file.to_str()).filter(|file| path.is_file() && is_wanted(file));
+            if let Some(to) = file.map(|file| format!("{name}/{file}")) {
+                self.copies.push((path, to));
+            }
+        }
+        Ok(())
+    }
+
+    fn release(input: &Path, mut release: Release) -> Result<Self> {
+        let missing = |what: &str| Error::weights(input, format!("there is no {what} in this folder: convert its files one by one"));
+        let transformer = release.transformer(&[Kind::Animate, Kind::Transformer])?.ok_or_else(|| missing("transformer"))?;
+        let (vae, text_encoder) = (release.take(&VAES)?, release.take(&[Kind::Umt5])?);
+        let (vae, text_encoder) = (vae.ok_or_else(|| missing("VAE"))?, text_encoder.ok_or_else(|| missing("text encoder"))?);
+        let transformer_2 = release.transformer_2();
+        let sizes: dit::config::Config = checkpoint::sizes(&transformer)?;
+        let vae_sizes: vae::config::Config = checkpoint::sizes(&vae)?;
+        let mut layout = Self::default();
+        let mut index = Index::new(&transformer, &sizes)?;
+        index.add("scheduler", "diffusers", "UniPCMultistepScheduler");
+        layout.texts.push(("scheduler/scheduler_config.json", scheduler(release::shift(&sizes, transformer_2.is_some())?)));
+        index.add("tokenizer", "transformers", "T5TokenizerFast");
+        let tokenizer = release.tokenizer().ok_or_else(|| missing("tokenizer (google/umt5-xxl/)"))?;
+        layout.copy(&tokenizer, "tokenizer", |file| TOKENIZER.contains(&file))?;
+        index.add("text_encoder", "transformers", "UMT5EncoderModel");
+        index.add("vae", "diffusers", "AutoencoderKLWan");
+        if Kind::of(&transformer) == Kind::Transformer {
+            index.set("expand_timesteps", json!(vae_sizes.is_residual));
+        }
+        if sizes.image_dim.is_some() {
+            let encoder = release.take(&[Kind::Clip])?.ok_or_else(|| missing("image encoder"))?;
+            index.add("image_encoder", "transformers", "CLIPVisionModel");
+            index.add("image_processor", "transformers", "CLIPImageProcessor");
+            let clip: clip::config::Config = checkpoint::sizes(&encoder)?;
+            layout.texts.push(("image_processor/preprocessor_config.json", image_processor(clip.image_size)));
+            layout.parts.push(("image_encoder".into(), encoder));
+        }
+        if let Some(low) = transformer_2 {
+            index.add("transformer_2", "diffusers", "WanTransformer3DModel");
+            index.set("boundary_ratio", json!(release::boundary(&sizes, &vae_sizes)?));
+            layout.parts.push(("transformer_2".into(), low));
+        }
+        layout.texts.push(("model_index.json", Value::Object(index.0)));
+        layout.parts.extend([("transformer".into(), transformer), ("text_encoder".into(), text_encoder), ("vae".into(), vae)]);
+        Ok(layout)
+    }
+}
+
+/// Writes a JSON file, and waits until it is on the disk.
+pub(super) fn write_json(path: &Path, json: &Value) -> Result<()> {
+    write_file(path, format!("{json:#}\n").as_bytes())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create_new(path).map_err(Error::io(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))
+}
