@@ -1,11 +1,13 @@
 //! Opening the largest checkpoint costs its headers: neither time nor memory grows with what it holds.
 
+#[path = "common/peak.rs"]
+mod peak;
 #[path = "common/published.rs"]
 mod published;
 
-use std::fs;
 use std::time::{Duration, Instant};
 
+use peak::peak;
 use published::{tensors, write_shards};
 use wan_animate::unversioned::weights::Weights;
 
@@ -27,11 +29,4 @@ fn thirty_four_gigabytes_open_at_once() {
     if let Some(peak) = peak() {
         assert!(peak < 100 << 20, "{peak} bytes");
     }
-}
-
-/// The most memory that the process has had, in bytes, where the system says so.
-fn peak() -> Option<usize> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? << 10)
 }
