@@ -14,6 +14,7 @@ use super::safetensors::{Outline, header};
 use super::stored::Tensor;
 use super::view::position;
 use super::{Block, Encoding, Storage, Weights, gguf_header};
+use crate::partial_file::sync_parent;
 use crate::{DType, Error, Result};
 
 /// How many numbers are in memory at once.
@@ -125,7 +126,8 @@ impl<'a> Output<'a> {
     /// Writes the last bytes, and waits until all are on the disk.
     fn finish(mut self, bytes: &[u8]) -> Result<()> {
         self.put(bytes)?;
-        self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(Error::io(self.path))
+        self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(Error::io(self.path))?;
+        sync_parent(self.path)
     }
 }
 

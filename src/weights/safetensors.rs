@@ -4,9 +4,8 @@
 //! given twice are seen, and no claim in a hostile header overflows.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
@@ -14,6 +13,7 @@ use serde::de::{MapAccess, Visitor};
 use super::Encoding;
 use super::entry::{Entry, Metadata, elements};
 use super::foreign;
+use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 
 /// What the format allows at most; real headers stay under a few megabytes.
@@ -160,15 +160,15 @@ impl NewTensor<'_> {
 pub fn write_safetensors(path: &Path, tensors: &[NewTensor]) -> Result<()> {
     let outlines: Vec<Outline> = tensors.iter().map(NewTensor::outline).collect::<Result<_>>()?;
     let header = header(&outlines)?;
-    let temporary = Temporary::create(path)?;
+    let (partial, file) = PartialFile::create(path)?;
     let write = || -> io::Result<()> {
-        let mut file = BufWriter::new(&temporary.file);
+        let mut file = BufWriter::new(&file);
         file.write_all(&header)?;
         tensors.iter().try_for_each(|tensor| file.write_all(tensor.bytes))?;
         file.flush()
     };
     write().map_err(Error::io(path))?;
-    temporary.keep(path)
+    partial.publish_durably(&file)
 }
 
 /// A tensor in a file that is to be written.
@@ -216,31 +216,4 @@ pub(super) fn header(tensors: &[Outline]) -> Result<Vec<u8>> {
     // The data begins at a multiple of eight bytes, as readers that cast expect.
     text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
     Ok([&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat())
-}
-
-/// A file under a temporary name, removed unless it is kept.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-}
-
-impl Temporary {
-    fn create(target: &Path) -> Result<Self> {
-        let mut name = target.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let path = target.with_file_name(name);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path).map_err(Error::io(&path))?;
-        Ok(Self { path, file })
-    }
-
-    fn keep(self, target: &Path) -> Result<()> {
-        self.file.sync_all().and_then(|()| fs::rename(&self.path, target)).map_err(Error::io(target))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After `keep` there is nothing under this name any more, and a failure to tidy up must not hide the failure that led here.
-        let _ = fs::remove_file(&self.path);
-    }
 }

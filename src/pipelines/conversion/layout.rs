@@ -10,6 +10,7 @@ use super::model_index::{Index, image_processor, scheduler};
 
 use crate::error::{Error, Result};
 use crate::models::{clip, dit, vae};
+use crate::partial_file::sync_parent;
 use crate::pipelines::checkpoint::{self, VAES};
 use crate::pipelines::release::{self, Release};
 use crate::weights::config::{self, ModelIndex};
@@ -138,5 +139,6 @@ pub(super) fn write_json(path: &Path, json: &Value) -> Result<()> {
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::create_new(path).map_err(Error::io(path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))?;
+    sync_parent(path)
 }
