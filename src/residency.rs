@@ -5,8 +5,11 @@
 //! of the next layer is recorded before the work of this one, so that the host gathers it while the GPU is busy, and the order of
 //! commands alone makes it safe. A layer is the same bytes either way, so the result is too, bit for bit.
 //!
-//! Mapped buffers in place of copies are not used, not even where host and GPU share memory: whether a driver keeps such a buffer
-//! where the GPU reads it fast cannot be told through wgpu.
+//! Where host and GPU share memory, layers are copied too, though wgpu (30) could map storage buffers there
+//! (`Features::MAPPABLE_PRIMARY_BUFFERS`). It would save the copy from staging memory, not the one from the file, whose pages wgpu cannot
+//! bind. For it, a slot could be written only when the GPU has done with it, because wgpu allows no submission with a mapped buffer; so the
+//! host would wait where now the order of commands is enough. And the feature is for the whole device: it is up to drivers whether
+//! such a buffer lies where the GPU reads it fast.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -2,15 +2,19 @@
 
 mod common;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use common::{Golden, golden_json, golden_path, golden_weights};
+use common::{Golden, golden_json, golden_path, golden_weights, named_budget, refusal};
 use image::RgbImage;
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::models::dit::Footprint;
 use wan_animate::unversioned::models::dit::animate::Animate;
 use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, Cancel, Device, Error, Event, Generation, MemoryBudget, Precision, Result, VideoPipeline};
+use wan_animate::{
+    AnimatePipeline, AnimateRequest, Cancel, Device, Error, Event, Generation, MemoryBudget, Plan, Precision, Result, VaeTiling,
+    VideoPipeline,
+};
 
 fn device() -> Device {
     Device::builder().build().expect("an adapter")
@@ -60,13 +64,6 @@ fn two_experts(device: &Device, precision: Precision, budget: MemoryBudget) -> R
     Ok((bits, peak, plan.peak()))
 }
 
-/// The budget that a refusal names.
-fn named(outcome: Result<(Vec<u32>, u64, u64)>) -> u64 {
-    let Err(Error::Limits(message)) = outcome else { panic!("not refused for its budget: {outcome:?}") };
-    let (_, rest) = message.split_once("memory budget of ").unwrap_or_else(|| panic!("no budget is named: {message}"));
-    rest.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no number: {message}"))
-}
-
 /// From everything down to the smallest budget: the same bits, the peak below the budget and within a tenth of the plan. One byte less than
 /// the smallest is refused, and so is nothing at all.
 fn keeps_budgets(run: &Run, precision: Precision, between: u64) {
@@ -74,10 +71,10 @@ fn keeps_budgets(run: &Run, precision: Precision, between: u64) {
     let (frames, everything, planned) = run(&device, precision, MemoryBudget::default()).expect("runs");
     assert_eq!(everything, planned);
     // What the weights alone need is refused by `build`, the rest by the request.
-    let weights = named(run(&device, precision, MemoryBudget::bytes(1)));
-    let smallest = named(run(&device, precision, MemoryBudget::bytes(weights)));
+    let weights = named_budget(run(&device, precision, MemoryBudget::bytes(1)));
+    let smallest = named_budget(run(&device, precision, MemoryBudget::bytes(weights)));
     assert!(weights < smallest && smallest < everything, "{weights} {smallest} {everything}");
-    assert_eq!(named(run(&device, precision, MemoryBudget::bytes(smallest - 1))), smallest);
+    assert_eq!(named_budget(run(&device, precision, MemoryBudget::bytes(smallest - 1))), smallest);
     for part in 0..=between {
         let budget = smallest + (everything - smallest) * part / between;
         let (streamed, peak, planned) = run(&device, precision, MemoryBudget::bytes(budget)).expect("runs");
@@ -101,6 +98,73 @@ fn animate_keeps_budgets_in_f32() {
 #[test]
 fn two_experts_keep_budgets() {
     keeps_budgets(&two_experts, Precision::F16, 3);
+}
+
+/// What a change of a small animation makes of its plan, and of its run where that is asked for.
+struct Outcome {
+    plan: Plan,
+    run: Option<(Vec<u32>, u64)>,
+}
+
+fn outcome(budget: MemoryBudget, runs: bool, change: impl Fn(AnimateRequest) -> AnimateRequest) -> Result<Outcome> {
+    let device = device();
+    let pipeline = AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).memory_budget(budget).build()?;
+    let motion = Motion::new(video(9, 16, 16), Some(video(9, 40, 40)))?;
+    let reference = RgbImage::from_fn(320, 32, |x, y| image::Rgb([x as u8, y as u8 * 7, 50]));
+    let request = pipeline.animate(&reference, &motion).size(640, 32).segment_frames(9).frame_offset(4).num_inference_steps(1);
+    let request = change(request);
+    let plan = pipeline.plan(&request)?;
+    Ok(Outcome { plan, run: if runs { Some(collect(&device, request.start()?)?) } else { None } })
+}
+
+impl Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}", self.plan)
+    }
+}
+
+/// The smallest budget of a changed animation, and all that its refusal says.
+fn smallest(change: impl Fn(AnimateRequest) -> AnimateRequest) -> (u64, String) {
+    let weights = named_budget(outcome(MemoryBudget::bytes(1), false, &change));
+    let message = refusal(outcome(MemoryBudget::bytes(weights), false, &change));
+    (named_budget::<()>(Err(Error::Limits(message.clone()))), message)
+}
+
+/// Frames that do not fit whole pass the VAE in tiles, without having been asked for, and are the same.
+#[test]
+fn a_small_budget_takes_tiles() {
+    let whole = outcome(MemoryBudget::default(), true, |request| request.segment_frames(5)).expect("runs");
+    assert_eq!(whole.plan.vae_tile(), None);
+    let (least, _) = smallest(|request| request.segment_frames(5));
+    let tiled = outcome(MemoryBudget::bytes(least), true, |request| request.segment_frames(5)).expect("runs");
+    println!("{}", tiled.plan);
+    assert!(tiled.plan.vae_tile().is_some());
+    let ((frames, _), (same, peak)) = (whole.run.expect("ran"), tiled.run.expect("ran"));
+    assert!(same == frames, "other frames in tiles");
+    assert!(peak <= least && peak.abs_diff(tiled.plan.peak()) * 10 <= peak, "{peak} bytes of {least}");
+    assert!(3 * least < 2 * whole.plan.peak(), "{least} bytes instead of {}", whole.plan.peak());
+}
+
+type Change = dyn Fn(AnimateRequest) -> AnimateRequest;
+
+/// What a refusal says would need less, does: as much less as it says.
+#[test]
+fn refusals_name_what_lowers_the_budget() {
+    let (least, message) = smallest(|request| request.vae_tiling(VaeTiling::Off));
+    println!("{message}");
+    let levers: [(&str, &Change); 3] = [
+        ("automatic VAE tiling", &|request| request),
+        ("segments of 5 frames", &|request| request.vae_tiling(VaeTiling::Off).segment_frames(5)),
+        ("320x16 pixels", &|request| request.vae_tiling(VaeTiling::Off).size(320, 16)),
+    ];
+    for (words, change) in levers {
+        let (changed, _) = smallest(change);
+        let said = format!("{words}: {:.3} GiB", changed as f64 / f64::from(1 << 30));
+        assert_eq!(message.contains(&said), changed < least, "{said} in: {message}");
+        assert_eq!(message.contains(words), changed < least, "{words} in: {message}");
+    }
+    let (_, message) = smallest(|request| request);
+    assert!(!message.contains("automatic VAE tiling"), "{message}");
 }
 
 /// Planning is running on a device that does nothing, so its figures are those of the real thing, to the byte.

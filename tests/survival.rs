@@ -5,7 +5,7 @@ mod common;
 use std::ops::Range;
 use std::path::Path;
 
-use common::golden_path;
+use common::{golden_path, named_budget};
 use image::RgbImage;
 use wan_animate::unversioned::gpu::faults::fail_allocations;
 use wan_animate::video::{Frames, Motion, open_image};
@@ -345,6 +345,38 @@ fn a_lost_gpu_loses_nothing() {
     for events in [1, 4, 8, 21] {
         survive_loss(&subject, events, &whole);
     }
+}
+
+/// What follows a lost GPU may have less memory, as little as the run can do with: then blocks leave it for other stages.
+#[test]
+fn a_lost_gpu_is_followed_by_a_smaller_one() {
+    let subject = Dance::new();
+    let whole = subject.whole();
+    let lost = device();
+    let pipeline = subject.load(&lost).expect("loads");
+    let mut generation = subject.start(&pipeline, None).expect("starts");
+    let mut frames = Vec::new();
+    let end = generation.try_for_each_event(|event| match event {
+        Event::Frame(frame) => frames.push(frame.samples().to_vec()),
+        Event::Step(_) if !frames.is_empty() => lost.wgpu_device().destroy(),
+        _ => {}
+    });
+    assert!(matches!(end, Err(Error::Device(_))), "{end:?}");
+    let (state, taken) = (generation.state(), lost.memory_use().peak);
+    let resume = |device: &Device| -> Result<(Video, u64, bool)> {
+        let pipeline = subject.load(device)?;
+        let request = subject.request(&pipeline).resume(state.clone());
+        let plan = pipeline.plan(&request)?;
+        let (_, rest) = collect(request.start()?);
+        Ok((rest?, device.memory_use().peak, plan.stages().iter().any(|stage| stage.resident < plan.blocks())))
+    };
+    let limited = |bytes| Device::builder().memory_limit(bytes).build().expect("an adapter");
+    let weights = named_budget(resume(&limited(1)));
+    let least = named_budget(resume(&limited(weights)));
+    let (rest, peak, has_evicted) = resume(&limited(least)).expect("runs");
+    frames.extend(rest);
+    assert!(frames == whole, "other frames on a GPU of {least} bytes");
+    assert!(has_evicted && peak <= least && least < taken, "{peak} bytes of {least}, {taken} before");
 }
 
 /// Whenever it is lost, in the middle of work too: an error of the right kind, soon.

@@ -15,6 +15,7 @@ pub struct Rehearsal(Mutex<Notes>);
 struct Notes {
     largest_buffer: Largest,
     largest_dispatch: Largest,
+    smallest_tile: Option<u32>,
     operations: f64,
     dispatches: u64,
     kernels: HashSet<PipelineKey>,
@@ -51,6 +52,16 @@ impl Rehearsal {
         self.notes().largest_dispatch.clone()
     }
 
+    /// Pixels on a side of the smallest tile that was noted.
+    pub(crate) fn smallest_tile(&self) -> Option<u32> {
+        self.notes().smallest_tile
+    }
+
+    /// Forgets all.
+    pub(crate) fn reset(&self) {
+        *self.notes() = Notes::default();
+    }
+
     /// Operations of all dispatches so far, one addition or multiplication each.
     pub fn operations(&self) -> f64 {
         self.notes().operations
@@ -64,6 +75,11 @@ impl Rehearsal {
     /// The kernels that ran.
     pub fn kernels(&self) -> Vec<Variant> {
         self.notes().kernels.iter().map(|key| (key.kernel, key.elements.clone(), key.constants.clone())).collect()
+    }
+
+    pub(crate) fn note_tile(&self, pixels: u32) {
+        let mut notes = self.notes();
+        notes.smallest_tile = Some(notes.smallest_tile.map_or(pixels, |smallest| smallest.min(pixels)));
     }
 
     pub(super) fn note_buffer(&self, label: &str, bytes: u64) {

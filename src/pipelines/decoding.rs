@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::models::vae::Vae;
 use crate::models::vae::decoder::Decoder;
-use crate::pipelines::generation::Canvas;
+use crate::pipelines::canvas::Canvas;
 use crate::tensor::Tensor;
 use crate::video::Frame;
 

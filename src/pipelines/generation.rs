@@ -8,48 +8,22 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::models::vae::Vae;
-use crate::models::vae::tiling::VaeTiling;
 use crate::ops::lincomb::lincomb;
+use crate::pipelines::canvas::Canvas;
 use crate::pipelines::decoding::Decoding;
 use crate::pipelines::denoise::Denoiser;
 use crate::pipelines::description::Description;
 use crate::pipelines::event::{Event, Stage, Step};
 use crate::pipelines::experts::Expert;
+use crate::pipelines::job::Job;
 use crate::pipelines::latents::{self, Latents};
+use crate::pipelines::pace::Pace;
 use crate::pipelines::parts::Parts;
 use crate::pipelines::request::Settings;
-use crate::pipelines::segments::Segments;
+use crate::pipelines::resume;
 use crate::pipelines::state::{Denoised, Position, State};
 use crate::schedulers::{LATENTS, Plan};
 use crate::tensor::Tensor;
-
-/// What is particular to a kind of generation: everything around the model. The loop is [`Generation`]'s.
-pub(crate) trait Job: Send {
-    /// Computes what all segments of all videos share.
-    fn encode(&mut self, rec: &mut Recorder) -> Result<()>;
-
-    /// Computes what the steps of segment `k` look at. `carried` [F, H, W, 3] in [-1, 1] are the last frames of the segment before.
-    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<()>;
-
-    /// Which of two experts makes the step at a timestep; none where there is one transformer.
-    fn expert(&self, _timestep: f64) -> Option<Expert> {
-        None
-    }
-
-    /// Makes an expert ready for the steps that follow.
-    fn switch(&mut self, _rec: &mut Recorder, _expert: Expert) -> Result<()> {
-        Ok(())
-    }
-
-    /// The model's prediction for latents [C, T, H, W], after guidance.
-    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor>;
-
-    /// Before frames are decoded: what decoding has no room for leaves the GPU.
-    fn decode(&mut self) {}
-
-    /// What of the latent frames is the video's, once the steps are done.
-    fn finished(&self, frames: Vec<Tensor>) -> Vec<Tensor>;
-}
 
 /// Makes frames as it is asked for events; ends after the last frame, or after the first error. Dropping it stops the work.
 ///
@@ -81,17 +55,6 @@ pub struct Generation<'a> {
     state: State,
     /// The first frame that is to leave; those before had left when the state was saved that this goes on from.
     first_frame: usize,
-}
-
-/// What a generation fills.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Canvas {
-    /// Width and height in pixels.
-    pub size: (usize, usize),
-    pub segments: Segments,
-    /// [C, T, H, W] of the latents of a segment.
-    pub latents: [usize; 4],
-    pub tiling: VaeTiling,
 }
 
 /// Latent frames that a plan decodes: until nothing of the decoder's memory is empty.
@@ -128,13 +91,6 @@ enum News {
     Position(Arc<Position>),
 }
 
-/// How long evaluations take.
-#[derive(Default)]
-struct Pace {
-    done: u32,
-    elapsed: Duration,
-}
-
 impl<'a> Generation<'a> {
     /// With settings that were checked but for the noise and the state to go on from.
     pub(crate) fn new<T>(
@@ -147,14 +103,7 @@ impl<'a> Generation<'a> {
     ) -> Result<Self> {
         check_noise(settings.noise.as_deref(), &canvas)?;
         settings.describe(&plan, &canvas, &mut description);
-        let state = match &settings.resume {
-            Some(saved) => {
-                description.check(&saved.request)?;
-                check_state(saved, &settings, &plan, &canvas)?;
-                saved.clone()
-            }
-            None => State { request: Arc::new(description), position: Arc::new(Position::start(0, settings.seed)), frames: 0 },
-        };
+        let state = resume::begin(&settings, &plan, &canvas, description)?;
         Ok(Self {
             job: Box::new(job),
             vae: &parts.vae,
@@ -190,6 +139,11 @@ impl<'a> Generation<'a> {
     pub fn size(&self) -> (u32, u32) {
         let (width, height) = self.canvas.size;
         (width as u32, height as u32)
+    }
+
+    /// See [`Canvas::smaller_tiles`].
+    pub(crate) fn smaller_tiles(&self) -> Vec<u32> {
+        self.canvas.smaller_tiles(self.vae.config())
     }
 
     /// Where it stands, after the last event that it gave; also after an error. It is kept on the host after each step, so this
@@ -343,12 +297,10 @@ impl<'a> Generation<'a> {
     }
 
     fn remaining(&mut self, done: usize, elapsed: Duration) -> Duration {
-        self.pace.done += 1;
-        self.pace.elapsed += elapsed;
         let videos = self.settings.num_videos - 1 - self.state.position.video;
         let segments = videos * self.num_segments() + self.num_segments() - 1 - self.segment();
         let left = segments * self.num_steps() + self.num_steps() - 1 - done;
-        self.pace.elapsed.mul_f64(left as f64 / f64::from(self.pace.done))
+        self.pace.remaining(elapsed, left)
     }
 
     fn begin_decoding(&mut self, denoiser: &Denoiser) -> Result<Phase<'a>> {
@@ -396,33 +348,6 @@ impl<'a> Generation<'a> {
     }
 }
 
-/// Whether a state of the same request is one that it can have.
-fn check_state(state: &State, settings: &Settings, plan: &Plan, canvas: &Canvas) -> Result<()> {
-    let Position { video, segment, denoised, carried, .. } = &*state.position;
-    let segments = &canvas.segments;
-    let (width, height) = canvas.size;
-    let carried_values = segments.carried(*segment) * width * height * 3;
-    let latents: usize = canvas.latents.iter().product();
-    let fits = |denoised: &Denoised| {
-        let whole = denoised.slots.iter().flatten().all(|slot| slot.len() == latents);
-        denoised.done <= plan.evaluations.len() && denoised.slots.len() == plan.slots && denoised.slots[LATENTS].is_some() && whole
-    };
-    if *video >= settings.num_videos
-        || *segment >= segments.count()
-        || carried.as_ref().map_or(0, |values| values.len()) != carried_values
-        || !denoised.as_ref().is_none_or(fits)
-    {
-        return Err(Error::Input("the saved state is damaged: its parts do not fit each other; start anew without it".into()));
-    }
-    let first = video * segments.frames() + segments.first_frame(*segment);
-    let end = first + segments.new_frames(*segment);
-    if !(first..=end).contains(&state.frames) {
-        let message = format!("the saved state can go on from one of the frames {first} to {end}, not from {}", state.frames);
-        return Err(Error::Input(message));
-    }
-    Ok(())
-}
-
 fn check_noise(noise: Option<&[Latents]>, canvas: &Canvas) -> Result<()> {
     let Some(noise) = noise else { return Ok(()) };
     let count = canvas.segments.count();
@@ -440,11 +365,6 @@ fn check_finite(values: &[f32], what: &str, k: usize) -> Result<()> {
         "segment {} has {what} that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
         k + 1
     )))
-}
-
-/// Cannot happen: [`Job::encode`] and [`Job::condition`] come before the steps.
-pub(crate) fn unprepared() -> Error {
-    Error::Unsupported("a generation that was not prepared".into())
 }
 
 impl Iterator for Generation<'_> {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::arena::largest_buffer;
 use crate::models::dit::config::Config;
 use crate::models::vae::tiling::VaeTiling;
-use crate::pipelines::generation::Canvas;
+use crate::pipelines::canvas::Canvas;
 use crate::pipelines::parts::Parts;
 
 /// Refuses what no amount of time could make: more positions than the model has, or a tensor larger than one buffer may be.

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Device, Recorder};
 use crate::layers::{Loader, Precision};
 use crate::models::vae::Vae;
+use crate::models::vae::tiling::VaeTiling;
 use crate::models::{clip, umt5, vae};
 use crate::ops::copy::concat;
 use crate::pipelines::builder::Recipe;
@@ -110,12 +111,24 @@ impl<T: Transformer> Parts<T> {
 
     /// Before a stage: what it has no room for leaves the GPU.
     pub fn enter(&self, stage: Stage) {
-        let arrangement = *self.arrangement.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrangement = self.arrangement();
         self.transformer.keep(arrangement.resident(stage), &arrangement);
     }
 }
 
 impl<T> Parts<T> {
+    /// What was asked for, or the tiles of the arrangement where that is open.
+    pub fn tiling(&self, asked: VaeTiling) -> VaeTiling {
+        match (asked, self.arrangement().tile) {
+            (VaeTiling::Auto, Some(tile)) => VaeTiling::Pixels(tile),
+            _ => asked,
+        }
+    }
+
+    fn arrangement(&self) -> Arrangement {
+        *self.arrangement.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What frames depend on of the checkpoint.
     pub fn describe(&self) -> Description {
         let mut description = Description::default();

@@ -4,8 +4,8 @@ use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::models::vae::tiling::VaeTiling;
+use crate::pipelines::canvas::Canvas;
 use crate::pipelines::description::Description;
-use crate::pipelines::generation::Canvas;
 use crate::pipelines::latents::Latents;
 use crate::pipelines::preset::Preset;
 use crate::pipelines::state::State;
@@ -251,6 +251,20 @@ impl Settings {
             )));
         }
         Ok((width as usize, height as usize))
+    }
+
+    /// Half the size, if that is one: rounded down to multiples of `step`. In words.
+    pub fn halve_size(&mut self, natural: Option<(u32, u32)>, step: u32) -> Option<String> {
+        let before @ (width, height) = self.size.or(natural)?;
+        let [width, height] = [width, height].map(|side| (side / 2 / step * step).max(step));
+        self.size = Some((width, height));
+        ((width, height) != before).then(|| format!("{width}x{height} pixels"))
+    }
+
+    /// Leaves the VAE's tiles open, if they are not. In words.
+    pub fn tile(&mut self) -> Option<String> {
+        let before = std::mem::take(&mut self.tiling);
+        (before != VaeTiling::Auto).then(|| "automatic VAE tiling".into())
     }
 
     /// The prompt, and the negative one where there is guidance; the default one has `flaws` before it.

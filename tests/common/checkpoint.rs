@@ -11,8 +11,32 @@ use tempfile::TempDir;
 use crate::common::{golden_json, golden_path};
 use crate::published::{Data, Named, tensors, write_safetensors};
 
-/// Layers of the text encoder as published.
-pub const TEXT_LAYERS: usize = 24;
+/// Layers of the encoders, as published or fewer.
+#[derive(Clone, Copy)]
+struct Encoders {
+    text: usize,
+    /// None without CLIP.
+    clip: Option<usize>,
+}
+
+impl Encoders {
+    const PUBLISHED: Self = Self { text: 24, clip: Some(32) };
+    /// As many as there must be, where the transformer alone matters.
+    const SHALLOW: Self = Self { text: 1, clip: Some(2) };
+
+    fn without_clip(self) -> Self {
+        Self { clip: None, ..self }
+    }
+}
+
+/// Tensors but those of layers past a number: `prefix` stands before it in their names.
+fn shallow(golden: &str, dtype: &'static str, prefix: &str, layers: usize) -> Vec<Named> {
+    let is_deeper =
+        |name: &str| name.strip_prefix(prefix).and_then(|rest| rest.split('.').next()?.parse().ok()).is_some_and(|i: usize| i >= layers);
+    let mut all = tensors(golden, dtype);
+    all.retain(|tensor| !is_deeper(&tensor.name));
+    all
+}
 
 fn component(folder: &Path, name: &str, config: &Value, all: &[Named], file: &str, data: Data) {
     let folder = folder.join(name);
@@ -35,8 +59,7 @@ struct Recipe<'a> {
     /// Folder, published tensors, configuration.
     transformers: &'a [(&'a str, &'a str, Value)],
     vae: (&'a str, Value),
-    clip: bool,
-    text_layers: usize,
+    encoders: Encoders,
     /// Of the transformers.
     data: Data,
 }
@@ -51,16 +74,15 @@ impl Recipe<'_> {
             component(root, name, config, &tensors(golden, "BF16"), file, self.data);
         }
         component(root, "vae", &self.vae.1, &tensors(self.vae.0, "F32"), file, others);
-        let text = json!({ "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": self.text_layers, "num_heads": 64,
-            "vocab_size": 256_384 });
-        let mut umt5 = tensors("transformers_umt5", "BF16");
-        let left_out: Vec<_> = (self.text_layers..TEXT_LAYERS).map(|layer| format!("encoder.block.{layer}.")).collect();
-        umt5.retain(|tensor| !left_out.iter().any(|prefix| tensor.name.starts_with(prefix)));
-        component(root, "text_encoder", &text, &umt5, "model.safetensors", others);
-        if self.clip {
-            let sizes = json!({ "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
+        let Encoders { text, clip } = self.encoders;
+        let sizes = json!({ "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": text, "num_heads": 64, "vocab_size": 256_384 });
+        let all = shallow("transformers_umt5", "BF16", "encoder.block.", text);
+        component(root, "text_encoder", &sizes, &all, "model.safetensors", others);
+        if let Some(layers) = clip {
+            let sizes = json!({ "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": layers, "num_attention_heads": 16,
                 "image_size": 224, "patch_size": 14, "hidden_act": "gelu" });
-            component(root, "image_encoder", &sizes, &tensors("transformers_clip", "F32"), "model.safetensors", others);
+            let all = shallow("transformers_clip", "F32", "encoder.layers.", layers);
+            component(root, "image_encoder", &sizes, &all, "model.safetensors", others);
             let processor = fs::read_to_string(base.join("image_processor/preprocessor_config.json")).expect("a golden");
             fs::create_dir(root.join("image_processor")).expect("a folder");
             fs::write(root.join("image_processor/preprocessor_config.json"), processor.replace("28", "224")).expect("written");
@@ -78,29 +100,38 @@ fn wide(inputs: usize) -> Value {
 }
 
 /// Wan2.2-Animate-14B.
-pub fn animate(data: Data) -> TempDir {
+pub fn animate() -> TempDir {
+    animate_with(Encoders::PUBLISHED, Data::None)
+}
+
+/// Wan2.2-Animate-14B with numbers in its weights, and encoders of few layers.
+pub fn animate_with_numbers() -> TempDir {
+    animate_with(Encoders::SHALLOW, Data::Sparse)
+}
+
+fn animate_with(encoders: Encoders, data: Data) -> TempDir {
     let mut config = wide(36);
     config["latent_channels"] = json!(16);
     config["image_dim"] = json!(1280);
     config["added_kv_proj_dim"] = json!(5120);
     let transformers = &[("transformer", "diffusers_animate", config)];
-    Recipe { base: "tiny", transformers, vae: ("diffusers_vae_2_1", json!({})), clip: true, text_layers: TEXT_LAYERS, data }.write()
+    Recipe { base: "tiny", transformers, vae: ("diffusers_vae_2_1", json!({})), encoders, data }.write()
 }
 
 /// Wan2.2-T2V-A14B.
 pub fn t2v() -> TempDir {
     let transformers = &[("transformer", "diffusers_t2v_14b", wide(16)), ("transformer_2", "diffusers_t2v_14b", wide(16))];
     let vae = ("diffusers_vae_2_1", json!({}));
-    Recipe { base: "family/t2v", transformers, vae, clip: false, text_layers: TEXT_LAYERS, data: Data::None }.write()
+    Recipe { base: "family/t2v", transformers, vae, encoders: Encoders::PUBLISHED.without_clip(), data: Data::None }.write()
 }
 
-/// Wan2.1-T2V-1.3B with one layer of its text encoder.
-pub fn t2v_1_3b(data: Data) -> TempDir {
+/// Wan2.1-T2V-1.3B with numbers in its weights, and a text encoder of one layer.
+pub fn t2v_1_3b_with_numbers() -> TempDir {
     let config = json!({ "num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30, "in_channels": 16,
         "out_channels": 16, "image_dim": null, "added_kv_proj_dim": null });
     let transformers = &[("transformer", "diffusers_t2v_1_3b", config)];
     let vae = ("diffusers_vae_2_1", json!({}));
-    let folder = Recipe { base: "family/t2v", transformers, vae, clip: false, text_layers: 1, data }.write();
+    let folder = Recipe { base: "family/t2v", transformers, vae, encoders: Encoders::SHALLOW.without_clip(), data: Data::Dense }.write();
     let path = folder.path().join("model_index.json");
     let mut index: Value = serde_json::from_slice(&fs::read(&path).expect("an index")).expect("JSON");
     let entries = index.as_object_mut().expect("an index");
@@ -119,5 +150,5 @@ pub fn ti2v() -> TempDir {
     vae["dim_mult"] = json!([1, 2, 4, 4]);
     vae["num_res_blocks"] = json!(2);
     let (transformers, vae) = (&[("transformer", "diffusers_ti2v", config)], ("diffusers_vae_2_2", vae));
-    Recipe { base: "family/ti2v", transformers, vae, clip: false, text_layers: TEXT_LAYERS, data: Data::None }.write()
+    Recipe { base: "family/ti2v", transformers, vae, encoders: Encoders::PUBLISHED.without_clip(), data: Data::None }.write()
 }

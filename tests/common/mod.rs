@@ -23,6 +23,21 @@ pub fn anonymous_bytes() -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
 }
 
+/// What a refusal for want of memory says.
+pub fn refusal<T: std::fmt::Debug>(outcome: wan_animate::Result<T>) -> String {
+    match outcome {
+        Err(wan_animate::Error::Limits(message)) => message,
+        outcome => panic!("not refused for its budget: {outcome:?}"),
+    }
+}
+
+/// The budget that a refusal names.
+pub fn named_budget<T: std::fmt::Debug>(outcome: wan_animate::Result<T>) -> u64 {
+    let message = refusal(outcome);
+    let (_, rest) = message.split_once("memory budget of ").unwrap_or_else(|| panic!("no budget is named: {message}"));
+    rest.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no number: {message}"))
+}
+
 /// The default device, and a recorder on it.
 pub fn device() -> (Device, Recorder) {
     let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");

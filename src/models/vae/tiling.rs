@@ -7,13 +7,13 @@
 //!
 //! A tile passes all its video before the next one begins, because what convolutions remember of the past is most of the memory.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
+use crate::gpu::{Device, Recorder};
 use crate::models::vae::Vae;
 use crate::models::vae::decoder::pixels;
 use crate::models::vae::encoder::fold;
@@ -26,13 +26,13 @@ use crate::tensor::Tensor;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VaeTiling {
-    /// Whole frames; where the GPU's memory is too small for them, tiles, and smaller ones until they fit.
+    /// Whole frames; where the GPU's memory or the budget is too small for them, tiles, and smaller ones until they fit.
     #[default]
     Auto,
     /// Whole frames.
     Off,
     /// Tiles of at most so many pixels on a side, 64 at least, without the surroundings that are computed with them: 64 pixels or so on
-    /// each side.
+    /// each side. Where the GPU's memory is too small for them, smaller ones.
     Pixels(u32),
 }
 
@@ -42,12 +42,13 @@ const SMALLEST: usize = 4;
 impl VaeTiling {
     /// What to try, in order, for latents of this size: tiles of so many latent pixels, or none.
     pub(crate) fn attempts(self, [rows, cols]: [usize; 2], unit: usize) -> VecDeque<Option<usize>> {
-        let halves = std::iter::successors(Some(rows.max(cols).div_ceil(2)), |size| Some(size / 2));
-        match self {
-            Self::Off => [None].into(),
-            Self::Pixels(pixels) => [Some((pixels as usize / unit).max(1))].into(),
-            Self::Auto => std::iter::once(None).chain(halves.take_while(|&size| size >= SMALLEST).map(Some)).collect(),
-        }
+        let halves = |first| std::iter::successors(Some(first), |size| Some(size / 2)).take_while(|&size| size >= SMALLEST).map(Some);
+        let (first, second) = match self {
+            Self::Off => return [None].into(),
+            Self::Pixels(pixels) => (Some((pixels as usize / unit).max(1)), pixels as usize / unit / 2),
+            Self::Auto => (None, rows.max(cols).div_ceil(2)),
+        };
+        std::iter::once(first).chain(halves(second)).collect()
     }
 }
 
@@ -95,9 +96,12 @@ impl Span {
 }
 
 impl Tile {
-    fn all([rows, cols]: [usize; 2], size: usize, halo: usize) -> Vec<Self> {
+    /// Those of a frame; on a dry device one of each size, which take what all take.
+    fn all(device: &Device, [rows, cols]: [usize; 2], size: usize, halo: usize) -> Vec<Self> {
         let cols = Span::all(cols, size, halo);
-        Span::all(rows, size, halo).flat_map(|rows| cols.clone().map(move |cols| Self { rows: rows.clone(), cols })).collect()
+        let tiles = Span::all(rows, size, halo).flat_map(|rows| cols.clone().map(move |cols| Self { rows: rows.clone(), cols }));
+        let mut sizes = HashSet::new();
+        tiles.filter(|tile| device.rehearsal().is_none() || sizes.insert((tile.rows.padded.len(), tile.cols.padded.len()))).collect()
     }
 }
 
@@ -145,7 +149,7 @@ pub(super) fn reach(layers: &[Layer]) -> f64 {
 
 impl Vae {
     /// [`decode`](Self::decode) in tiles of `size` latent pixels on a side: latent frames [H/u, W/u, z] to the samples of the frames
-    /// [F, H, W, 3] that each stands for.
+    /// [F, H, W, 3] that each stands for; none on a dry device.
     pub fn decode_tiled(&self, rec: &mut Recorder, latents: &[Tensor], size: usize) -> Result<Vec<Vec<f32>>> {
         let split = self.decoder.iter().position(|layer| layer.scale() > 1.0).unwrap_or(self.decoder.len());
         let (whole, tiled) = self.decoder.split_at(split);
@@ -154,13 +158,18 @@ impl Vae {
         let features = features(rec, whole, latents)?;
         let Some(&[rows, cols, _]) = latents.first().map(Tensor::shape) else { return Ok(Vec::new()) };
         let mut videos: Vec<Vec<Canvas>> = latents.iter().map(|_| Vec::new()).collect();
-        for tile in Tile::all([rows, cols], size, halo) {
+        let device = rec.device().clone();
+        device.rehearsal().inspect(|rehearsal| rehearsal.note_tile((size * unit) as u32));
+        for tile in Tile::all(&device, [rows, cols], size, halo) {
             let mut stream = Stream::new(tiled);
             for (feature, frames) in features.iter().zip(&mut videos) {
                 let shape = [1, tile.rows.padded.len(), tile.cols.padded.len(), feature.channels];
-                let input = rec.upload(&shape, &feature.cut(&tile))?;
+                let input = rec.upload_with(&shape, || Ok(feature.cut(&tile)))?;
                 let output = stream.next(rec, input)?;
                 let output = pixels(rec, &output, self.config.patch())?;
+                if device.rehearsal().is_some() {
+                    continue;
+                }
                 let (count, channels) = (output.shape()[0], output.cols());
                 frames.resize_with(count, || Canvas::new([rows * unit, cols * unit, channels]));
                 let samples = rec.download(&output)?;
@@ -231,7 +240,9 @@ impl Vae {
         let (rows, cols) = (height / unit, width / unit);
         let halo = (reach(tiled) * self.config.patch() as f64 / unit as f64).ceil() as usize;
         let mut features: Vec<Canvas> = Vec::new();
-        for tile in Tile::all([rows, cols], size, halo) {
+        let device = rec.device().clone();
+        device.rehearsal().inspect(|rehearsal| rehearsal.note_tile((size * unit) as u32));
+        for tile in Tile::all(&device, [rows, cols], size, halo) {
             let mut stream = Stream::new(tiled);
             let mut done = 0;
             for index in 0..count {
@@ -242,15 +253,17 @@ impl Vae {
                     if features.len() == done {
                         features.push(Canvas::new([rows, cols, output.cols()]));
                     }
-                    features[done].paste(&tile, &rec.download(&output)?, 1);
+                    if device.rehearsal().is_none() {
+                        features[done].paste(&tile, &rec.download(&output)?, 1);
+                    }
                     done += 1;
                 }
             }
         }
         let mut stream = Stream::new(whole);
         let mut latents = Vec::new();
-        for feature in &features {
-            let input = rec.upload(&[1, rows, cols, feature.channels], &feature.values)?;
+        for feature in features {
+            let input = rec.upload_with(&[1, rows, cols, feature.channels], || Ok(feature.values))?;
             latents.extend(stream.next(rec, input)?.iter().map(|latent| latent.reshape(&latent.shape()[1..])));
         }
         Ok(latents)

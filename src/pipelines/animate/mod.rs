@@ -11,12 +11,13 @@ use crate::gpu::Device;
 use crate::models::dit::animate::Animate;
 use crate::pipelines::animate::job::AnimateJob;
 use crate::pipelines::builder::{Builder, Pipeline, Recipe};
+use crate::pipelines::canvas::Canvas;
 use crate::pipelines::checkpoint::{Checkpoint, Family};
 use crate::pipelines::description::Description;
-use crate::pipelines::generation::{Canvas, Generation};
+use crate::pipelines::generation::Generation;
 use crate::pipelines::limits;
 use crate::pipelines::parts::Parts;
-use crate::pipelines::plan::{self, Arrangement, Plan, Transformer, rehearse};
+use crate::pipelines::plan::{self, Arrangement, Lever, Plan, Rehearsed, Search, Transformer};
 use crate::pipelines::request::Request;
 use crate::pipelines::segments::Segments;
 use crate::pipelines::twin::Twin;
@@ -116,11 +117,16 @@ impl AnimatePipeline {
 
     fn arrange(&self, request: &AnimateRequest) -> Result<(Plan, Arrangement)> {
         self.twin.with(|twin| {
-            let rehearsal = || {
+            let run = |request: &AnimateRequest| {
                 let task = Animation { pipeline: twin, ..request.task.clone() };
-                rehearse(twin.device(), Request { task, settings: request.settings.for_plan() }.begin()?)
+                Rehearsed::run(twin.device(), Request { task, settings: request.settings.for_plan() }.begin()?)
             };
-            plan::arrange(&twin.parts, request.describe()?, self.parts.budget, rehearsal)
+            let smaller = |lever| {
+                let (words, request) = request.smaller(lever)?;
+                Some((words, Box::new(move || run(&request)) as _))
+            };
+            let what = request.describe()?;
+            Search { parts: &twin.parts, what, budget: self.parts.budget, run: &|| run(request), smaller: &smaller }.plan()
         })
     }
 
@@ -223,6 +229,21 @@ impl<'a> Request<Animation<'a>> {
         Ok(format!("{width}x{height} pixels in segments of {} frames", self.task.segments()?.segment_frames()))
     }
 
+    /// With less of something, and that in words; none where there is no less of it.
+    fn smaller(&self, lever: Lever) -> Option<(String, Self)> {
+        let mut request = self.clone();
+        let words = match lever {
+            Lever::Tiles => request.settings.tile()?,
+            Lever::Size => request.settings.halve_size(self.task.input.size(), SIZE_STEP)?,
+            Lever::Frames => {
+                let frames = Some(self.task.segment_frames / 8 * 4 + 1).filter(|&frames| frames >= 5 && frames > self.task.overlap)?;
+                request.task.segment_frames = frames;
+                format!("segments of {frames} frames")
+            }
+        };
+        Some((words, request))
+    }
+
     fn begin(self) -> Result<Generation<'a>> {
         let Self { task, settings } = self;
         settings.check()?;
@@ -235,7 +256,7 @@ impl<'a> Request<Animation<'a>> {
         let (width, height) = size;
         // The reference's latent frame stands in front.
         let latents = [parts.vae.config().z_dim, segments.latent_frames() + 1, height / SCALE, width / SCALE];
-        let canvas = Canvas { size, segments, latents, tiling: settings.tiling };
+        let canvas = Canvas { size, segments, latents, tiling: parts.tiling(settings.tiling) };
         limits::check(parts, parts.transformer.config(), &canvas)?;
         let plan = settings.plan(&parts.scheduler, DEFAULT_STEPS)?;
         let mut description = parts.describe();

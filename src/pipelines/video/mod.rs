@@ -10,12 +10,13 @@ use image::RgbImage;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::pipelines::builder::{Builder, Pipeline, Recipe};
+use crate::pipelines::canvas::Canvas;
 use crate::pipelines::checkpoint::{Checkpoint, Family};
 use crate::pipelines::experts::{Expert, Experts};
-use crate::pipelines::generation::{Canvas, Generation};
+use crate::pipelines::generation::Generation;
 use crate::pipelines::limits;
 use crate::pipelines::parts::Parts;
-use crate::pipelines::plan::{self, Arrangement, Plan, rehearse};
+use crate::pipelines::plan::{self, Arrangement, Lever, Plan, Rehearsed, Search};
 use crate::pipelines::request::{Request, check_guidance};
 use crate::pipelines::segments::Segments;
 use crate::pipelines::twin::Twin;
@@ -94,11 +95,16 @@ impl VideoPipeline {
 
     fn arrange(&self, request: &VideoRequest) -> Result<(Plan, Arrangement)> {
         self.twin.with(|twin| {
-            let rehearsal = || {
+            let run = |request: &VideoRequest| {
                 let task = Video { pipeline: twin, ..request.task.clone() };
-                rehearse(twin.device(), Request { task, settings: request.settings.for_plan() }.begin()?)
+                Rehearsed::run(twin.device(), Request { task, settings: request.settings.for_plan() }.begin()?)
             };
-            plan::arrange(&twin.parts, request.describe()?, self.parts.budget, rehearsal)
+            let smaller = |lever| {
+                let (words, request) = request.smaller(lever)?;
+                Some((words, Box::new(move || run(&request)) as _))
+            };
+            let what = request.describe()?;
+            Search { parts: &twin.parts, what, budget: self.parts.budget, run: &|| run(request), smaller: &smaller }.plan()
         })
     }
 
@@ -170,13 +176,33 @@ impl<'a> Request<Video<'a>> {
         Ok(format!("{width}x{height} pixels in segments of {} frames", self.segments()?.segment_frames()))
     }
 
+    /// With less of something, and that in words; none where there is no less of it.
+    fn smaller(&self, lever: Lever) -> Option<(String, Self)> {
+        let mut request = self.clone();
+        let words = match lever {
+            Lever::Tiles => request.settings.tile()?,
+            Lever::Size => request.settings.halve_size(Some(self.task.pipeline.model.defaults().size), self.size_step())?,
+            Lever::Frames => {
+                let all = self.segments().ok()?.frames();
+                let frames = Some(all / 8 * 4 + 1).filter(|&frames| frames < all)?;
+                request.task.num_frames = Some(frames);
+                format!("{frames} frames")
+            }
+        };
+        Some((words, request))
+    }
+
     fn segments(&self) -> Result<Segments> {
         Segments::one(self.task.num_frames.unwrap_or(self.task.pipeline.model.defaults().num_frames))
     }
 
     fn canvas_size(&self) -> Result<(usize, usize)> {
-        let VideoPipeline { parts, model, .. } = self.task.pipeline;
-        self.settings.checked_size(Some(model.defaults().size), 2 * parts.vae.config().pixels_per_latent() as u32)
+        self.settings.checked_size(Some(self.task.pipeline.model.defaults().size), self.size_step())
+    }
+
+    /// Sides are multiples of it: two latents to a patch.
+    fn size_step(&self) -> u32 {
+        2 * self.task.pipeline.parts.vae.config().pixels_per_latent() as u32
     }
 
     fn begin(self) -> Result<Generation<'a>> {
@@ -194,7 +220,7 @@ impl<'a> Request<Video<'a>> {
         let scale = parts.vae.config().pixels_per_latent();
         let size @ (width, height) = size?;
         let latents = [parts.vae.config().z_dim, segments.latent_frames(), height / scale, width / scale];
-        let canvas = Canvas { size, segments, latents, tiling: settings.tiling };
+        let canvas = Canvas { size, segments, latents, tiling: parts.tiling(settings.tiling) };
         limits::check(parts, parts.transformer.config(), &canvas)?;
         settings.shift = settings.shift.or_else(|| model.shift(parts.rules, width * height));
         let plan = settings.plan(&parts.scheduler, defaults.steps)?;

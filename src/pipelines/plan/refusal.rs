@@ -1,0 +1,75 @@
+//! Budgets that are too small, and what would lower the smallest one.
+
+use crate::error::{Error, Result};
+use crate::layers::Precision;
+use crate::pipelines::event::Stage;
+use crate::pipelines::parts::Parts;
+use crate::pipelines::plan::arrangement::{Arrangement, Transformer};
+use crate::pipelines::plan::gib;
+use crate::pipelines::plan::rehearsed::Rehearsed;
+use crate::pipelines::plan::search::Search;
+
+/// What of a request may be made smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lever {
+    /// The VAE's frames, in tiles.
+    Tiles,
+    /// Frames at once, to about half.
+    Frames,
+    /// Width and height, to about half.
+    Size,
+}
+
+/// Refuses a budget that is too small for the weights that must be on the GPU together, whatever is asked for. For a dry pipeline.
+pub(crate) fn check<T: Transformer>(parts: &Parts<T>, budget: u64) -> Result<()> {
+    parts.transformer.keep(0, &Arrangement { both_experts: false, ..Default::default() });
+    let layers = parts.transformer.layers(&parts.device)?;
+    let two = layers.windows(2).map(|two| two.iter().sum()).max().or(layers.first().copied()).unwrap_or(0);
+    let needed = parts.device.memory_use().current + two;
+    match needed > budget {
+        false => Ok(()),
+        true => Err(Error::Limits(format!(
+            "this checkpoint needs a memory budget of {needed} bytes ({:.2} GiB) for two of its blocks and what is always there, and more for \
+             what it works on; it is {budget}: raise it, or choose a checkpoint of smaller weights, such as quantised ones",
+            gib(needed)
+        ))),
+    }
+}
+
+impl<T: Transformer> Search<'_, T> {
+    /// The error for a budget, where `least` is what takes least.
+    pub(super) fn refuse(&self, budget: u64, least: &Rehearsed) -> Error {
+        let smallest = least.peak();
+        let stage = least.largest().map_or_else(|| "all of it".into(), |largest| largest.stage.to_string());
+        let levers = match &self.levers(least)[..] {
+            [] => String::new(),
+            levers => format!(", or choose what needs less ({})", levers.join(", ")),
+        };
+        Error::Limits(format!(
+            "{} need a memory budget of {smallest} bytes ({:.2} GiB) at least, for {stage}; it is {budget}: raise it{levers}",
+            self.what,
+            gib(smallest)
+        ))
+    }
+
+    /// What lowers the smallest budget. Changes of the request are tried; of the weights it is known.
+    fn levers(&self, least: &Rehearsed) -> Vec<String> {
+        let mut levers = Vec::new();
+        for lever in [Lever::Tiles, Lever::Frames, Lever::Size] {
+            let Some((words, run)) = (self.smaller)(lever) else { continue };
+            // What is impossible for another reason is no advice.
+            let Ok((changed, _)) = self.least(&run, 0) else { continue };
+            if changed.peak() < least.peak() {
+                levers.push(format!("{words}: {:.3} GiB", gib(changed.peak())));
+            }
+        }
+        if self.parts.precision == Precision::F32 {
+            levers.push("`Precision::F16`".into());
+        }
+        if least.largest().is_some_and(|largest| matches!(largest.stage, Stage::Encoding | Stage::Denoising { .. })) {
+            // Only there layers pass through the GPU.
+            levers.push("weights of fewer bits, such as quantised ones".into());
+        }
+        levers
+    }
+}
