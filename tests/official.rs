@@ -13,8 +13,9 @@ use tempfile::TempDir;
 use wan_animate::video::{Frames, Motion, Scene, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Device, Event, Lora, Precision, Scheduler};
 
-/// Mean difference of frames in [0, 1]: what f32 rounding adds up to, the reference's own included.
-const MEAN: f64 = 1.5e-4;
+/// Mean difference of frames in [0, 1]: what f32 rounding adds up to, the reference's own included. An image that is resized by another rule adds
+/// more.
+const MEAN: f64 = 1e-5;
 
 const LORA: &str = "relighting_lora.ckpt";
 

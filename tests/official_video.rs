@@ -10,8 +10,9 @@ use official::release;
 use wan_animate::video::open_image;
 use wan_animate::{Device, Event, Precision, Result, Scheduler, VideoPipeline, VideoRequest};
 
-/// Mean difference of frames in [0, 1]: what f32 rounding adds up to, the reference's own included.
-const MEAN: f64 = 1.5e-4;
+/// Mean difference of frames in [0, 1]: what f32 rounding adds up to, the reference's own included. An image that is resized by another rule adds
+/// more.
+const MEAN: f64 = 1e-5;
 
 /// A golden of a kind of release.
 struct Case {

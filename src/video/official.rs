@@ -112,7 +112,7 @@ fn cubic_taps(source: u32, target: u32) -> Vec<[(usize, f64); 4]> {
 }
 
 /// An image stretched to `width` x `height` as `cv2.resize` does with `INTER_LINEAR` on bytes: two neighbours along each axis, whatever the
-/// scale, in fixed point.
+/// scale, in fixed point, whose lower bits are cut off between the axes.
 fn bilinear(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     check_sides(image, width, height)?;
     if (width, height) == image.dimensions() {
@@ -120,24 +120,26 @@ fn bilinear(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     }
     let (columns, rows) = (linear_taps(image.width(), width), linear_taps(image.height(), height));
     Ok(RgbImage::from_fn(width, height, |x, y| {
-        let ((x0, x1, right), (y0, y1, below)) = (columns[x as usize], rows[y as usize]);
-        let corner = |x: u32, y: u32, channel: usize| i64::from(image.get_pixel(x, y).0[channel]);
+        let (column, row) = (columns[x as usize], rows[y as usize]);
         Rgb(std::array::from_fn(|channel| {
-            let across = |y: u32| corner(x0, y, channel) * ((1 << BITS) - right) + corner(x1, y, channel) * right;
-            let sum = across(y0) * ((1 << BITS) - below) + across(y1) * below;
-            ((sum + (1 << (2 * BITS - 1))) >> (2 * BITS)).clamp(0, 255) as u8
+            let across = |y: u32| column.iter().map(|&(x, weight)| weight * i64::from(image.get_pixel(x, y).0[channel])).sum::<i64>();
+            // Of 22 bits 4 are cut off before the second weight, 16 after it, and 2 rounded.
+            let sum: i64 = row.iter().map(|&(y, weight)| ((across(y) >> 4) * weight) >> 16).sum();
+            ((sum + 2) >> 2).clamp(0, 255) as u8
         }))
     }))
 }
 
-/// For each output sample its two neighbours, and the weight of the second in 11 bits.
-fn linear_taps(source: u32, target: u32) -> Vec<(u32, u32, i64)> {
-    let scale = f64::from(source) / f64::from(target);
+/// For each output sample its two neighbours, those past the ends repeated, and their weights in 11 bits.
+fn linear_taps(source: u32, target: u32) -> Vec<[(u32, i64); 2]> {
+    let scale = 1.0 / (f64::from(target) / f64::from(source));
     let tap = |index: u32| {
-        let position = (((f64::from(index) + 0.5) * scale - 0.5) as f32).clamp(0.0, (source - 1) as f32);
+        let position = ((f64::from(index) + 0.5) * scale - 0.5) as f32;
         let first = position.floor();
-        let weight = ((position - first) * (1 << BITS) as f32).round_ties_even() as i64;
-        (first as u32, (first as u32 + 1).min(source - 1), weight)
+        let place = |at: f32| at.clamp(0.0, (source - 1) as f32) as u32;
+        let weight = |part: f32| (part * (1 << BITS) as f32).round_ties_even() as i64;
+        let t = position - first;
+        [(place(first), weight(1.0 - t)), (place(first + 1.0), weight(t))]
     };
     (0..target).map(tap).collect()
 }

@@ -46,6 +46,7 @@ impl Formula {
 pub fn release(golden: &str, is_wanted: fn(&str, &str) -> bool) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&golden_path(golden).join("model"), folder.path());
+    copy(&golden_path("tiny/tokenizer"), &folder.path().join("google/umt5-xxl"));
     let files: BTreeMap<String, Contents> = golden_json(&format!("{golden}/tensors.json"));
     for (name, Contents { dtype, mut tensors }) in files {
         tensors.retain(|tensor| is_wanted(&name, &tensor.0));
@@ -67,7 +68,7 @@ pub fn release(golden: &str, is_wanted: fn(&str, &str) -> bool) -> TempDir {
     folder
 }
 
-/// What is not made: configurations and tokenizers.
+/// What is not made: configurations and the tokenizer.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a golden") {

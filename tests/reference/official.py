@@ -197,7 +197,8 @@ class Release:
         torch.save(module.state_dict(), self.folder / file)
 
     def forget(self):
-        """Writes down what tensors are made of, in their place."""
+        """Writes down what tensors are made of, in their place; the tokenizer is that of other goldens."""
+        shutil.rmtree(self.folder / "google")
         for file in self.files:
             (self.folder / file).unlink()
         lines = json.dumps(self.files, separators=(",", ":")).replace("]],", "]],\n")
@@ -280,6 +281,17 @@ def inputs(folder, seed):
     Image.fromarray(image(seed + 7, 90, 100, 12)).save(folder / "src_ref.png", optimize=True)
 
 
+def letterboxes(wan):
+    """Images of several sizes on canvases of others, as bytes [H, W, 3]."""
+    tensors = {}
+    for size, canvas in [((20, 10), (48, 32)), ((33, 47), (64, 48)), ((90, 100), (48, 32)), ((64, 48), (32, 24)), ((7, 9), (50, 64))]:
+        name = "letterbox.{}x{}.{}x{}".format(*size, *canvas)
+        source = image(sum(size), *size, 16)
+        tensors[f"{name}.source"] = torch.from_numpy(source.copy())
+        tensors[f"{name}.canvas"] = torch.from_numpy(wan.animate.WanAnimate.padding_resize(None, source, canvas[1], canvas[0]))
+    return tensors
+
+
 # Faces take minutes in the test, so that most cases have none.
 CASES = {
     "animate": dict(frames=8, clip_len=5, refert_num=1, sample_solver="unipc", sampling_steps=3, guide_scale=2.0),
@@ -319,6 +331,7 @@ def main():
         print(name, tuple(frames.shape), f"mean {frames.mean():.3f}, deviation {frames.std():.3f}")
         save_file({"frames": frames.float()}, options.out / f"{name}.safetensors")
     if options.out == GOLDENS:
+        save_file(letterboxes(wan), GOLDENS.parent / "letterbox.safetensors")
         release.forget()
 
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use image::{GrayImage, RgbImage};
 use wan_animate::video::clip_image::{ClipImageConfig, clip_image};
 use wan_animate::video::resize::{Filter, resize};
-use wan_animate::video::{open_image, preprocess};
+use wan_animate::video::{official, open_image, preprocess};
 
 use super::goldens::{Goldens, target};
 
@@ -28,6 +28,17 @@ fn resizing_equals_pillow_bit_for_bit() {
             let got: RgbImage = resize(&source, width, height, filter).unwrap();
             assert_eq!(got, goldens.rgb(&format!("{case}.{name}")), "{case}.{name}");
         }
+    }
+}
+
+#[test]
+fn official_letterboxes_equal_opencv_bit_for_bit() {
+    let goldens = Goldens::open("official/letterbox.safetensors");
+    for case in goldens.cases("letterbox") {
+        let case = format!("letterbox.{case}");
+        let [width, height] = target(&case);
+        let got = official::letterbox(&goldens.rgb(&format!("{case}.source")), width, height).unwrap();
+        assert_eq!(got, goldens.rgb(&format!("{case}.canvas")), "{case}");
     }
 }
 
