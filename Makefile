@@ -28,7 +28,7 @@ test-drivers: driver
 
 # Set WAN_ANIMATE_PYTHON to a Python with PyTorch, and WAN_ANIMATE_BURN to what `make bench-peer` builds, to see them in the same table.
 bench: driver
-	$(CARGO) bench
+	$(CARGO) bench --bench ops
 
 # burn on wgpu, which takes many minutes to build.
 bench-peer:
@@ -52,7 +52,7 @@ goldens: $(REFERENCE)/.installed
 	$(REFERENCE)/bin/python tests/reference/formats.py
 	$(REFERENCE)/bin/python tests/reference/lora.py
 
-# Trains the demo's checkpoint again, as tests/reference/demo/README.md tells; about an hour on two cores.
+# Trains the demo's checkpoint again, as tests/reference/demo/README.md tells; about 80 minutes on two cores.
 TRAINED = target/demo-model
 demo-model: $(REFERENCE)/.installed
 	cd tests/reference/demo && PYTHON=$(abspath $(REFERENCE))/bin/python ./train $(abspath $(TRAINED))

@@ -1,9 +1,11 @@
-//! One table of the ops that nearly all time goes to, of a transformer's step and of the video autoencoder: operations and bytes a second, and the fraction of the adapter's own peak of fused
-//! multiply-adds, measured in the same run; then the peers that are there, on the same machine in the same run: PyTorch through the
-//! Python that `WAN_ANIMATE_PYTHON` names, and burn through the program that `WAN_ANIMATE_BURN` names (`make bench-peer` builds it).
+//! One table of the ops that nearly all time goes to, of a transformer's step and of the video autoencoder: operations and bytes a second, and
+//! the fraction of the adapter's own peak of fused multiply-adds, measured in the same run; then the peers that are there, on the same
+//! machine in the same run: PyTorch through the Python that `WAN_ANIMATE_PYTHON` names, and burn through the program that `WAN_ANIMATE_BURN`
+//! names (`make bench-peer` builds it).
 //!
 //! Times are the best of several runs: on a GPU by the clock, on a software driver of the process's processor time shared among all
-//! processors, which other programs disturb less. `WGPU_ADAPTER_NAME` chooses the adapter, `WAN_ANIMATE_FAMILY` the kernels.
+//! processors, which other programs disturb less (criterion knows the clock alone, and no table of rates). `WGPU_ADAPTER_NAME` chooses the
+//! adapter, `WAN_ANIMATE_FAMILY` the kernels.
 
 mod clock;
 mod models;

@@ -69,7 +69,7 @@ fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) ->
         bench,
         &format!("VAE encode, {of}"),
         load,
-        |rec, _| random(rec, &[1, height, width, 3]),
+        |rec, _| random(rec, &[height, width, 3]),
         |rec, vae, frame| {
             let mut encoder = vae.encoder();
             (0..frames).try_for_each(|_| encoder.next(rec, frame).map(drop))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wan_animate::video::open_image;
-use wan_animate::{Expert, Result, VideoPipeline};
+use wan_animate::{Error, Expert, Result, VideoPipeline};
 
 use super::output::check_input;
 use super::{Engine, LoraFile, Output, Settings};
@@ -43,6 +43,10 @@ pub struct VideoArguments {
 
 /// Makes the video; `first` and `last` are the images that it begins and ends with.
 pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Option<&PathBuf>, fps: f64) -> Result<()> {
+    if !arguments.engine.checkpoint.is_named() {
+        let message = "give --model DIR, or --transformer FILE: the demo's checkpoint is for `animate` and `replace` alone";
+        return Err(Error::Input(message.into()));
+    }
     first.into_iter().chain(last).try_for_each(|image| check_input(&arguments.out, image))?;
     let first = first.map(open_image).transpose()?;
     let last = last.map(open_image).transpose()?;

@@ -113,7 +113,13 @@ def psnr(square: float) -> float:
 
 
 # Steps, clips of a batch, frames of each, and learning rates of Muon and AdamW.
-PHASES = {"images": (1200, 16, 1, (0.02, 2e-3)), "clips": (800, 2, 9, (0.01, 1e-3)), "decoder": (1600, 2, 9, (0.01, 1e-3))}
+PHASES = {
+    "images": (1200, 16, 1, (0.02, 2e-3)),
+    "clips": (800, 2, 9, (0.01, 1e-3)),
+    "decoder": (1600, 2, 9, (0.01, 1e-3)),
+    "decoder, finer": (3200, 2, 9, (0.01, 1e-3)),
+    "decoder, longer": (800, 1, 17, (0.005, 5e-4)),  # whole segments: shorter clips do not show how colours drift
+}
 
 
 def train(phase: str, model: AutoencoderKLWan, source: Source, state: dict, state_file: Path) -> None:
@@ -166,7 +172,7 @@ def main() -> None:
     for phase in list(PHASES)[list(PHASES).index(state.get("phase", "images")) :]:
         if phase == "clips":
             start_in_time(model)
-        if phase == "decoder":
+        if phase.startswith("decoder"):
             model.encoder.requires_grad_(False)
             model.quant_conv.requires_grad_(False)
         train(phase, model, source, state, state_file)
