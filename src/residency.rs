@@ -89,14 +89,14 @@ impl<B> Stack<B> {
         }
     }
 
-    /// Loads all layers to stay.
+    /// Loads the first `count` layers to stay.
     ///
     /// # Errors
     /// Those of loading.
-    pub fn fill(&self, device: &Device) -> Result<()> {
-        self.keep(self.len());
+    pub fn fill(&self, device: &Device, count: usize) -> Result<()> {
+        self.keep(count);
         let Some(source) = &self.source else { return Ok(()) };
-        for (i, place) in self.layers.iter().enumerate() {
+        for (i, place) in self.layers.iter().enumerate().take(count) {
             let loader = Loader::new(device, &source.weights, source.precision);
             *place.layer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new((source.load)(&loader, i)?));
             place.seen.store(true, Ordering::Relaxed);

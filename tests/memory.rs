@@ -212,7 +212,7 @@ fn streaming_and_runs_change_no_bit() {
     for precision in [Precision::F32, Precision::F16] {
         let model = Animate::open(&device, &weights, precision, &config).expect("opens");
         let (dit, all) = (model.dit(), model.dit().blocks().len());
-        dit.blocks().fill(&device).expect("loads");
+        dit.blocks().fill(&device, all).expect("loads");
         let resident = passes(&model, &mut rec, &golden).expect("runs");
         assert!(resident.iter().any(|&bits| bits != resident[0]), "a result of one value");
         for (keep, tokens, keep_keys) in (0..=all).map(|keep| (keep, [1, 8192][keep % 2], keep % 3 == 0)) {

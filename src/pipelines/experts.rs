@@ -105,7 +105,7 @@ impl Experts {
         let mut state = self.state();
         state.resident = usize::MAX;
         for (dit, (weights, _)) in state.loaded.iter().flatten().zip(&self.files) {
-            dit.blocks().fill(&self.device)?;
+            dit.blocks().fill(&self.device, usize::MAX)?;
             weights.finish()?;
         }
         Ok(())
@@ -119,6 +119,15 @@ impl Experts {
 impl Transformer for Experts {
     fn layers(&self, dry: &Device) -> Result<Vec<u64>> {
         self.get(Expert::HighNoise)?.blocks().sizes(dry)
+    }
+
+    fn fill(&self, dry: &Device, count: usize) -> Result<()> {
+        if self.boundary.is_some() && self.state().arrangement.both_experts {
+            self.get(Expert::LowNoise)?;
+        }
+        let mut state = self.state();
+        state.resident = count;
+        state.loaded.iter().flatten().try_for_each(|dit| dit.blocks().fill(dry, count))
     }
 
     fn keep(&self, resident: usize, arrangement: &Arrangement) {

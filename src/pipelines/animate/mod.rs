@@ -150,7 +150,7 @@ impl Pipeline for AnimatePipeline {
             let weights = Arc::new(weights);
             let transformer = Animate::open(device, &weights, recipe.precision, &config)?;
             if recipe.budget.is_none() {
-                transformer.dit().blocks().fill(device)?;
+                transformer.dit().blocks().fill(device, usize::MAX)?;
                 weights.finish()?;
             }
             Ok(transformer)
@@ -162,6 +162,10 @@ impl Pipeline for AnimatePipeline {
 impl Transformer for Animate {
     fn layers(&self, dry: &Device) -> Result<Vec<u64>> {
         self.dit().blocks().sizes(dry)
+    }
+
+    fn fill(&self, dry: &Device, count: usize) -> Result<()> {
+        self.dit().blocks().fill(dry, count)
     }
 
     fn keep(&self, resident: usize, arrangement: &Arrangement) {

@@ -45,6 +45,9 @@ pub(crate) trait Transformer {
     /// Bytes of each block on the GPU, where it is on a dry device.
     fn layers(&self, dry: &Device) -> Result<Vec<u64>>;
 
+    /// Loads so many blocks to stay, as an earlier generation leaves them, where it is on a dry device.
+    fn fill(&self, dry: &Device, count: usize) -> Result<()>;
+
     /// From now on so many blocks stay, and passes take no more than the footprint.
     fn keep(&self, resident: usize, arrangement: &Arrangement);
 }

@@ -48,6 +48,8 @@ impl<T: Transformer> Search<'_, T> {
     fn attempt(&self, run: &dyn Fn() -> Result<Rehearsed>, arrangement: Arrangement) -> Result<Attempt> {
         self.parts.arrange(arrangement);
         self.parts.transformer.keep(0, &arrangement);
+        // They stay from one generation to the next.
+        self.parts.transformer.fill(&self.parts.device, arrangement.resident[0])?;
         Ok((run()?, arrangement))
     }
 
