@@ -101,21 +101,13 @@ fn wide(inputs: usize) -> Value {
 
 /// Wan2.2-Animate-14B.
 pub fn animate() -> TempDir {
-    animate_with(Encoders::PUBLISHED, Data::None)
-}
-
-/// Wan2.2-Animate-14B with numbers in its weights, and encoders of few layers.
-pub fn animate_with_numbers() -> TempDir {
-    animate_with(Encoders::SHALLOW, Data::Sparse)
-}
-
-fn animate_with(encoders: Encoders, data: Data) -> TempDir {
     let mut config = wide(36);
     config["latent_channels"] = json!(16);
     config["image_dim"] = json!(1280);
     config["added_kv_proj_dim"] = json!(5120);
     let transformers = &[("transformer", "diffusers_animate", config)];
-    Recipe { base: "tiny", transformers, vae: ("diffusers_vae_2_1", json!({})), encoders, data }.write()
+    let vae = ("diffusers_vae_2_1", json!({}));
+    Recipe { base: "tiny", transformers, vae, encoders: Encoders::PUBLISHED, data: Data::None }.write()
 }
 
 /// Wan2.2-T2V-A14B.
