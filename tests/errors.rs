@@ -205,6 +205,9 @@ fn absurd_configurations_name_the_field() {
         let words = [field];
         Checkpoint::new().set(&format!("{part}/config.json"), field, value).says(&words);
     }
+    let crop = json!({ "height": 20, "width": 28 });
+    let words = ["28x20", "28x28", "preprocessor_config.json", "disagree"];
+    Checkpoint::new().set("image_processor/preprocessor_config.json", "crop_size", crop).says(&words);
     Checkpoint::new().set("transformer/config.json", "num_layers", json!(-1)).says(&["transformer/config.json", "-1", "line 1"]);
     Checkpoint::new().set("scheduler/scheduler_config.json", "_class_name", json!("DDPMScheduler")).says(&["DDPMScheduler"]);
 }

@@ -219,6 +219,7 @@ impl Opener<'_> {
             _ => None,
         };
         let (weights, config): Opened<clip::config::Config> = self.required(Part::ImageEncoder, &[Kind::Clip])?;
+        processor.as_ref().map_or(Ok(()), |processor| processor.check_crop(config.image_size as u32))?;
         // The projection to the space of texts, in ComfyUI's file.
         weights.ignore("visual_projection.");
         Ok(ImageEncoder { weights: Arc::new(weights), config, processor })

@@ -114,6 +114,14 @@ impl ClipImageConfig {
         }
     }
 
+    /// Whether the middle that it cuts out is what a vision tower takes, where it cuts one out.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is of another size.
+    pub fn check_crop(&self, image_size: u32) -> Result<()> {
+        if self.do_center_crop { check_size(self.crop()?, image_size) } else { Ok(()) }
+    }
+
     fn number(&self, sample: u8, channel: usize) -> f32 {
         let mut value = f32::from(sample);
         if self.do_rescale {
@@ -141,9 +149,8 @@ pub fn clip_image(image: &RgbImage, config: &ClipImageConfig, image_size: u32) -
         image = resize(&image, width as u32, height as u32, config.filter().map_err(Error::Input)?)?;
     }
     if config.do_center_crop {
-        let size = config.crop()?;
-        check_size(size, image_size)?;
-        image = center_crop(&image, size);
+        config.check_crop(image_size)?;
+        image = center_crop(&image, config.crop()?);
     }
     check_size(image.dimensions(), image_size)?;
     Ok(planes(&image, |sample, channel| config.number(sample, channel)))
