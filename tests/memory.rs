@@ -143,6 +143,50 @@ fn a_small_budget_takes_tiles() {
     assert!(same == frames, "other frames in tiles");
     assert!(peak <= least && peak.abs_diff(tiled.plan.peak()) * 10 <= peak, "{peak} bytes of {least}");
     assert!(3 * least < 2 * whole.plan.peak(), "{least} bytes instead of {}", whole.plan.peak());
+    // Four frames and one on its way; in tiles all five, and what they are made from.
+    let frame = 640 * 32 * 3 * 4;
+    assert_eq!(whole.plan.host(), 5 * frame);
+    assert!(tiled.plan.host() > 5 * frame, "{} bytes on the host", tiled.plan.host());
+}
+
+/// A plan looks at the first latent frames alone.
+#[test]
+fn long_segments_take_what_is_planned() {
+    for tiling in [VaeTiling::Off, VaeTiling::Pixels(320)] {
+        let Outcome { plan, run } =
+            outcome(MemoryBudget::default(), true, |request| request.segment_frames(25).vae_tiling(tiling)).expect("runs");
+        println!("{plan}");
+        assert_eq!(run.expect("ran").1, plan.peak(), "{tiling:?}");
+    }
+}
+
+#[test]
+fn long_videos_of_the_other_vae_take_what_is_planned() {
+    let device = device();
+    let pipeline = VideoPipeline::builder(&device).checkpoint(golden_path("family/ti2v")).build().expect("builds");
+    let request = pipeline.text_to_video("a cat").size(64, 64).num_frames(25).num_inference_steps(1);
+    let plan = pipeline.plan(&request).expect("a plan");
+    let (_, peak) = collect(&device, request.start().expect("starts")).expect("runs");
+    println!("{plan}");
+    assert_eq!(peak, plan.peak());
+}
+
+/// What the first one leaves on the GPU is no burden for the second.
+#[test]
+fn two_generations_keep_to_a_budget_of_just_everything() {
+    let device = device();
+    let motion = Motion::new(video(5, 32, 32), Some(video(5, 40, 40))).expect("a motion");
+    let reference = RgbImage::from_pixel(30, 50, image::Rgb([200, 100, 50]));
+    let run = |budget: MemoryBudget| {
+        let pipeline = AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).memory_budget(budget).build()?;
+        let start = || pipeline.animate(&reference, &motion).segment_frames(5).num_inference_steps(2).guidance_scale(2.0).start();
+        Ok::<_, Error>([collect(&device, start()?)?, collect(&device, start()?)?])
+    };
+    let [(frames, everything), _] = run(MemoryBudget::default()).expect("runs");
+    for (same, peak) in run(MemoryBudget::bytes(everything)).expect("runs") {
+        assert!(same == frames, "other frames within {everything} bytes");
+        assert!(peak <= everything, "{peak} bytes of {everything}");
+    }
 }
 
 type Change = dyn Fn(AnimateRequest) -> AnimateRequest;

@@ -293,9 +293,9 @@ fn check_tiles(part: &str, precision: Precision) {
 
     let mut decoder = vae.decoder();
     let whole: Vec<_> =
-        latents.iter().map(|latent| decoder.next(rec, latent).and_then(|frames| rec.download(&frames)).expect("frames")).collect();
+        latents.iter().map(|latent| decoder.next(rec, latent).and_then(|frames| rec.download_each(&frames)).expect("frames")).collect();
     let tiled = vae.decode_tiled(rec, &latents, size).expect("frames");
-    let (mean, most) = difference(&tiled.concat(), &whole.concat());
+    let (mean, most) = difference(&tiled.concat().concat(), &whole.concat().concat());
     println!("{part} in {precision:?}: tiles differ by {mean:.2e}, at most {most:.2e}");
     assert!(tiled == whole, "{part} in {precision:?}: off by at most {most:.2e}");
 }

@@ -5,6 +5,7 @@
 //! systems reset a GPU that does not answer. At most [`IN_FLIGHT`] submissions wait, so that cancelling takes effect soon.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -242,25 +243,38 @@ impl Recorder {
 
     /// Waits for all recorded work and copies an f32 tensor to the host.
     pub fn download(&mut self, tensor: &Tensor) -> Result<Vec<f32>> {
+        self.download_values(tensor, 0, tensor.len())
+    }
+
+    /// The same, each entry of the first axis by itself: what is on its way is no more than one of them.
+    pub fn download_each(&mut self, tensor: &Tensor) -> Result<Vec<Vec<f32>>> {
+        let count = tensor.shape().first().copied().unwrap_or(1);
+        let length = tensor.len() / count.max(1);
+        (0..count).map(|entry| self.download_values(tensor, entry * length, length)).collect()
+    }
+
+    fn download_values(&mut self, tensor: &Tensor, first: usize, count: usize) -> Result<Vec<f32>> {
         if tensor.dtype() != DType::F32 {
             return Err(Error::Unsupported(format!("reading back a tensor of {}; cast it to f32 first", tensor.dtype())));
         }
         match self.device.rehearsal() {
             // Zeros that nobody has written yet: plans of large videos would do little else than write them.
-            Some(_) => Ok(vec![0.0; tensor.len()]),
-            None => Ok(bytemuck::pod_collect_to_vec(&self.read(tensor, tensor.len() as u64 * 4)?)),
+            Some(_) => Ok(vec![0.0; count]),
+            None => self.read(tensor, first as u64 * 4..(first + count) as u64 * 4, bytemuck::pod_collect_to_vec),
         }
     }
 
     /// Waits for all recorded work and copies a tensor's whole buffer to the host: its data and what lies behind them.
     pub fn download_buffer(&mut self, tensor: &Tensor) -> Result<Vec<u8>> {
-        self.read(tensor, tensor.buffer_bytes())
+        match self.device.rehearsal() {
+            Some(_) => Ok(vec![0; tensor.buffer_bytes() as usize]),
+            None => self.read(tensor, 0..tensor.buffer_bytes(), <[u8]>::to_vec),
+        }
     }
 
-    fn read(&mut self, tensor: &Tensor, bytes: u64) -> Result<Vec<u8>> {
-        if self.device.rehearsal().is_some() {
-            return Ok(vec![0; bytes as usize]);
-        }
+    /// What `take` makes of some of a tensor's bytes.
+    fn read<T>(&mut self, tensor: &Tensor, range: Range<u64>, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let bytes = range.end - range.start;
         let descriptor = wgpu::BufferDescriptor {
             label: Some("download"),
             size: bytes.max(4),
@@ -268,14 +282,14 @@ impl Recorder {
             mapped_at_creation: false,
         };
         let staging = self.device.create_buffer("allocating a read-back buffer", &descriptor)?;
-        self.copy_encoder().copy_buffer_to_buffer(tensor.buffer(), 0, &staging, 0, bytes);
+        self.copy_encoder().copy_buffer_to_buffer(tensor.buffer(), range.start, &staging, 0, bytes);
         self.finish()?;
         let view = self.device.checked("mapping a read-back buffer", || {
             staging.map_async(wgpu::MapMode::Read, .., |_| ());
             self.device.wgpu_device().poll(wgpu::PollType::wait_indefinitely()).map(|_| staging.get_mapped_range(..))
         })?;
         match view {
-            Ok(Ok(view)) => Ok(view[..bytes as usize].to_vec()),
+            Ok(Ok(view)) => Ok(take(&view[..bytes as usize])),
             Ok(Err(error)) => Err(Error::Device(format!("cannot read back: {error}"))),
             Err(error) => Err(Error::Device(format!("cannot read back: {error}"))),
         }

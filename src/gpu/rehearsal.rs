@@ -16,6 +16,7 @@ struct Notes {
     largest_buffer: Largest,
     largest_dispatch: Largest,
     smallest_tile: Option<u32>,
+    host: u64,
     operations: f64,
     dispatches: u64,
     kernels: HashSet<PipelineKey>,
@@ -57,6 +58,11 @@ impl Rehearsal {
         self.notes().smallest_tile
     }
 
+    /// The most bytes on the host that were noted.
+    pub(crate) fn host(&self) -> u64 {
+        self.notes().host
+    }
+
     /// Forgets all.
     pub(crate) fn reset(&self) {
         *self.notes() = Notes::default();
@@ -80,6 +86,12 @@ impl Rehearsal {
     pub(crate) fn note_tile(&self, pixels: u32) {
         let mut notes = self.notes();
         notes.smallest_tile = Some(notes.smallest_tile.map_or(pixels, |smallest| smallest.min(pixels)));
+    }
+
+    /// Notes bytes of frames on the host.
+    pub(crate) fn note_host(&self, bytes: u64) {
+        let mut notes = self.notes();
+        notes.host = notes.host.max(bytes);
     }
 
     pub(super) fn note_buffer(&self, label: &str, bytes: u64) {

@@ -8,6 +8,7 @@ use crate::gpu::{Device, Sink};
 use crate::ops::conv::ConvWeight;
 use crate::ops::expand::is_expandable;
 use crate::ops::matrix::Matrix;
+use crate::ops::operand_dtype;
 use crate::tensor::Tensor;
 use crate::weights::{TensorView, Weights};
 
@@ -154,13 +155,18 @@ impl<'a> Loader<'a> {
             self.check_finite(&view)?;
             return Matrix::upload(self.sink, &full, [rows, cols], view.dtype, &view.bytes);
         }
-        self.matrix_from(name, [rows, cols], &if self.is_dry() { vec![0.0; rows * cols] } else { view.to_f32()? })
+        let dtype = operand_dtype(self.precision.operand(), cols);
+        match view.bytes.get(..rows * cols * dtype.bytes() as usize).filter(|_| self.is_dry()) {
+            // Any bytes will do, and there are gigabytes of them.
+            Some(bytes) => Matrix::upload(self.sink, &full, [rows, cols], dtype, bytes),
+            None => self.matrix_from(name, [rows, cols], &if self.is_dry() { vec![0.0; rows * cols] } else { view.to_f32()? }),
+        }
     }
 
     /// Host values as a matrix in the loader's precision.
     pub fn matrix_from(&self, name: &str, shape: [usize; 2], values: &[f32]) -> Result<Matrix> {
         let full = self.name(name);
-        match crate::ops::operand_dtype(self.precision.operand(), shape[1]) {
+        match operand_dtype(self.precision.operand(), shape[1]) {
             DType::F32 => Matrix::upload(self.sink, &full, shape, DType::F32, bytemuck::cast_slice(values)),
             _ => {
                 let halves = if self.is_dry() { vec![half::f16::ZERO; values.len()] } else { to_f16(values) };

@@ -57,9 +57,6 @@ pub struct Generation<'a> {
     first_frame: usize,
 }
 
-/// Latent frames that a plan decodes: until nothing of the decoder's memory is empty.
-const PLANNED_LATENTS: usize = 3;
-
 /// What comes next, in the video and segment of the state's position.
 enum Phase<'a> {
     Encode,
@@ -259,8 +256,10 @@ impl<'a> Generation<'a> {
         denoiser.advance(&mut self.rec, &evaluation, &velocity, |rec| {
             rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
         })?;
-        let denoised = denoiser.download(&mut self.rec)?;
-        self.reach(self.state.position.with(denoised, generator));
+        if !self.is_dry() {
+            let denoised = denoiser.download(&mut self.rec)?;
+            self.reach(self.state.position.with(denoised, generator));
+        }
         let elapsed = begun.elapsed();
         let remaining = self.remaining(done, elapsed);
         self.tell(Event::Step(Step {
@@ -311,20 +310,16 @@ impl<'a> Generation<'a> {
         self.job.decode();
         self.settle()?;
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
-        let mut latents = self.job.finished(latents);
-        if self.is_dry() {
-            // The others take what the last of these does.
-            latents.truncate(PLANNED_LATENTS);
-        }
+        let latents = self.job.finished(latents);
         Ok(Phase::Decode(Box::new(Decoding::new(self.vae, latents, &self.canvas))))
     }
 
     fn decode(&mut self, mut decoding: Box<Decoding<'a>>) -> Result<Phase<'a>> {
         let segment = self.segment();
-        let Some(samples) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
-        check_finite(&samples, "pixels", segment)?;
+        let Some(frames) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
+        frames.iter().try_for_each(|samples| check_finite(samples, "pixels", segment))?;
         let before = self.state.position.video * self.num_frames();
-        for (index, frame) in decoding.take_frames(segment, samples)? {
+        for (index, frame) in decoding.take_frames(segment, frames)? {
             if before + index >= self.first_frame {
                 self.tell(Event::Frame(frame));
             }

@@ -35,6 +35,12 @@ use crate::ops::permute::permute;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
+/// A frame [H, W, 3] from -1 to 1 on the host.
+pub type Samples = Vec<f32>;
+
+/// Latent frames that are decoded on a dry device: until nothing of the decoder's memory is empty. The others take what the last of them does.
+pub(crate) const PLANNED_LATENTS: usize = 4;
+
 /// The autoencoder.
 #[derive(Debug)]
 pub struct Vae {

@@ -14,10 +14,10 @@ use std::str::FromStr;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder};
-use crate::models::vae::Vae;
 use crate::models::vae::decoder::pixels;
 use crate::models::vae::encoder::fold;
 use crate::models::vae::stream::{Layer, Stream};
+use crate::models::vae::{PLANNED_LATENTS, Samples, Vae};
 use crate::ops::copy::slice;
 use crate::ops::permute::permute;
 use crate::tensor::Tensor;
@@ -105,35 +105,40 @@ impl Tile {
     }
 }
 
-/// Frames of pixels [H, W, C] on the host.
+/// A frame of pixels [H, W, C] on the host.
 struct Canvas {
-    width: usize,
-    channels: usize,
+    shape: [usize; 3],
     values: Vec<f32>,
 }
 
 impl Canvas {
-    fn new([height, width, channels]: [usize; 3]) -> Self {
-        Self { width, channels, values: vec![0.0; height * width * channels] }
+    fn new(shape: [usize; 3]) -> Self {
+        Self { shape, values: vec![0.0; shape.iter().product()] }
     }
 
     /// Takes over the core of a tile, whose pixels are given; a latent pixel has `unit` of them on a side.
     fn paste(&mut self, tile: &Tile, pixels: &[f32], unit: usize) {
+        let [_, width, channels] = self.shape;
         let (rows, cols) = (tile.rows.inner(unit), tile.cols.inner(unit));
         let tile_width = tile.cols.padded.len() * unit;
         for (from, to) in rows.zip(tile.rows.core.start * unit..) {
-            let source = (from * tile_width + cols.start) * self.channels;
-            let target = (to * self.width + tile.cols.core.start * unit) * self.channels;
-            let count = cols.len() * self.channels;
+            let source = (from * tile_width + cols.start) * channels;
+            let target = (to * width + tile.cols.core.start * unit) * channels;
+            let count = cols.len() * channels;
             self.values[target..target + count].copy_from_slice(&pixels[source..source + count]);
         }
     }
 
     /// What a tile takes.
     fn cut(&self, tile: &Tile) -> Vec<f32> {
-        let cols = tile.cols.padded.start * self.channels..tile.cols.padded.end * self.channels;
-        let rows = self.values.chunks(self.width * self.channels).skip(tile.rows.padded.start).take(tile.rows.padded.len());
+        let [_, width, channels] = self.shape;
+        let cols = tile.cols.padded.start * channels..tile.cols.padded.end * channels;
+        let rows = self.values.chunks(width * channels).skip(tile.rows.padded.start).take(tile.rows.padded.len());
         rows.flat_map(|row| &row[cols.clone()]).copied().collect()
+    }
+
+    fn bytes(&self) -> u64 {
+        size_of_val(&self.values[..]) as u64
     }
 }
 
@@ -148,36 +153,39 @@ pub(super) fn reach(layers: &[Layer]) -> f64 {
 }
 
 impl Vae {
-    /// [`decode`](Self::decode) in tiles of `size` latent pixels on a side: latent frames [H/u, W/u, z] to the samples of the frames
-    /// [F, H, W, 3] that each stands for; none on a dry device.
-    pub fn decode_tiled(&self, rec: &mut Recorder, latents: &[Tensor], size: usize) -> Result<Vec<Vec<f32>>> {
+    /// [`decode`](Self::decode) in tiles of `size` latent pixels on a side: latent frames [H/u, W/u, z] to the frames that each stands for;
+    /// none on a dry device.
+    pub fn decode_tiled(&self, rec: &mut Recorder, latents: &[Tensor], size: usize) -> Result<Vec<Vec<Samples>>> {
         let split = self.decoder.iter().position(|layer| layer.scale() > 1.0).unwrap_or(self.decoder.len());
         let (whole, tiled) = self.decoder.split_at(split);
         let unit = self.config.pixels_per_latent();
         let halo = reach(tiled).ceil() as usize;
-        let features = features(rec, whole, latents)?;
         let Some(&[rows, cols, _]) = latents.first().map(Tensor::shape) else { return Ok(Vec::new()) };
-        let mut videos: Vec<Vec<Canvas>> = latents.iter().map(|_| Vec::new()).collect();
         let device = rec.device().clone();
+        let is_dry = device.rehearsal().is_some();
+        let looked_at = if is_dry { &latents[..latents.len().min(PLANNED_LATENTS)] } else { latents };
+        let features = features(rec, whole, looked_at)?;
+        let mut videos: Vec<Vec<Canvas>> = features.iter().map(|_| Vec::new()).collect();
         device.rehearsal().inspect(|rehearsal| rehearsal.note_tile((size * unit) as u32));
         for tile in Tile::all(&device, [rows, cols], size, halo) {
             let mut stream = Stream::new(tiled);
             for (feature, frames) in features.iter().zip(&mut videos) {
-                let shape = [1, tile.rows.padded.len(), tile.cols.padded.len(), feature.channels];
+                let shape = [1, tile.rows.padded.len(), tile.cols.padded.len(), feature.shape[2]];
                 let input = rec.upload_with(&shape, || Ok(feature.cut(&tile)))?;
                 let output = stream.next(rec, input)?;
                 let output = pixels(rec, &output, self.config.patch())?;
-                if device.rehearsal().is_some() {
-                    continue;
+                frames.resize_with(output.shape()[0], || Canvas::new([rows * unit, cols * unit, output.cols()]));
+                if !is_dry {
+                    let parts = rec.download_each(&output)?;
+                    frames.iter_mut().zip(parts).for_each(|(frame, part)| frame.paste(&tile, &part, unit));
                 }
-                let (count, channels) = (output.shape()[0], output.cols());
-                frames.resize_with(count, || Canvas::new([rows * unit, cols * unit, channels]));
-                let samples = rec.download(&output)?;
-                let parts = samples.chunks(samples.len() / count);
-                frames.iter_mut().zip(parts).for_each(|(frame, part)| frame.paste(&tile, part, unit));
             }
         }
-        Ok(videos.into_iter().map(|frames| frames.into_iter().flat_map(|frame| frame.values).collect()).collect())
+        if is_dry {
+            note_host(&device, features.iter().zip(&videos).map(|(feature, frames)| feature.bytes() + bytes(frames)), latents.len());
+            return Ok(Vec::new());
+        }
+        Ok(videos.into_iter().map(|frames| frames.into_iter().map(|frame| frame.values).collect()).collect())
     }
 
     /// Latent frames [H/u, W/u, z] of `count` frames [H, W, 3] that `frame` gives, in order; where there are tiles, several times over.
@@ -260,14 +268,27 @@ impl Vae {
                 }
             }
         }
+        note_host(&device, features.iter().map(Canvas::bytes), features.len());
         let mut stream = Stream::new(whole);
         let mut latents = Vec::new();
         for feature in features {
-            let input = rec.upload_with(&[1, rows, cols, feature.channels], || Ok(feature.values))?;
+            let input = rec.upload_with(&[&[1][..], &feature.shape].concat(), || Ok(feature.values))?;
             latents.extend(stream.next(rec, input)?.iter().map(|latent| latent.reshape(&latent.shape()[1..])));
         }
         Ok(latents)
     }
+}
+
+fn bytes(frames: &[Canvas]) -> u64 {
+    frames.iter().map(Canvas::bytes).sum()
+}
+
+/// Tells a plan what waits on the host for latent frames, of which `count` there are; those after the given ones are like the last of them.
+fn note_host(device: &Device, each: impl Iterator<Item = u64>, count: usize) {
+    let Some(rehearsal) = device.rehearsal() else { return };
+    let each: Vec<_> = each.collect();
+    let others = (count - each.len()) as u64 * each.last().copied().unwrap_or(0);
+    rehearsal.note_host(each.iter().sum::<u64>() + others);
 }
 
 /// What the layers at the lowest resolution make of whole latent frames.
@@ -277,7 +298,8 @@ fn features(rec: &mut Recorder, layers: &[Layer], latents: &[Tensor]) -> Result<
     for latent in latents {
         let shape = [&[1], latent.shape()].concat();
         for output in stream.next(rec, latent.reshape(&shape))? {
-            features.push(Canvas { width: output.shape()[2], channels: output.cols(), values: rec.download(&output)? });
+            let shape = [output.shape()[1], output.shape()[2], output.cols()];
+            features.push(Canvas { shape, values: rec.download(&output)? });
         }
     }
     Ok(features)

@@ -34,6 +34,7 @@ pub struct Plan {
     layers: Vec<u64>,
     stages: Vec<StagePlan>,
     tile: Option<u32>,
+    host: u64,
     largest_buffer: Largest,
     step_operations: f64,
     step_seconds: Option<f64>,
@@ -63,10 +64,10 @@ fn gib(bytes: u64) -> f64 {
 
 impl Plan {
     fn new(what: String, budget: Option<u64>, arrangement: Arrangement, layers: Vec<u64>, rehearsed: Rehearsed) -> Self {
-        let Rehearsed { stages, step_operations, largest_buffer, tile, .. } = rehearsed;
+        let Rehearsed { stages, step_operations, largest_buffer, tile, host, .. } = rehearsed;
         let resident = |stage| arrangement.resident(stage).min(layers.len());
         let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();
-        Self { what, budget, arrangement, layers, stages, tile, largest_buffer, step_operations, step_seconds: None }
+        Self { what, budget, arrangement, layers, stages, tile, host, largest_buffer, step_operations, step_seconds: None }
     }
 
     /// With the time of a step by the speed that was measured on `device` so far.
@@ -114,6 +115,12 @@ impl Plan {
         self.tile
     }
 
+    /// Bytes of the host's memory that frames take at most: those that a latent frame stands for, and one on its way from the GPU. Where the
+    /// VAE works on tiles, all of a segment's, and the features that they are made from.
+    pub fn host(&self) -> u64 {
+        self.host
+    }
+
     /// Bytes of the largest buffer.
     pub fn largest_buffer(&self) -> u64 {
         self.largest_buffer.size
@@ -152,8 +159,9 @@ impl fmt::Display for Plan {
         let keys = if self.keeps_keys() { "kept" } else { "computed in each step" };
         writeln!(
             f,
-            "each step streams {:.3} GiB of blocks; keys of cross-attention are {keys}; the VAE works on {frames}",
-            gib(self.streamed_bytes())
+            "each step streams {:.3} GiB of blocks; keys of cross-attention are {keys}; the VAE works on {frames}, {:.3} GiB of them on the host",
+            gib(self.streamed_bytes()),
+            gib(self.host)
         )?;
         write!(f, "{:.3e} operations a step", self.step_operations)?;
         match self.step_seconds {

@@ -15,6 +15,8 @@ pub(crate) struct Rehearsed {
     pub largest_buffer: Largest,
     /// Pixels on a side of the VAE's tiles; none where it worked on whole frames.
     pub tile: Option<u32>,
+    /// Bytes of frames on the host.
+    pub host: u64,
     /// Tiles that the request leaves to choose, the largest first.
     pub smaller_tiles: Vec<u32>,
 }
@@ -29,6 +31,7 @@ impl Rehearsed {
             step_operations: 0.0,
             largest_buffer: Largest::default(),
             tile: None,
+            host: 0,
             smaller_tiles: generation.smaller_tiles(),
         };
         let mut current: Option<(Stage, u64)> = None;
@@ -50,7 +53,8 @@ impl Rehearsed {
         }
         rehearsed.close(device, current);
         if let Some(rehearsal) = device.rehearsal() {
-            (rehearsed.largest_buffer, rehearsed.tile) = (rehearsal.largest_buffer(), rehearsal.smallest_tile());
+            rehearsed.largest_buffer = rehearsal.largest_buffer();
+            (rehearsed.tile, rehearsed.host) = (rehearsal.smallest_tile(), rehearsal.host());
         }
         Ok(rehearsed)
     }
