@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{golden_json, golden_path};
-use crate::published::{Data, Named, tensors, write_safetensors};
+use crate::published::{Data, Named, tensors, write_gguf, write_safetensors};
 
 /// Layers of the encoders, as published or fewer.
 #[derive(Clone, Copy)]
@@ -42,7 +42,10 @@ fn component(folder: &Path, name: &str, config: &Value, all: &[Named], file: &st
     let folder = folder.join(name);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("config.json"), config.to_string()).expect("a configuration");
-    let places = write_safetensors(&folder.join(file), all);
+    let places = match file.ends_with(".gguf") {
+        true => write_gguf(&folder.join(file), all, Named::ggml),
+        false => write_safetensors(&folder.join(file), all),
+    };
     data.write(&folder.join(file), all, &places);
 }
 
@@ -50,6 +53,32 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for file in fs::read_dir(from).expect("a folder").flatten() {
         fs::copy(file.path(), to.join(file.file_name())).expect("copies");
+    }
+}
+
+/// How a transformer is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    Bf16,
+    /// Matrices in ggml's q4_0, all else in f32.
+    Q4,
+}
+
+impl Stored {
+    fn tensors(self, golden: &str) -> Vec<Named> {
+        let is_matrix = |tensor: &Named| tensor.shape.len() == 2 && tensor.shape[1].is_multiple_of(32);
+        let quantised = |tensor: Named| Named { dtype: if is_matrix(&tensor) { "Q4_0" } else { "F32" }, ..tensor };
+        match self {
+            Self::Bf16 => tensors(golden, "BF16"),
+            Self::Q4 => tensors(golden, "F32").into_iter().map(quantised).collect(),
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Bf16 => "diffusion_pytorch_model.safetensors",
+            Self::Q4 => "diffusion_pytorch_model.gguf",
+        }
     }
 }
 
@@ -61,6 +90,7 @@ struct Recipe<'a> {
     vae: (&'a str, Value),
     encoders: Encoders,
     /// Of the transformers.
+    stored: Stored,
     data: Data,
 }
 
@@ -68,12 +98,11 @@ impl Recipe<'_> {
     fn write(&self) -> TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         let (root, base) = (folder.path(), golden_path(self.base));
-        let file = "diffusion_pytorch_model.safetensors";
         let others = if self.data == Data::None { Data::None } else { Data::Sparse };
         for (name, golden, config) in self.transformers {
-            component(root, name, config, &tensors(golden, "BF16"), file, self.data);
+            component(root, name, config, &self.stored.tensors(golden), self.stored.file(), self.data);
         }
-        component(root, "vae", &self.vae.1, &tensors(self.vae.0, "F32"), file, others);
+        component(root, "vae", &self.vae.1, &tensors(self.vae.0, "F32"), Stored::Bf16.file(), others);
         let Encoders { text, clip } = self.encoders;
         let sizes = json!({ "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": text, "num_heads": 64, "vocab_size": 256_384 });
         let all = shallow("transformers_umt5", "BF16", "encoder.block.", text);
@@ -101,20 +130,30 @@ fn wide(inputs: usize) -> Value {
 
 /// Wan2.2-Animate-14B.
 pub fn animate() -> TempDir {
+    animate_with(Encoders::PUBLISHED, Stored::Bf16, Data::None)
+}
+
+/// The same with numbers in some of its weights, and encoders of few layers.
+pub fn animate_with_numbers(stored: Stored) -> TempDir {
+    animate_with(Encoders::SHALLOW, stored, Data::Sparse)
+}
+
+fn animate_with(encoders: Encoders, stored: Stored, data: Data) -> TempDir {
     let mut config = wide(36);
     config["latent_channels"] = json!(16);
     config["image_dim"] = json!(1280);
     config["added_kv_proj_dim"] = json!(5120);
     let transformers = &[("transformer", "diffusers_animate", config)];
     let vae = ("diffusers_vae_2_1", json!({}));
-    Recipe { base: "tiny", transformers, vae, encoders: Encoders::PUBLISHED, data: Data::None }.write()
+    Recipe { base: "tiny", transformers, vae, encoders, stored, data }.write()
 }
 
 /// Wan2.2-T2V-A14B.
 pub fn t2v() -> TempDir {
     let transformers = &[("transformer", "diffusers_t2v_14b", wide(16)), ("transformer_2", "diffusers_t2v_14b", wide(16))];
     let vae = ("diffusers_vae_2_1", json!({}));
-    Recipe { base: "family/t2v", transformers, vae, encoders: Encoders::PUBLISHED.without_clip(), data: Data::None }.write()
+    Recipe { base: "family/t2v", transformers, vae, encoders: Encoders::PUBLISHED.without_clip(), stored: Stored::Bf16, data: Data::None }
+        .write()
 }
 
 /// Wan2.1-T2V-1.3B with numbers in its weights, and a text encoder of one layer.
@@ -123,7 +162,15 @@ pub fn t2v_1_3b_with_numbers() -> TempDir {
         "out_channels": 16, "image_dim": null, "added_kv_proj_dim": null });
     let transformers = &[("transformer", "diffusers_t2v_1_3b", config)];
     let vae = ("diffusers_vae_2_1", json!({}));
-    let folder = Recipe { base: "family/t2v", transformers, vae, encoders: Encoders::SHALLOW.without_clip(), data: Data::Dense }.write();
+    let folder = Recipe {
+        base: "family/t2v",
+        transformers,
+        vae,
+        encoders: Encoders::SHALLOW.without_clip(),
+        stored: Stored::Bf16,
+        data: Data::Dense,
+    }
+    .write();
     let path = folder.path().join("model_index.json");
     let mut index: Value = serde_json::from_slice(&fs::read(&path).expect("an index")).expect("JSON");
     let entries = index.as_object_mut().expect("an index");
@@ -142,5 +189,6 @@ pub fn ti2v() -> TempDir {
     vae["dim_mult"] = json!([1, 2, 4, 4]);
     vae["num_res_blocks"] = json!(2);
     let (transformers, vae) = (&[("transformer", "diffusers_ti2v", config)], ("diffusers_vae_2_2", vae));
-    Recipe { base: "family/ti2v", transformers, vae, encoders: Encoders::PUBLISHED.without_clip(), data: Data::None }.write()
+    Recipe { base: "family/ti2v", transformers, vae, encoders: Encoders::PUBLISHED.without_clip(), stored: Stored::Bf16, data: Data::None }
+        .write()
 }

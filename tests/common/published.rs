@@ -31,6 +31,9 @@ fn expand(pattern: &str) -> Vec<String> {
     (0..count.parse::<usize>().expect("a number")).map(|i| format!("{before}{i}{after}")).collect()
 }
 
+/// Bytes of a block of 32 numbers: a factor in f16, then 4 bits each.
+const Q4_0_BYTES: usize = 18;
+
 impl Named {
     fn elements(&self) -> u64 {
         self.shape.iter().map(|&dim| dim as u64).product()
@@ -41,9 +44,20 @@ impl Named {
             "F32" => 4,
             "F16" | "BF16" => 2,
             "I64" => 8,
+            "Q4_0" => return self.elements() / 32 * Q4_0_BYTES as u64,
             _ => 1,
         };
         self.elements() * width
+    }
+
+    /// ggml's number for its type, the elements of a block and its bytes, for [`write_gguf`].
+    pub fn ggml(&self) -> (u32, u64, u64) {
+        match self.dtype {
+            "F32" => (0, 1, 4),
+            "BF16" => (30, 1, 2),
+            "Q4_0" => (2, 32, Q4_0_BYTES as u64),
+            other => panic!("{other} is not written to GGUF"),
+        }
     }
 }
 
@@ -66,8 +80,9 @@ pub enum Data {
 
 /// Bytes of the random numbers: no multiple of a row's or a chunk's, so that hardly two places look the same.
 const PERIOD: usize = (1 << 20) + 4 * 617;
-const STRIDE: u64 = 4 << 20;
-const PIECE: u64 = 64 << 10;
+/// Whole numbers of every type, [`Q4_0_BYTES`] too.
+const PIECE: u64 = 9 << 13;
+const STRIDE: u64 = 64 * PIECE;
 
 impl Data {
     /// Fills the tensors of a file, which begin at these places.
@@ -80,7 +95,7 @@ impl Data {
             let (bytes, pattern) = (tensor.bytes(), small_numbers(tensor.dtype));
             let stride = if self == Self::Sparse && bytes > STRIDE { STRIDE } else { PIECE };
             for from in (0..bytes).step_by(stride as usize) {
-                let phase = ((place + from) as usize % (PERIOD - PIECE as usize)) & !3;
+                let phase = (place + from) as usize % (PERIOD - PIECE as usize) / 36 * 36;
                 let piece = &pattern[phase..][..PIECE.min(bytes - from) as usize];
                 write_at(&mut file, place + from, &[piece]);
             }
@@ -88,15 +103,20 @@ impl Data {
     }
 }
 
-/// Numbers of either sign between 1/128 and 1/32.
+/// Numbers of either sign, none above 1/32.
 fn small_numbers(dtype: &str) -> Vec<u8> {
-    let width = if dtype == "F32" { 4 } else { 2 };
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let number = |_| {
+    let mut bits = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let bits = (state >> 32) as u32;
-        (0x3c00_0000 | bits & 0x80ff_ffff).to_le_bytes()
+        (state >> 32) as u32
     };
+    if dtype == "Q4_0" {
+        let factor = half::f16::from_f32(1.0 / 256.0).to_le_bytes();
+        let codes = |bits: &mut dyn FnMut() -> u32| (0..4).flat_map(|_| bits().to_le_bytes()).collect::<Vec<_>>();
+        return (0..PERIOD / Q4_0_BYTES).flat_map(|_| [&factor[..], &codes(&mut bits)].concat()).collect();
+    }
+    let width = if dtype == "F32" { 4 } else { 2 };
+    let number = |_| (0x3c00_0000 | bits() & 0x80ff_ffff).to_le_bytes();
     (0..PERIOD / width).map(number).flat_map(|bytes| bytes[4 - width..].to_vec()).collect()
 }
 
