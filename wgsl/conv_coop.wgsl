@@ -1,10 +1,9 @@
 // See conv_reg. Cooperative matrices of SIZE by SIZE, for weights of f16, which x is rounded to as well: a workgroup is SM by SN subgroups,
 // each of which makes FM by FN fragments of pixels by channels. Slices of BK channels of one tap go through workgroup memory, in
 // rows that are padded so that lanes meet in no bank; the next ones are on their way in registers meanwhile. Sums leave through
-// workgroup memory too, since fragments show nothing of themselves. Needs lib/activation and lib/taps.
+// workgroup memory too, since fragments show nothing of themselves. Needs lib/activation, lib/taps and lib/operand_tiles.
 //
-// Lines with a mark are repeated: $i for FM, $j for FN, $x and $w for the fours of x and w that a lane carries, $four and $one for how tiles
-// are declared, by fours (SPIR-V) or one by one (Metal).
+// Lines with a mark are repeated: $i for FM, $j for FN, $x and $w for the fours of x and w that a lane carries.
 
 struct Params {
     in_t: u32, in_h: u32, in_w: u32, in_c: u32,
@@ -13,36 +12,6 @@ struct Params {
     stride_t: u32, stride: u32,
     pad_t: u32, pad_y: u32, pad_x: u32,
     up: u32, past: u32, column_groups: u32,
-}
-
-const BM: u32 = SM * FM * SIZE;
-const BN: u32 = SN * FN * SIZE;
-const BK: u32 = 32u;
-const ROW: u32 = BK + 8u;
-const UNIT: u32 = 1u; // $one
-const UNIT: u32 = 4u; // $four
-const STRIDE: u32 = ROW / UNIT;
-
-var<workgroup> x_tile: array<f16, BM * ROW>; // $one
-var<workgroup> w_tile: array<f16, BN * ROW>; // $one
-var<workgroup> x_tile: array<vec4<f16>, BM * ROW / 4u>; // $four
-var<workgroup> w_tile: array<vec4<f16>, BN * ROW / 4u>; // $four
-var<workgroup> sums: array<f32, SM * SN * SIZE * SIZE>;
-
-fn put_x(at: u32, v: vec4<f16>) {
-    x_tile[at / 4u] = v; // $four
-    x_tile[at] = v.x; // $one
-    x_tile[at + 1u] = v.y; // $one
-    x_tile[at + 2u] = v.z; // $one
-    x_tile[at + 3u] = v.w; // $one
-}
-
-fn put_w(at: u32, v: vec4<f16>) {
-    w_tile[at / 4u] = v; // $four
-    w_tile[at] = v.x; // $one
-    w_tile[at + 1u] = v.y; // $one
-    w_tile[at + 2u] = v.z; // $one
-    w_tile[at + 3u] = v.w; // $one
 }
 
 // One tap, and the first of its channels; `tap` may be past the last one.

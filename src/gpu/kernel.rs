@@ -11,6 +11,7 @@ use std::fmt::Write;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
+use crate::gpu::accessors::accessors;
 use crate::tensor::Tensor;
 
 /// How a slot's elements lie in its buffer, and so how its accessors are written.
@@ -92,7 +93,7 @@ pub enum Needs {
     /// Subgroups.
     Subgroups,
     /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, each line of the file
-    /// with one of `MARKS` is repeated for all numbers below its constant, none at all where that is 0. `$size` stands for the
+    /// and its libraries with one of `MARKS` is repeated for all numbers below its constant, none at all where that is 0. `$size` stands for the
     /// constant `SIZE`.
     CooperativeMatrix,
 }
@@ -241,7 +242,7 @@ impl Kernel {
         }
         let mut binding = 0;
         for (slot, &element) in self.slots.iter().zip(elements) {
-            declare(&mut text, slot, element, binding);
+            text.push_str(&accessors(slot, element, binding));
             binding += u32::from(element != Element::Absent);
         }
         line(&mut text, format_args!("struct Immediates {{ first: u32, end: u32, width: u32, unused: u32, params: Params }}"));
@@ -249,12 +250,11 @@ impl Kernel {
             true => line(&mut text, format_args!("var<immediate> immediates: Immediates;")),
             false => line(&mut text, format_args!("@group(0) @binding({binding}) var<uniform> immediates: Immediates;")),
         }
-        for lib in self.libs {
-            text.push_str(lib);
-        }
-        match self.needs {
-            Needs::CooperativeMatrix => text.push_str(&unrolled(self.source, constants)),
-            _ => text.push_str(self.source),
+        for source in self.libs.iter().chain([&self.source]) {
+            match self.needs {
+                Needs::CooperativeMatrix => text.push_str(&unrolled(source, constants)),
+                _ => text.push_str(source),
+            }
         }
         text.push_str(&entry(self.name, self.needs));
         text
@@ -364,96 +364,4 @@ fn unrolled(source: &str, constants: &[(&'static str, u32)]) -> String {
         })
     })
     .collect()
-}
-
-fn declare(text: &mut String, slot: &Slot, element: Element, binding: u32) {
-    let name = slot.name;
-    let access = match slot.access {
-        Access::Read => "read",
-        Access::Write => "read_write",
-    };
-    let array = match element {
-        Element::Absent => None,
-        Element::F32 => Some("f32"),
-        Element::F32x4 => Some("vec4<f32>"),
-        Element::F16x4 | Element::Bf16x4 | Element::Odd16 => Some("vec2<u32>"),
-        Element::U32 => Some("u32"),
-        Element::Half4 => Some("vec4<f16>"),
-        Element::U32x4 => Some("vec4<u32>"),
-    };
-    if let Some(array) = array {
-        line(text, format_args!("@group(0) @binding({binding}) var<storage, {access}> {name}_data: array<{array}>;"));
-    }
-    text.push_str(&loads(element).replace("NAME", name));
-    if slot.access == Access::Write {
-        text.push_str(&stores(element).replace("NAME", name));
-    }
-}
-
-fn loads(element: Element) -> &'static str {
-    match element {
-        Element::Absent => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return vec4<f32>(); }
-fn NAME_get(at: u32) -> f32 { return 0.0; }
-"
-        }
-        // Elements past the row are read as its last one, then dropped: cheaper than three branches.
-        Element::F32 => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let last = count - 1u;
-    let four = vec4<f32>(NAME_data[at], NAME_data[at + min(1u, last)], NAME_data[at + min(2u, last)], NAME_data[at + min(3u, last)]);
-    return select(vec4<f32>(), four, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
-}
-fn NAME_get(at: u32) -> f32 { return NAME_data[at]; }
-"
-        }
-        Element::F32x4 => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME_data[at >> 2u]; }
-fn NAME_get(at: u32) -> f32 { return NAME_data[at >> 2u][at & 3u]; }
-"
-        }
-        Element::F16x4 => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME_data[at >> 2u];
-    return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
-}
-fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME_data[at >> 2u][(at >> 1u) & 1u])[at & 1u]; }
-"
-        }
-        Element::Bf16x4 => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME_data[at >> 2u];
-    return bitcast<vec4<f32>>(vec4<u32>(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
-}
-fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_data[at >> 2u][(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
-"
-        }
-        Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME_data[at]; }\n",
-        Element::Half4 | Element::U32x4 | Element::Odd16 => "",
-    }
-}
-
-fn stores(element: Element) -> &'static str {
-    match element {
-        Element::F32 => {
-            "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
-    NAME_data[at] = value.x;
-    if (count > 1u) { NAME_data[at + 1u] = value.y; }
-    if (count > 2u) { NAME_data[at + 2u] = value.z; }
-    if (count > 3u) { NAME_data[at + 3u] = value.w; }
-}
-fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
-"
-        }
-        Element::F32x4 => "fn NAME_store(at: u32, count: u32, value: vec4<f32>) { NAME_data[at >> 2u] = value; }\n",
-        // Saturating: a value beyond f16 becomes the largest f16, never an infinity.
-        Element::F16x4 => {
-            "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
-    let held = clamp(value, vec4<f32>(-65504.0), vec4<f32>(65504.0));
-    NAME_data[at >> 2u] = vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
-}
-"
-        }
-        Element::Absent | Element::Bf16x4 | Element::U32 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
-    }
 }

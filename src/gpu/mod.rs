@@ -1,6 +1,7 @@
 //! The engine's floor: everything that talks to wgpu, and nothing that knows of models.
 //!
-//! - [`device`]: choosing an adapter, opening it with its real limits, or taking the host application's device.
+//! - [`adapter`]: which GPUs there are, and choosing one.
+//! - [`device`]: one that was opened with its real limits, or the host application's.
 //! - [`arena`]: activation memory that is reused when its last [`Tensor`](crate::tensor::Tensor) drops, and accounting.
 //! - [`family`]: which of several ways of writing an op's kernel an adapter gets.
 //! - [`faults`]: allocations that fail on demand, for tests.
@@ -14,6 +15,8 @@
 //! - [`recorder`]: dispatches to passes to submissions, cut into slices of time, with cancellation between submissions.
 //! - [`tune`]: which tiles are fastest, by timing them once.
 
+mod accessors;
+pub mod adapter;
 pub mod arena;
 pub mod device;
 pub mod family;
@@ -25,8 +28,9 @@ pub mod rehearsal;
 pub mod sink;
 pub mod tune;
 
+pub use adapter::AdapterSummary;
 pub use arena::{Arena, Block, MemoryUse};
-pub use device::{AdapterSummary, Device, DeviceBuilder};
+pub use device::{Device, DeviceBuilder};
 pub use family::Family;
 pub use kernel::{Access, Arg, Element, Kernel, Needs, Slot};
 pub use profile::Profile;

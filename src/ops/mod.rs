@@ -61,6 +61,8 @@ pub(crate) const ACTIVATION: &str = include_str!("../../wgsl/lib/activation.wgsl
 const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7];
 /// Needed by kernels that turn blocks on their way to workgroup memory.
 pub(crate) const TURNED: &str = include_str!("../../wgsl/lib/turned.wgsl");
+/// Needed by kernels that feed cooperative matrices with two operands.
+pub(crate) const OPERAND_TILES: &str = include_str!("../../wgsl/lib/operand_tiles.wgsl");
 pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
 
 /// A function applied to each element; the numbers are those of `wgsl/lib/activation.wgsl`.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Element, Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::ops::conv::{Call, Params, TAPS};
-use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::ops::{ACTIVATION, ACTIVATIONS, OPERAND_TILES};
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE: 96 channels, which the VAEs have multiples of,
 /// or 64. LX and LW are the fours of each operand that a lane carries.
@@ -31,7 +31,7 @@ macro_rules! variants {
 pub static CONV_COOP: Kernel = Kernel {
     name: "conv_coop",
     source: include_str!("../../../wgsl/conv_coop.wgsl"),
-    libs: &[ACTIVATION, TAPS],
+    libs: &[ACTIVATION, TAPS, OPERAND_TILES],
     workgroup: 256,
     slots: &[
         Slot::read("x", READ),

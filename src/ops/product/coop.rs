@@ -8,7 +8,7 @@ use crate::gpu::family::Coop;
 use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
 use crate::gpu::{Family, Recorder};
 use crate::ops::product::{BIAS, EPILOGUE, GATE, OUT, Params, Product, RESIDUAL};
-use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::ops::{ACTIVATION, ACTIVATIONS, OPERAND_TILES};
 use crate::tensor::Tensor;
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE. LX and LW are the fours of each operand that
@@ -37,7 +37,7 @@ macro_rules! variants {
 pub static MATMUL_COOP: Kernel = Kernel {
     name: "matmul_coop",
     source: include_str!("../../../wgsl/matmul_coop.wgsl"),
-    libs: &[ACTIVATION, EPILOGUE],
+    libs: &[ACTIVATION, EPILOGUE, OPERAND_TILES],
     workgroup: 256,
     slots: &[Slot::read("x", &[Element::Half4]), Slot::read("w", &[Element::Half4]), BIAS, GATE, RESIDUAL, OUT],
     params_bytes: size_of::<Params>(),

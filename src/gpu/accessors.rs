@@ -1,0 +1,92 @@
+//! How kernels reach their tensors: text that is generated for each slot, as [`kernel`](crate::gpu::kernel) says.
+
+use crate::gpu::kernel::{Access, Element, Slot};
+
+/// The binding of a slot whose elements lie in its buffer so, and the functions by which a kernel reaches them.
+pub(super) fn accessors(slot: &Slot, element: Element, binding: u32) -> String {
+    let access = match slot.access {
+        Access::Read => "read",
+        Access::Write => "read_write",
+    };
+    let array = match element {
+        Element::Absent => None,
+        Element::F32 => Some("f32"),
+        Element::F32x4 => Some("vec4<f32>"),
+        Element::F16x4 | Element::Bf16x4 | Element::Odd16 => Some("vec2<u32>"),
+        Element::U32 => Some("u32"),
+        Element::Half4 => Some("vec4<f16>"),
+        Element::U32x4 => Some("vec4<u32>"),
+    };
+    let declared =
+        array.map(|array| format!("@group(0) @binding({binding}) var<storage, {access}> NAME_data: array<{array}>;\n")).unwrap_or_default();
+    let stores = if slot.access == Access::Write { stores(element) } else { "" };
+    [&declared, loads(element), stores].concat().replace("NAME", slot.name)
+}
+
+fn loads(element: Element) -> &'static str {
+    match element {
+        Element::Absent => {
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return vec4<f32>(); }
+fn NAME_get(at: u32) -> f32 { return 0.0; }
+"
+        }
+        // Elements past the row are read as its last one, then dropped: cheaper than three branches.
+        Element::F32 => {
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
+    let last = count - 1u;
+    let four = vec4<f32>(NAME_data[at], NAME_data[at + min(1u, last)], NAME_data[at + min(2u, last)], NAME_data[at + min(3u, last)]);
+    return select(vec4<f32>(), four, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
+}
+fn NAME_get(at: u32) -> f32 { return NAME_data[at]; }
+"
+        }
+        Element::F32x4 => {
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME_data[at >> 2u]; }
+fn NAME_get(at: u32) -> f32 { return NAME_data[at >> 2u][at & 3u]; }
+"
+        }
+        Element::F16x4 => {
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
+    let words = NAME_data[at >> 2u];
+    return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME_data[at >> 2u][(at >> 1u) & 1u])[at & 1u]; }
+"
+        }
+        Element::Bf16x4 => {
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
+    let words = NAME_data[at >> 2u];
+    return bitcast<vec4<f32>>(vec4<u32>(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
+}
+fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_data[at >> 2u][(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
+"
+        }
+        Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME_data[at]; }\n",
+        Element::Half4 | Element::U32x4 | Element::Odd16 => "",
+    }
+}
+
+fn stores(element: Element) -> &'static str {
+    match element {
+        Element::F32 => {
+            "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
+    NAME_data[at] = value.x;
+    if (count > 1u) { NAME_data[at + 1u] = value.y; }
+    if (count > 2u) { NAME_data[at + 2u] = value.z; }
+    if (count > 3u) { NAME_data[at + 3u] = value.w; }
+}
+fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
+"
+        }
+        Element::F32x4 => "fn NAME_store(at: u32, count: u32, value: vec4<f32>) { NAME_data[at >> 2u] = value; }\n",
+        // Saturating: a value beyond f16 becomes the largest f16, never an infinity.
+        Element::F16x4 => {
+            "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
+    let held = clamp(value, vec4<f32>(-65504.0), vec4<f32>(65504.0));
+    NAME_data[at >> 2u] = vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
+}
+"
+        }
+        Element::Absent | Element::Bf16x4 | Element::U32 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
+    }
+}
