@@ -27,7 +27,7 @@ const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 /// Buffers above 4 MiB, which weights and activations mostly are, get memory of their own, and smaller ones share blocks of that. In larger
-/// blocks, `MemoryHints::MemoryUsage` with up to 64 MiB among them, what is left beside buffers came to a tenth to a quarter of all memory.
+/// blocks, `MemoryHints::MemoryUsage` with up to 64 MiB among them, what was left beside a model of 1.3B came to a tenth to a quarter.
 const MEMORY: wgpu::MemoryHints = wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: 4 << 20..4 << 20 };
 
 /// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
