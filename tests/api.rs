@@ -6,7 +6,6 @@ use std::thread;
 
 use common::golden_path;
 use image::RgbImage;
-use wan_animate::unversioned::gpu::faults::fail_allocations;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{AnimatePipeline, AnimateRequest, Cancel, Device, Error, Event, Generation, Precision, Result, Stage};
 
@@ -201,10 +200,10 @@ fn a_prompt_is_encoded_once() {
     let (device, motion, reference) = (device(), motion(0..5), reference());
     let pipeline = pipeline(&device);
     let encode = |prompt: &str| {
-        fail_allocations(&device, 0..0);
+        device.fail_allocations(0..0);
         let mut generation = small(pipeline.animate(&reference, &motion)).prompt(prompt).start().expect("starts");
         generation.find(|event| matches!(event, Ok(Event::Stage(Stage::Conditioning { .. })))).expect("encodes").expect("runs");
-        fail_allocations(&device, 0..0)
+        device.fail_allocations(0..0)
     };
     // Kernels are tested before their first use, with buffers of their own.
     encode("a bird");

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use common::{golden_path, named_budget};
 use image::RgbImage;
-use wan_animate::unversioned::gpu::faults::fail_allocations;
 use wan_animate::video::{Frames, Motion, open_image};
 use wan_animate::{
     AnimatePipeline, AnimateRequest, Device, Error, Event, Generation, Precision, Result, Scheduler, State, VaeTiling, VideoPipeline,
@@ -254,9 +253,9 @@ fn damaged_states_are_refused() {
 
 /// Makes allocations of these numbers fail, goes on as often as needed once they do not, and compares.
 fn survive<S: Subject>(subject: &S, device: &Device, pipeline: &S::Pipeline, failing: Range<u64>, whole: &Video) {
-    fail_allocations(device, failing.clone());
+    device.fail_allocations(failing.clone());
     let (state, end) = collect(subject.start(pipeline, None).expect("starts"));
-    let left = fail_allocations(device, 0..0);
+    let left = device.fail_allocations(0..0);
     let made = match end {
         Ok(frames) => frames,
         Err(error) => {
@@ -273,9 +272,9 @@ fn survive_allocations(subject: &impl Subject, each: usize) {
     let whole = subject.whole();
     let device = device();
     let pipeline = subject.load(&device).expect("loads");
-    fail_allocations(&device, 0..0);
+    device.fail_allocations(0..0);
     collect(subject.start(&pipeline, None).expect("starts")).1.expect("runs");
-    let all = fail_allocations(&device, 0..0);
+    let all = device.fail_allocations(0..0);
     println!("{all} allocations");
     for first in (0..all).step_by(each) {
         survive(subject, &device, &pipeline, first..first + 1 + first % 2, &whole);
@@ -298,14 +297,14 @@ fn every_failed_allocation_loses_nothing() {
 fn loading_survives_failed_allocations() {
     let (subject, device) = (Dance::new(), device());
     drop(subject.load(&device).expect("loads"));
-    let all = fail_allocations(&device, 0..0);
+    let all = device.fail_allocations(0..0);
     for first in (0..all).step_by(83) {
-        fail_allocations(&device, first..first + 1);
+        device.fail_allocations(first..first + 1);
         let error = subject.load(&device).expect_err("weights have no second try");
         assert!(matches!(error, Error::Limits(_)), "{error}");
         assert_eq!(device.memory_use().current, 0, "what was loaded is given back");
     }
-    fail_allocations(&device, 0..0);
+    device.fail_allocations(0..0);
     subject.load(&device).expect("loads");
 }
 

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gpu::Device;
 
 /// Counts a device's allocations, and which of them are to fail.
 #[derive(Debug, Default)]
@@ -27,11 +26,10 @@ impl Faults {
             false => Ok(()),
         }
     }
-}
 
-/// Counts allocations from 0 again and makes those of these numbers fail as if the GPU had no memory left. Returns how many there
-/// have been since the last call.
-pub fn fail_allocations(device: &Device, numbers: Range<u64>) -> u64 {
-    let mut counter = device.faults().0.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut *counter, Counter { allocations: 0, failing: numbers }).allocations
+    /// Counts from 0 again, with these failing. Returns how many there have been since the last call.
+    pub(crate) fn fail(&self, numbers: Range<u64>) -> u64 {
+        let mut counter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *counter, Counter { allocations: 0, failing: numbers }).allocations
+    }
 }

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gpu::Device;
-use crate::gpu::kernel::{Arg, Element, Kernel, PipelineKey};
+use crate::gpu::command::Dispatch;
+use crate::gpu::pipeline::{Element, PipelineKey};
 
-/// See the module. Made by [`Device::dry`].
+/// See the module. Made by [`Device::dry`](crate::Device::dry).
 #[derive(Debug, Default)]
 pub struct Rehearsal(Mutex<Notes>);
 
@@ -31,7 +31,7 @@ pub struct Largest {
     pub size: u64,
 }
 
-/// A kernel, the element formats of its slots, and its constants: what [`Kernel::compose`] takes.
+/// A kernel, the element formats of its slots, and its constants: what [`Kernel::compose`](crate::gpu::Kernel::compose) takes.
 pub type Variant = (&'static str, Vec<Element>, Vec<(&'static str, u32)>);
 
 impl Largest {
@@ -98,34 +98,32 @@ impl Rehearsal {
         self.notes().largest_buffer.offer(label, bytes);
     }
 
-    /// Notes a dispatch of `groups` workgroups of `work` operations each.
+    /// Notes a dispatch.
     ///
     /// # Errors
     /// [`Error::Limits`] where the device's limits do not allow it.
-    pub(super) fn dispatch(&self, device: &Device, kernel: &Kernel, key: PipelineKey, args: &[Arg], groups: u32, work: f64) -> Result<()> {
-        let limits = device.limits();
+    pub(super) fn dispatch(&self, limits: &wgpu::Limits, dispatch: &Dispatch) -> Result<()> {
+        let Dispatch { kernel, key, buffers, groups, work, .. } = dispatch;
         let refuse = |what: &str, needed: u64, allowed: u64| match needed > allowed {
             true => Err(Error::Limits(format!("the kernel `{}` needs {needed} {what}, the adapter allows {allowed}", kernel.name))),
             false => Ok(()),
         };
-        let bound: Vec<_> = args.iter().filter(|arg| arg.element != Element::Absent).filter_map(|arg| arg.tensor).collect();
-        refuse("storage buffers", bound.len() as u64, limits.max_storage_buffers_per_shader_stage.into())?;
-        for tensor in &bound {
-            refuse("bytes in one binding", tensor.buffer_bytes(), limits.max_storage_buffer_binding_size)?;
+        refuse("storage buffers", buffers.len() as u64, limits.max_storage_buffers_per_shader_stage.into())?;
+        for buffer in buffers {
+            refuse("bytes in one binding", buffer.bytes, limits.max_storage_buffer_binding_size)?;
         }
         let lanes = key.constants.iter().find(|(name, _)| *name == "WG").map_or(kernel.workgroup, |&(_, lanes)| lanes);
-        refuse(
-            "lanes in a workgroup",
-            lanes.into(),
-            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x).into(),
-        )?;
+        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        refuse("lanes in a workgroup", lanes.into(), most.into())?;
         let across = limits.max_compute_workgroups_per_dimension;
-        refuse("workgroups", groups.into(), u64::from(across) * u64::from(across))?;
+        refuse("workgroups", u64::from(*groups), u64::from(across) * u64::from(across))?;
         let mut notes = self.notes();
-        notes.largest_dispatch.offer(kernel.name, groups.into());
-        notes.operations += f64::from(groups) * work;
+        notes.largest_dispatch.offer(kernel.name, u64::from(*groups));
+        notes.operations += f64::from(*groups) * work;
         notes.dispatches += 1;
-        notes.kernels.insert(key);
+        if !notes.kernels.contains(key) {
+            notes.kernels.insert(key.clone());
+        }
         Ok(())
     }
 

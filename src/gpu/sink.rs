@@ -6,11 +6,10 @@ use std::fmt::Debug;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::arena::{Block, bytes_of};
-use crate::gpu::{Device, Recorder};
-use crate::tensor::Tensor;
-
-/// Bytes that are on their way at once: what staging memory is bounded by.
-pub(super) const CHUNK: usize = 4 << 20;
+use crate::gpu::device::Device;
+use crate::gpu::engine::live::CHUNK;
+use crate::gpu::recorder::Recorder;
+use crate::gpu::tensor::Tensor;
 
 /// Takes weights in their stored form.
 ///

@@ -5,7 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Kernel, Needs, READ, SCALAR, Slot, WRITE};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, Needs, READ, SCALAR, Slot, WRITE};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 

@@ -5,7 +5,9 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Element, INDEX, Kernel, Needs, Slot};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{INDEX, Kernel, Needs, Slot};
+use crate::gpu::pipeline::Element;
 use crate::tensor::Tensor;
 use crate::weights::{Block, Encoding};
 

@@ -5,7 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, INDEX, Kernel, Needs, Slot, VECTOR, WEIGHT};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{INDEX, Kernel, Needs, Slot, VECTOR, WEIGHT};
 use crate::ops::matrix::Matrix;
 use crate::tensor::Tensor;
 

@@ -5,7 +5,9 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, Needs, Slot};
+use crate::gpu::pipeline::Element;
 use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
 use crate::tensor::Tensor;
 

@@ -4,7 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Arg, Kernel, Needs, SCALAR, Slot};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, Needs, SCALAR, Slot};
 use crate::tensor::Tensor;
 
 /// See `wgsl/shortcut.wgsl`.

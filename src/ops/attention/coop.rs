@@ -2,8 +2,10 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::arg::Arg;
 use crate::gpu::family::Coop;
-use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot, WRITE};
+use crate::gpu::kernel::{Kernel, Needs, Slot, WRITE};
+use crate::gpu::pipeline::Element;
 use crate::gpu::{Family, Recorder};
 use crate::ops::attention::{Call, Params};
 use crate::ops::fastest_tile;

@@ -19,7 +19,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{Arg, Element, Kernel, READ, Slot, WRITE};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, READ, Slot, WRITE};
+use crate::gpu::pipeline::Element;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
 use crate::tensor::Tensor;
 

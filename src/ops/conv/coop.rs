@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Element, Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::kernel::{Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::pipeline::Element;
 use crate::ops::conv::{Call, Params, TAPS};
 use crate::ops::{ACTIVATION, ACTIVATIONS, OPERAND_TILES};
 

@@ -18,7 +18,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{Arg, Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::{Family, Recorder};
 use crate::ops::Activation;
 use crate::shape::Dims;

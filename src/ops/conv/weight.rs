@@ -2,7 +2,7 @@
 
 use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
-use crate::gpu::kernel::Arg;
+use crate::gpu::arg::Arg;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
 use crate::ops::conv::{ConvOptions, conv, sg};
 use crate::ops::operand_dtype;

@@ -4,8 +4,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::arg::Arg;
 use crate::gpu::family::Coop;
-use crate::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
+use crate::gpu::kernel::{Kernel, Needs, Slot};
+use crate::gpu::pipeline::Element;
 use crate::gpu::{Family, Recorder};
 use crate::ops::product::{BIAS, EPILOGUE, GATE, OUT, Params, Product, RESIDUAL};
 use crate::ops::{ACTIVATION, ACTIVATIONS, OPERAND_TILES};

@@ -9,7 +9,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::kernel::{Arg, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
 use crate::gpu::{Device, Family, Recorder, Sink, family};
 use crate::ops::fastest_tile;
 use crate::ops::matmul::Epilogue;

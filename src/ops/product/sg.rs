@@ -4,7 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::kernel::{Arg, Element, Kernel, Needs, READ, Slot, WEIGHT};
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, Needs, READ, Slot, WEIGHT};
+use crate::gpu::pipeline::Element;
 use crate::gpu::{Family, Recorder};
 use crate::ops::product::{BIAS, EPILOGUE, GATE, OUT, Params, Product, RESIDUAL};
 use crate::ops::{ACTIVATION, ACTIVATIONS};

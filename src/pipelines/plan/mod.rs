@@ -72,7 +72,7 @@ impl Plan {
 
     /// With the time of a step by the speed that was measured on `device` so far.
     pub(crate) fn timed(self, device: &Device) -> Self {
-        Self { step_seconds: device.measured_rate().map(|rate| self.step_operations / rate), ..self }
+        Self { step_seconds: device.rate().measured().map(|rate| self.step_operations / rate), ..self }
     }
 
     /// The peak of all stages, in bytes.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::dtype::DType;
-use crate::gpu::Block;
+use crate::gpu::arena::{Arena, Block};
+use crate::gpu::command::BufferRef;
 
 /// Data on the GPU. Cloning shares it; the memory is reused when the last clone drops.
 #[derive(Clone, Debug)]
@@ -68,6 +69,16 @@ impl Tensor {
     /// Where the device is [dry](crate::Device::dry), which has no buffers.
     pub fn buffer(&self) -> &wgpu::Buffer {
         self.block.buffer()
+    }
+
+    /// Where the buffer goes back to; none for weights that stay.
+    pub(super) fn home(&self) -> Option<Arc<Arena>> {
+        self.block.home()
+    }
+
+    /// The buffer for a command.
+    pub(super) fn buffer_ref(&self) -> BufferRef {
+        self.block.to_ref()
     }
 
     /// Bytes of that buffer: those of the data, and some more.

@@ -1,0 +1,165 @@
+//! Choosing and opening an adapter, or sharing a device that the host application owns.
+
+use std::env;
+
+use crate::error::{Error, Result};
+use crate::gpu::adapter::{AdapterSummary, choose, enumerate};
+use crate::gpu::device::{Device, Options};
+use crate::gpu::family::{self, Family};
+use crate::gpu::tune::Tune;
+
+/// What kernels of some families and profiles need; none is needed by all.
+const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+
+/// Buffers above 4 MiB, which weights and activations mostly are, get memory of their own, and smaller ones share blocks of that. In larger
+/// blocks, `MemoryHints::MemoryUsage` with up to 64 MiB among them, what was left beside a model of 1.3B came to a tenth to a quarter.
+const MEMORY: wgpu::MemoryHints = wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: 4 << 20..4 << 20 };
+
+/// Chooses and opens an adapter. Made by [`Device::builder`].
+#[derive(Clone, Debug, Default)]
+pub struct DeviceBuilder {
+    adapter_name: Option<String>,
+    /// Default: by the environment.
+    shader_checks: Option<bool>,
+    options: Options,
+}
+
+impl DeviceBuilder {
+    /// Takes an adapter whose name contains `name`, ignoring case; where this is not called, `WGPU_ADAPTER_NAME` in the
+    /// environment is taken for the name. Of several, and where there is no name, the kind that is most likely to be fast is
+    /// taken: discrete before integrated before software, Vulkan before DX12.
+    pub fn adapter_name(mut self, name: impl Into<String>) -> Self {
+        self.adapter_name = Some(name.into());
+        self
+    }
+
+    /// Whether shaders are compiled with bounds checks and division guards. Default: in debug builds only,
+    /// or as `WAN_ANIMATE_SHADER_CHECKS` (`on` or `off`) says. [`Device::shader_checks`] tells which.
+    pub fn shader_checks(mut self, on: bool) -> Self {
+        self.shader_checks = Some(on);
+        self
+    }
+
+    /// Refuses allocations that would take this device's buffers past `bytes` in all. Default: no limit but the driver's.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.options.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Whether parameters travel as immediates (push constants). Default: where the adapter has them; `false` sends them
+    /// in uniform buffers, as on an adapter without.
+    pub fn immediates(mut self, on: bool) -> Self {
+        self.options.immediates = Some(on);
+        self
+    }
+
+    /// Takes kernels of this family wherever the adapter can run them and they pass their test there, instead of those that suit
+    /// the adapter best. Default: what `WAN_ANIMATE_FAMILY` (`coop`, `tiled`, `reg` or `sg`) says, or the best.
+    pub fn family(mut self, family: Family) -> Self {
+        self.options.family = Some(family);
+        self
+    }
+
+    /// Measures every dispatch for [`Device::profile`], which makes all work slower. Default: off, at no cost.
+    pub fn profile(mut self, on: bool) -> Self {
+        self.options.profile = on;
+        self
+    }
+
+    /// Whether tiles of kernels are timed on first use and remembered in the user's cache folder (`wan-animate/tuning.json`). Default: what
+    /// `WAN_ANIMATE_TUNE` (`off`, `on` or `force`) says, or on, but off on software drivers. Tiles of one family sum in the same
+    /// order; but only with tuning off do results not depend on the clock at all.
+    pub fn tune(mut self, tune: Tune) -> Self {
+        self.options.tune = Some(tune);
+        self
+    }
+
+    /// Opens the adapter.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family, or `WAN_ANIMATE_TUNE` no tuning. [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
+    /// refuses to open it.
+    pub fn build(mut self) -> Result<Device> {
+        self.options.family = self.options.family.or(family::from_environment()?);
+        self.options.tune = self.options.tune.or(Tune::from_environment()?);
+        self.options.shader_checks = self.shader_checks.unwrap_or_else(default_shader_checks);
+        let adapters = enumerate();
+        let wanted = self.adapter_name.clone().or_else(|| env::var("WGPU_ADAPTER_NAME").ok());
+        let adapter = choose(adapters, wanted.as_deref())?;
+        let immediates = self.options.immediates.unwrap_or(true);
+        let wished = if immediates { wgpu::Features::IMMEDIATES | FEATURES } else { FEATURES };
+        let mut required_limits = adapter.limits();
+        if !immediates {
+            required_limits.max_immediate_size = 0;
+        }
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("wan-animate"),
+            required_features: adapter.features() & wished,
+            required_limits,
+            memory_hints: MEMORY,
+            experimental_features: experimental_features(),
+            ..Default::default()
+        }))
+        .map_err(|error| Error::Device(format!("cannot open the adapter `{}`: {error}", adapter.get_info().name)))?;
+        Ok(Device::new(device, queue, self.options, Some(&adapter)))
+    }
+}
+
+#[expect(unsafe_code, reason = "wgpu asks for it before it opens cooperative matrices")]
+fn experimental_features() -> wgpu::ExperimentalFeatures {
+    // SAFETY: of the experimental features only cooperative matrices are used, with the sizes and types that the adapter lists,
+    // by kernels whose results are compared with the host's before they are used.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
+impl Device {
+    /// Starts choosing an adapter.
+    pub fn builder() -> DeviceBuilder {
+        DeviceBuilder::default()
+    }
+
+    /// All adapters of this machine, in no particular order.
+    pub fn adapters() -> Vec<AdapterSummary> {
+        enumerate().iter().map(|adapter| AdapterSummary::new(&adapter.get_info())).collect()
+    }
+
+    /// Shares a device that the application already owns. Immediates are used if the device was opened with
+    /// [`wgpu::Features::IMMEDIATES`] and at least 128 bytes of them; everything else works with any device. Open it with
+    /// the adapter's own limits: wgpu's defaults allow only 128 MiB a binding. [`wgpu::Features::SUBGROUP`] and
+    /// [`wgpu::Features::SHADER_F16`] make faster kernels possible; for cooperative matrices see [`Device::from_wgpu_adapter`].
+    ///
+    /// The device's lost callback is replaced, so that a generation ends with [`Error::Device`] when the device is lost. An
+    /// application that needs to know sets its own after this; errors then come when results are read back.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::shared(device, queue, None)
+    }
+
+    /// [`Device::from_wgpu`] with the adapter that the device was opened from, which lists the sizes of cooperative matrices.
+    /// Where the device has [`wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX`], only this makes use of them.
+    pub fn from_wgpu_adapter(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::shared(device, queue, Some(adapter))
+    }
+
+    fn shared(device: wgpu::Device, queue: wgpu::Queue, adapter: Option<&wgpu::Adapter>) -> Self {
+        fn or_warn<T>(value: Result<Option<T>>) -> Option<T> {
+            value.unwrap_or_else(|error| {
+                log::warn!("in the environment: {error}");
+                None
+            })
+        }
+        let (family, tune) = (or_warn(family::from_environment()), or_warn(Tune::from_environment()));
+        Self::new(device, queue, Options { family, tune, shader_checks: default_shader_checks(), ..Default::default() }, adapter)
+    }
+}
+
+fn default_shader_checks() -> bool {
+    match env::var("WAN_ANIMATE_SHADER_CHECKS").as_deref() {
+        Ok("on") => true,
+        Ok("off") => false,
+        _ => cfg!(debug_assertions),
+    }
+}
