@@ -115,8 +115,11 @@ fn used(text: &str, own: &str, modules: &BTreeMap<String, PathBuf>) -> (Vec<Stri
         }
         rest.push('\n');
     }
-    let inline = ["crate::", "super::"].into_iter().flat_map(|root| rest.match_indices(root));
-    for (at, _) in inline {
+    let children = modules.keys().filter_map(|module| module.rsplit_once("::").filter(|(parent, _)| *parent == own));
+    let roots: Vec<String> = children.map(|(_, name)| format!("{name}::")).chain(["crate::".into(), "super::".into()]).collect();
+    let is_start = |at: &usize| !rest[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':');
+    let inline = roots.iter().flat_map(|root| rest.match_indices(root.as_str()).map(|(at, _)| at)).filter(is_start);
+    for at in inline {
         let path: String = rest[at..].chars().take_while(|&c| c.is_alphanumeric() || c == '_' || c == ':').collect();
         uses.extend(absolute(path.trim_end_matches(':'), own, modules));
     }

@@ -1,6 +1,6 @@
 //! What the adapter can do at most.
 
-use wan_animate::unversioned::gpu::kernel::{Arg, Element, Kernel, Needs, Slot};
+use wan_animate::unversioned::gpu::{Arg, Element, Kernel, Needs, Slot};
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::{DType, Result};
 

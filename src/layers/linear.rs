@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::layers::Loader;
 use crate::ops::Activation;
-use crate::ops::matmul::{Epilogue, matmul};
+use crate::ops::epilogue::Epilogue;
+use crate::ops::matmul::matmul;
 use crate::ops::matrix::Matrix;
 use crate::tensor::Tensor;
 

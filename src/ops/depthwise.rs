@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Needs, READ, SCALAR, Slot, WRITE};
+use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -45,7 +46,7 @@ pub fn depthwise(rec: &mut Recorder, x: &Tensor, kernel: &Tensor, pad: (usize, u
         return Err(Error::Input(format!("a {k}x{k} filter over {h}x{w} pixels has no result")));
     }
     let (out_h, out_w) = (h + margin + 1 - k, w + margin + 1 - k);
-    let out = rec.alloc(&[dims.get("B"), out_h, out_w, dims.get("C")], super::operand_dtype(dtype, x.cols()))?;
+    let out = rec.alloc(&[dims.get("B"), out_h, out_w, dims.get("C")], operand_dtype(dtype, x.cols()))?;
     let count = out.rows() * out.cols().div_ceil(4);
     let params = Params {
         count: count as u32,

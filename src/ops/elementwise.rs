@@ -8,7 +8,8 @@ use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Needs, Slot};
 use crate::gpu::pipeline::Element;
-use crate::ops::{ACTIVATION, ACTIVATIONS, Activation};
+use crate::ops::activation::{ACTIVATIONS, Activation};
+use crate::ops::libs::ACTIVATION;
 use crate::tensor::Tensor;
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];

@@ -7,7 +7,8 @@ use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Needs, READ, Slot, VECTOR_OPTIONAL, WRITE};
-use crate::ops::REDUCE;
+use crate::ops::libs::REDUCE;
+use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -51,7 +52,7 @@ pub fn layer_norm(rec: &mut Recorder, x: &Tensor, affine: Affine, eps: f32, dtyp
         Affine::Modulation(scale, shift) => (1.0, Some(scale), Some(shift)),
     };
     let dims = Dims::new().check("x", x, &["L", "C"])?.check_optional("scale", scale, &["C"])?.check_optional("shift", shift, &["C"])?;
-    let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
+    let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps, unit };
     let args = [Arg::rows(x), Arg::optional_rows(scale), Arg::optional_rows(shift), Arg::rows(&out)];
     rec.dispatch(&LAYER_NORM, &[], &params, &args, dims.get("L"), 32.0 * x.cols() as f64)?;

@@ -3,24 +3,12 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::ops::Activation;
+use crate::ops::epilogue::Epilogue;
 use crate::ops::matrix::Matrix;
-use crate::ops::product::Product;
+use crate::ops::operand::operand_dtype;
+use crate::ops::product::call::Product;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
-
-/// What follows a product before it is stored: `residual + gate * activation(product + bias)`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Epilogue<'a> {
-    /// `[N]`, added to each row.
-    pub bias: Option<&'a Tensor>,
-    /// Applied after the bias.
-    pub activation: Activation,
-    /// `[N]`, multiplied with each row; needs no residual.
-    pub gate: Option<&'a Tensor>,
-    /// [L, N], added last.
-    pub residual: Option<&'a Tensor>,
-}
 
 /// x [L, K] times w [N, K] transposed, then the epilogue: [L, N], stored as `dtype` (f16 where N is a multiple of four).
 pub fn matmul(rec: &mut Recorder, x: &Tensor, w: &Matrix, epilogue: Epilogue, dtype: DType) -> Result<Tensor> {
@@ -28,7 +16,7 @@ pub fn matmul(rec: &mut Recorder, x: &Tensor, w: &Matrix, epilogue: Epilogue, dt
     if w.cols() != dims.get("K") {
         return Err(Error::Input(format!("w: K is {}, was {}", w.cols(), dims.get("K"))));
     }
-    let out = rec.alloc(&[dims.get("L"), w.rows()], super::operand_dtype(dtype, w.rows()))?;
+    let out = rec.alloc(&[dims.get("L"), w.rows()], operand_dtype(dtype, w.rows()))?;
     dims.check("out", &out, &["L", "N"])?
         .check_optional("bias", epilogue.bias, &["N"])?
         .check_optional("gate", epilogue.gate, &["N"])?

@@ -4,9 +4,9 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::arena::largest_buffer;
 use crate::gpu::{Recorder, Sink};
+use crate::ops::epilogue::Epilogue;
 use crate::ops::expand::{Scales, expand, is_expandable};
-use crate::ops::matmul::Epilogue;
-use crate::ops::product::Product;
+use crate::ops::product::call::Product;
 use crate::tensor::Tensor;
 use crate::weights::{Encoding, Quantized};
 

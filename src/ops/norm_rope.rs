@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Needs, READ, SCALAR, Slot, VECTOR, WRITE};
-use crate::ops::REDUCE;
+use crate::ops::libs::REDUCE;
+use crate::ops::operand::operand_dtype;
 use crate::ops::rms_norm::lanes_of;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -57,7 +58,7 @@ pub fn norm_rope(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, rota
     if half == 0 || !x.cols().is_multiple_of(2 * half) {
         return Err(Error::Input(format!("x: C is {}, which is no multiple of the head's {}", x.cols(), 2 * half)));
     }
-    let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
+    let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { tokens: dims.get("L") as u32, cols: x.cols() as u32, half: half as u32, eps };
     let args = [Arg::rows(x), Arg::rows(weight), Arg::scalar(cos), Arg::scalar(sin), Arg::rows(&out)];
     rec.dispatch(&NORM_ROPE, &[("WG", lanes_of(x.cols()))], &params, &args, dims.get("L"), 48.0 * x.cols() as f64)?;

@@ -7,7 +7,9 @@ use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Needs, READ, Slot, VECTOR, WRITE};
-use crate::ops::{ACTIVATION, ACTIVATIONS, Activation, REDUCE};
+use crate::ops::activation::{ACTIVATIONS, Activation};
+use crate::ops::libs::{ACTIVATION, REDUCE};
+use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -34,7 +36,7 @@ struct Params {
 /// x [L, C], weight `[C]` to [L, C] as `dtype`. `eps` is added to the mean square.
 pub fn rms_norm(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, activation: Activation, dtype: DType) -> Result<Tensor> {
     let dims = Dims::new().check("x", x, &["L", "C"])?.check("weight", weight, &["C"])?;
-    let out = rec.alloc(x.shape(), super::operand_dtype(dtype, x.cols()))?;
+    let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps };
     let constants = [("ACT", activation as u32), ("WG", lanes_of(x.cols()))];
     let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(&out)];

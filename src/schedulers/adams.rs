@@ -1,8 +1,9 @@
 //! Linear multistep methods on the velocity: LMS, with weights for the levels as they lie, and iPNDM, with Adams and Bashforth's constant
 //! ones. Both start at order 1 and rise to 4.
 
+use super::plan::{Evaluation, LATENTS, Term, Update};
+use super::polynomial;
 use super::sigmas::Schedule;
-use super::{Evaluation, LATENTS, Term, Update, polynomial};
 
 /// Velocities of the last steps stand in a ring from here on; with the current one there are as many as the order.
 const VELOCITIES: usize = 1;

@@ -1,7 +1,7 @@
 //! Below the next level along the flow, then back up to it with fresh noise: Euler ancestral, TCD and LCM, which differ in how far below.
 
+use super::plan::{Evaluation, LATENTS, Term, Update};
 use super::sigmas::Schedule;
-use super::{Evaluation, LATENTS, Term, Update};
 
 /// How far below the next level a step goes before noise takes it back up.
 #[derive(Debug, Clone, Copy, PartialEq)]

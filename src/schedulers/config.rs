@@ -1,16 +1,17 @@
 //! A scheduler with its settings: chosen by name, or read from a checkpoint's `scheduler_config.json`.
 
-use std::path::Path;
-
 use super::adams::Adams;
 use super::ancestral::Depth;
 use super::deis::Deis;
 use super::dpmpp::{self, DpmPp};
+use super::names::Sampler;
+use super::plan::Plan;
+use super::scheduler::Scheduler;
 use super::sigmas::{FinalSigma, Levels, Rule};
+use super::spacing::Spacing;
 use super::unipc::{self, UniPc};
-use super::{Plan, Sampler, Scheduler, Spacing, dpmpp_sde, euler, heun, json};
+use super::{dpmpp_sde, euler, heun};
 use crate::Result;
-use crate::weights::config::read_json_text;
 
 /// The models' training timesteps, and the shift of their official configurations.
 pub(super) const NUM_TRAIN_TIMESTEPS: f64 = 1000.0;
@@ -62,28 +63,6 @@ impl SchedulerConfig {
         let final_sigma = FinalSigma::At(0.0);
         let levels = Levels { rule, spacing: Spacing::Uniform, shift, shift_terminal: None, final_sigma, num_train_timesteps };
         Self { scheduler, solver: Solver::of(scheduler), levels, official }
-    }
-
-    /// Reads a diffusers `scheduler_config.json`.
-    ///
-    /// # Errors
-    /// [`Error::Io`](crate::Error::Io) when the file cannot be read, and the errors of [`parse`](Self::parse).
-    pub fn open(file: &Path) -> Result<Self> {
-        Self::parse(file, &read_json_text(file)?)
-    }
-
-    /// Understands the text of a diffusers `scheduler_config.json`; `file` is named in errors.
-    ///
-    /// Classes: `UniPCMultistepScheduler`, `DPMSolverMultistepScheduler`, `DEISMultistepScheduler` (which repeats its last noise level and
-    /// so ends with some noise left), `FlowMatchEulerDiscreteScheduler`, `FlowMatchHeunDiscreteScheduler`, `FlowMatchLCMScheduler`,
-    /// `LTXEulerAncestralRFScheduler`. Fields that diffusers leaves out of account for flow matching are left out of account here too, and
-    /// missing fields have the class's default.
-    ///
-    /// # Errors
-    /// [`Error::Weights`](crate::Error::Weights) when the text is not JSON or a field has the wrong type;
-    /// [`Error::Unsupported`](crate::Error::Unsupported), naming field and value, for a class or setting that is not implemented.
-    pub fn parse(file: &Path, json: &str) -> Result<Self> {
-        json::parse(file, json)
     }
 
     /// Which scheduler this is.

@@ -1,7 +1,8 @@
 //! DEIS (Zhang and Chen 2022), log-rho form, order 1 to 3: the noise estimate is a polynomial in the log of rho = noise / signal.
 
+use super::plan::{Evaluation, LATENTS, Term, Update};
+use super::polynomial;
 use super::sigmas::{Schedule, log_snr};
-use super::{Evaluation, LATENTS, Term, Update, polynomial};
 
 /// The noise estimates of the last steps stand in a ring from here on.
 const NOISES: usize = 1;

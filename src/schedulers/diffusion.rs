@@ -1,6 +1,6 @@
 //! What a few settings of diffusers' multistep classes take from the diffusion schedule that these classes were first made for.
 
-use super::json::Fields;
+use super::fields::Fields;
 use crate::Result;
 
 /// The largest and the least noise / signal of the diffusion schedule.

@@ -1,8 +1,8 @@
 //! DPM-Solver++ SDE of second order (as k-diffusion knows it): a step of the reverse diffusion looks again halfway in log signal-to-noise
 //! and goes the whole way with what it sees there. Two evaluations a step, one in the last.
 
+use super::plan::{Evaluation, LATENTS, Term, Update};
 use super::sigmas::{Schedule, log_snr};
-use super::{Evaluation, LATENTS, Term, Update};
 
 /// Keeps the latents at the start of the step.
 const START: usize = 1;

@@ -1,7 +1,7 @@
 //! Euler's method along the flow, which is also what DDIM without noise comes to.
 
+use super::plan::{Evaluation, LATENTS, Term, Update};
 use super::sigmas::Schedule;
-use super::{Evaluation, LATENTS, Term, Update};
 
 /// latents + (next - sigma) * velocity.
 pub(super) fn plan(schedule: &Schedule) -> Vec<Evaluation> {

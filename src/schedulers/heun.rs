@@ -1,7 +1,7 @@
 //! Heun's method: Euler's step, a second look at its end, and the mean of the two velocities. Two evaluations a step, one in the last.
 
+use super::plan::{Evaluation, LATENTS, Term, Update};
 use super::sigmas::Schedule;
-use super::{Evaluation, LATENTS, Term, Update};
 
 /// Keeps the latents at the start of the step.
 const START: usize = 1;

@@ -2,30 +2,50 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
 use super::ancestral::Depth;
-use super::config::{NUM_TRAIN_TIMESTEPS, Solver};
+use super::config::{SchedulerConfig, Solver};
 use super::deis::Deis;
+use super::diffusion;
 use super::dpmpp::{self, DpmPp};
+use super::fields::Fields;
+use super::scheduler::Scheduler;
 use super::sigmas::{FinalSigma, Levels, Rule};
+use super::spacing::Spacing;
 use super::unipc::{self, UniPc};
-use super::{Scheduler, SchedulerConfig, Spacing, diffusion};
-use crate::{Error, Result};
+use crate::error::Result;
+use crate::weights::config::read_json_text;
 
-/// Understands the text of a configuration file; see [`SchedulerConfig::parse`].
-pub(super) fn parse(file: &Path, json: &str) -> Result<SchedulerConfig> {
-    let map = serde_json::from_str(json).map_err(|error| Error::weights(file, format!("not a JSON object: {error}")))?;
-    let fields = Fields { file, map };
-    match fields.text("_class_name", "")? {
-        "UniPCMultistepScheduler" => uni_pc(&fields),
-        "DPMSolverMultistepScheduler" => dpm_solver(&fields),
-        "DEISMultistepScheduler" => deis(&fields),
-        "FlowMatchEulerDiscreteScheduler" => flow_match_euler(&fields),
-        "FlowMatchHeunDiscreteScheduler" => flow_match_heun(&fields),
-        "FlowMatchLCMScheduler" => flow_match_lcm(&fields),
-        "LTXEulerAncestralRFScheduler" => euler_ancestral(&fields),
-        other => Err(fields.unsupported("_class_name", other)),
+impl SchedulerConfig {
+    /// Reads a diffusers `scheduler_config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when the file cannot be read, and the errors of [`parse`](Self::parse).
+    pub fn open(file: &Path) -> Result<Self> {
+        Self::parse(file, &read_json_text(file)?)
+    }
+
+    /// Understands the text of a diffusers `scheduler_config.json`; `file` is named in errors.
+    ///
+    /// Classes: `UniPCMultistepScheduler`, `DPMSolverMultistepScheduler`, `DEISMultistepScheduler` (which repeats its last noise level and
+    /// so ends with some noise left), `FlowMatchEulerDiscreteScheduler`, `FlowMatchHeunDiscreteScheduler`, `FlowMatchLCMScheduler`,
+    /// `LTXEulerAncestralRFScheduler`. Fields that diffusers leaves out of account for flow matching are left out of account here too, and
+    /// missing fields have the class's default.
+    ///
+    /// # Errors
+    /// [`Error::Weights`](crate::Error::Weights) when the text is not JSON or a field has the wrong type;
+    /// [`Error::Unsupported`](crate::Error::Unsupported), naming field and value, for a class or setting that is not implemented.
+    pub fn parse(file: &Path, json: &str) -> Result<Self> {
+        let fields = Fields::parse(file, json)?;
+        match fields.text("_class_name", "")? {
+            "UniPCMultistepScheduler" => uni_pc(&fields),
+            "DPMSolverMultistepScheduler" => dpm_solver(&fields),
+            "DEISMultistepScheduler" => deis(&fields),
+            "FlowMatchEulerDiscreteScheduler" => flow_match_euler(&fields),
+            "FlowMatchHeunDiscreteScheduler" => flow_match_heun(&fields),
+            "FlowMatchLCMScheduler" => flow_match_lcm(&fields),
+            "LTXEulerAncestralRFScheduler" => euler_ancestral(&fields),
+            other => Err(fields.unsupported("_class_name", other)),
+        }
     }
 }
 
@@ -179,85 +199,4 @@ fn flow_fields(fields: &Fields<'_>) -> Result<()> {
     fields.require_flag("use_flow_sigmas", false, true)?;
     fields.require_flag("use_dynamic_shifting", false, false)?;
     fields.require_flag("thresholding", false, false)
-}
-
-/// The fields of a configuration file, each with its default.
-pub(super) struct Fields<'a> {
-    file: &'a Path,
-    map: Map<String, Value>,
-}
-
-impl Fields<'_> {
-    fn levels(&self, rule: Rule, shift: &str, final_sigma: FinalSigma) -> Result<Levels> {
-        Ok(Levels {
-            rule,
-            spacing: Spacing::Uniform,
-            shift: self.number(shift, 1.0)?,
-            shift_terminal: None,
-            final_sigma,
-            num_train_timesteps: self.num_train_timesteps()?,
-        })
-    }
-
-    pub(super) fn num_train_timesteps(&self) -> Result<f64> {
-        let count = self.number("num_train_timesteps", NUM_TRAIN_TIMESTEPS)?;
-        let known = count.fract() == 0.0 && (2.0..=1e6).contains(&count);
-        if known { Ok(count) } else { Err(self.unsupported("num_train_timesteps", &count.to_string())) }
-    }
-
-    /// 0 and null both mean none.
-    fn shift_terminal(&self) -> Result<Option<f64>> {
-        Ok(self.optional_number("shift_terminal")?.filter(|&terminal| terminal != 0.0))
-    }
-
-    fn optional_number(&self, name: &str) -> Result<Option<f64>> {
-        match self.map.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(_) => self.number(name, 0.0).map(Some),
-        }
-    }
-
-    fn order(&self, most: usize) -> Result<usize> {
-        let order = self.number("solver_order", 2.0)?;
-        let known = (1..=most).find(|&known| known as f64 == order);
-        known.ok_or_else(|| self.unsupported("solver_order", &order.to_string()))
-    }
-
-    pub(super) fn number(&self, name: &str, default: f64) -> Result<f64> {
-        self.get(name, default, "a number", Value::as_f64)
-    }
-
-    fn flag(&self, name: &str, default: bool) -> Result<bool> {
-        self.get(name, default, "true or false", Value::as_bool)
-    }
-
-    pub(super) fn text<'a>(&'a self, name: &str, default: &'a str) -> Result<&'a str> {
-        self.get(name, default, "a text", Value::as_str)
-    }
-
-    fn indices(&self, name: &str) -> Result<Vec<usize>> {
-        let read = |value: &Value| value.as_array()?.iter().map(|index| index.as_u64()?.try_into().ok()).collect();
-        self.get(name, Vec::new(), "a list of step numbers", read)
-    }
-
-    fn get<'a, T>(&'a self, name: &str, default: T, kind: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<T> {
-        let Some(value) = self.map.get(name) else { return Ok(default) };
-        read(value).ok_or_else(|| Error::weights(self.file, format!("`{name}` is {value}, should be {kind}")))
-    }
-
-    pub(super) fn require_flag(&self, name: &str, default: bool, required: bool) -> Result<()> {
-        let value = self.flag(name, default)?;
-        if value == required { Ok(()) } else { Err(self.unsupported(name, &value.to_string())) }
-    }
-
-    pub(super) fn require_null(&self, name: &str) -> Result<()> {
-        match self.map.get(name) {
-            None | Some(Value::Null) => Ok(()),
-            Some(value) => Err(self.unsupported(name, &value.to_string())),
-        }
-    }
-
-    pub(super) fn unsupported(&self, name: &str, value: &str) -> Error {
-        Error::Unsupported(format!("{}: scheduler setting `{name}`: {value}", self.file.display()))
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::{Scheduler, Spacing};
+use super::scheduler::Scheduler;
+use super::spacing::Spacing;
 use crate::{Error, Result};
 
 /// A scheduler as a user names it: `unipc`, `DPM++ 2M Karras`, `Euler a`, `FlowMatchHeunDiscreteScheduler`, `Default`, ...

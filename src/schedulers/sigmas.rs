@@ -1,6 +1,8 @@
 //! Noise levels: from how many, shifted how far, by whose rule.
 
-use super::{Evaluation, Spacing, Update, spacing};
+use super::plan::{Evaluation, Update};
+use super::spacing;
+use super::spacing::Spacing;
 use crate::{Error, Result};
 
 /// More steps than this are refused.

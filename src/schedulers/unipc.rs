@@ -1,7 +1,8 @@
 //! UniPC, the unified predictor-corrector (Zhao et al. 2023), predicting data, in its B(h) form.
 
+use super::plan::{Evaluation, LATENTS, Term, Update};
+use super::polynomial;
 use super::sigmas::{Schedule, log_snr};
-use super::{Evaluation, LATENTS, Term, Update, polynomial};
 
 /// Keeps the corrected latents of the last step, which the next corrector starts from.
 const CORRECTED: usize = 1;

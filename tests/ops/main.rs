@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use wan_animate::unversioned::gpu::{Probe, Recorder};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::{activate, add};
-use wan_animate::unversioned::ops::matmul::{Epilogue, matmul};
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::matrix::SCRATCH_BYTES;
+use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 use wan_animate::{Cancel, DType, Device, Error, Family, Tune};
 
 use approx::Approx;

@@ -17,6 +17,7 @@ pub mod decoder;
 pub mod detect;
 pub mod encoder;
 pub mod feature_cache;
+pub mod levels;
 pub mod resample;
 pub mod shortcut;
 pub mod stream;

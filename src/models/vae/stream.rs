@@ -7,7 +7,6 @@ use crate::models::vae::blocks::{AttentionBlock, Head, ResidualBlock};
 use crate::models::vae::feature_cache::{FeatureCache, LayerCache};
 use crate::models::vae::resample::{Downsample, Upsample};
 use crate::models::vae::shortcut::Shortcut;
-use crate::models::vae::tiling::reach;
 use crate::tensor::Tensor;
 
 /// One layer of an encoder or a decoder: a frame goes in, any number of frames comes out.
@@ -77,6 +76,16 @@ impl Layer {
             Self::Head(head) => vec![head.forward(rec, x, first)?],
         })
     }
+}
+
+/// How far a pixel of the result sees to each side, in pixels of what goes into these layers.
+pub(super) fn reach(layers: &[Layer]) -> f64 {
+    let mut scale = 1.0;
+    layers.iter().fold(0.0, |sum, layer| {
+        let reach = layer.reach() / scale;
+        scale *= layer.scale();
+        sum + reach
+    })
 }
 
 /// The passage of one video.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder};
 use crate::models::vae::decoder::pixels;
 use crate::models::vae::encoder::fold;
-use crate::models::vae::stream::{Layer, Stream};
+use crate::models::vae::stream::{Layer, Stream, reach};
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae};
 use crate::ops::copy::slice;
 use crate::ops::permute::permute;
@@ -140,16 +140,6 @@ impl Canvas {
     fn bytes(&self) -> u64 {
         size_of_val(&self.values[..]) as u64
     }
-}
-
-/// How far a pixel of the result sees to each side, in pixels of what goes into these layers.
-pub(super) fn reach(layers: &[Layer]) -> f64 {
-    let mut scale = 1.0;
-    layers.iter().fold(0.0, |sum, layer| {
-        let reach = layer.reach() / scale;
-        scale *= layer.scale();
-        sum + reach
-    })
 }
 
 impl Vae {

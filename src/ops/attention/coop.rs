@@ -7,8 +7,8 @@ use crate::gpu::family::Coop;
 use crate::gpu::kernel::{Kernel, Needs, Slot, WRITE};
 use crate::gpu::pipeline::Element;
 use crate::gpu::{Family, Recorder};
-use crate::ops::attention::{Call, Params};
-use crate::ops::fastest_tile;
+use crate::ops::attention::call::{Call, Params};
+use crate::ops::tuned::fastest_tile;
 
 /// A workgroup is SG subgroups of LANES, a subgroup makes FM fragments of SIZE queries, over tiles of 32 keys. LX are the fours of a tile
 /// that a lane carries.

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Kernel, Needs};
-use crate::ops::attention::{Call, Params, SLOTS};
+use crate::ops::attention::call::{Call, Params, SLOTS};
 
 /// See `wgsl/attention_reg.wgsl`.
 pub static ATTENTION_REG: Kernel = Kernel {

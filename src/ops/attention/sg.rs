@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::kernel::{Kernel, Needs};
 use crate::gpu::{Family, Recorder};
-use crate::ops::attention::{Call, Params, SLOTS};
+use crate::ops::attention::call::{Call, Params, SLOTS};
 
 /// See `wgsl/attention_sg.wgsl`.
 pub static ATTENTION_SG: Kernel = Kernel {

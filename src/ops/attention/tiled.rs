@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Kernel, Needs};
-use crate::ops::TURNED;
-use crate::ops::attention::{Call, Params, SLOTS};
+use crate::ops::attention::call::{Call, Params, SLOTS};
+use crate::ops::libs::TURNED;
 
 /// See `wgsl/attention_tiled.wgsl`.
 pub static ATTENTION_TILED: Kernel = Kernel {

@@ -4,8 +4,9 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::pipeline::Element;
-use crate::ops::conv::{Call, Params, TAPS};
-use crate::ops::{ACTIVATION, ACTIVATIONS, OPERAND_TILES};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::conv::{Call, Params};
+use crate::ops::libs::{ACTIVATION, OPERAND_TILES, TAPS};
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE: 96 channels, which the VAEs have multiples of,
 /// or 64. LX and LW are the fours of each operand that a lane carries.

@@ -21,11 +21,10 @@ use crate::error::{Error, Result};
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::{Family, Recorder};
-use crate::ops::Activation;
+use crate::ops::activation::Activation;
+use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
-
-const TAPS: &str = include_str!("../../../wgsl/lib/taps.wgsl");
 
 /// The slots of every kernel.
 const SLOTS: &[Slot] = &[
@@ -108,7 +107,7 @@ pub fn conv(rec: &mut Recorder, x: &Tensor, weight: &ConvWeight, options: ConvOp
     }
     check_past(x, &options)?;
     let shape = out_shape(x.shape(), weight, &options)?;
-    let out = rec.alloc(&shape, super::operand_dtype(dtype, weight.out_channels()))?;
+    let out = rec.alloc(&shape, operand_dtype(dtype, weight.out_channels()))?;
     Dims::new().check("out", &out, &["T", "H", "W", "C"])?.check_optional("bias", options.bias, &["C"])?.check_optional(
         "residual",
         options.residual,

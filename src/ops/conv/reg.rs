@@ -3,8 +3,9 @@
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Kernel, Needs};
-use crate::ops::conv::{Call, Params, SLOTS, TAPS};
-use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::conv::{Call, Params, SLOTS};
+use crate::ops::libs::{ACTIVATION, TAPS};
 
 /// See `wgsl/conv_reg.wgsl`.
 pub static CONV_REG: Kernel = Kernel {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::arg::Arg;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
 use crate::ops::conv::{ConvOptions, conv, sg};
-use crate::ops::operand_dtype;
+use crate::ops::operand::operand_dtype;
 use crate::tensor::Tensor;
 
 /// Weights of a convolution on the GPU.

@@ -9,8 +9,10 @@ use crate::gpu::family::Coop;
 use crate::gpu::kernel::{Kernel, Needs, Slot};
 use crate::gpu::pipeline::Element;
 use crate::gpu::{Family, Recorder};
-use crate::ops::product::{BIAS, EPILOGUE, GATE, OUT, Params, Product, RESIDUAL};
-use crate::ops::{ACTIVATION, ACTIVATIONS, OPERAND_TILES};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::libs::EPILOGUE;
+use crate::ops::libs::{ACTIVATION, OPERAND_TILES};
+use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
 use crate::tensor::Tensor;
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE. LX and LW are the fours of each operand that

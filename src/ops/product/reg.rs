@@ -3,8 +3,10 @@
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::kernel::{Kernel, Needs};
-use crate::ops::product::{EPILOGUE, FEW_ROWS, Params, Product, SLOTS};
-use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::libs::ACTIVATION;
+use crate::ops::libs::EPILOGUE;
+use crate::ops::product::call::{FEW_ROWS, Params, Product, SLOTS};
 
 /// See `wgsl/matmul_reg.wgsl`.
 pub static MATMUL_REG: Kernel = Kernel {

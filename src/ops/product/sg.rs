@@ -8,8 +8,10 @@ use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Needs, READ, Slot, WEIGHT};
 use crate::gpu::pipeline::Element;
 use crate::gpu::{Family, Recorder};
-use crate::ops::product::{BIAS, EPILOGUE, GATE, OUT, Params, Product, RESIDUAL};
-use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::libs::ACTIVATION;
+use crate::ops::libs::EPILOGUE;
+use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
 use crate::tensor::Tensor;
 
 /// All values of the constant `FORM`: f32, f16, bf16.

@@ -3,8 +3,10 @@
 use crate::error::Result;
 use crate::gpu::kernel::{Kernel, Needs};
 use crate::gpu::{Family, Recorder};
-use crate::ops::product::{EPILOGUE, Params, Product, SLOTS};
-use crate::ops::{ACTIVATION, ACTIVATIONS};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::libs::ACTIVATION;
+use crate::ops::libs::EPILOGUE;
+use crate::ops::product::call::{Params, Product, SLOTS};
 
 /// See `wgsl/matmul_tiled.wgsl`.
 pub static MATMUL_TILED: Kernel = Kernel {

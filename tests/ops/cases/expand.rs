@@ -1,7 +1,7 @@
 use wan_animate::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::expand::{Scales, expand};
-use wan_animate::unversioned::ops::matmul::{Epilogue, matmul};
+use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::unversioned::weights::{Block, Encoding};
 

@@ -1,0 +1,130 @@
+//! One attention: its shapes, its scale, and what every family's kernel takes of it.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, READ, Slot, WRITE};
+use crate::gpu::pipeline::Element;
+use crate::tensor::Tensor;
+
+const BIAS: &[Element] = &[Element::Absent, Element::F32];
+
+/// The slots of every kernel.
+pub(super) const SLOTS: &[Slot] =
+    &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)];
+
+/// Of every kernel; `tiles` are those of the queries of one head.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Params {
+    q_len: u32,
+    k_len: u32,
+    heads: u32,
+    tiles: u32,
+    dim: u32,
+    scale: f32,
+}
+
+/// How an attention is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads<'a> {
+    /// N, the number of heads side by side in a row.
+    pub heads: usize,
+    /// Independent runs of rows: queries of run b see the keys of run b alone.
+    pub batches: usize,
+    /// What scores are multiplied with; usually 1 / sqrt(D).
+    pub scale: f32,
+    /// [N, queries, keys], added to the scores; for one batch.
+    pub bias: Option<&'a Tensor>,
+}
+
+impl Heads<'_> {
+    /// One batch of heads with scores divided by the root of the head dim.
+    pub fn scaled(heads: usize, width: usize) -> Self {
+        Self { heads, batches: 1, scale: 1.0 / ((width / heads.max(1)) as f32).sqrt(), bias: None }
+    }
+}
+
+/// An attention whose shapes fit, and where it goes.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) q: &'a Tensor,
+    pub(super) k: &'a Tensor,
+    pub(super) v: &'a Tensor,
+    pub(super) how: Heads<'a>,
+    pub(super) out: &'a Tensor,
+    pub(super) q_len: usize,
+    pub(super) k_len: usize,
+    pub(super) dim: usize,
+}
+
+impl Call<'_> {
+    /// Dispatches a kernel of [`SLOTS`] whose workgroups make `queries` queries of one head each.
+    pub(super) fn dispatch_biased(
+        &self,
+        rec: &mut Recorder,
+        kernel: &'static Kernel,
+        constants: &[(&'static str, u32)],
+        queries: u32,
+    ) -> Result<()> {
+        let constants = [constants, &[("BIASED", u32::from(self.how.bias.is_some()))]].concat();
+        self.dispatch(rec, kernel, &constants, &self.args(), queries)
+    }
+
+    pub(super) fn dispatch(
+        &self,
+        rec: &mut Recorder,
+        kernel: &'static Kernel,
+        constants: &[(&'static str, u32)],
+        args: &[Arg],
+        queries: u32,
+    ) -> Result<()> {
+        let tiles = self.q_len.div_ceil(queries as usize);
+        let work = 4.0 * f64::from(queries) * (self.k_len * self.dim) as f64;
+        rec.dispatch(kernel, constants, &self.params(tiles), args, self.how.batches * self.how.heads * tiles, work)
+    }
+
+    pub(super) fn params(&self, tiles: usize) -> Params {
+        Params {
+            q_len: self.q_len as u32,
+            k_len: self.k_len as u32,
+            heads: self.how.heads as u32,
+            tiles: tiles as u32,
+            dim: self.dim as u32,
+            scale: self.how.scale,
+        }
+    }
+
+    /// [`SLOTS`]
+    pub(super) fn args(&self) -> [Arg<'_>; 5] {
+        let fours = self.dim.is_multiple_of(4);
+        let bias = self.how.bias.map_or(Arg::ABSENT, Arg::scalar);
+        [Arg::aligned(self.q, fours), Arg::aligned(self.k, fours), Arg::aligned(self.v, fours), bias, Arg::aligned(self.out, fours)]
+    }
+}
+
+pub(super) fn check(q: &Tensor, k: &Tensor, v: &Tensor, how: Heads) -> Result<(usize, usize, usize)> {
+    let (width, heads, batches) = (q.cols(), how.heads, how.batches);
+    if heads == 0 || batches == 0 || width == 0 {
+        return Err(Error::Input(format!("attention in {heads} heads and {batches} batches over rows of {width}")));
+    }
+    let (q_len, k_len) = (q.rows() / batches, k.rows() / batches);
+    if k.shape() != v.shape() || k.cols() != width {
+        return Err(Error::Input(format!("attention of q {:?}, k {:?} and v {:?}", q.shape(), k.shape(), v.shape())));
+    }
+    if width % heads != 0 || q.rows() != q_len * batches || k.rows() != k_len * batches || k_len == 0 || q_len == 0 {
+        let (q, k) = (q.shape(), k.shape());
+        return Err(Error::Input(format!("attention of q {q:?} and k {k:?} in {heads} heads and {batches} batches")));
+    }
+    if let Some(bias) = how.bias
+        && (bias.shape() != [heads, q_len, k_len] || batches != 1)
+    {
+        return Err(Error::Input(format!("attention bias: shape {:?}, expected [{heads}, {q_len}, {k_len}]", bias.shape())));
+    }
+    if width / heads > 1024 {
+        return Err(Error::Unsupported(format!("attention heads of {}, at most 1024", width / heads)));
+    }
+    Ok((q_len, k_len, width / heads))
+}

@@ -1,0 +1,12 @@
+//! Shared functions of kernels, in `wgsl/lib`.
+
+pub(crate) const ACTIVATION: &str = include_str!("../../wgsl/lib/activation.wgsl");
+/// Needed by kernels that turn blocks on their way to workgroup memory.
+pub(crate) const TURNED: &str = include_str!("../../wgsl/lib/turned.wgsl");
+/// Needed by kernels that feed cooperative matrices with two operands.
+pub(crate) const OPERAND_TILES: &str = include_str!("../../wgsl/lib/operand_tiles.wgsl");
+pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
+/// Bias, activation, gate and residual, on their way to the output.
+pub(crate) const EPILOGUE: &str = include_str!("../../wgsl/lib/epilogue.wgsl");
+/// What taps of a convolution see.
+pub(crate) const TAPS: &str = include_str!("../../wgsl/lib/taps.wgsl");
