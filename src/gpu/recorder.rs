@@ -86,7 +86,10 @@ impl Recorder {
             return Ok(Tensor::new(self.take(&arena, "activation", bytes)?, shape, dtype));
         }
         let tensor = Tensor::new(self.take(&arena, "guarded activation", bytes + GUARD_BYTES)?, shape, dtype);
-        self.write(&tensor, || Ok(vec![POISON; tensor.buffer_bytes() as usize / 4]))?;
+        if self.engine.holds_data() {
+            let poison = vec![POISON; tensor.buffer_bytes() as usize / 4];
+            self.engine.write(&tensor.buffer_ref(), bytemuck::cast_slice(&poison))?;
+        }
         Ok(tensor)
     }
 
@@ -112,40 +115,32 @@ impl Recorder {
 
     /// Copies values from the host into a new f32 tensor.
     pub fn upload(&mut self, shape: &[usize], values: &[f32]) -> Result<Tensor> {
-        if bytes_of(shape, DType::F32)? != values.len() as u64 * 4 {
-            let count: usize = shape.iter().product();
-            return Err(Error::Input(format!("a tensor of shape {shape:?} has {count} values, {} were given", values.len())));
-        }
         let tensor = self.alloc(shape, DType::F32)?;
+        check_count(shape, values)?;
         self.engine.write(&tensor.buffer_ref(), bytemuck::cast_slice(values))?;
         Ok(tensor)
     }
 
-    /// [`Recorder::upload`] of values that are expensive to make: a dry device does not ask for them.
-    pub fn upload_with(&mut self, shape: &[usize], values: impl FnOnce() -> Result<Vec<f32>>) -> Result<Tensor> {
-        match self.engine.holds_data() {
-            true => self.upload(shape, &values()?),
-            false => self.alloc(shape, DType::F32),
+    /// [`Recorder::upload`] of values that are expensive to make, or of other words of four bytes for [`Arg::index`]: a dry device does not
+    /// ask for them.
+    pub fn upload_with<T: bytemuck::Pod>(&mut self, shape: &[usize], values: impl FnOnce() -> Result<Vec<T>>) -> Result<Tensor> {
+        let tensor = self.alloc(shape, DType::F32)?;
+        if self.engine.holds_data() {
+            let values = values()?;
+            check_count(shape, &values)?;
+            self.engine.write(&tensor.buffer_ref(), bytemuck::cast_slice(&values))?;
         }
+        Ok(tensor)
     }
 
     /// A new tensor of zeros.
     pub fn zeros(&mut self, shape: &[usize]) -> Result<Tensor> {
-        self.upload_with(shape, || Ok(vec![0.0; shape.iter().product()]))
+        self.upload_with(shape, || Ok(vec![0f32; shape.iter().product()]))
     }
 
     /// Copies indices from the host into a new tensor for [`Arg::index`].
     pub fn upload_indices(&mut self, values: &[u32]) -> Result<Tensor> {
-        let tensor = self.alloc(&[values.len()], DType::F32)?;
-        self.engine.write(&tensor.buffer_ref(), bytemuck::cast_slice(values))?;
-        Ok(tensor)
-    }
-
-    fn write<T: bytemuck::Pod>(&mut self, tensor: &Tensor, values: impl FnOnce() -> Result<Vec<T>>) -> Result<()> {
-        match self.engine.holds_data() {
-            true => self.engine.write(&tensor.buffer_ref(), bytemuck::cast_slice(&values()?)),
-            false => Ok(()),
-        }
+        self.upload_with(&[values.len()], || Ok(values.to_vec()))
     }
 
     /// Waits for all recorded work and copies an f32 tensor to the host.
@@ -238,5 +233,13 @@ impl Recorder {
     /// Submits what is recorded and waits for all of it.
     pub fn finish(&mut self) -> Result<()> {
         self.engine.finish()
+    }
+}
+
+fn check_count<T>(shape: &[usize], values: &[T]) -> Result<()> {
+    let count: usize = shape.iter().product();
+    match size_of_val(values) == 4 * count {
+        true => Ok(()),
+        false => Err(Error::Input(format!("a tensor of shape {shape:?} has {count} values, {} were given", values.len()))),
     }
 }

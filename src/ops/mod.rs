@@ -21,6 +21,7 @@ pub mod matrix;
 pub mod norm_rope;
 mod operand;
 pub mod permute;
+pub mod pixels;
 pub mod product;
 pub mod rms_norm;
 pub mod shortcut;
@@ -56,6 +57,7 @@ pub static KERNELS: &[&Kernel] = &[
     &product::sg::MATMUL_SG,
     &product::tiled::MATMUL_TILED,
     &permute::PERMUTE,
+    &pixels::PIXELS,
     &rms_norm::RMS_NORM,
     &shortcut::SHORTCUT,
 ];

@@ -13,6 +13,7 @@ mod lincomb;
 mod matmul;
 mod norm_rope;
 mod permute;
+mod pixels;
 mod rms_norm;
 mod shortcut;
 
@@ -32,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         lincomb::cases(),
         matmul::cases(),
         permute::cases(),
+        pixels::cases(),
         rms_norm::cases(),
         norm_rope::cases(),
         shortcut::cases(),
@@ -54,6 +56,7 @@ pub fn refusals() -> Vec<Refusal> {
         lincomb::refusals(),
         matmul::refusals(),
         permute::refusals(),
+        pixels::refusals(),
         rms_norm::refusals(),
         norm_rope::refusals(),
         shortcut::refusals(),

@@ -13,5 +13,6 @@ pub mod lincomb;
 pub mod matmul;
 pub mod norm_rope;
 pub mod permute;
+pub mod pixels;
 pub mod rms_norm;
 pub mod shortcut;

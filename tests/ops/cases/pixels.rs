@@ -1,0 +1,22 @@
+use wan_animate::unversioned::ops::pixels::{pixels, signed};
+
+use crate::case::{Case, Refusal};
+use crate::oracle::pixels as oracle;
+
+fn case(shape: &'static [usize]) -> Case {
+    let samples = || (0..shape.iter().product()).map(|i: usize| (i * 7) as u8).collect::<Vec<_>>();
+    Case::new(
+        format!("pixels of {shape:?}"),
+        [],
+        move |rec, []| pixels(rec, shape, || Ok(samples()), signed),
+        move || oracle::pixels(&samples()),
+    )
+}
+
+pub fn cases() -> Vec<Case> {
+    vec![case(&[16, 16, 1]), case(&[3, 5, 3]), case(&[1]), case(&[2, 41, 67, 3])]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    vec![Refusal::new("5 samples for pixels of shape [2, 3]", [], |rec, []| pixels(rec, &[2, 3], || Ok(vec![0; 5]), signed))]
+}
