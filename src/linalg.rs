@@ -78,6 +78,11 @@ pub fn product(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
         return out;
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    if threads == 1 {
+        // A browser has none to spawn.
+        product_rows(left, right, inner, &mut out);
+        return out;
+    }
     let share = rows.div_ceil(threads).next_multiple_of(TILE.0);
     std::thread::scope(|scope| {
         for (out, left) in out.chunks_mut(share * cols).zip(left.chunks(share * inner)) {

@@ -1,6 +1,6 @@
 //! Measures the dispatches of one engine, for its device's [`Profile`](crate::gpu::Profile).
 
-use std::time::Instant;
+use web_time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::device::Device;

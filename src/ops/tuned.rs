@@ -1,6 +1,6 @@
 //! Tiles chosen by timing.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use crate::error::Result;
 use crate::gpu::Recorder;

@@ -24,7 +24,7 @@ pub struct Probe {
 }
 
 /// Takes the commands of one recorder in their order.
-pub(crate) trait Engine: Debug + Send {
+pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
     /// Under test conditions.
     fn set_probe(&mut self, _: Probe) {}
 

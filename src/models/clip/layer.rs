@@ -3,10 +3,10 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::layers::{LayerNorm, Linear, Loader};
+use crate::layers::{LayerNorm, Linear, Loader, Mlp, SelfAttention};
 use crate::models::clip::config::Config;
-use crate::ops::attention::{Heads, attention};
-use crate::ops::{Activation, operand_dtype};
+use crate::ops::attention::Heads;
+use crate::ops::operand_dtype;
 use crate::tensor::Tensor;
 
 const PROJECTIONS: [&str; 4] = ["q_proj", "k_proj", "v_proj", "out_proj"];
@@ -16,16 +16,11 @@ const PROJECTIONS: [&str; 4] = ["q_proj", "k_proj", "v_proj", "out_proj"];
 pub struct Layer {
     /// How what only feeds a product is stored.
     dtype: DType,
-    /// How queries, keys and values are stored.
-    operand: DType,
     heads: usize,
-    activation: Activation,
     layer_norm1: LayerNorm,
-    /// Of queries, keys, values and the result.
-    self_attn: [Linear; 4],
+    self_attn: SelfAttention,
     layer_norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
+    mlp: Mlp,
 }
 
 impl Layer {
@@ -33,33 +28,24 @@ impl Layer {
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let (width, hidden) = (config.hidden_size, config.intermediate_size);
         let dtype = loader.precision().operand();
-        let (attention, mlp) = (loader.scope("self_attn"), loader.scope("mlp"));
-        let [q, k, v, out] = PROJECTIONS.map(|name| Linear::load(&attention, name, width, width));
+        let [q, k, v, out] = PROJECTIONS.map(|name| Linear::load(&loader.scope("self_attn"), name, width, width));
+        let operand = operand_dtype(dtype, width / config.num_attention_heads);
         Ok(Self {
             dtype,
-            operand: operand_dtype(dtype, width / config.num_attention_heads),
             heads: config.num_attention_heads,
-            activation: config.activation()?,
             layer_norm1: LayerNorm::load(loader, "layer_norm1", width, config.layer_norm_eps)?,
-            self_attn: [q?, k?, v?, out?],
+            self_attn: SelfAttention::new([q?, k?, v?], out?, operand),
             layer_norm2: LayerNorm::load(loader, "layer_norm2", width, config.layer_norm_eps)?,
-            fc1: Linear::load(&mlp, "fc1", width, hidden)?,
-            fc2: Linear::load(&mlp, "fc2", hidden, width)?,
+            mlp: Mlp::load(&loader.scope("mlp"), ["fc1", "fc2"], [width, hidden], config.activation()?)?,
         })
     }
 
     /// x [L, C] in f32 to the same.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
         let normed = self.layer_norm1.forward(rec, x, self.dtype)?;
-        let [q, k, v, out] = &self.self_attn;
-        let q = q.forward(rec, &normed, self.operand)?;
-        let k = k.forward(rec, &normed, self.operand)?;
-        let v = v.forward(rec, &normed, self.operand)?;
-        let attended = attention(rec, &q, &k, &v, Heads::scaled(self.heads, x.cols()), self.operand)?;
-        let x = out.forward_residual(rec, &attended, None, x)?;
+        let x = self.self_attn.forward(rec, &normed, Heads::scaled(self.heads, x.cols()), x)?;
         let normed = self.layer_norm2.forward(rec, &x, self.dtype)?;
-        let hidden = self.fc1.forward_activated(rec, &normed, self.activation, self.dtype)?;
-        self.fc2.forward_residual(rec, &hidden, None, &x)
+        self.mlp.forward(rec, &normed, None, &x)
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::layers::{Linear, Loader, Precision, RmsNorm};
+use crate::layers::{Linear, Loader, Precision, RmsNorm, SelfAttention};
 use crate::models::umt5::config::Config;
-use crate::ops::attention::{Heads, attention};
+use crate::ops::attention::Heads;
 use crate::ops::elementwise::gated;
 use crate::ops::gather::gather;
 use crate::ops::matrix::Matrix;
@@ -18,7 +18,7 @@ use crate::tensor::Tensor;
 pub struct Block {
     precision: Precision,
     attention_norm: RmsNorm,
-    attention: SelfAttention,
+    attention: Attention,
     feed_forward_norm: RmsNorm,
     feed_forward: FeedForward,
 }
@@ -31,7 +31,7 @@ impl Block {
         Ok(Self {
             precision: loader.precision(),
             attention_norm: norm(&first)?,
-            attention: SelfAttention::load(&first.scope("SelfAttention"), config)?,
+            attention: Attention::load(&first.scope("SelfAttention"), config)?,
             feed_forward_norm: norm(&second)?,
             feed_forward: FeedForward::load(&second.scope("DenseReluDense"), config)?,
         })
@@ -48,41 +48,29 @@ impl Block {
 }
 
 #[derive(Debug)]
-struct SelfAttention {
+struct Attention {
     heads: usize,
-    /// How queries, keys and values are stored.
-    operand: DType,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
+    projections: SelfAttention,
     /// [buckets, N]
     relative_attention_bias: Matrix,
 }
 
-impl SelfAttention {
+impl Attention {
     fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let (width, inner) = (config.d_model, config.inner_width());
         let table = [config.relative_attention_num_buckets, config.num_heads];
+        let [q, k, v] = ["q", "k", "v"].map(|name| Linear::load_without_bias(loader, name, width, inner));
+        let out = Linear::load_without_bias(loader, "o", inner, width)?;
         Ok(Self {
             heads: config.num_heads,
-            operand: operand_dtype(loader.precision().operand(), config.d_kv),
-            q: Linear::load_without_bias(loader, "q", width, inner)?,
-            k: Linear::load_without_bias(loader, "k", width, inner)?,
-            v: Linear::load_without_bias(loader, "v", width, inner)?,
-            o: Linear::load_without_bias(loader, "o", inner, width)?,
+            projections: SelfAttention::new([q?, k?, v?], out, operand_dtype(loader.precision().operand(), config.d_kv)),
             relative_attention_bias: loader.with_precision(Precision::F32).matrix("relative_attention_bias.weight", &table)?,
         })
     }
 
     fn forward(&self, rec: &mut Recorder, x: &Tensor, buckets: &[u32], residual: &Tensor) -> Result<Tensor> {
         let bias = self.bias(rec, buckets, x.rows())?;
-        let q = self.q.forward(rec, x, self.operand)?;
-        let k = self.k.forward(rec, x, self.operand)?;
-        let v = self.v.forward(rec, x, self.operand)?;
-        let how = Heads { heads: self.heads, batches: 1, scale: 1.0, bias: Some(&bias) };
-        let x = attention(rec, &q, &k, &v, how, self.operand)?;
-        self.o.forward_residual(rec, &x, None, residual)
+        self.projections.forward(rec, x, Heads { heads: self.heads, batches: 1, scale: 1.0, bias: Some(&bias) }, residual)
     }
 
     /// [N, L, L]

@@ -3,9 +3,9 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::layers::{CausalConv3d, History, Linear, Loader};
+use crate::layers::{CausalConv3d, History, Linear, Loader, SelfAttention};
 use crate::ops::Activation;
-use crate::ops::attention::{Heads, attention};
+use crate::ops::attention::Heads;
 use crate::ops::rms_norm::rms_norm;
 use crate::tensor::Tensor;
 
@@ -78,9 +78,7 @@ impl ResidualBlock {
 #[derive(Debug)]
 pub struct AttentionBlock {
     norm: Norm,
-    to_qkv: [Linear; 3],
-    proj: Linear,
-    dtype: DType,
+    attention: SelfAttention,
 }
 
 impl AttentionBlock {
@@ -97,19 +95,14 @@ impl AttentionBlock {
         let to_qkv = [part(0)?, part(1)?, part(2)?];
         let proj = loader.scope("proj");
         let proj = Linear::new(proj.matrix("weight", &[width, width, 1, 1])?, Some(proj.tensor("bias", &[width])?));
-        Ok(Self { norm, to_qkv, proj, dtype: loader.precision().operand() })
+        Ok(Self { norm, attention: SelfAttention::new(to_qkv, proj, loader.precision().operand()) })
     }
 
     /// One frame; frames do not see each other.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
         let pixels = x.reshape(&[x.rows(), x.cols()]);
         let normed = self.norm.forward(rec, &pixels)?;
-        let [q, k, v] = &self.to_qkv;
-        let q = q.forward(rec, &normed, self.dtype)?;
-        let k = k.forward(rec, &normed, self.dtype)?;
-        let v = v.forward(rec, &normed, self.dtype)?;
-        let attended = attention(rec, &q, &k, &v, Heads::scaled(1, x.cols()), self.dtype)?;
-        Ok(self.proj.forward_residual(rec, &attended, None, &pixels)?.reshape(x.shape()))
+        Ok(self.attention.forward(rec, &normed, Heads::scaled(1, x.cols()), &pixels)?.reshape(x.shape()))
     }
 }
 
