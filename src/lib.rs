@@ -61,9 +61,9 @@
 //! | what checkpoints can be saved as | `src/weights/storage.rs`, `src/weights/convert.rs` |
 //! | what LoRA files may look like | `src/weights/lora` |
 //! | a scheduler | one file in `src/schedulers` |
-//! | what the model is conditioned on | `src/pipelines/animate/job.rs`, `src/pipelines/video/job.rs` |
-//! | the loop that all pipelines share | `src/pipelines/generation.rs` |
-//! | what is kept of a run to go on with | `src/pipelines/state.rs` |
+//! | what the model is conditioned on | `src/pipelines/tasks/animate/job.rs`, `src/pipelines/tasks/video/job.rs` |
+//! | the loop that all pipelines share | `src/pipelines/run/generation.rs` |
+//! | what is kept of a run to go on with | `src/pipelines/run/state.rs` |
 //! | images, videos, files | `src/video` |
 //!
 //! # Features
@@ -93,6 +93,7 @@ mod residency;
 mod rng;
 mod schedulers;
 mod shape;
+mod shelf;
 mod tokenizer;
 pub mod unversioned;
 pub mod video;
@@ -105,14 +106,24 @@ use gpu::tensor;
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
 pub use layers::Precision;
 pub use models::vae::tiling::VaeTiling;
-pub use pipelines::animate::{Animation, DEFAULT_PROMPT};
-pub use pipelines::builder::Pipeline;
-pub use pipelines::request::DEFAULT_NEGATIVE_PROMPT;
-pub use pipelines::video::Video;
-pub use pipelines::{
-    AnimatePipeline, AnimateRequest, Builder, Conversion, Event, Expert, Generation, Latents, MemoryBudget, Plan, Preset, Request, Stage,
-    StagePlan, State, Step, VideoPipeline, VideoRequest,
-};
+pub use pipelines::checkpoint::experts::Expert;
+pub use pipelines::conversion::Conversion;
+pub use pipelines::plan::report::Plan;
+pub use pipelines::plan::stage::StagePlan;
+pub use pipelines::request::Request;
+pub use pipelines::request::builder::Builder;
+pub use pipelines::request::pipeline::Pipeline;
+pub use pipelines::request::preset::Preset;
+pub use pipelines::request::task::Task;
+pub use pipelines::run::budget::MemoryBudget;
+pub use pipelines::run::event::{Event, Stage, Step};
+pub use pipelines::run::generation::Generation;
+pub use pipelines::run::latents::Latents;
+pub use pipelines::run::settings::DEFAULT_NEGATIVE_PROMPT;
+pub use pipelines::run::state::State;
+pub use pipelines::tasks::animate::{AnimatePipeline, AnimateRequest, Animation, DEFAULT_PROMPT};
+pub use pipelines::tasks::shared::Shared;
+pub use pipelines::tasks::video::{Video, VideoPipeline, VideoRequest};
 pub use schedulers::{Sampler, Scheduler, Spacing};
 pub use weights::{Lora, Storage, WeightsReport, inspect_weights};
 

@@ -2,12 +2,17 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::thread;
 
 use common::golden_path;
 use image::RgbImage;
-use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, AnimateRequest, Cancel, Device, Error, Event, Generation, Precision, Result, Stage};
+use wan_animate::video::{Frame, Frames, Motion, Scene, VideoWriter};
+use wan_animate::{
+    AdapterSummary, AnimatePipeline, AnimateRequest, Animation, Builder, Cancel, Conversion, DType, Device, DeviceBuilder, Error, Event,
+    Expert, Family, Generation, Latents, Lora, MemoryBudget, MemoryUse, Plan, Precision, Preset, Profile, Result, Sampler, Scheduler,
+    Shared, Spacing, Stage, StagePlan, State, Step, Storage, Tune, VaeTiling, Video, VideoPipeline, VideoRequest, WeightsReport,
+};
 
 fn pipeline(device: &Device) -> AnimatePipeline {
     AnimatePipeline::builder(device).checkpoint(golden_path("tiny")).precision(Precision::F32).build().expect("the golden checkpoint loads")
@@ -31,7 +36,7 @@ fn reference() -> RgbImage {
     wan_animate::video::open_image(golden_path("inputs/reference.png")).expect("a golden")
 }
 
-fn small(request: AnimateRequest<'_>) -> AnimateRequest<'_> {
+fn small(request: AnimateRequest) -> AnimateRequest {
     request.size(48, 32).segment_frames(5).num_inference_steps(2).prompt("x")
 }
 
@@ -56,6 +61,32 @@ fn videos(generation: Generation) -> Result<Vec<Vec<Vec<f32>>>> {
 fn frames(pipeline: &AnimatePipeline, motion: &Motion, change: impl Fn(AnimateRequest) -> AnimateRequest) -> Vec<Vec<f32>> {
     let generation = change(small(pipeline.animate(&reference(), motion))).start().map(videos);
     generation.expect("starts").expect("runs").remove(0)
+}
+
+/// Types of the API may go to other threads, and a generation borrows nothing.
+const _: () = {
+    const fn send<T: Send + 'static>() {}
+    const fn shared<T: Send + Sync + 'static>() {}
+    send::<Generation>();
+    shared::<(Device, DeviceBuilder, AdapterSummary, Family, MemoryUse, Profile, Tune)>();
+    shared::<(AnimatePipeline, Animation, AnimateRequest, VideoPipeline, Video, VideoRequest)>();
+    shared::<(Builder<'static, AnimatePipeline>, Builder<'static, VideoPipeline>, Storage, WeightsReport, Lora, Precision)>();
+    shared::<(Cancel, Error, Event, Expert, Latents, MemoryBudget, Plan, Preset, Sampler, Scheduler)>();
+    shared::<(Spacing, Stage, StagePlan, State, Step, VaeTiling, DType, Shared<RgbImage>)>();
+    shared::<(Frame, Frames, Motion, Scene)>();
+    send::<(VideoWriter, Conversion)>();
+};
+
+/// Whatever an input is given as, and wherever the generation runs.
+#[test]
+fn a_generation_owns_what_it_needs() {
+    let generation = |change: &dyn Fn(&AnimatePipeline) -> AnimateRequest| small(change(&pipeline(&device()))).start().expect("starts");
+    let borrowed = generation(&|pipeline| pipeline.animate(&reference(), &motion(0..5)));
+    let owned = generation(&|pipeline| pipeline.animate(reference(), motion(0..5)));
+    let counted = generation(&|pipeline| pipeline.animate(Arc::new(reference()), &Arc::new(motion(0..5))));
+    let runs = [borrowed, owned, counted].map(|generation| thread::spawn(move || videos(generation)));
+    let [a, b, c] = runs.map(|run| run.join().expect("no panic").expect("runs"));
+    assert!(a == b && a == c && a[0].len() == 5);
 }
 
 #[test]

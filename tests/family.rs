@@ -41,7 +41,7 @@ impl Run {
         self.settings["checkpoint"].as_str().expect("a name")
     }
 
-    fn request<'a>(&'a self, pipeline: &'a VideoPipeline) -> VideoRequest<'a> {
+    fn request(&self, pipeline: &VideoPipeline) -> VideoRequest {
         let prompt = self.settings["prompt"].as_str().expect("a prompt");
         let mut request = match self.images.first() {
             Some(image) => pipeline.image_to_video(image, prompt),

@@ -3,13 +3,15 @@
 mod common;
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use common::{Golden, golden_json, golden_path, golden_weights, named_budget, refusal};
 use image::RgbImage;
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::models::dit::Footprint;
-use wan_animate::unversioned::models::dit::animate::Animate;
+use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
+use wan_animate::unversioned::models::dit::config::Config;
+use wan_animate::unversioned::models::dit::{Footprint, Timestep};
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{
     AnimatePipeline, AnimateRequest, Cancel, Device, Error, Event, Generation, MemoryBudget, Plan, Precision, Result, VaeTiling,
@@ -189,6 +191,75 @@ fn two_generations_keep_to_a_budget_of_just_everything() {
     }
 }
 
+/// A small animation on a pipeline, within a budget of its own; `seed` tells its frames from those of others.
+fn own(pipeline: &AnimatePipeline, seed: u64, budget: u64) -> AnimateRequest {
+    let motion = Motion::new(video(8, 32, 32), Some(video(8, 40, 40))).expect("a motion");
+    let reference = RgbImage::from_pixel(30, 50, image::Rgb([200, 100, 50]));
+    let request = pipeline.animate(reference, motion).segment_frames(5).num_inference_steps(2).guidance_scale(2.0);
+    request.seed(seed).memory_budget(MemoryBudget::bytes(budget))
+}
+
+/// Two generations on one pipeline, an event of the one and an event of the other in turn, the second begun in the middle of the first: each
+/// has the frames that it has alone, and together they take no more than what was planned for both, less what both were counted.
+#[test]
+fn two_generations_at_once_keep_to_their_own_budgets() {
+    let device = device();
+    let builder = || AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).memory_budget(MemoryBudget::bytes(1 << 30));
+    let pipeline = builder().build().expect("builds");
+    // What is always on the GPU, which both plans count.
+    let shared = device.memory_use().current;
+    let plan = |budget| own(&pipeline, 0, budget).plan();
+    let everything = plan(1 << 30).expect("a plan").peak();
+    let least = named_budget(plan(1));
+    for budgets in [[everything, least], [least, everything], [least, least], [everything, everything], [least, (least + everything) / 2]] {
+        let plans = budgets.map(|budget| plan(budget).expect("a plan"));
+        let alone = [0, 1].map(|i| collect(&device, own(&pipeline, i as u64, budgets[i]).start().expect("starts")).expect("runs"));
+        assert!(alone[0].0 != alone[1].0, "two seeds, one video");
+        let mut generations = [0, 1].map(|i| own(&pipeline, i as u64, budgets[i]).start().expect("starts"));
+        let mut frames = [Vec::new(), Vec::new()];
+        device.reset_peak();
+        for turn in 0.. {
+            let mut has_ended = true;
+            for (i, generation) in generations.iter_mut().enumerate().filter(|(i, _)| turn >= 5 * i) {
+                let Some(event) = generation.next() else { continue };
+                has_ended = false;
+                if let Event::Frame(frame) = event.expect("runs") {
+                    frames[i].extend(frame.samples().iter().map(|sample| sample.to_bits()));
+                }
+            }
+            if has_ended {
+                break;
+            }
+        }
+        let peak = device.memory_use().peak;
+        let both = plans.iter().map(Plan::peak).sum::<u64>() - shared;
+        println!("budgets {budgets:?}: {peak} bytes together, planned {both}");
+        assert!(frames[0] == alone[0].0 && frames[1] == alone[1].0, "other frames together than alone, within {budgets:?}");
+        assert!(peak <= both, "{peak} bytes together, planned {both}, within {budgets:?}");
+        (0..2).for_each(|i| assert!(plans[i].peak() <= budgets[i] && alone[i].1 <= budgets[i], "{} of {}", alone[i].1, budgets[i]));
+    }
+}
+
+/// What a generation keeps is its own: another with a small budget, begun and ended meanwhile, takes none of its blocks away.
+#[test]
+fn a_second_start_changes_nothing_for_the_first() {
+    let device = device();
+    let pipeline = AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).build().expect("builds");
+    let least = named_budget(own(&pipeline, 0, 1).plan());
+    let loaded = device.memory_use().current;
+    let mut first = own(&pipeline, 0, 1 << 30).start().expect("starts");
+    first.find(|event| matches!(event, Ok(Event::Step(_)))).expect("a step").expect("runs");
+    drop(collect(&device, own(&pipeline, 1, least).start().expect("starts")).expect("runs"));
+    device.reset_peak();
+    first.find(|event| matches!(event, Ok(Event::Step(_)))).expect("a step").expect("runs");
+    assert!(device.memory_use().peak_weights <= loaded, "blocks were loaded again");
+    drop(first);
+    assert_eq!(device.memory_use().current, loaded, "and they stay for the next one");
+    // Without another, it has to make room.
+    drop(collect(&device, own(&pipeline, 1, least).start().expect("starts")).expect("runs"));
+    assert!(device.memory_use().current < loaded);
+}
+
 type Change = dyn Fn(AnimateRequest) -> AnimateRequest;
 
 /// What a refusal says would need less, does: as much less as it says.
@@ -224,23 +295,33 @@ fn a_dry_device_takes_what_a_real_one_does() {
     assert!(rehearsal.dispatches() > 500 && rehearsal.operations() > 1e6 && rehearsal.largest_buffer().size > 1 << 12);
 }
 
-/// Two passes of the model of a golden of parts, as bits.
-fn passes(model: &Animate, rec: &mut Recorder, golden: &Golden) -> Result<Vec<u32>> {
+/// Two passes of the model of a golden of parts, as bits: with so many blocks that stay, and each pass in two ranges of layers.
+fn passes(model: &Animate, rec: &mut Recorder, golden: &Golden, footprint: Footprint, keep: usize) -> Result<Vec<u32>> {
+    let dit = model.dit();
+    let mut session = dit.session(footprint);
+    session.keep(keep);
     let text_dim = model.config().text_dim;
     let mut text = golden.values("encoder_hidden_states").to_vec();
     text.resize(512 * text_dim, 0.0);
     let text = rec.upload(&[512, text_dim], &text)?;
     let image = golden.upload(rec, "encoder_hidden_states_image");
-    let context = model.context(rec, &text, Some(&image))?;
+    dit.add_prompt(rec, &mut session, &text, Some(&image))?;
     let pose = golden.upload(rec, "pose_hidden_states");
     let pose = model.pose(rec, &pose)?;
     let face = golden.upload(rec, "face_encoder");
-    let face = model.face_keys(rec, &face)?;
+    let mut face = model.face_keys(rec, &face)?;
     let latents = golden.upload(rec, "hidden_states");
     let mut bits = Vec::new();
     for timestep in [999.0, 500.0] {
-        let out = model.forward(rec, &latents, timestep, &context, &pose, &face)?;
-        bits.extend(rec.download(&out)?.into_iter().map(f32::to_bits));
+        let mut driving = Driving { pose: &pose, face: &mut face };
+        let mut pass = dit.begin(rec, &session, 0, &latents, Timestep::Of(timestep), &mut driving)?;
+        dit.layers(rec, &mut session, &mut pass, 0..1, &mut driving)?;
+        dit.layers(rec, &mut session, &mut pass, 1..dit.blocks().len(), &mut driving)?;
+        let in_two = dit.head(rec, &pass)?;
+        let at_once = model.forward(rec, &mut session, 0, &latents, timestep, driving)?;
+        let [in_two, at_once] = [rec.download(&in_two)?, rec.download(&at_once)?];
+        assert!(in_two == at_once, "another prediction in two ranges");
+        bits.extend(at_once.into_iter().map(f32::to_bits));
     }
     Ok(bits)
 }
@@ -255,15 +336,54 @@ fn streaming_and_runs_change_no_bit() {
     let weights = Arc::new(golden_weights("tiny/transformer"));
     for precision in [Precision::F32, Precision::F16] {
         let model = Animate::open(&device, &weights, precision, &config).expect("opens");
-        let (dit, all) = (model.dit(), model.dit().blocks().len());
-        dit.blocks().fill(&device, all).expect("loads");
-        let resident = passes(&model, &mut rec, &golden).expect("runs");
+        let all = model.dit().blocks().len();
+        let resident = passes(&model, &mut rec, &golden, Footprint::default(), all).expect("runs");
         assert!(resident.iter().any(|&bits| bits != resident[0]), "a result of one value");
         for (keep, tokens, keep_keys) in (0..=all).map(|keep| (keep, [1, 8192][keep % 2], keep % 3 == 0)) {
-            dit.blocks().keep(keep);
-            dit.set_footprint(Footprint { tokens, keep_keys });
-            let streamed = passes(&model, &mut rec, &golden).expect("runs");
+            let streamed = passes(&model, &mut rec, &golden, Footprint { tokens, keep_keys }, keep).expect("runs");
             assert!(streamed == resident, "{precision:?}: {keep} of {all} blocks resident, {tokens} tokens at a time");
         }
     }
+}
+
+/// A pass that ends after the first layer has loaded no other, whether the layers stay or not.
+#[test]
+fn a_range_of_layers_loads_no_more() {
+    let device = device();
+    let mut rec = Recorder::new(&device, Cancel::new());
+    let config: Config = golden_json("tiny/transformer/config.json");
+    let weights = Arc::new(golden_weights("tiny/transformer"));
+    let model = Animate::open(&device, &weights, Precision::F32, &config).expect("opens");
+    let dit = model.dit();
+    let sizes = dit.blocks().sizes(&device.dry(device.limits().clone())).expect("sizes");
+    let text = rec.zeros(&[512, config.text_dim]).expect("text");
+    let image = rec.zeros(&[257, config.image_dim.expect("an image branch")]).expect("image");
+    let latents = rec.zeros(&[config.in_channels().expect("channels"), 2, 4, 4]).expect("latents");
+    let mut session = dit.session(Footprint { keep_keys: false, ..Default::default() });
+    dit.add_prompt(&mut rec, &mut session, &text, Some(&image)).expect("a prompt");
+    rec.finish().expect("waits");
+    rec.trim();
+    let before = device.memory_use().current;
+    let mut taken = |keep: usize, range: Range<usize>| {
+        session.keep(keep);
+        device.reset_peak();
+        let mut pass = dit.begin(&mut rec, &session, 0, &latents, Timestep::Of(500.0), &mut ()).expect("begins");
+        dit.layers(&mut rec, &mut session, &mut pass, range, &mut ()).expect("runs");
+        drop(pass);
+        rec.finish().expect("waits");
+        rec.trim();
+        let weights = device.memory_use().peak_weights;
+        (device.memory_use().current - before, weights)
+    };
+    let (_, fixed) = taken(0, 0..0);
+    let [(nothing, one), (_, two)] = [0..1, 0..2].map(|range| taken(0, range));
+    assert_eq!((nothing, taken(2, 0..0).0, taken(2, 0..1).0, taken(2, 0..2).0), (0, 0, sizes[0], sizes[0] + sizes[1]));
+    // Slots are a little larger than what they hold.
+    assert!(
+        one - fixed >= sizes[0] && one - fixed < sizes[0] + sizes[1] / 2,
+        "{} bytes streamed for {} of one layer",
+        one - fixed,
+        sizes[0]
+    );
+    assert!(two - fixed >= sizes[0] + sizes[1], "{} bytes streamed for both layers", two - fixed);
 }

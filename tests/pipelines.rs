@@ -48,7 +48,7 @@ impl Run {
         golden_path("runs").join(self.name).join(name)
     }
 
-    fn settle<'a>(&self, request: AnimateRequest<'a>) -> AnimateRequest<'a> {
+    fn settle(&self, request: AnimateRequest) -> AnimateRequest {
         request
             .size(self.number("width") as u32, self.number("height") as u32)
             .prompt(self.text("prompt"))

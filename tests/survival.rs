@@ -24,7 +24,7 @@ fn device() -> Device {
 trait Subject {
     type Pipeline;
     fn load(&self, device: &Device) -> Result<Self::Pipeline>;
-    fn start<'a>(&'a self, pipeline: &'a Self::Pipeline, state: Option<State>) -> Result<Generation<'a>>;
+    fn start(&self, pipeline: &Self::Pipeline, state: Option<State>) -> Result<Generation>;
 
     fn whole(&self) -> Video {
         let pipeline = self.load(&device()).expect("loads");
@@ -48,7 +48,7 @@ impl Dance {
         Self { reference, motion: Motion::new(video("pose"), video("face_16")).expect("as many poses as faces") }
     }
 
-    fn request<'a>(&'a self, pipeline: &'a AnimatePipeline) -> AnimateRequest<'a> {
+    fn request(&self, pipeline: &AnimatePipeline) -> AnimateRequest {
         let request = pipeline.animate(&self.reference, &self.motion).size(32, 32).segment_frames(5).prompt("x");
         request.scheduler(Scheduler::UniPc).num_inference_steps(3).seed(3)
     }
@@ -61,7 +61,7 @@ impl Subject for Dance {
         AnimatePipeline::builder(device).checkpoint(golden_path("tiny")).precision(Precision::F32).build()
     }
 
-    fn start<'a>(&'a self, pipeline: &'a AnimatePipeline, state: Option<State>) -> Result<Generation<'a>> {
+    fn start(&self, pipeline: &AnimatePipeline, state: Option<State>) -> Result<Generation> {
         with(self.request(pipeline), state, |request, state| request.resume(state)).start()
     }
 }
@@ -70,7 +70,7 @@ impl Subject for Dance {
 struct Story(Scheduler);
 
 impl Story {
-    fn request<'a>(&self, pipeline: &'a VideoPipeline) -> VideoRequest<'a> {
+    fn request(&self, pipeline: &VideoPipeline) -> VideoRequest {
         let request = pipeline.text_to_video("a cat").size(32, 32).num_frames(5).num_videos(2);
         request.scheduler(self.0).num_inference_steps(4).guidance_scale(1.0).seed(3)
     }
@@ -83,7 +83,7 @@ impl Subject for Story {
         VideoPipeline::builder(device).checkpoint(golden_path("family/t2v")).precision(Precision::F32).build()
     }
 
-    fn start<'a>(&'a self, pipeline: &'a VideoPipeline, state: Option<State>) -> Result<Generation<'a>> {
+    fn start(&self, pipeline: &VideoPipeline, state: Option<State>) -> Result<Generation> {
         with(self.request(pipeline), state, |request, state| request.resume(state)).start()
     }
 }
@@ -110,7 +110,7 @@ trait Events {
     fn try_for_each_event(&mut self, f: impl FnMut(Event)) -> Result<()>;
 }
 
-impl Events for Generation<'_> {
+impl Events for Generation {
     fn try_for_each_event(&mut self, mut f: impl FnMut(Event)) -> Result<()> {
         self.by_ref().try_for_each(|event| event.map(&mut f))
     }

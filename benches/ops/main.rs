@@ -49,7 +49,7 @@ impl Bench {
     }
 
     /// Times `op`, which takes `work` operations and touches `bytes`, from recording to the end on the GPU.
-    fn time<T>(&mut self, name: &str, work: usize, bytes: usize, op: impl Fn(&mut Recorder) -> Result<T>) -> Result<()> {
+    fn time<T>(&mut self, name: &str, work: usize, bytes: usize, mut op: impl FnMut(&mut Recorder) -> Result<T>) -> Result<()> {
         let rec = &mut self.rec;
         let seconds = self.clock.best(|repeats| {
             for _ in 0..repeats {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models::dit::config::Config;
-use wan_animate::unversioned::models::dit::{Dit, Timestep};
+use wan_animate::unversioned::models::dit::{Dit, Footprint, Timestep};
 use wan_animate::unversioned::models::vae;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, DType, Device, Result};
@@ -52,11 +52,12 @@ fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames,
     let prepare = |rec: &mut Recorder, dit: &Dit| {
         let text = random(rec, &[512, config.text_dim])?;
         let image = config.added_kv_proj_dim.zip(config.image_dim).map(|(_, width)| random(rec, &[257, width])).transpose()?;
-        let context = dit.context(rec, &text, image.as_ref())?;
-        Ok((random(rec, &[channels, frames, height, width])?, context))
+        let mut session = dit.session(Footprint::default());
+        dit.add_prompt(rec, &mut session, &text, image.as_ref())?;
+        Ok((random(rec, &[channels, frames, height, width])?, session))
     };
-    model(bench, &format!("{name}, {tokens} tokens"), load, prepare, |rec, dit, (latents, context)| {
-        dit.forward(rec, latents, Timestep::Of(500.0), context, None).map(drop)
+    model(bench, &format!("{name}, {tokens} tokens"), load, prepare, |rec, dit, (latents, session)| {
+        dit.forward(rec, session, 0, latents, Timestep::Of(500.0), &mut ()).map(drop)
     })
 }
 
@@ -88,22 +89,22 @@ fn model<M, I>(
     name: &str,
     load: impl Fn(&Device) -> Result<M>,
     prepare: impl Fn(&mut Recorder, &M) -> Result<I>,
-    run: impl Fn(&mut Recorder, &M, &I) -> Result<()>,
+    run: impl Fn(&mut Recorder, &M, &mut I) -> Result<()>,
 ) -> Result<()> {
     let device = bench.rec.device().clone();
     let dry = device.dry(device.limits().clone());
     let mut rec = Recorder::new(&dry, Cancel::new());
     let model = load(&dry)?;
-    let inputs = prepare(&mut rec, &model)?;
+    let mut inputs = prepare(&mut rec, &model)?;
     let operations = || dry.rehearsal().map_or(0.0, |rehearsal| rehearsal.operations());
-    run(&mut rec, &model, &inputs)?; // what is computed once is no part of a step
+    run(&mut rec, &model, &mut inputs)?; // what is computed once is no part of a step
     let before = operations();
-    run(&mut rec, &model, &inputs)?;
+    run(&mut rec, &model, &mut inputs)?;
     let work = operations() - before;
 
     let model = load(&device)?;
-    let inputs = prepare(&mut bench.rec, &model)?;
-    bench.time(name, work as usize, 0, |rec| run(rec, &model, &inputs))
+    let mut inputs = prepare(&mut bench.rec, &model)?;
+    bench.time(name, work as usize, 0, |rec| run(rec, &model, &mut inputs))
 }
 
 fn random(rec: &mut Recorder, shape: &[usize]) -> Result<wan_animate::unversioned::tensor::Tensor> {

@@ -89,7 +89,7 @@ impl Arguments {
         Motion::new(open(&self.pose)?, open(&self.face)?)
     }
 
-    fn request<'a>(&self, request: AnimateRequest<'a>) -> Result<AnimateRequest<'a>> {
+    fn request(&self, request: AnimateRequest) -> Result<AnimateRequest> {
         let mut request = self.settings.apply(request)?;
         if let Some(prompt) = &self.prompt {
             request = request.prompt(prompt);

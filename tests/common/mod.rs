@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::layers::{Loader, Precision};
-use wan_animate::unversioned::models::dit::animate::Animate;
+use wan_animate::unversioned::models::dit::Footprint;
+use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
 use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device};
@@ -67,14 +68,16 @@ pub fn sample(checkpoint: &str, weights: &Weights, precision: Precision, golden:
     text.resize(512 * text_dim, 0.0);
     let text = rec.upload(&[512, text_dim], &text).expect("text");
     let image = golden.upload(rec, "encoder_hidden_states_image");
-    let context = model.context(rec, &text, Some(&image)).expect("context");
+    let mut session = model.dit().session(Footprint::default());
+    model.dit().add_prompt(rec, &mut session, &text, Some(&image)).expect("prompt");
     let pose = golden.upload(rec, "pose_hidden_states");
     let pose = model.pose(rec, &pose).expect("pose");
     let face = golden.upload(rec, "face_encoder");
-    let face = model.face_keys(rec, &face).expect("face");
+    let mut face = model.face_keys(rec, &face).expect("face");
     let latents = golden.upload(rec, "hidden_states");
     let timestep = f64::from(golden.values("timestep")[0]);
-    let out = model.forward(rec, &latents, timestep, &context, &pose, &face).expect("forward");
+    let driving = Driving { pose: &pose, face: &mut face };
+    let out = model.forward(rec, &mut session, 0, &latents, timestep, driving).expect("forward");
     assert_eq!(out.shape(), golden.shape("sample"));
     rec.download(&out).expect("download")
 }

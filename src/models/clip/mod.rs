@@ -61,7 +61,7 @@ impl VisionModel {
     pub fn forward(&self, rec: &mut Recorder, pixels: &Tensor) -> Result<Tensor> {
         let x = self.embeddings.forward(rec, pixels)?;
         let mut x = self.pre_layrnorm.forward(rec, &x, DType::F32)?;
-        self.layers.pass(rec, |rec, _, layer| {
+        self.layers.pass(rec, &self.layers.claim(), self.layers.all(), |rec, _, layer| {
             x = layer.forward(rec, &x)?;
             Ok(())
         })?;

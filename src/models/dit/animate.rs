@@ -1,5 +1,6 @@
 //! Animate: the backbone, plus the pose added to its patches and the face looked at after some of its blocks.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,12 +8,16 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Sink};
 use crate::layers::{Linear, Loader, Precision};
+use crate::models::dit::backbone::{Dit, ENDS, patch_embedding};
 use crate::models::dit::block::Block;
 use crate::models::dit::config::Config;
+use crate::models::dit::embed::Timestep;
 use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
 use crate::models::dit::face_encoder::FaceEncoder;
+use crate::models::dit::grid::Grid;
+use crate::models::dit::hooks::Hooks;
 use crate::models::dit::motion_encoder::MotionEncoder;
-use crate::models::dit::{Context, Dit, ENDS, Grid, Layer, Timestep, patch_embedding};
+use crate::models::dit::session::Session;
 use crate::ops::copy::{concat, slice};
 use crate::residency::Stack;
 use crate::shape::Dims;
@@ -22,10 +27,23 @@ use crate::weights::Weights;
 /// See the module.
 #[derive(Debug)]
 pub struct Animate {
-    dit: Dit,
+    dit: Dit<Layer>,
     pose_patch_embedding: Linear,
     motion_encoder: MotionEncoder,
     face_encoder: FaceEncoder,
+}
+
+/// A block, and the face adapter that acts after it where there is one, with its number.
+#[derive(Debug)]
+pub struct Layer {
+    block: Block,
+    face_adapter: Option<(usize, FaceAdapter)>,
+}
+
+impl Borrow<Block> for Layer {
+    fn borrow(&self) -> &Block {
+        &self.block
+    }
 }
 
 /// What the pose of one segment adds to the patches: tokens that are made of it run by run, zero for the reference frame.
@@ -38,18 +56,30 @@ pub struct Pose {
     frame: usize,
 }
 
-/// What Animate's backbone looks at beside the context.
-#[derive(Clone, Copy, Debug)]
+/// What Animate's backbone looks at beside the prompt.
+#[derive(Debug)]
 pub struct Driving<'a> {
     /// The segment's pose.
     pub pose: &'a Pose,
     /// The segment's faces.
-    pub face: &'a Face,
+    pub face: &'a mut Face,
+}
+
+impl Hooks<Layer> for Driving<'_> {
+    fn before_blocks(&mut self, rec: &mut Recorder, frames: Range<usize>) -> Result<Option<Tensor>> {
+        self.pose.tokens(rec, frames).map(Some)
+    }
+
+    fn after_block(&mut self, rec: &mut Recorder, layer: &Layer, frames: Range<usize>, x: Tensor) -> Result<Tensor> {
+        let Some((number, adapter)) = &layer.face_adapter else { return Ok(x) };
+        let keys = self.face.keys(rec, *number, adapter, frames)?;
+        adapter.forward(rec, &x, &keys)
+    }
 }
 
 impl Pose {
     /// [L, C] for the tokens of these latent frames, of which 0 is the reference.
-    pub(super) fn tokens(&self, rec: &mut Recorder, frames: Range<usize>) -> Result<Tensor> {
+    fn tokens(&self, rec: &mut Recorder, frames: Range<usize>) -> Result<Tensor> {
         let first = frames.start.max(1);
         if frames.end <= first {
             return rec.zeros(&[frames.len() * self.frame, self.embedding.outputs()]);
@@ -74,7 +104,7 @@ impl Animate {
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         config.check()?;
         face_adapter::check(config)?;
-        let blocks = Stack::load(loader, config.num_layers, |loader, i| layer(loader, config, i))?;
+        let blocks = Stack::load(loader, config.num_layers, |loader, i| Layer::load(loader, config, i))?;
         Self::with_blocks(loader, config, blocks)
     }
 
@@ -83,7 +113,7 @@ impl Animate {
         config.check()?;
         face_adapter::check(config)?;
         let own = config.clone();
-        let blocks = Stack::open(weights, precision, config.num_layers, move |loader, i| layer(loader, &own, i));
+        let blocks = Stack::open(weights, precision, config.num_layers, move |loader, i| Layer::load(loader, &own, i));
         Self::with_blocks(&Loader::new(sink, weights, precision), config, blocks)
     }
 
@@ -96,19 +126,14 @@ impl Animate {
         })
     }
 
-    /// The backbone, to say what of it stays on the GPU.
-    pub fn dit(&self) -> &Dit {
+    /// The backbone, for its sessions and blocks.
+    pub fn dit(&self) -> &Dit<Layer> {
         &self.dit
     }
 
     /// The configuration it was loaded with.
     pub fn config(&self) -> &Config {
         self.dit.config()
-    }
-
-    /// See [`Dit::context`].
-    pub fn context(&self, rec: &mut Recorder, text: &Tensor, image: Option<&Tensor>) -> Result<Context> {
-        self.dit.context(rec, text, image)
     }
 
     /// The pose of a segment from the latents [C, T, H, W] of its pose video.
@@ -139,18 +164,19 @@ impl Animate {
         Ok(Face::new(frames + 1, tokens, self.config().num_layers / self.config().inject_face_latents_blocks))
     }
 
-    /// The predicted velocity [C, T + 1, H, W] for the model's input [2 C + 4, T + 1, H, W].
+    /// The predicted velocity [C, T + 1, H, W] for the model's input [2 C + 4, T + 1, H, W] and a prompt of the session.
     pub fn forward(
         &self,
         rec: &mut Recorder,
+        session: &mut Session<Layer>,
+        prompt: usize,
         latents: &Tensor,
         timestep: f64,
-        context: &Context,
-        pose: &Pose,
-        face: &Face,
+        mut driving: Driving,
     ) -> Result<Tensor> {
         let [_, rows, cols] = Grid::of(latents, self.config())?.sizes();
         let frames = latents.shape()[1];
+        let Driving { pose, face } = &driving;
         if (pose.frames(), pose.frame) != (frames, rows * cols) {
             return Err(Error::Input(format!(
                 "a pose of {} frames of {} tokens, latents of {frames} of {}",
@@ -162,16 +188,17 @@ impl Animate {
         if face.frames() != frames {
             return Err(Error::Input(format!("faces of {} frames, latents of {frames}", face.frames())));
         }
-        self.dit.forward(rec, latents, Timestep::Of(timestep), context, Some(Driving { pose, face }))
+        self.dit.forward(rec, session, prompt, latents, Timestep::Of(timestep), &mut driving)
     }
 }
 
-/// Block `i`, with the face adapter after it where one acts.
-fn layer(loader: &Loader, config: &Config, i: usize) -> Result<Layer> {
-    let every = config.inject_face_latents_blocks;
-    let adapter = |number: usize| FaceAdapter::load(&loader.scope("face_adapter").scope(number), config);
-    Ok(Layer {
-        block: Block::load(&loader.scope(format_args!("blocks.{i}")), config)?,
-        face_adapter: i.is_multiple_of(every).then(|| adapter(i / every)).transpose()?,
-    })
+impl Layer {
+    fn load(loader: &Loader, config: &Config, i: usize) -> Result<Self> {
+        let every = config.inject_face_latents_blocks;
+        let adapter = |number: usize| Ok((number, FaceAdapter::load(&loader.scope("face_adapter").scope(number), config)?));
+        Ok(Self {
+            block: Block::load_numbered(loader, config, i)?,
+            face_adapter: i.is_multiple_of(every).then(|| adapter(i / every)).transpose()?,
+        })
+    }
 }

@@ -32,7 +32,7 @@ pub struct Block {
 }
 
 /// What becomes of the tokens x [L, C] of a run after the block.
-pub type AfterBlock<'a> = dyn Fn(&mut Recorder, &Run, Tensor) -> Result<Tensor> + 'a;
+pub type AfterBlock<'a> = dyn FnMut(&mut Recorder, &Run, Tensor) -> Result<Tensor> + 'a;
 
 /// Projections of one attention; queries and keys are normed over all heads together.
 #[derive(Debug)]
@@ -66,6 +66,11 @@ impl Attention {
 }
 
 impl Block {
+    /// The block of a number.
+    pub(super) fn load_numbered(loader: &Loader, config: &Config, number: usize) -> Result<Self> {
+        Self::load(&loader.scope(format_args!("blocks.{number}")), config)
+    }
+
     /// From `blocks.N.`
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let width = config.width();
@@ -124,7 +129,7 @@ impl Block {
         runs: &mut [Run],
         times: &[TimeEmbedding],
         keys: &CrossKeys,
-        after: &AfterBlock,
+        after: &mut AfterBlock,
         precision: Precision,
     ) -> Result<()> {
         let operand = precision.operand();

@@ -35,6 +35,26 @@ pub struct TimeEmbedding {
     pub modulation: [Tensor; MODULATION],
 }
 
+/// What the model is fed beside latents: how far along they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Timestep {
+    /// The same for all tokens.
+    Of(f64),
+    /// This for all tokens but those of the first latent frame, which is finished: theirs is 0.
+    AfterFirstFrame(f64),
+}
+
+impl Timestep {
+    /// Latent frames in a row that share a timestep, of `frames` in all.
+    pub(super) fn parts(self, frames: usize) -> Vec<(usize, f64)> {
+        match self {
+            Self::Of(timestep) => vec![(frames, timestep)],
+            Self::AfterFirstFrame(timestep) if frames > 1 => vec![(1, 0.0), (frames - 1, timestep)],
+            Self::AfterFirstFrame(_) => vec![(frames, 0.0)],
+        }
+    }
+}
+
 impl ConditionEmbedder {
     /// From `condition_embedder.`
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {

@@ -1,7 +1,6 @@
 //! The face adapter: after some blocks, the tokens of a latent frame look at that frame's face tokens, and at no other's.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -99,13 +98,13 @@ pub struct Face {
     frames: usize,
     /// [T * tokens, C]
     tokens: Tensor,
-    keys: Vec<OnceLock<FaceKeys>>,
+    keys: Vec<Option<FaceKeys>>,
 }
 
 impl Face {
     /// From the tokens [T * tokens, C] of `frames` latent frames, for so many adapters.
     pub(super) fn new(frames: usize, tokens: Tensor, adapters: usize) -> Self {
-        Self { frames, tokens, keys: vec![OnceLock::new(); adapters] }
+        Self { frames, tokens, keys: vec![None; adapters] }
     }
 
     /// Latent frames.
@@ -114,14 +113,10 @@ impl Face {
     }
 
     /// What adapter `number` sees in some of the latent frames.
-    pub(super) fn keys(&self, rec: &mut Recorder, number: usize, adapter: &FaceAdapter, frames: Range<usize>) -> Result<FaceKeys> {
-        let place = &self.keys[number];
-        let whole = match place.get() {
+    pub(super) fn keys(&mut self, rec: &mut Recorder, number: usize, adapter: &FaceAdapter, frames: Range<usize>) -> Result<FaceKeys> {
+        let whole = match &mut self.keys[number] {
             Some(keys) => keys,
-            None => {
-                let keys = adapter.keys(rec, &self.tokens, self.frames)?;
-                place.get_or_init(|| keys)
-            }
+            empty => empty.insert(adapter.keys(rec, &self.tokens, self.frames)?),
         };
         if frames.len() == self.frames {
             return Ok(whole.clone());

@@ -78,7 +78,7 @@ impl<'a> Encoder<'a> {
         };
         let mut streams = prompts.iter().map(embed).collect::<Result<Vec<_>>>()?;
         let buckets: Vec<_> = prompts.iter().map(|ids| position::buckets(ids.len(), &self.config)).collect();
-        self.block.pass(rec, |rec, _, block| {
+        self.block.pass(rec, &self.block.claim(), self.block.all(), |rec, _, block| {
             for (x, buckets) in streams.iter_mut().zip(&buckets) {
                 *x = block.forward(rec, x, buckets)?;
             }

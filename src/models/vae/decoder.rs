@@ -1,5 +1,7 @@
 //! Latents to frames.
 
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
@@ -57,14 +59,15 @@ fn post_quant_conv(scope: &Loader, config: &Config) -> Result<CausalConv3d> {
 
 /// Decodes one video, latent frame by latent frame. Made by [`Vae::decoder`](super::Vae::decoder).
 #[derive(Debug)]
-pub struct Decoder<'a> {
-    stream: Stream<'a>,
-    config: &'a Config,
+pub struct Decoder {
+    stream: Stream,
+    /// Pixels on a side of a patch.
+    patch: usize,
 }
 
-impl<'a> Decoder<'a> {
-    pub(super) fn new(layers: &'a [Layer], config: &'a Config) -> Self {
-        Self { stream: Stream::new(layers), config }
+impl Decoder {
+    pub(super) fn new(layers: &Arc<[Layer]>, config: &Config) -> Self {
+        Self { stream: Stream::new(layers, 0..layers.len()), patch: config.patch() }
     }
 
     /// Takes the next latent frame [H/u, W/u, z], normalised, and gives the frames that it stands for in -1..=1: [1, H, W, 3] for
@@ -77,7 +80,7 @@ impl<'a> Decoder<'a> {
             return Err(Error::Input(format!("latent: shape {:?}, expected [H, W, C]", latent.shape())));
         };
         let frames = self.stream.next(rec, latent.reshape(&[1, height, width, channels]))?;
-        pixels(rec, &frames, self.config.patch())
+        pixels(rec, &frames, self.patch)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Frames to latents.
 
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
@@ -74,14 +76,16 @@ fn quant_conv(scope: &Loader, config: &Config) -> Result<CausalConv3d> {
 
 /// Encodes one video, frame by frame. Made by [`Vae::encoder`](super::Vae::encoder).
 #[derive(Debug)]
-pub struct Encoder<'a> {
-    stream: Stream<'a>,
-    config: &'a Config,
+pub struct Encoder {
+    stream: Stream,
+    /// u, and pixels on a side of a patch.
+    unit: usize,
+    patch: usize,
 }
 
-impl<'a> Encoder<'a> {
-    pub(super) fn new(layers: &'a [Layer], config: &'a Config) -> Self {
-        Self { stream: Stream::new(layers), config }
+impl Encoder {
+    pub(super) fn new(layers: &Arc<[Layer]>, config: &Config) -> Self {
+        Self { stream: Stream::new(layers, 0..layers.len()), unit: config.pixels_per_latent(), patch: config.patch() }
     }
 
     /// Takes the next frame [H, W, 3], in -1..=1. The first one gives a latent frame [H/u, W/u, z], and after it every fourth.
@@ -90,14 +94,14 @@ impl<'a> Encoder<'a> {
     /// [`Error::Input`] where the height or the width is no multiple of u =
     /// [`pixels_per_latent`](Config::pixels_per_latent) or differs from the frame before.
     pub fn next(&mut self, rec: &mut Recorder, frame: &Tensor) -> Result<Option<Tensor>> {
-        let unit = self.config.pixels_per_latent();
+        let unit = self.unit;
         let &[height, width, _] = frame.shape() else {
             return Err(Error::Input(format!("frame: shape {:?}, expected [H, W, C]", frame.shape())));
         };
         if height == 0 || width == 0 || height % unit != 0 || width % unit != 0 {
             return Err(Error::Input(format!("a frame of {width} x {height} pixels: both must be multiples of {unit}")));
         }
-        let frame = fold(rec, frame, self.config.patch())?;
+        let frame = fold(rec, frame, self.patch)?;
         let latents = self.stream.next(rec, frame)?.pop();
         Ok(latents.map(|latent| latent.reshape(&latent.shape()[1..])))
     }

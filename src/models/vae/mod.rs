@@ -23,6 +23,8 @@ pub mod shortcut;
 pub mod stream;
 pub mod tiling;
 
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
@@ -42,12 +44,12 @@ pub type Samples = Vec<f32>;
 /// Latent frames that are decoded on a dry device: until nothing of the decoder's memory is empty. The others take what the last of them does.
 pub(crate) const PLANNED_LATENTS: usize = 4;
 
-/// The autoencoder.
-#[derive(Debug)]
+/// The autoencoder. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Vae {
     config: Config,
-    encoder: Vec<Layer>,
-    decoder: Vec<Layer>,
+    encoder: Arc<[Layer]>,
+    decoder: Arc<[Layer]>,
 }
 
 impl Vae {
@@ -59,8 +61,8 @@ impl Vae {
         config.check()?;
         Ok(Self {
             config: config.clone(),
-            encoder: encoder::layers(&loader.with_precision(Precision::F32), config)?,
-            decoder: decoder::layers(loader, config)?,
+            encoder: encoder::layers(&loader.with_precision(Precision::F32), config)?.into(),
+            decoder: decoder::layers(loader, config)?.into(),
         })
     }
 
@@ -70,12 +72,12 @@ impl Vae {
     }
 
     /// Begins to encode a video.
-    pub fn encoder(&self) -> Encoder<'_> {
+    pub fn encoder(&self) -> Encoder {
         Encoder::new(&self.encoder, &self.config)
     }
 
     /// Begins to decode a video.
-    pub fn decoder(&self) -> Decoder<'_> {
+    pub fn decoder(&self) -> Decoder {
         Decoder::new(&self.decoder, &self.config)
     }
 

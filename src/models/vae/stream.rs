@@ -1,5 +1,8 @@
 //! Layers in a row, through which a video runs frame by frame.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::layers::{CausalConv3d, History};
@@ -90,10 +93,11 @@ pub(super) fn reach(layers: &[Layer]) -> f64 {
 
 /// The passage of one video.
 #[derive(Debug)]
-pub struct Stream<'a> {
+pub struct Stream {
+    layers: Arc<[Layer]>,
     /// Those before the number of frames changes.
-    front: &'a [Layer],
-    rest: &'a [Layer],
+    front: Range<usize>,
+    rest: Range<usize>,
     front_cache: FeatureCache,
     rest_cache: FeatureCache,
     still: Option<Still>,
@@ -109,29 +113,37 @@ struct Still {
     made: Option<Tensor>,
 }
 
-impl<'a> Stream<'a> {
-    /// Before the first frame.
-    pub fn new(layers: &'a [Layer]) -> Self {
-        let (front, rest) = layers.split_at(layers.iter().take_while(|layer| layer.memory().is_some()).count());
-        Self { front, rest, front_cache: FeatureCache::default(), rest_cache: FeatureCache::default(), still: None }
+impl Stream {
+    /// Before the first frame; through these layers alone.
+    pub fn new(layers: &Arc<[Layer]>, range: Range<usize>) -> Self {
+        let split = range.start + layers[range.clone()].iter().take_while(|layer| layer.memory().is_some()).count();
+        Self {
+            layers: layers.clone(),
+            front: range.start..split,
+            rest: split..range.end,
+            front_cache: FeatureCache::default(),
+            rest_cache: FeatureCache::default(),
+            still: None,
+        }
     }
 
     /// Passes the next frame [1, H, W, C] through all layers. After an error the stream is of no more use.
     ///
     /// A frame that is the same tensor as all that the front layers remember passes them by: they would make the same again.
     pub fn next(&mut self, rec: &mut Recorder, x: Tensor) -> Result<Vec<Tensor>> {
-        let memory: usize = self.front.iter().filter_map(Layer::memory).sum();
+        let (front, rest) = (&self.layers[self.front.clone()], &self.layers[self.rest.clone()]);
+        let memory: usize = front.iter().filter_map(Layer::memory).sum();
         let still = match self.still.take() {
             Some(still) if still.frame.is(&x) => Still { repeats: still.repeats + 1, ..still },
             _ => Still { frame: x.clone(), repeats: 0, made: None },
         };
         let made = match &still.made {
             Some(made) if still.repeats > memory => made.clone(),
-            _ => pass(rec, self.front, &mut self.front_cache, x)?.remove(0),
+            _ => pass(rec, front, &mut self.front_cache, x)?.remove(0),
         };
         let kept = (still.repeats > 0).then(|| made.clone());
         self.still = Some(Still { made: kept, ..still });
-        pass(rec, self.rest, &mut self.rest_cache, made)
+        pass(rec, rest, &mut self.rest_cache, made)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder};
 use crate::models::vae::decoder::pixels;
 use crate::models::vae::encoder::fold;
-use crate::models::vae::stream::{Layer, Stream, reach};
+use crate::models::vae::stream::{Stream, reach};
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae};
 use crate::ops::copy::slice;
 use crate::ops::permute::permute;
@@ -147,18 +147,17 @@ impl Vae {
     /// none on a dry device.
     pub fn decode_tiled(&self, rec: &mut Recorder, latents: &[Tensor], size: usize) -> Result<Vec<Vec<Samples>>> {
         let split = self.decoder.iter().position(|layer| layer.scale() > 1.0).unwrap_or(self.decoder.len());
-        let (whole, tiled) = self.decoder.split_at(split);
         let unit = self.config.pixels_per_latent();
-        let halo = reach(tiled).ceil() as usize;
+        let halo = reach(&self.decoder[split..]).ceil() as usize;
         let Some(&[rows, cols, _]) = latents.first().map(Tensor::shape) else { return Ok(Vec::new()) };
         let device = rec.device().clone();
         let is_dry = device.rehearsal().is_some();
         let looked_at = if is_dry { &latents[..latents.len().min(PLANNED_LATENTS)] } else { latents };
-        let features = features(rec, whole, looked_at)?;
+        let features = features(rec, Stream::new(&self.decoder, 0..split), looked_at)?;
         let mut videos: Vec<Vec<Canvas>> = features.iter().map(|_| Vec::new()).collect();
         device.rehearsal().inspect(|rehearsal| rehearsal.note_tile((size * unit) as u32));
         for tile in Tile::all(&device, [rows, cols], size, halo) {
-            let mut stream = Stream::new(tiled);
+            let mut stream = Stream::new(&self.decoder, split..self.decoder.len());
             for (feature, frames) in features.iter().zip(&mut videos) {
                 let shape = [1, tile.rows.padded.len(), tile.cols.padded.len(), feature.shape[2]];
                 let input = rec.upload_with(&shape, || Ok(feature.cut(&tile)))?;
@@ -233,15 +232,14 @@ impl Vae {
         mut frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>,
     ) -> Result<Vec<Tensor>> {
         let split = self.encoder.iter().rposition(|layer| layer.scale() < 1.0).map_or(0, |last| last + 1);
-        let (tiled, whole) = self.encoder.split_at(split);
         let unit = self.config.pixels_per_latent();
         let (rows, cols) = (height / unit, width / unit);
-        let halo = (reach(tiled) * self.config.patch() as f64 / unit as f64).ceil() as usize;
+        let halo = (reach(&self.encoder[..split]) * self.config.patch() as f64 / unit as f64).ceil() as usize;
         let mut features: Vec<Canvas> = Vec::new();
         let device = rec.device().clone();
         device.rehearsal().inspect(|rehearsal| rehearsal.note_tile((size * unit) as u32));
         for tile in Tile::all(&device, [rows, cols], size, halo) {
-            let mut stream = Stream::new(tiled);
+            let mut stream = Stream::new(&self.encoder, 0..split);
             let mut done = 0;
             for index in 0..count {
                 let input = frame(rec, index)?;
@@ -259,7 +257,7 @@ impl Vae {
             }
         }
         note_host(&device, features.iter().map(Canvas::bytes), features.len());
-        let mut stream = Stream::new(whole);
+        let mut stream = Stream::new(&self.encoder, split..self.encoder.len());
         let mut latents = Vec::new();
         for feature in features {
             let input = rec.upload_with(&[&[1][..], &feature.shape].concat(), || Ok(feature.values))?;
@@ -282,8 +280,7 @@ fn note_host(device: &Device, each: impl Iterator<Item = u64>, count: usize) {
 }
 
 /// What the layers at the lowest resolution make of whole latent frames.
-fn features(rec: &mut Recorder, layers: &[Layer], latents: &[Tensor]) -> Result<Vec<Canvas>> {
-    let mut stream = Stream::new(layers);
+fn features(rec: &mut Recorder, mut stream: Stream, latents: &[Tensor]) -> Result<Vec<Canvas>> {
     let mut features = Vec::new();
     for latent in latents {
         let shape = [&[1], latent.shape()].concat();

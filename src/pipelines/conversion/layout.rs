@@ -11,8 +11,8 @@ use super::model_index::{Index, image_processor, scheduler};
 use crate::error::{Error, Result};
 use crate::models::{clip, dit, vae};
 use crate::partial_file::sync_parent;
-use crate::pipelines::checkpoint::{self, VAES};
-use crate::pipelines::release::{self, Release};
+use crate::pipelines::checkpoint::open::{self, VAES};
+use crate::pipelines::checkpoint::release::{self, Release};
 use crate::weights::config::{self, ModelIndex};
 use crate::weights::{Kind, Weights, checkpoints, is_plain_name};
 
@@ -99,8 +99,8 @@ impl Layout {
         let (vae, text_encoder) = (release.take(&VAES)?, release.take(&[Kind::Umt5])?);
         let (vae, text_encoder) = (vae.ok_or_else(|| missing("VAE"))?, text_encoder.ok_or_else(|| missing("text encoder"))?);
         let transformer_2 = release.transformer_2();
-        let sizes: dit::config::Config = checkpoint::sizes(&transformer)?;
-        let vae_sizes: vae::config::Config = checkpoint::sizes(&vae)?;
+        let sizes: dit::config::Config = open::sizes(&transformer)?;
+        let vae_sizes: vae::config::Config = open::sizes(&vae)?;
         let mut layout = Self::default();
         let mut index = Index::new(&transformer, &sizes)?;
         index.add("scheduler", "diffusers", "UniPCMultistepScheduler");
@@ -117,7 +117,7 @@ impl Layout {
             let encoder = release.take(&[Kind::Clip])?.ok_or_else(|| missing("image encoder"))?;
             index.add("image_encoder", "transformers", "CLIPVisionModel");
             index.add("image_processor", "transformers", "CLIPImageProcessor");
-            let clip: clip::config::Config = checkpoint::sizes(&encoder)?;
+            let clip: clip::config::Config = open::sizes(&encoder)?;
             layout.texts.push(("image_processor/preprocessor_config.json", image_processor(clip.image_size)));
             layout.parts.push(("image_encoder".into(), encoder));
         }

@@ -42,7 +42,7 @@ pub struct Conversion<'a> {
     max_shard_size: u64,
     overwrite: bool,
     cancel: Cancel,
-    progress: Box<dyn FnMut(u64, u64) + 'a>,
+    progress: Box<dyn FnMut(u64, u64) + Send + 'a>,
 }
 
 impl<'a> Conversion<'a> {
@@ -84,7 +84,7 @@ impl<'a> Conversion<'a> {
     }
 
     /// What is to be called now and then with the bytes that are written and those that will be.
-    pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {
+    pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + Send + 'a) -> Self {
         self.progress = Box::new(progress);
         self
     }

@@ -2,27 +2,19 @@
 
 use crate::error::{Error, Result};
 use crate::layers::Precision;
-use crate::pipelines::event::Stage;
-use crate::pipelines::parts::Parts;
-use crate::pipelines::plan::arrangement::{Arrangement, Transformer};
-use crate::pipelines::plan::gib;
+use crate::pipelines::checkpoint::parts::Parts;
+use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::plan::rehearsed::Rehearsed;
 use crate::pipelines::plan::search::Search;
-
-/// What of a request may be made smaller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lever {
-    /// The VAE's frames, in tiles.
-    Tiles,
-    /// Frames at once, to about half.
-    Frames,
-    /// Width and height, to about half.
-    Size,
-}
+use crate::pipelines::plan::stage::gib;
+use crate::pipelines::request::Lever;
+use crate::pipelines::request::pipeline::Pipeline;
+use crate::pipelines::request::task::Task;
+use crate::pipelines::run::event::Stage;
 
 /// Refuses a budget that is too small for the weights that must be on the GPU together, whatever is asked for. For a dry pipeline.
 pub(crate) fn check<T: Transformer>(parts: &Parts<T>, budget: u64) -> Result<()> {
-    parts.transformer.keep(0, &Arrangement { both_experts: false, ..Default::default() });
+    parts.transformer.fill(&parts.device, 0, false)?;
     let layers = parts.transformer.layers(&parts.device)?;
     let two = layers.windows(2).map(|two| two.iter().sum()).max().or(layers.first().copied()).unwrap_or(0);
     let needed = parts.device.memory_use().current + two;
@@ -36,7 +28,7 @@ pub(crate) fn check<T: Transformer>(parts: &Parts<T>, budget: u64) -> Result<()>
     }
 }
 
-impl<T: Transformer> Search<'_, T> {
+impl<T: Task> Search<'_, T> {
     /// The error for a budget, where `least` is what takes least.
     pub(super) fn refuse(&self, budget: u64, least: &Rehearsed) -> Error {
         let smallest = least.peak();
@@ -56,14 +48,14 @@ impl<T: Transformer> Search<'_, T> {
     fn levers(&self, least: &Rehearsed) -> Vec<String> {
         let mut levers = Vec::new();
         for lever in [Lever::Tiles, Lever::Frames, Lever::Size] {
-            let Some((words, run)) = (self.smaller)(lever) else { continue };
+            let Some((words, request)) = self.request.smaller(lever) else { continue };
             // What is impossible for another reason is no advice.
-            let Ok((changed, _)) = self.least(&run, 0) else { continue };
+            let Ok((changed, _)) = self.least(&request, 0) else { continue };
             if changed.peak() < least.peak() {
                 levers.push(format!("{words}: {:.3} GiB", gib(changed.peak())));
             }
         }
-        if self.parts.precision == Precision::F32 {
+        if self.request.task.pipeline().parts().precision == Precision::F32 {
             levers.push("`Precision::F16`".into());
         }
         if least.largest().is_some_and(|largest| matches!(largest.stage, Stage::Encoding | Stage::Denoising { .. })) {

@@ -3,10 +3,10 @@
 use crate::error::Result;
 use crate::gpu::Device;
 use crate::gpu::rehearsal::Largest;
-use crate::pipelines::event::{Event, Stage};
-use crate::pipelines::generation::Generation;
-use crate::pipelines::plan::StagePlan;
-use crate::pipelines::plan::arrangement::place;
+use crate::pipelines::plan::stage::StagePlan;
+use crate::pipelines::run::arrangement::place;
+use crate::pipelines::run::event::{Event, Stage};
+use crate::pipelines::run::generation::Generation;
 
 /// See the module.
 pub(crate) struct Rehearsed {

@@ -1,13 +1,15 @@
 //! The arrangement within a budget in which most stays on the GPU, found by dry runs in some of them.
 
 use crate::error::Result;
-use crate::models::dit::Footprint;
-use crate::pipelines::event::Stage;
-use crate::pipelines::parts::Parts;
-use crate::pipelines::plan::Plan;
-use crate::pipelines::plan::arrangement::{Arrangement, Transformer};
-use crate::pipelines::plan::refusal::Lever;
+use crate::models::dit::session::Footprint;
+use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::plan::rehearsed::Rehearsed;
+use crate::pipelines::plan::report::Plan;
+use crate::pipelines::request::Request;
+use crate::pipelines::request::pipeline::Pipeline;
+use crate::pipelines::request::task::Task;
+use crate::pipelines::run::arrangement::Arrangement;
+use crate::pipelines::run::event::Stage;
 
 /// Tokens at a time and keys anew in each step: what a budget that is too small for better leaves.
 const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false };
@@ -15,29 +17,23 @@ const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false };
 /// See the module.
 pub(crate) struct Search<'a, T> {
     /// Of the dry twin.
-    pub parts: &'a Parts<T>,
+    pub request: &'a Request<T>,
     /// What is to be made, in words.
     pub what: String,
     pub budget: Option<u64>,
-    /// Runs the request on the twin.
-    pub run: &'a dyn Fn() -> Result<Rehearsed>,
-    /// The request made smaller: in words, and what runs it. None where it cannot be.
-    pub smaller: &'a dyn Fn(Lever) -> Option<(String, Run<'a>)>,
 }
-
-/// Runs a request on the twin.
-pub(crate) type Run<'a> = Box<dyn Fn() -> Result<Rehearsed> + 'a>;
 
 pub(super) type Attempt = (Rehearsed, Arrangement);
 
-impl<T: Transformer> Search<'_, T> {
+impl<T: Task> Search<'_, T> {
     /// The plan, and the arrangement that it is of.
     ///
     /// # Errors
     /// [`Error::Limits`](crate::Error::Limits) naming the smallest budget, where this is smaller.
     pub fn plan(self) -> Result<(Plan, Arrangement)> {
-        let layers = self.parts.transformer.layers(&self.parts.device)?;
-        let everything = self.attempt(self.run, Arrangement { resident: [layers.len(); 4], ..Default::default() })?;
+        let parts = self.request.task.pipeline().parts();
+        let layers = parts.transformer.layers(&parts.device)?;
+        let everything = self.attempt(self.request, Arrangement { resident: [layers.len(); 4], ..Default::default() })?;
         let (rehearsed, arrangement) = match self.budget {
             Some(budget) if everything.0.peak() > budget => self.within(budget, &layers)?,
             _ => everything,
@@ -45,18 +41,17 @@ impl<T: Transformer> Search<'_, T> {
         Ok((Plan::new(self.what, self.budget, arrangement, layers, rehearsed), arrangement))
     }
 
-    fn attempt(&self, run: &dyn Fn() -> Result<Rehearsed>, arrangement: Arrangement) -> Result<Attempt> {
-        self.parts.arrange(arrangement);
-        self.parts.transformer.keep(0, &arrangement);
+    fn attempt(&self, request: &Request<T>, arrangement: Arrangement) -> Result<Attempt> {
+        let parts = request.task.pipeline().parts();
         // They stay from one generation to the next.
-        self.parts.transformer.fill(&self.parts.device, arrangement.resident[0])?;
-        Ok((run()?, arrangement))
+        parts.transformer.fill(&parts.device, arrangement.resident[0], arrangement.both_experts)?;
+        Ok((Rehearsed::run(&parts.device, request.clone().begin(arrangement)?)?, arrangement))
     }
 
     fn within(&self, budget: u64, layers: &[u64]) -> Result<Attempt> {
-        let mut fewest = self.streamed(self.run, Footprint::default(), budget)?;
+        let mut fewest = self.streamed(self.request, Footprint::default(), budget)?;
         if fewest.0.peak() > budget {
-            fewest = self.least(self.run, budget)?;
+            fewest = self.least(self.request, budget)?;
         }
         if fewest.0.peak() > budget {
             return Err(self.refuse(budget, &fewest.0));
@@ -68,7 +63,7 @@ impl<T: Transformer> Search<'_, T> {
             arrangement.resident[place] = arrangement.resident[place].min(arrangement.resident[2]);
         }
         loop {
-            let (rehearsed, arrangement_tried) = self.attempt(self.run, arrangement)?;
+            let (rehearsed, arrangement_tried) = self.attempt(self.request, arrangement)?;
             if rehearsed.peak() <= budget || arrangement.resident[2] == 0 {
                 return Ok((rehearsed, arrangement_tried));
             }
@@ -77,20 +72,20 @@ impl<T: Transformer> Search<'_, T> {
     }
 
     /// What takes least, or a little more if it is within the budget.
-    pub(super) fn least(&self, run: &dyn Fn() -> Result<Rehearsed>, budget: u64) -> Result<Attempt> {
-        self.streamed(run, FRUGAL, budget)
+    pub(super) fn least(&self, request: &Request<T>, budget: u64) -> Result<Attempt> {
+        self.streamed(request, FRUGAL, budget)
     }
 
     /// Without blocks that stay; with whole frames in the VAE, or the largest tiles that are within the budget, or those that take least.
-    fn streamed(&self, run: &dyn Fn() -> Result<Rehearsed>, footprint: Footprint, budget: u64) -> Result<Attempt> {
+    fn streamed(&self, request: &Request<T>, footprint: Footprint, budget: u64) -> Result<Attempt> {
         let arrangement = Arrangement { footprint, both_experts: false, tile: None, resident: [0; 4] };
-        let mut best = self.attempt(run, arrangement)?;
+        let mut best = self.attempt(request, arrangement)?;
         for tile in best.0.smaller_tiles.clone() {
             let is_denoising = best.0.largest().is_some_and(|stage| matches!(stage.stage, Stage::Denoising { .. }));
             if best.0.peak() <= budget || is_denoising {
                 break;
             }
-            let tried = self.attempt(run, Arrangement { tile: Some(tile), ..arrangement })?;
+            let tried = self.attempt(request, Arrangement { tile: Some(tile), ..arrangement })?;
             if tried.0.peak() < best.0.peak() {
                 best = tried;
             }

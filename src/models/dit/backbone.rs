@@ -1,0 +1,215 @@
+//! The backbone that all models of Wan share.
+//!
+//! A pass over its blocks [begins](Dit::begin) with patches, goes through [layers](Dit::layers), all at once or range by range, and ends in
+//! the [head](Dit::head). [`Dit::forward`] does it all.
+
+use std::borrow::Borrow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::{Recorder, Sink};
+use crate::layers::{Linear, Loader, Precision};
+use crate::models::dit::block::Block;
+use crate::models::dit::config::Config;
+use crate::models::dit::embed::{self, ConditionEmbedder, TimeEmbedding, Timestep};
+use crate::models::dit::grid::Grid;
+use crate::models::dit::hooks::Hooks;
+use crate::models::dit::modulation::modulation;
+use crate::models::dit::positions;
+use crate::models::dit::runs::{self, Run};
+use crate::models::dit::session::{Footprint, Prompt, Session};
+use crate::ops::copy::{concat, slice};
+use crate::ops::layer_norm::{Affine, layer_norm};
+use crate::residency::Stack;
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+
+/// What lies before the first block and after the last is in f32 whatever the precision: it takes next to no time, and its
+/// rounding would reach every token.
+pub(super) const ENDS: Precision = Precision::F32;
+
+/// The backbone. Its layers are blocks, or what others made of them to act at its [`Hooks`].
+#[derive(Debug)]
+pub struct Dit<L = Block> {
+    config: Config,
+    precision: Precision,
+    patch_embedding: Linear,
+    condition_embedder: ConditionEmbedder,
+    blocks: Stack<L>,
+    /// Shift and scale of the last norm, each `[C]`.
+    scale_shift_table: [Tensor; 2],
+    proj_out: Linear,
+}
+
+/// A pass under way: the tokens, as far as the layers have come.
+#[derive(Debug)]
+pub struct Pass {
+    /// The number of the session's prompt.
+    prompt: usize,
+    grid: Grid,
+    times: Vec<TimeEmbedding>,
+    runs: Vec<Run>,
+}
+
+impl Dit {
+    /// Reads the backbone's tensors in the names of diffusers.
+    pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
+        let blocks = Stack::load(loader, config.num_layers, |loader, i| Block::load_numbered(loader, config, i))?;
+        Self::with_blocks(loader, config, blocks)
+    }
+
+    /// Reads what lies before the first block and after the last; the blocks are read when they are needed.
+    pub fn open(sink: &dyn Sink, weights: &Arc<Weights>, precision: Precision, config: &Config) -> Result<Self> {
+        let own = config.clone();
+        let blocks = Stack::open(weights, precision, config.num_layers, move |loader, i| Block::load_numbered(loader, &own, i));
+        Self::with_blocks(&Loader::new(sink, weights, precision), config, blocks)
+    }
+}
+
+impl<L: Borrow<Block>> Dit<L> {
+    pub(super) fn with_blocks(loader: &Loader, config: &Config, blocks: Stack<L>) -> Result<Self> {
+        let ends = loader.with_precision(ENDS);
+        Ok(Self {
+            config: config.clone(),
+            precision: loader.precision(),
+            patch_embedding: patch_embedding(&ends, "patch_embedding", config.in_channels()?, config)?,
+            condition_embedder: ConditionEmbedder::load(&ends.scope("condition_embedder"), config)?,
+            blocks,
+            scale_shift_table: embed::table(loader, "scale_shift_table", config.width())?,
+            proj_out: Linear::load(&ends, "proj_out", config.width(), config.out_channels()? * config.patch_pixels())?,
+        })
+    }
+
+    /// The configuration it was loaded with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The blocks.
+    pub fn blocks(&self) -> &Stack<L> {
+        &self.blocks
+    }
+
+    /// For a generation that takes no more than `footprint`. No block stays for it yet, and it has no prompt.
+    pub fn session(&self, footprint: Footprint) -> Session<L> {
+        Session { footprint, stay: self.blocks.claim(), prompts: Vec::new() }
+    }
+
+    /// What the steps see of a prompt and an image, as the session's next prompt. `text` [L, text_dim] holds the prompt's embeddings, zero
+    /// rows included; `image` [L', image_dim] those of CLIP, for models that have an image branch.
+    pub fn add_prompt(&self, rec: &mut Recorder, session: &mut Session<L>, text: &Tensor, image: Option<&Tensor>) -> Result<()> {
+        let text = self.condition_embedder.text(rec, text)?;
+        let image = image.map(|image| self.condition_embedder.image(rec, image)).transpose()?;
+        if self.config.added_kv_proj_dim.is_some() && image.is_none() {
+            return Err(Error::Input("this transformer needs the embeddings of a reference image".into()));
+        }
+        let keys = self.blocks.all().map(|_| None).collect();
+        session.prompts.push(Prompt { text, image, keys });
+        Ok(())
+    }
+
+    /// The predicted velocity of `latents` [C, T, H, W] at `timestep` for a prompt of the session, [C', T, H, W] in f32.
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        session: &mut Session<L>,
+        prompt: usize,
+        latents: &Tensor,
+        timestep: Timestep,
+        hooks: &mut dyn Hooks<L>,
+    ) -> Result<Tensor> {
+        let mut pass = self.begin(rec, session, prompt, latents, timestep, hooks)?;
+        self.layers(rec, session, &mut pass, self.blocks.all(), hooks)?;
+        self.head(rec, &pass)
+    }
+
+    /// The tokens before the first layer.
+    pub fn begin(
+        &self,
+        rec: &mut Recorder,
+        session: &Session<L>,
+        prompt: usize,
+        latents: &Tensor,
+        timestep: Timestep,
+        hooks: &mut dyn Hooks<L>,
+    ) -> Result<Pass> {
+        let grid = Grid::of(latents, &self.config)?;
+        let (parts, timesteps): (Vec<_>, Vec<_>) = timestep.parts(grid.frames).into_iter().unzip();
+        let times = timesteps.into_iter().map(|timestep| self.condition_embedder.time(rec, timestep)).collect::<Result<_>>()?;
+        let runs = self.embed(rec, &grid, latents, &parts, session.footprint.tokens, hooks)?;
+        Ok(Pass { prompt, grid, times, runs })
+    }
+
+    /// Passes the tokens through a range of layers. Nothing of the layers after it is loaded.
+    pub fn layers(
+        &self,
+        rec: &mut Recorder,
+        session: &mut Session<L>,
+        pass: &mut Pass,
+        range: Range<usize>,
+        hooks: &mut dyn Hooks<L>,
+    ) -> Result<()> {
+        let Session { footprint, stay, prompts } = session;
+        let prompt = prompts.get_mut(pass.prompt).ok_or_else(|| Error::Input(format!("there is no prompt {}", pass.prompt)))?;
+        self.blocks.pass(rec, stay, range, |rec, number, layer| {
+            let block = layer.borrow();
+            let keys = prompt.keys(rec, block, number, self.precision, footprint.keep_keys)?;
+            let mut after = |rec: &mut Recorder, run: &Run, x| hooks.after_block(rec, layer, run.frames.clone(), x);
+            block.forward(rec, &mut pass.runs, &pass.times, &keys, &mut after, self.precision)
+        })
+    }
+
+    /// The prediction [C', T, H, W] that the tokens after the last layer stand for.
+    pub fn head(&self, rec: &mut Recorder, Pass { grid, times, runs, .. }: &Pass) -> Result<Tensor> {
+        let vectors = times.iter().map(|time| modulation(rec, &self.scale_shift_table, [&time.embedding, &time.embedding]));
+        let vectors = vectors.collect::<Result<Vec<_>>>()?;
+        let project = |run: &Run| {
+            let [shift, scale] = &vectors[run.time];
+            let x = layer_norm(rec, &run.x, Affine::Modulation(scale, shift), self.config.eps, ENDS.operand())?;
+            self.proj_out.forward(rec, &x, DType::F32)
+        };
+        let projected = runs.iter().map(project).collect::<Result<Vec<_>>>()?;
+        let tokens = concat(rec, &projected.iter().collect::<Vec<_>>())?;
+        grid.unpatch(rec, &tokens)
+    }
+
+    /// The tokens of the patches in runs of about `most`. `parts` are latent frames of one timestep in a row.
+    fn embed(
+        &self,
+        rec: &mut Recorder,
+        grid: &Grid,
+        latents: &Tensor,
+        parts: &[usize],
+        most: usize,
+        hooks: &mut dyn Hooks<L>,
+    ) -> Result<Vec<Run>> {
+        let [frames, rows, cols] = grid.sizes();
+        let longest = self.config.rope_max_seq_len;
+        if let Some(size) = [frames, rows, cols].into_iter().find(|&size| size > longest) {
+            return Err(Error::Limits(format!("{size} tokens along one axis; the model has positions for {longest}")));
+        }
+        let tokens = rows * cols;
+        let count = runs::frames_of_a_run(rec.device(), &self.config, tokens, self.precision.operand(), most);
+        let patches = grid.patches(rec, latents)?;
+        let run = |(frames, time): (Range<usize>, usize)| {
+            let own = slice(rec, &patches, frames.start * tokens, frames.len() * tokens)?;
+            let x = match hooks.before_blocks(rec, frames.clone())? {
+                Some(added) => self.patch_embedding.forward_residual(rec, &own, None, &added)?,
+                None => self.patch_embedding.forward(rec, &own, DType::F32)?,
+            };
+            let angles = positions::tables(rec, self.config.attention_head_dim, frames.clone(), [rows, cols])?;
+            Ok(Run { frames, x, angles, time })
+        };
+        runs::cut(parts, count).into_iter().map(run).collect()
+    }
+}
+
+/// `name.weight` [width, channels, 1, p, q] and `name.bias`, as a linear layer over patches.
+pub(super) fn patch_embedding(loader: &Loader, name: &str, channels: usize, config: &Config) -> Result<Linear> {
+    let scope = loader.scope(name);
+    let [t, h, w] = config.patch_size;
+    let weight = scope.matrix("weight", &[config.width(), channels, t, h, w])?;
+    Ok(Linear::new(weight, Some(scope.tensor("bias", &[config.width()])?)))
+}

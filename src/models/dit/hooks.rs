@@ -1,0 +1,23 @@
+//! Where others act within the backbone.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::tensor::Tensor;
+
+/// What is done besides in a pass over layers `L`. By default nothing.
+pub trait Hooks<L> {
+    /// What is added to the tokens of some latent frames before the first block, [L, C] in f32.
+    fn before_blocks(&mut self, _rec: &mut Recorder, _frames: Range<usize>) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// What becomes of the tokens x [L, C] of some latent frames after a layer.
+    fn after_block(&mut self, _rec: &mut Recorder, _layer: &L, _frames: Range<usize>, x: Tensor) -> Result<Tensor> {
+        Ok(x)
+    }
+}
+
+/// The backbone alone.
+impl<L> Hooks<L> for () {}

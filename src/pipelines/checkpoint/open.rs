@@ -1,0 +1,299 @@
+//! From a folder or single files to the opened parts of a checkpoint, whatever its layout.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::models::{Sizes, clip, dit, umt5, vae};
+use crate::pipelines::checkpoint::parts::{Encoders, Files, ImageEncoder};
+use crate::pipelines::checkpoint::release::{self, Release};
+use crate::pipelines::checkpoint::rules::Rules;
+use crate::pipelines::checkpoint::source::{Part, Source};
+use crate::schedulers::{Scheduler, SchedulerConfig};
+use crate::tokenizer::Tokenizer;
+use crate::video::clip_image::ClipImageConfig;
+use crate::weights::config::{ModelIndex, config_beside};
+use crate::weights::{Kind, Weights};
+
+/// Which pipeline, and which example, runs a class of `model_index.json`.
+const CLASSES: [(&str, &str); 3] = [
+    ("WanAnimatePipeline", "`AnimatePipeline` (examples `animate` and `replace`)"),
+    ("WanPipeline", "`VideoPipeline` (examples `t2v` and `ti2v`)"),
+    ("WanImageToVideoPipeline", "`VideoPipeline` (example `i2v`)"),
+];
+
+pub(crate) const VAES: [Kind; 2] = [Kind::Vae21, Kind::Vae22];
+
+/// Which pipeline a checkpoint is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Animate,
+    Video,
+}
+
+impl Family {
+    fn classes(self) -> &'static [&'static str] {
+        match self {
+            Self::Animate => &["WanAnimatePipeline"],
+            Self::Video => &["WanPipeline", "WanImageToVideoPipeline"],
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Animate => Kind::Animate,
+            Self::Video => Kind::Transformer,
+        }
+    }
+}
+
+/// An opened part that has a configuration.
+type Opened<C> = (Weights, C);
+
+/// A checkpoint, opened, not loaded.
+pub(crate) struct Checkpoint {
+    path: PathBuf,
+    /// The only transformer, or the high-noise expert.
+    pub transformer: Opened<dit::config::Config>,
+    /// The low-noise expert, and where it takes over: a noise level in [0, 1].
+    pub low: Option<(Opened<dit::config::Config>, f64)>,
+    /// Whether a first frame is given by a timestep of its own, where the checkpoint says.
+    pub expand_timesteps: Option<bool>,
+    pub files: Files,
+}
+
+impl Checkpoint {
+    /// Opens all parts that a pipeline of the family needs. Everything that can be wrong without reading weights is looked at here.
+    pub fn open(source: &Source, family: Family) -> Result<Self> {
+        if source.is_empty() {
+            return Err(Error::Input("no checkpoint was given: set `checkpoint`, or `transformer` and the other parts".into()));
+        }
+        let mut opener = Opener { source, base: Base::open(source.folder(), family)?, family };
+        let transformer = opener.transformer()?;
+        let image_encoder = transformer.1.image_dim.map(|_| opener.image_encoder()).transpose()?;
+        let vae = opener.required::<vae::config::Config>(Part::Vae, &VAES)?;
+        let text_encoder = opener.required::<umt5::config::Config>(Part::TextEncoder, &[Kind::Umt5])?;
+        let tokenizer = opener.tokenizer(&text_encoder.0)?;
+        let low = opener.low(&transformer.1, &vae.1)?;
+        let expand_timesteps = opener.expand_timesteps(&vae.1);
+        let scheduler = opener.scheduler(&transformer.1, low.is_some())?;
+        let rules = opener.base.rules();
+        let text_encoder = (Arc::new(text_encoder.0), text_encoder.1);
+        let files = Files {
+            scheduler,
+            rules,
+            vae,
+            encoders: Encoders { tokenizer, text_encoder, text_len: transformer.1.text_len, image_encoder },
+        };
+        Ok(Self { path: source.path().into(), transformer, low, expand_timesteps, files })
+    }
+
+    /// What is wrong with the checkpoint as a whole.
+    pub fn error(&self, message: impl Into<String>) -> Error {
+        Error::weights(&self.path, message)
+    }
+}
+
+/// What parts that are not given by themselves are looked for in.
+enum Base {
+    Nothing,
+    Diffusers { folder: PathBuf, index: ModelIndex },
+    Release(Box<Release>),
+}
+
+impl Base {
+    fn open(folder: Option<&Path>, family: Family) -> Result<Self> {
+        let Some(folder) = folder else { return Ok(Self::Nothing) };
+        if !folder.is_dir() {
+            let message = match folder.is_file() {
+                true => "this is a file; a checkpoint is a folder: give single files as `transformer`, `vae` and so on",
+                false => "there is no such folder; a checkpoint in the layout of diffusers or of the official release is expected",
+            };
+            return Err(Error::weights(folder, message));
+        }
+        if !folder.join("model_index.json").exists() {
+            let release = Release::open(folder)?;
+            return match release.kinds()[..] {
+                [] => Err(Error::weights(folder, "neither a model_index.json nor a file of weights is in this folder")),
+                _ => Ok(Self::Release(Box::new(release))),
+            };
+        }
+        let index = ModelIndex::open(folder)?;
+        let class = index.class_name.as_str();
+        if family.classes().contains(&class) {
+            return Ok(Self::Diffusers { folder: folder.into(), index });
+        }
+        let advice = CLASSES.iter().find(|(name, _)| *name == class).map_or_else(String::new, |(_, right)| format!(": use {right}"));
+        let message = format!("`model_index.json` says {class}, this pipeline runs {}{advice}", family.classes().join(" and "));
+        Err(Error::weights(folder, message))
+    }
+
+    /// Single files come from the official release, so its rules go with them.
+    fn rules(&self) -> Rules {
+        match self {
+            Self::Diffusers { .. } => Rules::Diffusers,
+            Self::Nothing | Self::Release(_) => Rules::Official,
+        }
+    }
+}
+
+/// Opens parts, those that were given by themselves first.
+struct Opener<'a> {
+    source: &'a Source,
+    base: Base,
+    family: Family,
+}
+
+impl Opener<'_> {
+    /// A part from where it is, or `None` where it is nowhere.
+    fn part<C: Sizes>(&mut self, part: Part, kinds: &[Kind]) -> Result<Option<Opened<C>>> {
+        if let Some(path) = self.source.get(part) {
+            return single(path, kinds).map(Some);
+        }
+        let weights = match &mut self.base {
+            Base::Nothing => return Ok(None),
+            Base::Diffusers { folder, .. } => {
+                let folder = folder.join(part.name());
+                let config = C::read(&folder.join("config.json"))?;
+                return Ok(Some((Weights::open(&folder)?, config)));
+            }
+            Base::Release(release) => match part {
+                Part::Transformer => release.transformer(kinds)?,
+                Part::Transformer2 => release.transformer_2(),
+                _ => release.take(kinds)?,
+            },
+        };
+        weights.map(|weights| described(weights, kinds)).transpose()
+    }
+
+    fn required<C: Sizes>(&mut self, part: Part, kinds: &[Kind]) -> Result<Opened<C>> {
+        self.part(part, kinds)?.ok_or_else(|| self.missing(part, kinds[0]))
+    }
+
+    fn missing(&self, part: Part, kind: Kind) -> Error {
+        let there = match &self.base {
+            Base::Release(release) => {
+                let kinds: Vec<_> = release.kinds().iter().map(Kind::to_string).collect();
+                format!(" (there is {})", kinds.join(", "))
+            }
+            _ => String::new(),
+        };
+        let name = part.name();
+        Error::weights(
+            self.source.path(),
+            format!("there is no {name}{there}: give {kind} as `{name}` (examples: --{})", name.replace('_', "-")),
+        )
+    }
+
+    fn transformer(&mut self) -> Result<Opened<dit::config::Config>> {
+        self.dit(Part::Transformer)?.ok_or_else(|| self.missing(Part::Transformer, self.family.kind()))
+    }
+
+    fn dit(&mut self, part: Part) -> Result<Option<Opened<dit::config::Config>>> {
+        self.part(part, &[self.family.kind()])
+    }
+
+    /// The second of two experts: where the checkpoint says, or where one is there.
+    fn low(&mut self, high: &dit::config::Config, vae: &vae::config::Config) -> Result<Option<(Opened<dit::config::Config>, f64)>> {
+        let boundary = match &self.base {
+            Base::Diffusers { index, .. } => match index.number("boundary_ratio") {
+                None => return Ok(None),
+                Some(boundary) if (0.0..=1.0).contains(&boundary) => boundary,
+                Some(boundary) => {
+                    let message = format!("`boundary_ratio` is {boundary}; it must be in [0, 1]");
+                    return Err(Error::weights(self.source.path(), message));
+                }
+            },
+            _ => release::boundary(high, vae)?,
+        };
+        Ok(self.dit(Part::Transformer2)?.map(|low| (low, boundary)))
+    }
+
+    fn image_encoder(&mut self) -> Result<ImageEncoder> {
+        let processor = match (&self.base, self.source.get(Part::ImageEncoder)) {
+            (Base::Diffusers { folder, .. }, _) => {
+                let file = folder.join("image_processor/preprocessor_config.json");
+                Some(ClipImageConfig::from_json(&file, &fs::read(&file).map_err(Error::io(&file))?)?)
+            }
+            _ => None,
+        };
+        let (weights, config): Opened<clip::config::Config> = self.required(Part::ImageEncoder, &[Kind::Clip])?;
+        processor.as_ref().map_or(Ok(()), |processor| processor.check_crop(config.image_size as u32))?;
+        // The projection to the space of texts, in ComfyUI's file.
+        weights.ignore("visual_projection.");
+        Ok(ImageEncoder { weights: Arc::new(weights), config, processor })
+    }
+
+    /// From its own folder or file, or from what came with the text encoder.
+    fn tokenizer(&self, text_encoder: &Weights) -> Result<Tokenizer> {
+        let embedded = Tokenizer::embedded(text_encoder)?;
+        let folder = match (self.source.get(Part::Tokenizer), &self.base) {
+            (Some(path), _) => Some(path.into()),
+            (None, _) if embedded.is_some() && self.source.get(Part::TextEncoder).is_some() => None,
+            (None, Base::Diffusers { folder, .. }) => Some(folder.join("tokenizer")),
+            (None, Base::Release(release)) => release.tokenizer(),
+            (None, Base::Nothing) => None,
+        };
+        match (folder, embedded) {
+            (Some(folder), _) => Tokenizer::open(folder),
+            (None, Some(tokenizer)) => Ok(tokenizer),
+            (None, None) => {
+                let message = "no tokenizer came with this text encoder: give the folder with tokenizer.json or spiece.model of \
+                               google/umt5-xxl as `tokenizer` (examples: --tokenizer)";
+                Err(Error::weights(text_encoder.path(), message))
+            }
+        }
+    }
+
+    fn expand_timesteps(&self, vae: &vae::config::Config) -> Option<bool> {
+        match &self.base {
+            Base::Diffusers { index, .. } => index.flag("expand_timesteps"),
+            _ => Some(vae.is_residual),
+        }
+    }
+
+    /// The checkpoint's own, or UniPC with the shift of the official configurations.
+    fn scheduler(&self, transformer: &dit::config::Config, two_experts: bool) -> Result<SchedulerConfig> {
+        if let Base::Diffusers { folder, .. } = &self.base {
+            return SchedulerConfig::open(&folder.join("scheduler/scheduler_config.json"));
+        }
+        Ok(SchedulerConfig::official(Scheduler::UniPc).with_shift(release::shift(transformer, two_experts)?))
+    }
+}
+
+/// A part from a file or folder of its own.
+fn single<C: Sizes>(path: &Path, kinds: &[Kind]) -> Result<Opened<C>> {
+    described(Weights::open(path)?, kinds)
+}
+
+/// An opened part with its configuration.
+fn described<C: Sizes>(weights: Weights, kinds: &[Kind]) -> Result<Opened<C>> {
+    let found = Kind::of(&weights);
+    if !kinds.contains(&found) {
+        return Err(Error::weights(weights.path(), format!("this is {found}, where {} is wanted{}", kinds[0], advice(found))));
+    }
+    let config = sizes(&weights)?;
+    Ok((weights, config))
+}
+
+/// The configuration beside an opened part, or what its tensors tell.
+pub(crate) fn sizes<C: Sizes>(weights: &Weights) -> Result<C> {
+    match config_beside(weights)?.filter(C::is_described) {
+        Some(_) => C::read(&weights.path().with_file_name("config.json")),
+        None => C::detect(weights),
+    }
+}
+
+/// Where a file of the wrong kind belongs.
+fn advice(found: Kind) -> &'static str {
+    match found {
+        Kind::Animate => ": use `AnimatePipeline` (examples `animate` and `replace`)",
+        Kind::Transformer => ": use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`)",
+        Kind::Umt5 => ": give it as `text_encoder`",
+        Kind::Clip => ": give it as `image_encoder`",
+        Kind::Vae21 | Kind::Vae22 => ": give it as `vae`",
+        Kind::Lora => ": give it as `lora`",
+        Kind::Unknown => "",
+    }
+}

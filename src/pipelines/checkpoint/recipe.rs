@@ -1,0 +1,51 @@
+//! What is to be loaded of a checkpoint, and how.
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+use crate::layers::Precision;
+use crate::pipelines::checkpoint::experts::Expert;
+use crate::pipelines::checkpoint::source::Source;
+use crate::weights::{Lora, Weights};
+
+/// What a pipeline is built of.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub(crate) source: Source,
+    pub(crate) precision: Precision,
+    pub(crate) loras: Loras,
+    /// Bytes; where there is none, all blocks are loaded at once.
+    pub(crate) budget: Option<u64>,
+}
+
+/// LoRAs, each for one of two experts or for all transformers.
+#[derive(Clone, Debug, Default)]
+pub struct Loras(pub(crate) Vec<(Option<Expert>, Lora)>);
+
+impl Loras {
+    /// Of all of them, added to that of the transformers' weights. On a dry device, where no weight is read, of nothing.
+    pub(crate) fn digest<'a>(&self, device: &Device, transformers: impl IntoIterator<Item = &'a Weights>) -> Digest {
+        if device.rehearsal().is_some() {
+            return Digest::new();
+        }
+        let loras = self.0.iter().map(|(place, lora)| format!("{place:?} {}", lora.digest()));
+        let mut digest = Digest::new();
+        let words = transformers.into_iter().map(|weights| weights.digest().to_string()).chain(loras);
+        words.for_each(|words| digest.add(words.as_bytes()));
+        digest
+    }
+
+    /// Merges those for `expert`, or for the only transformer where that is none.
+    pub(crate) fn merge(&self, weights: &mut Weights, expert: Option<Expert>) -> Result<()> {
+        for (place, lora) in &self.0 {
+            match (place, expert) {
+                (Some(place), None) => {
+                    return Err(Error::Input(format!("a LoRA for the {place}, where the checkpoint has one transformer: use `lora`")));
+                }
+                _ if place.is_none() || *place == expert => weights.add_lora(lora)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! What pipelines and plans ask of one transformer, or of two.
+
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::models::dit::config::Config;
+
+/// See the module.
+pub trait Transformer {
+    /// The configuration, which two share.
+    fn config(&self) -> &Config;
+
+    /// Bytes of each block on the GPU, where it is on a dry device.
+    fn layers(&self, dry: &Device) -> Result<Vec<u64>>;
+
+    /// Loads so many blocks to stay until a generation says otherwise; with `both`, of two transformers. Others leave.
+    fn fill(&self, device: &Device, count: usize, both: bool) -> Result<()>;
+}

@@ -1,0 +1,134 @@
+//! What a plan says.
+
+use std::fmt;
+
+use crate::gpu::Device;
+use crate::gpu::rehearsal::Largest;
+use crate::pipelines::plan::rehearsed::Rehearsed;
+use crate::pipelines::plan::stage::{StagePlan, gib};
+use crate::pipelines::run::arrangement::{Arrangement, place};
+use crate::pipelines::run::event::Stage;
+
+/// What a generation takes, stage by stage. Printed, it is a table.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    what: String,
+    budget: Option<u64>,
+    arrangement: Arrangement,
+    layers: Vec<u64>,
+    stages: Vec<StagePlan>,
+    tile: Option<u32>,
+    host: u64,
+    largest_buffer: Largest,
+    step_operations: f64,
+    step_seconds: Option<f64>,
+}
+
+impl Plan {
+    pub(super) fn new(what: String, budget: Option<u64>, arrangement: Arrangement, layers: Vec<u64>, rehearsed: Rehearsed) -> Self {
+        let Rehearsed { stages, step_operations, largest_buffer, tile, host, .. } = rehearsed;
+        let resident = |stage| arrangement.resident(stage).min(layers.len());
+        let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();
+        Self { what, budget, arrangement, layers, stages, tile, host, largest_buffer, step_operations, step_seconds: None }
+    }
+
+    /// With the time of a step by the speed that was measured on `device` so far.
+    pub(crate) fn timed(self, device: &Device) -> Self {
+        Self { step_seconds: device.rate().measured().map(|rate| self.step_operations / rate), ..self }
+    }
+
+    /// The peak of all stages, in bytes.
+    pub fn peak(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.peak).max().unwrap_or(0)
+    }
+
+    /// The budget that it was made for; none where there is none.
+    pub fn budget(&self) -> Option<u64> {
+        self.budget
+    }
+
+    /// The stages in their order.
+    pub fn stages(&self) -> &[StagePlan] {
+        &self.stages
+    }
+
+    /// Blocks of a transformer.
+    pub fn blocks(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// How many of them stay on the GPU from step to step; the others are streamed.
+    pub fn resident_blocks(&self) -> usize {
+        self.arrangement.resident(Stage::Denoising { segment: 0 }).min(self.layers.len())
+    }
+
+    /// Bytes that each pass through a transformer copies from the checkpoint.
+    pub fn streamed_bytes(&self) -> u64 {
+        self.layers.iter().skip(self.resident_blocks()).sum()
+    }
+
+    /// Whether keys and values of cross-attention are kept from step to step.
+    pub fn keeps_keys(&self) -> bool {
+        self.arrangement.footprint.keep_keys
+    }
+
+    /// Pixels on a side of the tiles in which the VAE works; none where it works on whole frames.
+    pub fn vae_tile(&self) -> Option<u32> {
+        self.tile
+    }
+
+    /// Bytes of the host's memory that frames take at most: those that a latent frame stands for, and one on its way from the GPU. Where the
+    /// VAE works on tiles, all of a segment's, and the features that they are made from.
+    pub fn host(&self) -> u64 {
+        self.host
+    }
+
+    /// Bytes of the largest buffer.
+    pub fn largest_buffer(&self) -> u64 {
+        self.largest_buffer.size
+    }
+
+    /// Additions and multiplications of a step.
+    pub fn step_operations(&self) -> f64 {
+        self.step_operations
+    }
+
+    /// How long a step is going to take by the speed of what the device did so far; none before it did anything. Copies of streamed
+    /// blocks are taken to be hidden behind the work.
+    pub fn step_seconds(&self) -> Option<f64> {
+        self.step_seconds
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "{}", self.what)?;
+        writeln!(f, "{:<12} {:>10} {:>10} {:>12} {:>10}  blocks that stay", "GiB", "weights", "caches", "activations", "peak")?;
+        for stage in &self.stages {
+            let name = match place(stage.stage) {
+                0 => "encoding",
+                1 => "conditioning",
+                2 => "denoising",
+                _ => "decoding",
+            };
+            let [weights, caches, activations, peak] = [stage.weights, stage.caches, stage.activations, stage.peak].map(gib);
+            let (resident, all) = (stage.resident, self.blocks());
+            writeln!(f, "{name:<12} {weights:>10.3} {caches:>10.3} {activations:>12.3} {peak:>10.3}  {resident} of {all}")?;
+        }
+        let budget = self.budget.map_or_else(|| "no budget".into(), |budget| format!("budget {:.3} GiB", gib(budget)));
+        writeln!(f, "peak {:.3} GiB, {budget}; largest buffer {:.3} GiB", gib(self.peak()), gib(self.largest_buffer.size))?;
+        let frames = self.tile.map_or_else(|| "whole frames".into(), |tile| format!("tiles of {tile} pixels"));
+        let keys = if self.keeps_keys() { "kept" } else { "computed in each step" };
+        writeln!(
+            f,
+            "each step streams {:.3} GiB of blocks; keys of cross-attention are {keys}; the VAE works on {frames}, {:.3} GiB of them on the host",
+            gib(self.streamed_bytes()),
+            gib(self.host)
+        )?;
+        write!(f, "{:.3e} operations a step", self.step_operations)?;
+        match self.step_seconds {
+            Some(seconds) => write!(f, ", about {seconds:.1} s at the speed measured so far"),
+            None => write!(f, "; no speed was measured yet"),
+        }
+    }
+}

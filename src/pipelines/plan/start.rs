@@ -1,0 +1,48 @@
+//! From a request to its plan, and to a generation that keeps to it.
+
+use crate::error::Result;
+use crate::pipelines::plan::report::Plan;
+use crate::pipelines::plan::search::Search;
+use crate::pipelines::request::Request;
+use crate::pipelines::request::pipeline::Pipeline;
+use crate::pipelines::request::task::Task;
+use crate::pipelines::run::arrangement::Arrangement;
+use crate::pipelines::run::generation::Generation;
+
+impl<T: Task> Request<T> {
+    /// What it will take, stage by stage, and what stays on the GPU meanwhile so that it keeps to the
+    /// [memory budget](Self::memory_budget). Nothing is allocated, and no weight is read.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub fn plan(&self) -> Result<Plan> {
+        self.plan_on(self.task.pipeline())
+    }
+
+    /// Checks the settings and begins. Work is done as the iterator is asked for events.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) naming the setting that cannot be; [`Error::Limits`](crate::Error::Limits) where the model lacks
+    /// positions for the size or length, one tensor would be larger than the adapter allows, or the budget is too small, naming the smallest
+    /// one that is not.
+    pub fn start(self) -> Result<Generation> {
+        let pipeline = self.task.pipeline();
+        let arrangement = match self.budget(pipeline) {
+            Some(_) => self.arrange(pipeline)?.1,
+            None => Arrangement::default(),
+        };
+        self.begin(arrangement)
+    }
+
+    pub(crate) fn plan_on(&self, pipeline: &T::Pipeline) -> Result<Plan> {
+        self.arrange(pipeline).map(|(plan, _)| plan.timed(&pipeline.parts().device))
+    }
+
+    fn arrange(&self, pipeline: &T::Pipeline) -> Result<(Plan, Arrangement)> {
+        let budget = self.budget(pipeline);
+        pipeline.twin().with(|twin| {
+            let request = &self.for_plan(twin);
+            Search { request, what: request.describe()?, budget }.plan()
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! From a checkpoint to a pipeline that makes videos.
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::layers::Precision;
+use crate::pipelines::checkpoint::experts::Expert;
+use crate::pipelines::checkpoint::recipe::{Loras, Recipe};
+use crate::pipelines::checkpoint::source::{Part, Source};
+use crate::pipelines::request::pipeline::Pipeline;
+use crate::pipelines::run::budget::MemoryBudget;
+use crate::weights::Lora;
+
+/// Says what to load and how. Made by [`AnimatePipeline::builder`](crate::AnimatePipeline::builder) and
+/// [`VideoPipeline::builder`](crate::VideoPipeline::builder).
+#[derive(Clone, Debug)]
+#[must_use = "nothing is loaded before `build`"]
+pub struct Builder<'a, P> {
+    device: &'a Device,
+    source: Source,
+    precision: Precision,
+    loras: Loras,
+    budget: MemoryBudget,
+    pipeline: PhantomData<fn() -> P>,
+}
+
+impl<'a, P> Builder<'a, P> {
+    pub(crate) fn new(device: &'a Device) -> Self {
+        Self {
+            device,
+            source: Source::default(),
+            precision: Precision::default(),
+            loras: Loras::default(),
+            budget: MemoryBudget::default(),
+            pipeline: PhantomData,
+        }
+    }
+
+    /// The checkpoint's folder: in the layout of diffusers, with `model_index.json` in it, or of the official release, whose files are told
+    /// apart by what they hold.
+    ///
+    /// With a folder of diffusers, images are prepared as its pipelines do and the solver is its configuration's. With the official release,
+    /// and with single files alone, the rules of the official code apply: the reference is fitted bilinearly, CLIP sees all of it, the
+    /// solver is UniPC from a noise level of 0.999 with the official shift (5; 12 for T2V with two experts, 16 for a first and a last image).
+    pub fn checkpoint(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.source.set_folder(folder.into());
+        self
+    }
+
+    /// The transformer by itself, or the high-noise expert: a file of any format that checkpoints have, such as ComfyUI's or GGUF, or a
+    /// folder. It comes before that of [`checkpoint`](Self::checkpoint), which may be left out where all parts are given.
+    ///
+    /// Its sizes are those of its tensors. What they do not tell is in a `config.json` beside it, of diffusers or of the official release, or
+    /// else as published: heads of 128 channels, but for Animate's, which tells.
+    pub fn transformer(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::Transformer, path)
+    }
+
+    /// The text encoder by itself, as for [`transformer`](Self::transformer). A vocabulary in it, as ComfyUI's files and GGUF have, is used
+    /// unless a [`tokenizer`](Self::tokenizer) is given.
+    pub fn text_encoder(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::TextEncoder, path)
+    }
+
+    /// The text encoder's `tokenizer.json` or `spiece.model`, or the folder with it.
+    pub fn tokenizer(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::Tokenizer, path)
+    }
+
+    /// The autoencoder by itself, as for [`transformer`](Self::transformer).
+    pub fn vae(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::Vae, path)
+    }
+
+    /// CLIP by itself, as for [`transformer`](Self::transformer). Heads of 80 channels, as in ViT-H, are assumed where no `config.json` lies
+    /// beside it; of 64 where the width is no multiple of 80.
+    pub fn image_encoder(self, path: impl Into<PathBuf>) -> Self {
+        self.part(Part::ImageEncoder, path)
+    }
+
+    pub(crate) fn part(mut self, part: Part, path: impl Into<PathBuf>) -> Self {
+        self.source.set(part, path.into());
+        self
+    }
+
+    /// In which precision operands are stored. Default: [`Precision::F16`].
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// How much GPU memory a generation may take, where its request does not say. Default: see [`MemoryBudget`].
+    pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Merges a LoRA into the transformer, or into both experts. May be called several times: LoRAs add up.
+    pub fn lora(self, lora: Lora) -> Self {
+        self.lora_for(None, lora)
+    }
+
+    pub(crate) fn lora_for(mut self, expert: Option<Expert>, lora: Lora) -> Self {
+        self.loras.0.push((expert, lora));
+        self
+    }
+}
+
+impl<P: Pipeline> Builder<'_, P> {
+    /// Reads the configuration and loads the transformer and the VAE. With a [memory budget](Self::memory_budget) the transformer's
+    /// blocks stay on disk until a generation needs them, and as many of them on the GPU as the budget has room for. The text encoder and
+    /// CLIP are in either case on the GPU block by block, while a generation begins.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] and [`Error::Io`] naming the file and the tensor that is missing, unknown, of the wrong shape or not
+    /// finite; [`Error::Unsupported`] for a configuration that this crate cannot run; [`Error::Limits`] where the GPU's memory
+    /// is too small; [`Error::Input`] for a LoRA's weight out of range or one for an expert that is not there.
+    pub fn build(self) -> Result<P> {
+        let budget = self.budget.on(self.device);
+        P::load(self.device, &Recipe { source: self.source, precision: self.precision, loras: self.loras, budget })
+    }
+}

@@ -1,0 +1,237 @@
+//! A request: what is to be made of what, and how. What is particular to a kind of video is its [`task`].
+//!
+//! [`builder`] says what to load for a [`pipeline`] on which requests are made; [`preset`]: sets of settings.
+
+pub(crate) mod builder;
+pub(crate) mod pipeline;
+pub(crate) mod preset;
+pub(crate) mod task;
+
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::models::vae::tiling::VaeTiling;
+use crate::pipelines::checkpoint::transformer::Transformer;
+use crate::pipelines::request::pipeline::Pipeline;
+use crate::pipelines::request::preset::Preset;
+use crate::pipelines::request::task::Task;
+use crate::pipelines::run::arrangement::Arrangement;
+use crate::pipelines::run::budget::MemoryBudget;
+use crate::pipelines::run::canvas::Canvas;
+use crate::pipelines::run::description::Description;
+use crate::pipelines::run::generation::Generation;
+use crate::pipelines::run::latents::Latents;
+use crate::pipelines::run::limits;
+use crate::pipelines::run::settings::Settings;
+use crate::pipelines::run::state::State;
+use crate::schedulers::{Sampler, Spacing};
+
+/// Segments that a plan looks at: one, and one with frames carried over. The others are like the second.
+const PLANNED_SEGMENTS: usize = 2;
+
+/// A generation that is being described. Every setting has a default; [`start`](Self::start) checks them all.
+///
+/// `T` is what is made of what: see [`AnimateRequest`](crate::AnimateRequest) and [`VideoRequest`](crate::VideoRequest).
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens before `start`"]
+pub struct Request<T> {
+    pub(crate) task: T,
+    pub(crate) settings: Settings,
+}
+
+/// What of a request may be made smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lever {
+    /// The VAE's frames, in tiles.
+    Tiles,
+    /// Frames at once, to about half.
+    Frames,
+    /// Width and height, to about half.
+    Size,
+}
+
+impl<T> Request<T> {
+    pub(crate) fn new(task: T, prompt: impl Into<String>) -> Self {
+        Self { task, settings: Settings::new(prompt) }
+    }
+
+    /// Width and height of the result in pixels, multiples of 16, or of 32 with VAE 2.2. Default: animate has that of the pose
+    /// video (replace without one that of the background); others have 832 x 480, with VAE 2.2 1280 x 704.
+    pub fn size(mut self, width: u32, height: u32) -> Self {
+        self.settings.size = Some((width, height));
+        self
+    }
+
+    /// What is to be seen. Animate's default: [`DEFAULT_PROMPT`](crate::DEFAULT_PROMPT), which it was trained with.
+    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.settings.prompt = prompt.into();
+        self
+    }
+
+    /// What is not to be seen; used with a guidance scale above 1. Default: [`DEFAULT_NEGATIVE_PROMPT`]; the models of Wan2.1 with CLIP
+    /// have a few words more before it.
+    pub fn negative_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.settings.negative_prompt = Some(prompt.into());
+        self
+    }
+
+    /// Denoising steps (of a segment, in long videos), 1 or more. Default: as many as an explicit list of noise levels has; else
+    /// 20 for Animate, 40 with two experts and for Wan2.1's I2V, 50 for others.
+    pub fn num_inference_steps(mut self, steps: usize) -> Self {
+        self.settings.num_inference_steps = Some(steps);
+        self
+    }
+
+    /// How strongly the result follows the prompt: above 1 each step costs a second pass, with the negative prompt (in Animate
+    /// with an empty face too), that is led away from. Default: 1 for Animate, which is one pass; 4, then 3, for text with two
+    /// experts; 3.5 for an image with two experts; 5 for others.
+    pub fn guidance_scale(mut self, scale: f64) -> Self {
+        self.settings.guidance_scale = Some(scale);
+        self
+    }
+
+    /// The schedule's shift, above 0. Default: the checkpoint's; in the official layout that of the official command line, which for
+    /// Wan2.1's I2V is 3 up to 832x480 and 5 above.
+    pub fn shift(mut self, shift: f64) -> Self {
+        self.settings.shift = Some(shift);
+        self
+    }
+
+    /// The solver, and how it spreads the noise levels: a [`Scheduler`](crate::Scheduler), or a [`Sampler`] for both. Default:
+    /// the checkpoint's.
+    pub fn scheduler(mut self, sampler: impl Into<Sampler>) -> Self {
+        self.settings.sampler = sampler.into();
+        self
+    }
+
+    /// The noise levels of the steps, falling in (0, 1], exactly as given; the shift does not apply. For models distilled to a
+    /// few steps.
+    pub fn sigmas(mut self, sigmas: impl Into<Vec<f64>>) -> Self {
+        self.settings.list = Some(Spacing::Sigmas(sigmas.into()));
+        self
+    }
+
+    /// The timesteps of the steps, falling in (0, 1000]; the shift does not apply. The noise levels are a thousandth of them.
+    pub fn timesteps(mut self, timesteps: impl Into<Vec<f64>>) -> Self {
+        self.settings.list = Some(Spacing::Timesteps(timesteps.into()));
+        self
+    }
+
+    /// Sets steps, noise levels, solver and guidance scale to what a model distilled to a few steps was made for.
+    pub fn preset(mut self, preset: Preset) -> Self {
+        preset.apply(&mut self.settings);
+        self
+    }
+
+    /// The seed of the noise, the same as `torch.Generator("cpu").manual_seed(seed)` draws. Default: 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// How many videos to make, with consecutive seeds. Default: 1. [`Event::Video`](crate::Event::Video) tells them apart.
+    pub fn num_videos(mut self, count: usize) -> Self {
+        self.settings.num_videos = count;
+        self
+    }
+
+    /// The initial noise of each segment, [C, T, H, W], in place of the seed's; Animate's T counts the reference's frame too.
+    /// For one video.
+    pub fn noise(mut self, segments: Vec<Latents>) -> Self {
+        self.settings.noise = Some(segments);
+        self
+    }
+
+    /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step. Default: no.
+    pub fn previews(mut self, on: bool) -> Self {
+        self.settings.previews = on;
+        self
+    }
+
+    /// Whether the VAE works on whole frames or on tiles. Default: whole frames where the GPU's memory allows it. The result is the same.
+    pub fn vae_tiling(mut self, tiling: VaeTiling) -> Self {
+        self.settings.tiling = tiling;
+        self
+    }
+
+    /// How much GPU memory this generation may take, while others on the same pipeline keep to their own budgets. Default: that of the
+    /// [pipeline](crate::Builder::memory_budget). The result is the same.
+    pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
+        self.settings.budget = Some(budget);
+        self
+    }
+
+    /// Goes on from a state of the same request: all settings and inputs must be what they were, and the checkpoint, its precision
+    /// and LoRAs too; the device may be another. Only frames that had not left then are made. Default: from the beginning.
+    ///
+    /// `start` fails with [`Error::Input`](crate::Error::Input) naming what differs.
+    pub fn resume(mut self, state: State) -> Self {
+        self.settings.resume = Some(state);
+        self
+    }
+
+    /// A flag that stops the generation when it is set.
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.settings.cancel = cancel;
+        self
+    }
+}
+
+impl<T: Task> Request<T> {
+    /// The same for a plan, on another pipeline.
+    pub(crate) fn for_plan(&self, pipeline: &T::Pipeline) -> Self {
+        Self { task: self.task.clone().on(pipeline), settings: self.settings.for_plan() }
+    }
+
+    /// The budget in bytes, if there is one.
+    pub(crate) fn budget(&self, pipeline: &T::Pipeline) -> Option<u64> {
+        let parts = pipeline.parts();
+        self.settings.budget.map_or(parts.budget, |budget| budget.on(&parts.device))
+    }
+
+    /// What it makes, in words.
+    pub(crate) fn describe(&self) -> Result<String> {
+        let (width, height) = self.size_in_pixels()?;
+        Ok(format!("{width}x{height} pixels in segments of {} frames", self.task.segments()?.segment_frames()))
+    }
+
+    /// With less of something, and that in words; none where there is no less of it.
+    pub(crate) fn smaller(&self, lever: Lever) -> Option<(String, Self)> {
+        let mut request = self.clone();
+        let words = match lever {
+            Lever::Tiles => request.settings.tile()?,
+            Lever::Size => request.settings.halve_size(self.task.size(), self.size_step())?,
+            Lever::Frames => request.task.halve_frames()?,
+        };
+        Some((words, request))
+    }
+
+    fn size_in_pixels(&self) -> Result<(usize, usize)> {
+        self.settings.checked_size(self.task.size(), self.size_step())
+    }
+
+    /// Sides are multiples of it: two latents to a patch.
+    fn size_step(&self) -> u32 {
+        2 * self.task.pipeline().parts().vae.config().pixels_per_latent() as u32
+    }
+
+    /// Checks the settings and begins.
+    pub(crate) fn begin(self, arrangement: Arrangement) -> Result<Generation> {
+        let (size, parts) = (self.size_in_pixels(), self.task.pipeline().parts().clone());
+        let Self { task, mut settings } = self;
+        settings.check()?;
+        let segments = task.segments()?;
+        task.check(&segments)?;
+        let size @ (width, height) = size?;
+        let segments = if parts.device.rehearsal().is_some() { segments.first(PLANNED_SEGMENTS) } else { segments };
+        let (z, scale) = (parts.vae.config().z_dim, parts.vae.config().pixels_per_latent());
+        let latents = [z, task.reference_frames() + segments.latent_frames(), height / scale, width / scale];
+        let canvas = Canvas { size, segments, latents, tiling: arrangement.tiling(settings.tiling) };
+        limits::check(&parts, parts.transformer.config(), &canvas)?;
+        settings.shift = settings.shift.or_else(|| task.shift(width * height));
+        let plan = settings.plan(&parts.scheduler, task.steps())?;
+        let job = task.job(&settings, canvas, arrangement);
+        let mut description = Description::of(&parts);
+        job.describe(&mut description)?;
+        Generation::new(&parts, settings, plan, canvas, description, job)
+    }
+}

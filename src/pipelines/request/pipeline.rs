@@ -1,0 +1,62 @@
+//! What all pipelines have: loaded parts, and a dry twin on which plans are made.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::pipelines::checkpoint::parts::Parts;
+use crate::pipelines::checkpoint::recipe::Recipe;
+use crate::pipelines::checkpoint::transformer::Transformer;
+
+/// A pipeline that can be built. Cheap to clone.
+pub trait Pipeline: Clone {
+    #[doc(hidden)]
+    type Transformer: Transformer;
+
+    #[doc(hidden)]
+    fn load(device: &Device, recipe: &Recipe) -> Result<Self>;
+
+    #[doc(hidden)]
+    fn parts(&self) -> &Arc<Parts<Self::Transformer>>;
+
+    #[doc(hidden)]
+    fn twin(&self) -> &Twin<Self>;
+}
+
+/// A pipeline's dry twin. Made when it is first asked for; clones share it.
+pub struct Twin<P> {
+    device: Device,
+    recipe: Recipe,
+    pipeline: Arc<Mutex<Option<P>>>,
+}
+
+impl<P: Pipeline> Twin<P> {
+    /// Of what is built by the same recipe.
+    pub fn new(device: &Device, recipe: &Recipe) -> Self {
+        let recipe = Recipe { budget: None, ..recipe.clone() };
+        Self { device: device.clone(), recipe, pipeline: Arc::default() }
+    }
+
+    /// Does something with it. One plan is made at a time, since memory is counted for the whole device.
+    pub fn with<R>(&self, work: impl FnOnce(&P) -> Result<R>) -> Result<R> {
+        let mut pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = &*pipeline {
+            return work(pipeline);
+        }
+        let dry = self.device.dry(self.device.limits().clone());
+        work(pipeline.insert(P::load(&dry, &self.recipe)?))
+    }
+}
+
+impl<P> Clone for Twin<P> {
+    fn clone(&self) -> Self {
+        Self { device: self.device.clone(), recipe: self.recipe.clone(), pipeline: self.pipeline.clone() }
+    }
+}
+
+impl<P> fmt::Debug for Twin<P> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Twin").finish_non_exhaustive()
+    }
+}

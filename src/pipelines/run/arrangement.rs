@@ -1,0 +1,50 @@
+//! What stays on the GPU while a generation runs, and how much is worked on at a time.
+//!
+//! It is the generation's own: others on the same pipeline may have another.
+
+use crate::models::dit::session::Footprint;
+use crate::models::vae::tiling::VaeTiling;
+use crate::pipelines::run::event::Stage;
+
+/// By default all of it, and as much as is fastest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrangement {
+    pub footprint: Footprint,
+    /// Whether the expert that does not work stays too.
+    pub both_experts: bool,
+    /// Pixels on a side of the VAE's tiles, where the request leaves that open; none for whole frames.
+    pub tile: Option<u32>,
+    /// Blocks by stage: encoding, conditioning, denoising, decoding.
+    pub resident: [usize; 4],
+}
+
+impl Default for Arrangement {
+    fn default() -> Self {
+        Self { footprint: Footprint::default(), both_experts: true, tile: None, resident: [usize::MAX; 4] }
+    }
+}
+
+impl Arrangement {
+    /// Blocks of the transformer that stay during a stage.
+    pub fn resident(&self, stage: Stage) -> usize {
+        self.resident[place(stage)]
+    }
+
+    /// What was asked for, or the tiles of the arrangement where that is open.
+    pub fn tiling(&self, asked: VaeTiling) -> VaeTiling {
+        match (asked, self.tile) {
+            (VaeTiling::Auto, Some(tile)) => VaeTiling::Pixels(tile),
+            _ => asked,
+        }
+    }
+}
+
+/// Where a stage stands among the four kinds.
+pub(crate) fn place(stage: Stage) -> usize {
+    match stage {
+        Stage::Encoding => 0,
+        Stage::Conditioning { .. } => 1,
+        Stage::Denoising { .. } | Stage::Switching { .. } => 2,
+        Stage::Decoding { .. } => 3,
+    }
+}

@@ -1,0 +1,50 @@
+//! How much GPU memory a generation may take.
+
+use crate::gpu::Device;
+
+/// How much GPU memory a generation may take: its weights, activations and caches together. What does not fit is streamed from the
+/// checkpoint, and a request that cannot do with it is refused before any work, naming what it needs.
+///
+/// Of several generations at once on one pipeline each keeps to its own; weights that they share count for each of them. What the driver takes for itself, and data on their way to and from the host (at most some
+/// tens of MiB), are not counted. [`Device::memory_use`](crate::Device::memory_use) tells what was taken.
+///
+/// Without one, the budget is the [`memory_limit`](crate::DeviceBuilder::memory_limit) of its device; without that, all
+/// weights are loaded by `build` and stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MemoryBudget(Kind);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Kind {
+    #[default]
+    OfDevice,
+    Auto,
+    Bytes(u64),
+}
+
+impl MemoryBudget {
+    /// So many GiB: 8, or 7.5.
+    pub fn gib(gib: impl Into<f64>) -> Self {
+        Self(Kind::Bytes((gib.into() * f64::from(1 << 30)) as u64))
+    }
+
+    /// So many bytes.
+    pub fn bytes(bytes: u64) -> Self {
+        Self(Kind::Bytes(bytes))
+    }
+
+    /// Nine tenths of the [memory that the adapter has](crate::Device::memory_size), where the driver tells: it does on Vulkan, but not how
+    /// much of it others use. Where it does not, the same as without a budget.
+    pub fn auto() -> Self {
+        Self(Kind::Auto)
+    }
+
+    /// In bytes, never more than the device's limit; none where there is none.
+    pub(crate) fn on(self, device: &Device) -> Option<u64> {
+        let own = match self.0 {
+            Kind::OfDevice => None,
+            Kind::Auto => device.memory_size().map(|bytes| bytes / 10 * 9),
+            Kind::Bytes(bytes) => Some(bytes),
+        };
+        own.into_iter().chain(device.memory_limit()).min()
+    }
+}

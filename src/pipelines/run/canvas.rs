@@ -1,0 +1,27 @@
+//! What a generation fills.
+
+use crate::models::vae::config::Config;
+use crate::models::vae::tiling::VaeTiling;
+use crate::pipelines::run::segments::Segments;
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Canvas {
+    /// Width and height in pixels.
+    pub size: (usize, usize),
+    pub segments: Segments,
+    /// [C, T, H, W] of the latents of a segment.
+    pub latents: [usize; 4],
+    pub tiling: VaeTiling,
+}
+
+impl Canvas {
+    /// Pixels on a side of the tiles that the VAE may come to after whole frames, the largest first: none where the request says which.
+    pub fn smaller_tiles(&self, vae: &Config) -> Vec<u32> {
+        let ([_, _, rows, cols], unit) = (self.latents, vae.pixels_per_latent());
+        match self.tiling {
+            VaeTiling::Auto => self.tiling.attempts([rows, cols], unit).into_iter().flatten().map(|size| (size * unit) as u32).collect(),
+            _ => Vec::new(),
+        }
+    }
+}

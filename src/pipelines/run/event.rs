@@ -1,0 +1,103 @@
+//! What a generation tells while it runs.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::pipelines::checkpoint::experts::Expert;
+use crate::pipelines::run::latents::Latents;
+use crate::video::Frame;
+
+/// One thing that happened, in order. More kinds may come: match with a `_` arm.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The next of several videos begins; not sent when only one was asked for. Frames that follow are its frames.
+    Video {
+        /// From 0.
+        index: usize,
+        /// The seed of its noise.
+        seed: u64,
+    },
+    /// A stage begins.
+    Stage(Stage),
+    /// A denoising step is done.
+    Step(Step),
+    /// The estimate of the finished latents [C, T, H, W] after a step, without Animate's reference frame; on request only.
+    Preview(Latents),
+    /// A frame is finished. Frames come in order.
+    Frame(Frame),
+}
+
+/// What the GPU is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Text and images go through their encoders, once.
+    Encoding,
+    /// The inputs of a segment are read and encoded.
+    Conditioning {
+        /// From 0.
+        segment: usize,
+    },
+    /// Noise becomes latents.
+    Denoising {
+        /// From 0.
+        segment: usize,
+    },
+    /// An expert takes over: where both do not fit on the GPU, the other one leaves and this one is loaded. Where there is one
+    /// transformer, this is not sent.
+    Switching {
+        /// Which it is.
+        expert: Expert,
+    },
+    /// Latents become frames.
+    Decoding {
+        /// From 0.
+        segment: usize,
+    },
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Encoding => write!(f, "encoding text and images"),
+            Self::Conditioning { segment } => write!(f, "conditioning segment {}", segment + 1),
+            Self::Denoising { segment } => write!(f, "denoising segment {}", segment + 1),
+            Self::Switching { expert } => write!(f, "switching to the {expert}"),
+            Self::Decoding { segment } => write!(f, "decoding segment {}", segment + 1),
+        }
+    }
+}
+
+/// A step that is done, and how much is left.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Step {
+    /// From 0.
+    pub segment: usize,
+    /// How many segments there are.
+    pub segments: usize,
+    /// From 0.
+    pub step: usize,
+    /// How many steps a segment has.
+    pub steps: usize,
+    /// The noise level that the step began at, in [0, 1].
+    pub sigma: f64,
+    /// Which of two transformers made the step; none where there is one.
+    pub expert: Option<Expert>,
+    /// How long the step took.
+    pub elapsed: Duration,
+    /// How long all steps that are left would take at the mean speed so far; encoding and decoding not counted.
+    pub remaining: Duration,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { segment, segments, step, steps, sigma, expert, elapsed, .. } = self;
+        write!(f, "segment {}/{segments}, step {}/{steps}, ", segment + 1, step + 1)?;
+        if let Some(expert) = expert {
+            write!(f, "{expert}, ")?;
+        }
+        write!(f, "sigma {sigma:.3}, {:.1} s", elapsed.as_secs_f64())
+    }
+}

@@ -1,0 +1,392 @@
+//! A generation under way, as an iterator of events.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::models::vae::Vae;
+use crate::ops::lincomb::lincomb;
+use crate::pipelines::checkpoint::experts::Expert;
+use crate::pipelines::checkpoint::parts::Parts;
+use crate::pipelines::run::canvas::Canvas;
+use crate::pipelines::run::decoding::Decoding;
+use crate::pipelines::run::denoise::Denoiser;
+use crate::pipelines::run::description::Description;
+use crate::pipelines::run::event::{Event, Stage, Step};
+use crate::pipelines::run::job::Job;
+use crate::pipelines::run::latents::{self, Latents};
+use crate::pipelines::run::pace::Pace;
+use crate::pipelines::run::resume;
+use crate::pipelines::run::settings::Settings;
+use crate::pipelines::run::state::{Denoised, Position, State};
+use crate::schedulers::{LATENTS, Plan};
+use crate::tensor::Tensor;
+
+/// Makes frames as it is asked for events; ends after the last frame, or after the first error. Dropping it stops the work.
+///
+/// Whatever the error, a lost GPU among them, [`state`](Self::state) still tells how far it came.
+///
+/// ```no_run
+/// # fn run(generation: wan_animate::Generation) -> wan_animate::Result<()> {
+/// for event in generation {
+///     if let wan_animate::Event::Frame(frame) = event? {
+///         println!("{}x{}", frame.width(), frame.height());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Generation {
+    job: Box<dyn Job>,
+    vae: Vae,
+    settings: Settings,
+    canvas: Canvas,
+    plan: Plan,
+    rec: Recorder,
+    phase: Phase,
+    news: VecDeque<News>,
+    /// Who made the last step.
+    expert: Option<Expert>,
+    pace: Pace,
+    /// What has been told so far.
+    state: State,
+    /// The first frame that is to leave; those before had left when the state was saved that this goes on from.
+    first_frame: usize,
+}
+
+/// What comes next, in the video and segment of the state's position.
+enum Phase {
+    Encode,
+    Video,
+    Condition,
+    Step(Denoiser),
+    Switch(Denoiser, Expert),
+    Decode(Box<Decoding>),
+    Done,
+}
+
+impl Phase {
+    /// For profiles.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Encode => "encoding",
+            Self::Condition => "conditioning",
+            Self::Step(..) => "denoising",
+            Self::Switch(..) => "switching",
+            Self::Decode(..) => "decoding",
+            Self::Video | Self::Done => "",
+        }
+    }
+}
+
+/// What is to be told, in order; a position is reached once all before it has been told.
+enum News {
+    Event(Event),
+    Position(Arc<Position>),
+}
+
+impl Generation {
+    /// With settings that were checked but for the noise and the state to go on from.
+    pub(crate) fn new<T>(
+        parts: &Parts<T>,
+        settings: Settings,
+        plan: Plan,
+        canvas: Canvas,
+        mut description: Description,
+        job: Box<dyn Job>,
+    ) -> Result<Self> {
+        check_noise(settings.noise.as_deref(), &canvas)?;
+        settings.describe(&plan, &canvas, &mut description);
+        let state = resume::begin(&settings, &plan, &canvas, description)?;
+        Ok(Self {
+            job,
+            vae: parts.vae.clone(),
+            rec: Recorder::new(&parts.device, settings.cancel.clone()),
+            settings,
+            canvas,
+            plan,
+            phase: Phase::Encode,
+            news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
+            expert: None,
+            pace: Pace::default(),
+            first_frame: state.frames,
+            state,
+        })
+    }
+
+    /// Frames of each video that will be made.
+    pub fn num_frames(&self) -> usize {
+        self.canvas.segments.frames()
+    }
+
+    /// Segments of each video.
+    pub fn num_segments(&self) -> usize {
+        self.canvas.segments.count()
+    }
+
+    /// Evaluations of the model that a segment takes, and with them [`Event::Step`]s.
+    pub fn num_steps(&self) -> usize {
+        self.plan.evaluations.len()
+    }
+
+    /// Width and height of the frames in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        let (width, height) = self.canvas.size;
+        (width as u32, height as u32)
+    }
+
+    /// See [`Canvas::smaller_tiles`].
+    pub(crate) fn smaller_tiles(&self) -> Vec<u32> {
+        self.canvas.smaller_tiles(self.vae.config())
+    }
+
+    /// Where it stands, after the last event that it gave; also after an error. It is kept on the host after each step, so this
+    /// takes no time.
+    pub fn state(&self) -> State {
+        self.state.clone()
+    }
+
+    /// Whether a plan is being made.
+    fn is_dry(&self) -> bool {
+        self.rec.device().rehearsal().is_some()
+    }
+
+    fn segment(&self) -> usize {
+        self.state.position.segment
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.news.push_back(News::Event(event));
+    }
+
+    fn reach(&mut self, position: Position) {
+        self.news.push_back(News::Position(Arc::new(position)));
+    }
+
+    /// One piece of work, once all before has been told. After an error the phase is `Done`.
+    fn work(&mut self) -> Result<()> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
+        if self.settings.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        self.rec.set_stage(phase.name());
+        self.phase = match phase {
+            Phase::Encode => self.encode()?,
+            Phase::Video => self.begin_video(),
+            Phase::Condition => self.condition()?,
+            Phase::Step(denoiser) => self.step(denoiser)?,
+            Phase::Switch(denoiser, expert) => self.switch(denoiser, expert)?,
+            Phase::Decode(decoding) => self.decode(decoding)?,
+            Phase::Done => Phase::Done,
+        };
+        Ok(())
+    }
+
+    /// Waits for the GPU and lets go of what it no longer needs.
+    fn settle(&mut self) -> Result<()> {
+        self.rec.finish()?;
+        self.rec.trim();
+        Ok(())
+    }
+
+    fn encode(&mut self) -> Result<Phase> {
+        self.job.encode(&mut self.rec)?;
+        self.settle()?;
+        Ok(Phase::Video)
+    }
+
+    fn begin_video(&mut self) -> Phase {
+        let index = self.state.position.video;
+        if self.settings.num_videos > 1 {
+            self.tell(Event::Video { index, seed: self.settings.seed.wrapping_add(index as u64) });
+        }
+        self.begin_segment(self.segment())
+    }
+
+    fn begin_segment(&mut self, segment: usize) -> Phase {
+        self.tell(Event::Stage(Stage::Conditioning { segment }));
+        Phase::Condition
+    }
+
+    fn condition(&mut self) -> Result<Phase> {
+        let position = self.state.position.clone();
+        let denoised = match &position.denoised {
+            Some(denoised) => denoised,
+            None => &self.begin_denoising(&position),
+        };
+        let denoiser = Denoiser::upload(&mut self.rec, &self.canvas.latents, denoised)?;
+        let carried = position.carried.as_deref().map(Vec::as_slice);
+        self.job.condition(&mut self.rec, position.segment, carried)?;
+        self.settle()?;
+        self.tell(Event::Stage(Stage::Denoising { segment: position.segment }));
+        Ok(Phase::Step(denoiser))
+    }
+
+    /// The segment's noise.
+    fn begin_denoising(&mut self, position: &Position) -> Denoised {
+        let mut generator = position.generator.clone();
+        let noise = match &self.settings.noise {
+            Some(noise) => noise[position.segment].values.clone(),
+            None if self.is_dry() => vec![0.0; self.canvas.latents.iter().product()],
+            None => generator.normal(self.canvas.latents.iter().product()),
+        };
+        let mut slots = vec![None; self.plan.slots];
+        slots[LATENTS] = Some(noise);
+        let denoised = Denoised { done: 0, slots };
+        self.reach(position.with(denoised.clone(), generator));
+        denoised
+    }
+
+    fn step(&mut self, mut denoiser: Denoiser) -> Result<Phase> {
+        let begun = Instant::now();
+        let done = denoiser.done();
+        let Some(evaluation) = self.plan.evaluations.get(done).cloned() else { return self.begin_decoding(&denoiser) };
+        if let Some(expert) = self.job.expert(evaluation.timestep).filter(|expert| self.expert != Some(*expert)) {
+            self.tell(Event::Stage(Stage::Switching { expert }));
+            return Ok(Phase::Switch(denoiser, expert));
+        }
+        let velocity = self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?;
+        if self.settings.previews {
+            self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
+        }
+        let (shape, mut generator) = (self.canvas.latents, self.state.position.generator.clone());
+        denoiser.advance(&mut self.rec, &evaluation, &velocity, |rec| {
+            rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
+        })?;
+        if !self.is_dry() {
+            let denoised = denoiser.download(&mut self.rec)?;
+            self.reach(self.state.position.with(denoised, generator));
+        }
+        let elapsed = begun.elapsed();
+        let remaining = self.remaining(done, elapsed);
+        self.tell(Event::Step(Step {
+            segment: self.segment(),
+            segments: self.num_segments(),
+            step: done,
+            steps: self.num_steps(),
+            sigma: evaluation.sigma,
+            expert: self.expert,
+            elapsed,
+            remaining,
+        }));
+        Ok(Phase::Step(denoiser))
+    }
+
+    fn switch(&mut self, denoiser: Denoiser, expert: Expert) -> Result<Phase> {
+        self.settle()?;
+        self.job.switch(&mut self.rec, expert)?;
+        self.rec.finish()?;
+        self.expert = Some(expert);
+        self.tell(Event::Stage(Stage::Denoising { segment: self.segment() }));
+        Ok(Phase::Step(denoiser))
+    }
+
+    fn preview(&mut self, latents: &Tensor, velocity: &Tensor, sigma: f64) -> Result<()> {
+        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], crate::DType::F32)?;
+        let frames = self.vae.latent_frames(&mut self.rec, &data)?;
+        let frames = self.job.finished(frames);
+        let data = latents::join(&mut self.rec, &frames)?;
+        let [channels, _, rows, cols] = self.canvas.latents;
+        let values = self.rec.download(&data)?;
+        self.tell(Event::Preview(Latents { shape: [channels, frames.len(), rows, cols], values }));
+        Ok(())
+    }
+
+    fn remaining(&mut self, done: usize, elapsed: Duration) -> Duration {
+        let videos = self.settings.num_videos - 1 - self.state.position.video;
+        let segments = videos * self.num_segments() + self.num_segments() - 1 - self.segment();
+        let left = segments * self.num_steps() + self.num_steps() - 1 - done;
+        self.pace.remaining(elapsed, left)
+    }
+
+    fn begin_decoding(&mut self, denoiser: &Denoiser) -> Result<Phase> {
+        self.tell(Event::Stage(Stage::Decoding { segment: self.segment() }));
+        let latents = denoiser.latents()?;
+        // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
+        check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
+        self.job.decode();
+        self.settle()?;
+        let latents = self.vae.latent_frames(&mut self.rec, latents)?;
+        let latents = self.job.finished(latents);
+        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas))))
+    }
+
+    fn decode(&mut self, mut decoding: Box<Decoding>) -> Result<Phase> {
+        let segment = self.segment();
+        let Some(frames) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
+        frames.iter().try_for_each(|samples| check_finite(samples, "pixels", segment))?;
+        let before = self.state.position.video * self.num_frames();
+        for (index, frame) in decoding.take_frames(segment, frames)? {
+            if before + index >= self.first_frame {
+                self.tell(Event::Frame(frame));
+            }
+        }
+        Ok(Phase::Decode(decoding))
+    }
+
+    fn end_segment(&mut self, last: Option<Vec<f32>>) -> Phase {
+        let Position { video, segment, generator, .. } = &*self.state.position;
+        if segment + 1 < self.num_segments() {
+            let (video, segment) = (*video, segment + 1);
+            self.reach(Position { video, segment, denoised: None, generator: generator.clone(), carried: last.map(Arc::new) });
+            return self.begin_segment(segment);
+        }
+        let video = video + 1;
+        if video == self.settings.num_videos {
+            return Phase::Done;
+        }
+        self.reach(Position::start(video, self.settings.seed));
+        Phase::Video
+    }
+}
+
+fn check_noise(noise: Option<&[Latents]>, canvas: &Canvas) -> Result<()> {
+    let Some(noise) = noise else { return Ok(()) };
+    let count = canvas.segments.count();
+    if noise.len() < count {
+        return Err(Error::Input(format!("initial noise for {} segments, the video has {count}", noise.len())));
+    }
+    noise.iter().take(count).enumerate().try_for_each(|(k, latents)| latents.check_noise(k, canvas.latents))
+}
+
+fn check_finite(values: &[f32], what: &str, k: usize) -> Result<()> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "segment {} has {what} that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
+        k + 1
+    )))
+}
+
+impl Iterator for Generation {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.news.pop_front() {
+                Some(News::Position(position)) => self.state.position = position,
+                Some(News::Event(event)) => {
+                    self.state.frames += usize::from(matches!(event, Event::Frame(_)));
+                    return Some(Ok(event));
+                }
+                None if matches!(self.phase, Phase::Done) => return None,
+                None => {
+                    if let Err(error) = self.work() {
+                        self.news.clear();
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Generation").field("canvas", &self.canvas).finish_non_exhaustive()
+    }
+}

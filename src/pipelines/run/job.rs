@@ -1,0 +1,47 @@
+//! What tells kinds of generations apart.
+
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::pipelines::checkpoint::experts::Expert;
+use crate::pipelines::run::description::Description;
+use crate::tensor::Tensor;
+
+/// Steps that a plan looks at, with each expert: solvers hold no more of the past. The others are like the last of them.
+pub(crate) const PLANNED_STEPS: usize = 5;
+
+/// What is particular to a kind of generation: everything around the model. The loop is that of a
+/// [`Generation`](crate::Generation).
+pub trait Job: Send {
+    /// Adds what frames depend on beside the checkpoint and the settings that all have.
+    fn describe(&self, description: &mut Description) -> Result<()>;
+
+    /// Computes what all segments of all videos share.
+    fn encode(&mut self, rec: &mut Recorder) -> Result<()>;
+
+    /// Computes what the steps of segment `k` look at. `carried` [F, H, W, 3] in [-1, 1] are the last frames of the segment before.
+    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<()>;
+
+    /// Which of two experts makes the step at a timestep; none where there is one transformer.
+    fn expert(&self, _timestep: f64) -> Option<Expert> {
+        None
+    }
+
+    /// Makes an expert ready for the steps that follow.
+    fn switch(&mut self, _rec: &mut Recorder, _expert: Expert) -> Result<()> {
+        Ok(())
+    }
+
+    /// The model's prediction for latents [C, T, H, W], after guidance.
+    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor>;
+
+    /// Before frames are decoded: what decoding has no room for leaves the GPU.
+    fn decode(&mut self) {}
+
+    /// What of the latent frames is the video's, once the steps are done.
+    fn finished(&self, frames: Vec<Tensor>) -> Vec<Tensor>;
+}
+
+/// Cannot happen: [`Job::encode`] and [`Job::condition`] come before the steps.
+pub(crate) fn unprepared() -> Error {
+    Error::Unsupported("a generation that was not prepared".into())
+}

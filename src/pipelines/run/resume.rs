@@ -1,0 +1,50 @@
+//! Where a generation begins: anew, or where a saved state says.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::pipelines::run::canvas::Canvas;
+use crate::pipelines::run::description::Description;
+use crate::pipelines::run::settings::Settings;
+use crate::pipelines::run::state::{Denoised, Position, State};
+use crate::schedulers::{LATENTS, Plan};
+
+/// The state to go on from.
+///
+/// # Errors
+/// [`Error::Input`] where the saved one is of another request, or is none that this one can have.
+pub(crate) fn begin(settings: &Settings, plan: &Plan, canvas: &Canvas, description: Description) -> Result<State> {
+    let Some(saved) = &settings.resume else {
+        return Ok(State { request: Arc::new(description), position: Arc::new(Position::start(0, settings.seed)), frames: 0 });
+    };
+    description.check(&saved.request)?;
+    check(saved, settings, plan, canvas)?;
+    Ok(saved.clone())
+}
+
+/// Whether a state of the same request is one that it can have.
+fn check(state: &State, settings: &Settings, plan: &Plan, canvas: &Canvas) -> Result<()> {
+    let Position { video, segment, denoised, carried, .. } = &*state.position;
+    let segments = &canvas.segments;
+    let (width, height) = canvas.size;
+    let carried_values = segments.carried(*segment) * width * height * 3;
+    let latents: usize = canvas.latents.iter().product();
+    let fits = |denoised: &Denoised| {
+        let whole = denoised.slots.iter().flatten().all(|slot| slot.len() == latents);
+        denoised.done <= plan.evaluations.len() && denoised.slots.len() == plan.slots && denoised.slots[LATENTS].is_some() && whole
+    };
+    if *video >= settings.num_videos
+        || *segment >= segments.count()
+        || carried.as_ref().map_or(0, |values| values.len()) != carried_values
+        || !denoised.as_ref().is_none_or(fits)
+    {
+        return Err(Error::Input("the saved state is damaged: its parts do not fit each other; start anew without it".into()));
+    }
+    let first = video * segments.frames() + segments.first_frame(*segment);
+    let end = first + segments.new_frames(*segment);
+    if !(first..=end).contains(&state.frames) {
+        let message = format!("the saved state can go on from one of the frames {first} to {end}, not from {}", state.frames);
+        return Err(Error::Input(message));
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What an animation is made of.
+
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use crate::error::Result;
+use crate::pipelines::run::description::Description;
+use crate::video::{Motion, Scene};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    pub reference: Arc<RgbImage>,
+    pub role: Role,
+    /// Frames to leave out at the start of all videos.
+    pub frame_offset: usize,
+}
+
+/// What a generation shows the character doing, or in whose place.
+#[derive(Clone, Debug)]
+pub enum Role {
+    Animate(Arc<Motion>),
+    Replace(Arc<Scene>),
+}
+
+impl Inputs {
+    pub fn motion(&self) -> &Motion {
+        match &self.role {
+            Role::Animate(motion) => motion,
+            Role::Replace(scene) => scene.motion(),
+        }
+    }
+
+    /// The size of the video that the result's frames answer to.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        let pose = self.motion().pose().map(|pose| pose.size());
+        match &self.role {
+            Role::Animate(_) => pose,
+            Role::Replace(scene) => pose.or(Some(scene.background().size())),
+        }
+    }
+
+    /// What frames depend on of them.
+    pub fn describe(&self, description: &mut Description) -> Result<()> {
+        let motion = self.motion();
+        description.set_image("reference", &self.reference);
+        description.set_video("pose", motion.pose())?;
+        description.set_video("face", motion.face())?;
+        if let Role::Replace(scene) = &self.role {
+            description.set_video("background", Some(scene.background()))?;
+            description.set_image("mask", &scene.read_mask(0)?);
+        }
+        description.set("frame offset", self.frame_offset);
+        Ok(())
+    }
+}

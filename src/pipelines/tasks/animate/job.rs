@@ -1,0 +1,248 @@
+//! What Animate's model is shown: reference, carried frames, background, mask, pose and face.
+
+use std::sync::Arc;
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::models::dit::animate::{Animate, Driving, Layer, Pose};
+use crate::models::dit::face_adapter::Face;
+use crate::models::dit::session::Session;
+use crate::ops::copy::concat;
+use crate::ops::permute::permute;
+use crate::pipelines::checkpoint::parts::Parts;
+use crate::pipelines::run::arrangement::Arrangement;
+use crate::pipelines::run::canvas::Canvas;
+use crate::pipelines::run::conditioning::{assemble, fold, keep};
+use crate::pipelines::run::denoise::guide;
+use crate::pipelines::run::description::Description;
+use crate::pipelines::run::event::Stage;
+use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
+use crate::pipelines::run::latents;
+use crate::pipelines::run::settings::Settings;
+use crate::pipelines::tasks::animate::inputs::{Inputs, Role};
+use crate::tensor::Tensor;
+use crate::video::{Frames, preprocess};
+
+/// Pixels of a latent pixel's side.
+pub const SCALE: usize = 8;
+
+/// See the module.
+pub struct AnimateJob {
+    parts: Arc<Parts<Animate>>,
+    inputs: Inputs,
+    arrangement: Arrangement,
+    /// With its prompts once these are encoded.
+    session: Session<Layer>,
+    canvas: Canvas,
+    /// The prompt, and the negative one where there is guidance.
+    prompts: Vec<String>,
+    guidance_scale: f64,
+    shared: Option<Shared>,
+    window: Option<Window>,
+    passes: usize,
+}
+
+/// What all segments of all videos share.
+struct Shared {
+    /// Latents [C, 1, H, W] of the reference, on the host.
+    reference: Vec<f32>,
+    /// The motion vector of an empty face, where one is looked at.
+    no_face: Option<Tensor>,
+}
+
+/// What one segment's steps look at.
+struct Window {
+    conditioning: Tensor,
+    pose: Pose,
+    /// The segment's, and an empty one where there is guidance.
+    faces: Vec<Face>,
+}
+
+impl Job for AnimateJob {
+    fn describe(&self, description: &mut Description) -> Result<()> {
+        description.set("prompts", self.prompts.join(" | "));
+        description.set("guidance scale", self.guidance_scale);
+        description.set("segment frames", self.canvas.segments.segment_frames());
+        description.set("overlap", self.canvas.segments.overlap());
+        self.inputs.describe(description)
+    }
+
+    fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
+        self.enter(Stage::Encoding);
+        let texts = self.parts.text_embeddings(rec, &self.prompts)?;
+        let (width, height) = self.canvas.size;
+        let (wide, high) = (width as u32, height as u32);
+        let rules = self.parts.rules;
+        let image = self.parts.image_embeddings(rec, &[&*rules.shown_to_clip(&self.inputs.reference, wide, high)?])?;
+        let dit = self.parts.transformer.dit();
+        texts.iter().try_for_each(|text| dit.add_prompt(rec, &mut self.session, text, image.as_ref()))?;
+
+        let pixels = || rules.letterbox(&self.inputs.reference, wide, high).map(|canvas| preprocess::signed_planes(&canvas));
+        let reference = rec.upload_with(&[3, height, width], pixels)?;
+        let reference = permute(rec, &reference, &[1, 2, 0], DType::F32)?;
+        let reference = self.encode_frames(rec, 1, |_, _| Ok(reference.clone()))?;
+        let reference = rec.download(&reference)?;
+
+        let is_looked_at = self.prompts.len() > 1 || self.inputs.motion().face().is_none();
+        let no_face = is_looked_at.then(|| self.no_face(rec)).transpose()?;
+        self.shared = Some(Shared { reference, no_face });
+        Ok(())
+    }
+
+    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<()> {
+        if self.window.is_some() && self.canvas.segments.count() == 1 {
+            // The next video's only segment looks at what the last one's did.
+            return Ok(());
+        }
+        self.enter(Stage::Conditioning { segment: k });
+        let conditioning = self.conditioning(rec, k, carried)?;
+        let pose = self.pose(rec, k)?;
+        let faces = self.faces(rec, k)?;
+        self.window = Some(Window { conditioning, pose, faces });
+        Ok(())
+    }
+
+    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
+        self.passes += 1;
+        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
+            return rec.zeros(latents.shape());
+        }
+        self.enter(Stage::Denoising { segment: 0 });
+        let Some(Window { conditioning, pose, faces }) = &mut self.window else { return Err(unprepared()) };
+        let input = concat(rec, &[latents, conditioning])?;
+        let (animate, session) = (&self.parts.transformer, &mut self.session);
+        let passes = faces.iter_mut().enumerate();
+        let predictions = passes.map(|(prompt, face)| animate.forward(rec, session, prompt, &input, timestep, Driving { pose, face }));
+        let predictions = predictions.collect::<Result<Vec<_>>>()?;
+        guide(rec, &predictions, self.guidance_scale)
+    }
+
+    fn decode(&mut self) {
+        self.enter(Stage::Decoding { segment: 0 });
+    }
+
+    fn finished(&self, mut frames: Vec<Tensor>) -> Vec<Tensor> {
+        // The reference's own frame is not part of the video.
+        frames.remove(0);
+        frames
+    }
+}
+
+impl AnimateJob {
+    pub fn new(parts: Arc<Parts<Animate>>, inputs: Inputs, settings: &Settings, canvas: Canvas, arrangement: Arrangement) -> Self {
+        let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
+        let prompts = settings.prompts(guidance_scale > 1.0, "");
+        let session = parts.transformer.dit().session(arrangement.footprint);
+        Self { parts, inputs, arrangement, session, canvas, prompts, guidance_scale, shared: None, window: None, passes: 0 }
+    }
+
+    /// Before a stage: what it has no room for leaves the GPU.
+    fn enter(&mut self, stage: Stage) {
+        self.session.keep(self.arrangement.resident(stage));
+    }
+
+    /// See [`conditioning`](crate::pipelines::run::conditioning).
+    fn conditioning(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<Tensor> {
+        let [channels, frames, rows, cols] = self.canvas.latents;
+        let pixels = rows * cols;
+        let video = self.encode_video(rec, k, carried)?;
+        let video = rec.download(&video)?;
+        rec.upload_with(&[4 + channels, frames, rows, cols], || {
+            let masks = (0..self.canvas.segments.segment_frames()).map(|i| self.keep_mask(k, i, pixels)).collect::<Result<Vec<_>>>()?;
+            Ok(assemble(&self.shared()?.reference, &video, &fold(&masks), pixels))
+        })
+    }
+
+    /// Latents [C, T, H, W] of the carried frames and what follows them. One frame at a time is in memory.
+    fn encode_video(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<Tensor> {
+        let (width, height) = self.canvas.size;
+        // The same tensor again and again, which the encoder knows how to use.
+        let grey = rec.zeros(&[height, width, 3])?;
+        self.encode_frames(rec, self.canvas.segments.segment_frames(), |rec, i| match (carried, &self.inputs.role) {
+            (Some(carried), _) if i < self.canvas.segments.carried(k) => {
+                let values = height * width * 3;
+                rec.upload_with(&[height, width, 3], || Ok(carried[i * values..][..values].to_vec()))
+            }
+            (_, Role::Replace(scene)) => self.input_frame(rec, scene.background(), k, i, self.canvas.size),
+            (_, Role::Animate(_)) => Ok(grey.clone()),
+        })
+    }
+
+    /// Latents [C, T, H, W] of `count` frames.
+    fn encode_frames(&self, rec: &mut Recorder, count: usize, frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>) -> Result<Tensor> {
+        let Canvas { size: (width, height), tiling, .. } = self.canvas;
+        let encoded = self.parts.vae.encode_frames(rec, tiling, [height, width], count, frame)?;
+        latents::join(rec, &encoded)
+    }
+
+    /// Frame `i` of segment `k` of an input video, as [H, W, 3] in [-1, 1].
+    fn input_frame(&self, rec: &mut Recorder, video: &Frames, k: usize, i: usize, (width, height): (usize, usize)) -> Result<Tensor> {
+        let planes = || preprocess::frame(&video.read(self.source(k, i))?, width as u32, height as u32);
+        let planes = rec.upload_with(&[3, height, width], planes)?;
+        permute(rec, &planes, &[1, 2, 0], DType::F32)
+    }
+
+    fn source(&self, k: usize, i: usize) -> usize {
+        self.inputs.frame_offset + self.canvas.segments.source(k, i)
+    }
+
+    /// What to keep of frame `i`, [H, W] in latent pixels.
+    fn keep_mask(&self, k: usize, i: usize, pixels: usize) -> Result<Vec<f32>> {
+        let (width, height) = self.canvas.size;
+        match &self.inputs.role {
+            _ if i < self.canvas.segments.carried(k) => Ok(vec![1.0; pixels]),
+            Role::Animate(_) => Ok(vec![0.0; pixels]),
+            Role::Replace(scene) => {
+                let mask = self.parts.rules.mask(&scene.read_mask(self.source(k, i))?, width as u32, height as u32)?;
+                Ok(keep(&mask, width, SCALE))
+            }
+        }
+    }
+
+    fn pose(&self, rec: &mut Recorder, k: usize) -> Result<Pose> {
+        let [channels, frames, rows, cols] = self.canvas.latents;
+        let latents = match self.inputs.motion().pose() {
+            None => rec.zeros(&[channels, frames - 1, rows, cols])?,
+            Some(video) => {
+                let count = self.canvas.segments.segment_frames();
+                self.encode_frames(rec, count, |rec, i| self.input_frame(rec, video, k, i, self.canvas.size))?
+            }
+        };
+        self.parts.transformer.pose(rec, &latents)
+    }
+
+    fn faces(&self, rec: &mut Recorder, k: usize) -> Result<Vec<Face>> {
+        let count = self.canvas.segments.segment_frames();
+        let empty = self.shared()?.no_face.as_ref().map(|no_face| concat(rec, &vec![no_face; count])).transpose()?;
+        let motion = self.inputs.motion().face().map(|video| self.motion(rec, video, k)).transpose()?;
+        let motions = [motion.or_else(|| empty.clone()), empty];
+        motions.iter().flatten().take(self.prompts.len()).map(|motion| self.parts.transformer.face(rec, motion)).collect()
+    }
+
+    /// The motion vector of an empty face.
+    fn no_face(&self, rec: &mut Recorder) -> Result<Tensor> {
+        let side = self.parts.transformer.config().motion_encoder_size;
+        let face = rec.upload_with(&[1, side, side, 3], || Ok(vec![-1.0; side * side * 3]))?;
+        self.parts.transformer.motion(rec, &face)
+    }
+
+    /// Motion vectors of the segment's face frames, encoded a few at a time.
+    fn motion(&self, rec: &mut Recorder, video: &Frames, k: usize) -> Result<Tensor> {
+        let config = self.parts.transformer.config();
+        let (side, batch) = (config.motion_encoder_size, config.motion_encoder_batch_size);
+        let count = self.canvas.segments.segment_frames();
+        let mut vectors = Vec::new();
+        for first in (0..count).step_by(batch) {
+            let frames = (first..count.min(first + batch)).map(|i| self.input_frame(rec, video, k, i, (side, side)));
+            let frames = frames.map(|frame| Ok(frame?.reshape(&[1, side, side, 3]))).collect::<Result<Vec<_>>>()?;
+            let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
+            vectors.push(self.parts.transformer.motion(rec, &frames)?);
+        }
+        concat(rec, &vectors.iter().collect::<Vec<_>>())
+    }
+
+    fn shared(&self) -> Result<&Shared> {
+        self.shared.as_ref().ok_or_else(unprepared)
+    }
+}

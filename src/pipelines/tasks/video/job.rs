@@ -1,0 +1,233 @@
+//! What the models of text- and image-to-video are shown.
+
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::models::dit::backbone::Dit;
+use crate::models::dit::block::Block;
+use crate::models::dit::embed::Timestep;
+use crate::models::dit::session::Session;
+use crate::ops::copy::concat;
+use crate::ops::permute::permute;
+use crate::pipelines::checkpoint::experts::{Expert, Experts};
+use crate::pipelines::checkpoint::parts::Parts;
+use crate::pipelines::checkpoint::rules::Rules;
+use crate::pipelines::run::arrangement::Arrangement;
+use crate::pipelines::run::canvas::Canvas;
+use crate::pipelines::run::conditioning::fold;
+use crate::pipelines::run::denoise::guide;
+use crate::pipelines::run::description::Description;
+use crate::pipelines::run::event::Stage;
+use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
+use crate::pipelines::run::latents;
+use crate::pipelines::tasks::video::model::{Model, Start};
+use crate::shelf::Claim;
+use crate::tensor::Tensor;
+
+/// What a video is led to.
+pub struct Guidance {
+    /// Of the high-noise and of the low-noise expert.
+    pub scales: (f64, f64),
+    /// The prompt, and the negative one where there is guidance.
+    pub prompts: Vec<String>,
+}
+
+/// See the module.
+pub struct VideoJob {
+    parts: Arc<Parts<Experts>>,
+    model: Model,
+    canvas: Canvas,
+    guidance: Guidance,
+    /// The first, and the last one if there is one; none from text.
+    images: Vec<Arc<RgbImage>>,
+    arrangement: Arrangement,
+    /// The transformers that stay on the GPU.
+    stay: Claim<Dit>,
+    embeddings: Option<Embeddings>,
+    start: Option<Given>,
+    active: Option<Active>,
+    /// Of the active transformer.
+    passes: usize,
+}
+
+/// What the encoders make of prompts and images.
+struct Embeddings {
+    /// [text_len, text_dim] by prompt.
+    texts: Vec<Tensor>,
+    image: Option<Tensor>,
+}
+
+/// What the model is given of the video.
+enum Given {
+    Nothing,
+    /// [4 + C, T, H, W]: which frames are given, and the latents of a video with these and grey ones.
+    Channels(Tensor),
+    /// The first latent frame [H, W, C].
+    FirstFrame(Tensor),
+}
+
+/// The transformer that makes the steps.
+struct Active {
+    expert: Expert,
+    dit: Arc<Dit>,
+    session: Session<Block>,
+}
+
+impl Job for VideoJob {
+    fn describe(&self, description: &mut Description) -> Result<()> {
+        description.set("prompts", self.guidance.prompts.join(" | "));
+        description.set("guidance scales", format!("{:?}", self.guidance.scales));
+        for (name, image) in ["image", "last image"].into_iter().zip(&self.images) {
+            description.set_image(name, image);
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
+        self.activate(rec, Expert::HighNoise, Stage::Encoding)?;
+        let texts = self.parts.text_embeddings(rec, &self.guidance.prompts)?;
+        let images: Vec<_> = self.images.iter().map(|image| &**image).collect();
+        let image = self.parts.image_embeddings(rec, &images)?;
+        self.embeddings = Some(Embeddings { texts, image });
+        if !self.model.two_experts {
+            self.switch(rec, Expert::HighNoise)?;
+        }
+        Ok(())
+    }
+
+    fn condition(&mut self, rec: &mut Recorder, k: usize, _carried: Option<&[f32]>) -> Result<()> {
+        self.enter(Stage::Conditioning { segment: k });
+        if self.start.is_none() {
+            self.start = Some(match (self.model.start, self.images.first()) {
+                (Start::Channels, _) => Given::Channels(self.channels(rec)?),
+                (Start::FirstFrame, Some(image)) => Given::FirstFrame(self.first_frame(rec, image)?),
+                _ => Given::Nothing,
+            });
+        }
+        Ok(())
+    }
+
+    fn expert(&self, timestep: f64) -> Option<Expert> {
+        self.parts.transformer.at(timestep)
+    }
+
+    fn switch(&mut self, rec: &mut Recorder, expert: Expert) -> Result<()> {
+        if self.active.as_ref().is_none_or(|active| active.expert != expert) {
+            self.activate(rec, expert, Stage::Switching { expert })?;
+        }
+        self.passes = 0;
+        let (Some(Embeddings { texts, image }), Some(active)) = (&self.embeddings, &mut self.active) else { return Err(unprepared()) };
+        texts.iter().try_for_each(|text| active.dit.add_prompt(rec, &mut active.session, text, image.as_ref()))
+    }
+
+    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
+        self.passes += 1;
+        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
+            return rec.zeros(latents.shape());
+        }
+        self.enter(Stage::Denoising { segment: 0 });
+        let Some(start) = &self.start else { return Err(unprepared()) };
+        let (input, timestep) = match start {
+            Given::Nothing => (latents.clone(), Timestep::Of(timestep)),
+            Given::Channels(channels) => (concat(rec, &[latents, channels])?, Timestep::Of(timestep)),
+            Given::FirstFrame(_) => {
+                let frames = self.parts.vae.latent_frames(rec, latents)?;
+                (latents::join(rec, &self.finished(frames))?, Timestep::AfterFirstFrame(timestep))
+            }
+        };
+        let Some(Active { expert, dit, session }) = &mut self.active else { return Err(unprepared()) };
+        let predictions = (0..session.prompts()).map(|prompt| dit.forward(rec, session, prompt, &input, timestep, &mut ()));
+        let predictions = predictions.collect::<Result<Vec<_>>>()?;
+        let (high, low) = self.guidance.scales;
+        guide(rec, &predictions, if *expert == Expert::HighNoise { high } else { low })
+    }
+
+    fn decode(&mut self) {
+        self.enter(Stage::Decoding { segment: 0 });
+    }
+
+    fn finished(&self, mut frames: Vec<Tensor>) -> Vec<Tensor> {
+        if let (Some(Given::FirstFrame(given)), Some(first)) = (&self.start, frames.first_mut()) {
+            *first = given.clone();
+        }
+        frames
+    }
+}
+
+impl VideoJob {
+    pub fn new(
+        parts: Arc<Parts<Experts>>,
+        model: Model,
+        canvas: Canvas,
+        guidance: Guidance,
+        images: Vec<Arc<RgbImage>>,
+        arrangement: Arrangement,
+    ) -> Self {
+        let stay = parts.transformer.claim();
+        Self { parts, model, canvas, guidance, images, arrangement, stay, embeddings: None, start: None, active: None, passes: 0 }
+    }
+
+    /// Before a stage: what it has no room for leaves the GPU.
+    fn enter(&mut self, stage: Stage) {
+        if let Some(active) = &mut self.active {
+            active.session.keep(self.arrangement.resident(stage));
+        }
+    }
+
+    /// Makes an expert the one that is at work. Where both do not fit, the other one leaves first.
+    fn activate(&mut self, rec: &mut Recorder, expert: Expert, stage: Stage) -> Result<()> {
+        self.active = None;
+        rec.trim();
+        let number = expert as usize;
+        self.stay.set(if self.arrangement.both_experts { 0..2 } else { number..number + 1 });
+        let dit = self.parts.transformer.get(expert)?;
+        let session = dit.session(self.arrangement.footprint);
+        self.active = Some(Active { expert, dit, session });
+        self.enter(stage);
+        Ok(())
+    }
+
+    /// The images as the first and the last frame of a grey video, encoded, under the mask of what is given.
+    fn channels(&self, rec: &mut Recorder) -> Result<Tensor> {
+        let [_, frames, rows, cols] = self.canvas.latents;
+        let (width, height) = self.canvas.size;
+        let count = self.canvas.segments.frames();
+        let encoded =
+            self.parts.vae.encode_frames(rec, self.canvas.tiling, [height, width], count, |rec, i| match self.given(i, count) {
+                Some(image) => self.frame(rec, image, Rules::still),
+                None => rec.zeros(&[height, width, 3]),
+            })?;
+        let mask = |i| vec![if self.given(i, count).is_some() { 1.0 } else { 0.0 }; rows * cols];
+        let masks: Vec<_> = (0..count).map(mask).collect();
+        let mask = rec.upload(&[4, frames, rows, cols], &fold(&masks))?;
+        let video = latents::join(rec, &encoded)?;
+        concat(rec, &[&mask, &video])
+    }
+
+    /// The image that frame `i` of `count` shows.
+    fn given(&self, i: usize, count: usize) -> Option<&RgbImage> {
+        match i {
+            0 => self.images.first().map(|image| &**image),
+            _ if i + 1 == count => self.images.get(1).map(|image| &**image),
+            _ => None,
+        }
+    }
+
+    fn first_frame(&self, rec: &mut Recorder, image: &RgbImage) -> Result<Tensor> {
+        let Canvas { size: (width, height), tiling, .. } = self.canvas;
+        let frame = self.frame(rec, image, Rules::first_frame)?;
+        let latents = self.parts.vae.encode_frames(rec, tiling, [height, width], 1, |_, _| Ok(frame.clone()))?;
+        latents.into_iter().next().ok_or_else(unprepared)
+    }
+
+    /// An image on the canvas, [H, W, 3] in [-1, 1].
+    fn frame(&self, rec: &mut Recorder, image: &RgbImage, fit: fn(Rules, &RgbImage, u32, u32) -> Result<Vec<f32>>) -> Result<Tensor> {
+        let (width, height) = self.canvas.size;
+        let planes = rec.upload_with(&[3, height, width], || fit(self.parts.rules, image, width as u32, height as u32))?;
+        permute(rec, &planes, &[1, 2, 0], DType::F32)
+    }
+}
