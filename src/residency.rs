@@ -65,19 +65,9 @@ impl<B> Stack<B> {
         Self { layers: Arc::new(Shelf::new(count)), source: Some(source) }
     }
 
-    /// How many layers there are.
-    pub fn len(&self) -> usize {
-        self.layers.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The numbers of all layers.
     pub fn all(&self) -> Range<usize> {
-        0..self.len()
+        0..self.layers.len()
     }
 
     /// Says for one user which layers stay on the GPU: none, until it is [set](Claim::set). Layers that were [loaded](Stack::load) to
@@ -96,7 +86,7 @@ impl<B> Stack<B> {
     /// Those of loading.
     pub fn fill(&self, device: &Device, count: usize) -> Result<()> {
         let Some(source) = &self.source else { return Ok(()) };
-        let count = count.min(self.len());
+        let count = count.min(self.layers.len());
         self.layers.clear_but(0..count);
         for number in 0..count {
             let mut place = self.layers.place(number);
@@ -120,7 +110,7 @@ impl<B> Stack<B> {
             drop(layer);
             Ok(bytes)
         };
-        (0..self.len()).map(size).collect()
+        self.all().map(size).collect()
     }
 
     /// Runs `work` with each layer of `range` in order. Nothing of a layer after the range is loaded.
@@ -177,6 +167,6 @@ impl<B> Source<B> {
 
 impl<B> fmt::Debug for Stack<B> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Stack").field("layers", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Stack").field("layers", &self.all()).finish_non_exhaustive()
     }
 }

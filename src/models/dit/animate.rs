@@ -1,6 +1,5 @@
 //! Animate: the backbone, plus the pose added to its patches and the face looked at after some of its blocks.
 
-use std::borrow::Borrow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,11 +14,10 @@ use crate::models::dit::embed::Timestep;
 use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
 use crate::models::dit::face_encoder::FaceEncoder;
 use crate::models::dit::grid::Grid;
-use crate::models::dit::hooks::Hooks;
+use crate::models::dit::hooks::{Hooks, Layer};
 use crate::models::dit::motion_encoder::MotionEncoder;
 use crate::models::dit::session::Session;
 use crate::ops::copy::{concat, slice};
-use crate::residency::Stack;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -27,7 +25,7 @@ use crate::weights::Weights;
 /// See the module.
 #[derive(Debug)]
 pub struct Animate {
-    dit: Dit<Layer>,
+    dit: Dit<FaceBlock>,
     pose_patch_embedding: Linear,
     motion_encoder: MotionEncoder,
     face_encoder: FaceEncoder,
@@ -35,13 +33,19 @@ pub struct Animate {
 
 /// A block, and the face adapter that acts after it where there is one, with its number.
 #[derive(Debug)]
-pub struct Layer {
+pub struct FaceBlock {
     block: Block,
     face_adapter: Option<(usize, FaceAdapter)>,
 }
 
-impl Borrow<Block> for Layer {
-    fn borrow(&self) -> &Block {
+impl Layer for FaceBlock {
+    fn load(loader: &Loader, config: &Config, i: usize) -> Result<Self> {
+        let every = config.inject_face_latents_blocks;
+        let adapter = |number: usize| Ok((number, FaceAdapter::load(&loader.scope("face_adapter").scope(number), config)?));
+        Ok(Self { block: Layer::load(loader, config, i)?, face_adapter: i.is_multiple_of(every).then(|| adapter(i / every)).transpose()? })
+    }
+
+    fn block(&self) -> &Block {
         &self.block
     }
 }
@@ -65,12 +69,12 @@ pub struct Driving<'a> {
     pub face: &'a mut Face,
 }
 
-impl Hooks<Layer> for Driving<'_> {
+impl Hooks<FaceBlock> for Driving<'_> {
     fn before_blocks(&mut self, rec: &mut Recorder, frames: Range<usize>) -> Result<Option<Tensor>> {
         self.pose.tokens(rec, frames).map(Some)
     }
 
-    fn after_block(&mut self, rec: &mut Recorder, layer: &Layer, frames: Range<usize>, x: Tensor) -> Result<Tensor> {
+    fn after_block(&mut self, rec: &mut Recorder, layer: &FaceBlock, frames: Range<usize>, x: Tensor) -> Result<Tensor> {
         let Some((number, adapter)) = &layer.face_adapter else { return Ok(x) };
         let keys = self.face.keys(rec, *number, adapter, frames)?;
         adapter.forward(rec, &x, &keys)
@@ -102,24 +106,20 @@ impl Pose {
 impl Animate {
     /// Reads a `WanAnimateTransformer3DModel` in the names of diffusers.
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
-        config.check()?;
-        face_adapter::check(config)?;
-        let blocks = Stack::load(loader, config.num_layers, |loader, i| Layer::load(loader, config, i))?;
-        Self::with_blocks(loader, config, blocks)
+        Self::with_backbone(loader, config, Dit::load)
     }
 
     /// The same, but the blocks are read when they are needed.
     pub fn open(sink: &dyn Sink, weights: &Arc<Weights>, precision: Precision, config: &Config) -> Result<Self> {
-        config.check()?;
-        face_adapter::check(config)?;
-        let own = config.clone();
-        let blocks = Stack::open(weights, precision, config.num_layers, move |loader, i| Layer::load(loader, &own, i));
-        Self::with_blocks(&Loader::new(sink, weights, precision), config, blocks)
+        let loader = Loader::new(sink, weights, precision);
+        Self::with_backbone(&loader, config, |loader, config| Dit::open(loader, weights, config))
     }
 
-    fn with_blocks(loader: &Loader, config: &Config, blocks: Stack<Layer>) -> Result<Self> {
+    fn with_backbone(loader: &Loader, config: &Config, load: impl FnOnce(&Loader, &Config) -> Result<Dit<FaceBlock>>) -> Result<Self> {
+        config.check()?;
+        face_adapter::check(config)?;
         Ok(Self {
-            dit: Dit::with_blocks(loader, config, blocks)?,
+            dit: load(loader, config)?,
             pose_patch_embedding: patch_embedding(&loader.with_precision(ENDS), "pose_patch_embedding", config.latent_channels()?, config)?,
             motion_encoder: MotionEncoder::load(&loader.scope("motion_encoder").with_precision(MOTION_PRECISION), config)?,
             face_encoder: FaceEncoder::load(&loader.scope("face_encoder").with_precision(MOTION_PRECISION), config)?,
@@ -127,7 +127,7 @@ impl Animate {
     }
 
     /// The backbone, for its sessions and blocks.
-    pub fn dit(&self) -> &Dit<Layer> {
+    pub fn dit(&self) -> &Dit<FaceBlock> {
         &self.dit
     }
 
@@ -168,7 +168,7 @@ impl Animate {
     pub fn forward(
         &self,
         rec: &mut Recorder,
-        session: &mut Session<Layer>,
+        session: &mut Session<FaceBlock>,
         prompt: usize,
         latents: &Tensor,
         timestep: f64,
@@ -189,16 +189,5 @@ impl Animate {
             return Err(Error::Input(format!("faces of {} frames, latents of {frames}", face.frames())));
         }
         self.dit.forward(rec, session, prompt, latents, Timestep::Of(timestep), &mut driving)
-    }
-}
-
-impl Layer {
-    fn load(loader: &Loader, config: &Config, i: usize) -> Result<Self> {
-        let every = config.inject_face_latents_blocks;
-        let adapter = |number: usize| Ok((number, FaceAdapter::load(&loader.scope("face_adapter").scope(number), config)?));
-        Ok(Self {
-            block: Block::load_numbered(loader, config, i)?,
-            face_adapter: i.is_multiple_of(every).then(|| adapter(i / every)).transpose()?,
-        })
     }
 }

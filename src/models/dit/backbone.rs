@@ -3,19 +3,18 @@
 //! A pass over its blocks [begins](Dit::begin) with patches, goes through [layers](Dit::layers), all at once or range by range, and ends in
 //! the [head](Dit::head). [`Dit::forward`] does it all.
 
-use std::borrow::Borrow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Recorder, Sink};
+use crate::gpu::Recorder;
 use crate::layers::{Linear, Loader, Precision};
 use crate::models::dit::block::Block;
 use crate::models::dit::config::Config;
 use crate::models::dit::embed::{self, ConditionEmbedder, TimeEmbedding, Timestep};
 use crate::models::dit::grid::Grid;
-use crate::models::dit::hooks::Hooks;
+use crate::models::dit::hooks::{Hooks, Layer};
 use crate::models::dit::modulation::modulation;
 use crate::models::dit::positions;
 use crate::models::dit::runs::{self, Run};
@@ -53,23 +52,21 @@ pub struct Pass {
     runs: Vec<Run>,
 }
 
-impl Dit {
+impl<L: Layer + 'static> Dit<L> {
     /// Reads the backbone's tensors in the names of diffusers.
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
-        let blocks = Stack::load(loader, config.num_layers, |loader, i| Block::load_numbered(loader, config, i))?;
+        let blocks = Stack::load(loader, config.num_layers, |loader, i| L::load(loader, config, i))?;
         Self::with_blocks(loader, config, blocks)
     }
 
     /// Reads what lies before the first block and after the last; the blocks are read when they are needed.
-    pub fn open(sink: &dyn Sink, weights: &Arc<Weights>, precision: Precision, config: &Config) -> Result<Self> {
+    pub fn open(loader: &Loader, weights: &Arc<Weights>, config: &Config) -> Result<Self> {
         let own = config.clone();
-        let blocks = Stack::open(weights, precision, config.num_layers, move |loader, i| Block::load_numbered(loader, &own, i));
-        Self::with_blocks(&Loader::new(sink, weights, precision), config, blocks)
+        let blocks = Stack::open(weights, loader.precision(), config.num_layers, move |loader, i| L::load(loader, &own, i));
+        Self::with_blocks(loader, config, blocks)
     }
-}
 
-impl<L: Borrow<Block>> Dit<L> {
-    pub(super) fn with_blocks(loader: &Loader, config: &Config, blocks: Stack<L>) -> Result<Self> {
+    fn with_blocks(loader: &Loader, config: &Config, blocks: Stack<L>) -> Result<Self> {
         let ends = loader.with_precision(ENDS);
         Ok(Self {
             config: config.clone(),
@@ -154,7 +151,7 @@ impl<L: Borrow<Block>> Dit<L> {
         let Session { footprint, stay, prompts } = session;
         let prompt = prompts.get_mut(pass.prompt).ok_or_else(|| Error::Input(format!("there is no prompt {}", pass.prompt)))?;
         self.blocks.pass(rec, stay, range, |rec, number, layer| {
-            let block = layer.borrow();
+            let block = layer.block();
             let keys = prompt.keys(rec, block, number, self.precision, footprint.keep_keys)?;
             let mut after = |rec: &mut Recorder, run: &Run, x| hooks.after_block(rec, layer, run.frames.clone(), x);
             block.forward(rec, &mut pass.runs, &pass.times, &keys, &mut after, self.precision)

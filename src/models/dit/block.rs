@@ -66,11 +66,6 @@ impl Attention {
 }
 
 impl Block {
-    /// The block of a number.
-    pub(super) fn load_numbered(loader: &Loader, config: &Config, number: usize) -> Result<Self> {
-        Self::load(&loader.scope(format_args!("blocks.{number}")), config)
-    }
-
     /// From `blocks.N.`
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let width = config.width();

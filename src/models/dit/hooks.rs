@@ -4,7 +4,19 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::layers::Loader;
+use crate::models::dit::block::Block;
+use crate::models::dit::config::Config;
 use crate::tensor::Tensor;
+
+/// A layer of the backbone: a block, and with it what its [`Hooks`] need to act after it.
+pub trait Layer: Sized {
+    /// Reads the layer of a number.
+    fn load(loader: &Loader, config: &Config, number: usize) -> Result<Self>;
+
+    /// The block.
+    fn block(&self) -> &Block;
+}
 
 /// What is done besides in a pass over layers `L`. By default nothing.
 pub trait Hooks<L> {
@@ -16,6 +28,16 @@ pub trait Hooks<L> {
     /// What becomes of the tokens x [L, C] of some latent frames after a layer.
     fn after_block(&mut self, _rec: &mut Recorder, _layer: &L, _frames: Range<usize>, x: Tensor) -> Result<Tensor> {
         Ok(x)
+    }
+}
+
+impl Layer for Block {
+    fn load(loader: &Loader, config: &Config, number: usize) -> Result<Self> {
+        Self::load(&loader.scope(format_args!("blocks.{number}")), config)
+    }
+
+    fn block(&self) -> &Block {
+        self
     }
 }
 

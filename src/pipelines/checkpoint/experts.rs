@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::layers::Precision;
+use crate::layers::{Loader, Precision};
 use crate::models::dit::Dit;
 use crate::models::dit::config::Config;
 use crate::pipelines::checkpoint::transformer::Transformer;
@@ -79,7 +79,7 @@ impl Experts {
             return Ok(dit.clone());
         }
         let (weights, config) = &self.files[expert as usize];
-        let dit = Dit::open(&self.device, weights, self.precision, config)?;
+        let dit = Dit::open(&Loader::new(&self.device, weights, self.precision), weights, config)?;
         Ok(place.insert(Arc::new(dit)).clone())
     }
 }

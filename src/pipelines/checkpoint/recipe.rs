@@ -4,8 +4,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::layers::Precision;
-use crate::pipelines::checkpoint::experts::Expert;
-use crate::pipelines::checkpoint::source::Source;
+use crate::pipelines::checkpoint::{experts::Expert, source::Source};
 use crate::weights::{Lora, Weights};
 
 /// What a pipeline is built of.

@@ -2,14 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::layers::Precision;
-use crate::pipelines::checkpoint::parts::Parts;
-use crate::pipelines::checkpoint::transformer::Transformer;
-use crate::pipelines::plan::rehearsed::Rehearsed;
-use crate::pipelines::plan::search::Search;
-use crate::pipelines::plan::stage::gib;
-use crate::pipelines::request::Lever;
-use crate::pipelines::request::pipeline::Pipeline;
-use crate::pipelines::request::task::Task;
+use crate::pipelines::checkpoint::{parts::Parts, transformer::Transformer};
+use crate::pipelines::plan::{rehearsed::Rehearsed, search::Search, stage::gib};
+use crate::pipelines::request::{Lever, pipeline::Pipeline, task::Task};
 use crate::pipelines::run::event::Stage;
 
 /// Refuses a budget that is too small for the weights that must be on the GPU together, whatever is asked for. For a dry pipeline.

@@ -4,9 +4,8 @@ use crate::error::Result;
 use crate::gpu::Device;
 use crate::gpu::rehearsal::Largest;
 use crate::pipelines::plan::stage::StagePlan;
-use crate::pipelines::run::arrangement::place;
 use crate::pipelines::run::event::{Event, Stage};
-use crate::pipelines::run::generation::Generation;
+use crate::pipelines::run::{arrangement::place, generation::Generation};
 
 /// See the module.
 pub(crate) struct Rehearsed {

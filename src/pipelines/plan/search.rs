@@ -3,13 +3,9 @@
 use crate::error::Result;
 use crate::models::dit::session::Footprint;
 use crate::pipelines::checkpoint::transformer::Transformer;
-use crate::pipelines::plan::rehearsed::Rehearsed;
-use crate::pipelines::plan::report::Plan;
-use crate::pipelines::request::Request;
-use crate::pipelines::request::pipeline::Pipeline;
-use crate::pipelines::request::task::Task;
-use crate::pipelines::run::arrangement::Arrangement;
-use crate::pipelines::run::event::Stage;
+use crate::pipelines::plan::{rehearsed::Rehearsed, report::Plan};
+use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
+use crate::pipelines::run::{arrangement::Arrangement, event::Stage};
 
 /// Tokens at a time and keys anew in each step: what a budget that is too small for better leaves.
 const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false };

@@ -1,13 +1,9 @@
 //! From a request to its plan, and to a generation that keeps to it.
 
 use crate::error::Result;
-use crate::pipelines::plan::report::Plan;
-use crate::pipelines::plan::search::Search;
-use crate::pipelines::request::Request;
-use crate::pipelines::request::pipeline::Pipeline;
-use crate::pipelines::request::task::Task;
-use crate::pipelines::run::arrangement::Arrangement;
-use crate::pipelines::run::generation::Generation;
+use crate::pipelines::plan::{report::Plan, search::Search};
+use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
+use crate::pipelines::run::{arrangement::Arrangement, generation::Generation};
 
 impl<T: Task> Request<T> {
     /// What it will take, stage by stage, and what stays on the GPU meanwhile so that it keeps to the

@@ -11,18 +11,11 @@ use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
-use crate::pipelines::request::pipeline::Pipeline;
-use crate::pipelines::request::preset::Preset;
-use crate::pipelines::request::task::Task;
-use crate::pipelines::run::arrangement::Arrangement;
-use crate::pipelines::run::budget::MemoryBudget;
-use crate::pipelines::run::canvas::Canvas;
-use crate::pipelines::run::description::Description;
-use crate::pipelines::run::generation::Generation;
-use crate::pipelines::run::latents::Latents;
-use crate::pipelines::run::limits;
-use crate::pipelines::run::settings::Settings;
-use crate::pipelines::run::state::State;
+use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
+use crate::pipelines::run::{
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, generation::Generation, latents::Latents,
+    limits, settings::Settings, state::State,
+};
 use crate::schedulers::{Sampler, Spacing};
 
 /// Segments that a plan looks at: one, and one with frames carried over. The others are like the second.

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::pipelines::checkpoint::parts::Parts;
-use crate::pipelines::checkpoint::recipe::Recipe;
-use crate::pipelines::checkpoint::transformer::Transformer;
+use crate::pipelines::checkpoint::{parts::Parts, recipe::Recipe, transformer::Transformer};
 
 /// A pipeline that can be built. Cheap to clone.
 pub trait Pipeline: Clone {

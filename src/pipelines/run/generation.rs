@@ -9,19 +9,13 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::models::vae::Vae;
 use crate::ops::lincomb::lincomb;
-use crate::pipelines::checkpoint::experts::Expert;
-use crate::pipelines::checkpoint::parts::Parts;
-use crate::pipelines::run::canvas::Canvas;
-use crate::pipelines::run::decoding::Decoding;
-use crate::pipelines::run::denoise::Denoiser;
-use crate::pipelines::run::description::Description;
+use crate::pipelines::checkpoint::{experts::Expert, parts::Parts};
 use crate::pipelines::run::event::{Event, Stage, Step};
-use crate::pipelines::run::job::Job;
 use crate::pipelines::run::latents::{self, Latents};
-use crate::pipelines::run::pace::Pace;
-use crate::pipelines::run::resume;
-use crate::pipelines::run::settings::Settings;
 use crate::pipelines::run::state::{Denoised, Position, State};
+use crate::pipelines::run::{
+    canvas::Canvas, decoding::Decoding, denoise::Denoiser, description::Description, job::Job, pace::Pace, resume, settings::Settings,
+};
 use crate::schedulers::{LATENTS, Plan};
 use crate::tensor::Tensor;
 

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::pipelines::run::canvas::Canvas;
-use crate::pipelines::run::description::Description;
-use crate::pipelines::run::settings::Settings;
 use crate::pipelines::run::state::{Denoised, Position, State};
+use crate::pipelines::run::{canvas::Canvas, description::Description, settings::Settings};
 use crate::schedulers::{LATENTS, Plan};
 
 /// The state to go on from.

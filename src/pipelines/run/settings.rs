@@ -4,11 +4,7 @@ use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::models::vae::tiling::VaeTiling;
-use crate::pipelines::run::budget::MemoryBudget;
-use crate::pipelines::run::canvas::Canvas;
-use crate::pipelines::run::description::Description;
-use crate::pipelines::run::latents::Latents;
-use crate::pipelines::run::state::State;
+use crate::pipelines::run::{budget::MemoryBudget, canvas::Canvas, description::Description, latents::Latents, state::State};
 use crate::schedulers::{Plan, Sampler, SchedulerConfig, Spacing};
 
 /// What guidance leads away from where no negative prompt is given, as in the official release.

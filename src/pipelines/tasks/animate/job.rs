@@ -5,21 +5,17 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::models::dit::animate::{Animate, Driving, Layer, Pose};
+use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
 use crate::models::dit::face_adapter::Face;
 use crate::models::dit::session::Session;
 use crate::ops::copy::concat;
 use crate::ops::permute::permute;
 use crate::pipelines::checkpoint::parts::Parts;
-use crate::pipelines::run::arrangement::Arrangement;
-use crate::pipelines::run::canvas::Canvas;
 use crate::pipelines::run::conditioning::{assemble, fold, keep};
-use crate::pipelines::run::denoise::guide;
-use crate::pipelines::run::description::Description;
-use crate::pipelines::run::event::Stage;
 use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
-use crate::pipelines::run::latents;
-use crate::pipelines::run::settings::Settings;
+use crate::pipelines::run::{
+    arrangement::Arrangement, canvas::Canvas, denoise::guide, description::Description, event::Stage, latents, settings::Settings,
+};
 use crate::pipelines::tasks::animate::inputs::{Inputs, Role};
 use crate::tensor::Tensor;
 use crate::video::{Frames, preprocess};
@@ -33,7 +29,7 @@ pub struct AnimateJob {
     inputs: Inputs,
     arrangement: Arrangement,
     /// With its prompts once these are encoded.
-    session: Session<Layer>,
+    session: Session<FaceBlock>,
     canvas: Canvas,
     /// The prompt, and the negative one where there is guidance.
     prompts: Vec<String>,

@@ -14,16 +14,11 @@ use crate::models::dit::session::Session;
 use crate::ops::copy::concat;
 use crate::ops::permute::permute;
 use crate::pipelines::checkpoint::experts::{Expert, Experts};
-use crate::pipelines::checkpoint::parts::Parts;
-use crate::pipelines::checkpoint::rules::Rules;
-use crate::pipelines::run::arrangement::Arrangement;
-use crate::pipelines::run::canvas::Canvas;
-use crate::pipelines::run::conditioning::fold;
-use crate::pipelines::run::denoise::guide;
-use crate::pipelines::run::description::Description;
-use crate::pipelines::run::event::Stage;
+use crate::pipelines::checkpoint::{parts::Parts, rules::Rules};
 use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
-use crate::pipelines::run::latents;
+use crate::pipelines::run::{
+    arrangement::Arrangement, canvas::Canvas, conditioning::fold, denoise::guide, description::Description, event::Stage, latents,
+};
 use crate::pipelines::tasks::video::model::{Model, Start};
 use crate::shelf::Claim;
 use crate::tensor::Tensor;

@@ -1,8 +1,7 @@
 //! What kind of model a checkpoint holds, what it takes, and its official defaults.
 
 use crate::error::{Error, Result};
-use crate::pipelines::checkpoint::open::Checkpoint;
-use crate::pipelines::checkpoint::rules::Rules;
+use crate::pipelines::checkpoint::{open::Checkpoint, rules::Rules};
 
 /// What a checkpoint can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
