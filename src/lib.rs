@@ -82,6 +82,7 @@ mod digest;
 mod dtype;
 mod error;
 mod gpu;
+mod json;
 mod layers;
 mod linalg;
 mod models;
@@ -97,6 +98,7 @@ mod tensor;
 mod tokenizer;
 pub mod unversioned;
 pub mod video;
+mod vocabulary;
 mod weights;
 
 pub use cancel::Cancel;
@@ -104,6 +106,7 @@ pub use dtype::DType;
 pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
 pub use layers::Precision;
+pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;
 pub use pipelines::animate::{Animation, DEFAULT_PROMPT};
 pub use pipelines::builder::Pipeline;
@@ -114,7 +117,7 @@ pub use pipelines::{
     StagePlan, State, Step, VideoPipeline, VideoRequest,
 };
 pub use schedulers::{Sampler, Scheduler, Spacing};
-pub use weights::{Lora, Storage, WeightsReport, inspect_weights};
+pub use weights::{Lora, Storage};
 
 pub use image;
 pub use wgpu;

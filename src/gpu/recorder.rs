@@ -16,7 +16,7 @@ use crate::gpu::arena::{Arena, Block, Holds, bytes_of};
 use crate::gpu::device::{Device, IMMEDIATE_BYTES};
 use crate::gpu::kernel::{Arg, Element, Kernel, Pipeline, PipelineKey};
 use crate::gpu::profile::Timer;
-use crate::gpu::sink::CHUNK;
+use crate::gpu::sink::{CHUNK, Read};
 use crate::tensor::Tensor;
 
 /// No submission is meant to last longer.
@@ -162,11 +162,12 @@ impl Recorder {
     }
 
     /// Weights in a slot that others have left: copied in the order of recording, so after the commands that still read those.
-    pub(super) fn stream(&mut self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
-        let tensor = Tensor::new(self.take(&self.slots.clone(), label, bytes.len() as u64)?, shape, dtype);
+    pub(super) fn stream(&mut self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
+        let tensor = Tensor::new(self.take(&self.slots.clone(), label, size)?, shape, dtype);
         if self.device.rehearsal().is_some() {
             return Ok(tensor);
         }
+        let bytes = read()?;
         for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
             self.stage(&tensor, number * CHUNK as u64, chunk)?;
             self.staged += chunk.len();

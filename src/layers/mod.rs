@@ -7,9 +7,11 @@ pub mod embedding;
 pub mod linear;
 pub mod loader;
 pub mod norm;
+pub mod schema;
 
 pub use causal_conv3d::{CausalConv3d, History};
 pub use embedding::Embedding;
 pub use linear::Linear;
 pub use loader::{Loader, Precision};
 pub use norm::{LayerNorm, RmsNorm};
+pub use schema::Schema;

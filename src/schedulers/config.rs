@@ -10,7 +10,7 @@ use super::sigmas::{FinalSigma, Levels, Rule};
 use super::unipc::{self, UniPc};
 use super::{Plan, Sampler, Scheduler, Spacing, dpmpp_sde, euler, heun, json};
 use crate::Result;
-use crate::weights::config::read_json_text;
+use crate::json::read_json_text;
 
 /// The models' training timesteps, and the shift of their official configurations.
 pub(super) const NUM_TRAIN_TIMESTEPS: f64 = 1000.0;

@@ -9,8 +9,6 @@ use crate::ops::attention::{Heads, attention};
 use crate::ops::{Activation, operand_dtype};
 use crate::tensor::Tensor;
 
-const PROJECTIONS: [&str; 4] = ["q_proj", "k_proj", "v_proj", "out_proj"];
-
 /// One of `encoder.layers`.
 #[derive(Debug)]
 pub struct Layer {
@@ -34,7 +32,7 @@ impl Layer {
         let (width, hidden) = (config.hidden_size, config.intermediate_size);
         let dtype = loader.precision().operand();
         let (attention, mlp) = (loader.scope("self_attn"), loader.scope("mlp"));
-        let [q, k, v, out] = PROJECTIONS.map(|name| Linear::load(&attention, name, width, width));
+        let [q, k, v, out] = ["q_proj", "k_proj", "v_proj", "out_proj"].map(|name| Linear::load(&attention, name, width, width));
         Ok(Self {
             dtype,
             operand: operand_dtype(dtype, width / config.num_attention_heads),
@@ -61,29 +59,4 @@ impl Layer {
         let hidden = self.fc1.forward_activated(rec, &normed, self.activation, self.dtype)?;
         self.fc2.forward_residual(rec, &hidden, None, &x)
     }
-}
-
-/// Checks a layer's tensors without uploading them.
-pub(super) fn skip(loader: &Loader, config: &Config) -> Result<()> {
-    let (width, hidden) = (config.hidden_size, config.intermediate_size);
-    skip_norm(loader, "layer_norm1", config)?;
-    let attention = loader.scope("self_attn");
-    PROJECTIONS.iter().try_for_each(|name| skip_linear(&attention, name, width, width))?;
-    skip_norm(loader, "layer_norm2", config)?;
-    let mlp = loader.scope("mlp");
-    skip_linear(&mlp, "fc1", width, hidden)?;
-    skip_linear(&mlp, "fc2", hidden, width)
-}
-
-/// Checks a norm's tensors without uploading them.
-pub(super) fn skip_norm(loader: &Loader, name: &str, config: &Config) -> Result<()> {
-    let scope = loader.scope(name);
-    ["weight", "bias"].iter().try_for_each(|name| scope.view(name, &[config.hidden_size]).map(|_| ()))
-}
-
-fn skip_linear(loader: &Loader, name: &str, inputs: usize, outputs: usize) -> Result<()> {
-    let scope = loader.scope(name);
-    scope.view("weight", &[outputs, inputs])?;
-    scope.view("bias", &[outputs])?;
-    Ok(())
 }

@@ -10,14 +10,15 @@
 pub mod animate;
 pub mod block;
 pub mod config;
-pub mod detect;
 pub mod embed;
 pub mod face_adapter;
 pub mod face_encoder;
 pub mod modulation;
 pub mod motion_encoder;
+pub mod names;
 pub mod positions;
 pub mod runs;
+pub mod spec;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

@@ -14,11 +14,12 @@
 pub mod blocks;
 pub mod config;
 pub mod decoder;
-pub mod detect;
 pub mod encoder;
 pub mod feature_cache;
+pub mod names;
 pub mod resample;
 pub mod shortcut;
+pub mod spec;
 pub mod stream;
 pub mod tiling;
 
