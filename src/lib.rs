@@ -82,6 +82,7 @@ mod digest;
 mod dtype;
 mod error;
 mod gpu;
+mod json;
 mod layers;
 mod linalg;
 mod models;
@@ -97,6 +98,7 @@ mod shelf;
 mod tokenizer;
 pub mod unversioned;
 pub mod video;
+mod vocabulary;
 mod weights;
 
 pub use cancel::Cancel;
@@ -105,6 +107,7 @@ pub use error::{Error, Result};
 use gpu::tensor;
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
 pub use layers::Precision;
+pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;
 pub use pipelines::checkpoint::experts::Expert;
 pub use pipelines::conversion::Conversion;
@@ -125,7 +128,7 @@ pub use pipelines::tasks::animate::{AnimatePipeline, AnimateRequest, Animation, 
 pub use pipelines::tasks::shared::Shared;
 pub use pipelines::tasks::video::{Video, VideoPipeline, VideoRequest};
 pub use schedulers::{Sampler, Scheduler, Spacing};
-pub use weights::{Lora, Storage, WeightsReport, inspect_weights};
+pub use weights::{Lora, Storage};
 
 pub use image;
 pub use wgpu;

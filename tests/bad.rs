@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use wan_animate::Result;
-use wan_animate::unversioned::weights::Weights;
+use wan_animate::unversioned::models;
 
 /// What the error says, beside the file's own name.
 const CASES: [(&str, &[&str]); 116] = [
@@ -283,7 +283,7 @@ fn folder() -> PathBuf {
 
 /// Opens a checkpoint and reads every tensor.
 fn read(path: &Path) -> Result<()> {
-    let weights = Weights::open(path)?;
+    let weights = models::open(path)?;
     for (name, info) in weights.iter() {
         weights.to_f32(name, &info.shape)?;
     }

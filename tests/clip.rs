@@ -5,9 +5,9 @@ mod common;
 use common::{Golden, assert_close, device, golden_json, golden_path, golden_weights};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::clip::VisionModel;
 use wan_animate::unversioned::models::clip::config::Config;
-use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device, Error};
 
 /// Sums in another order than the reference's, in two layers.
@@ -64,7 +64,7 @@ fn missing_tensors_are_named() {
     for missing in ["encoder.layers.2.mlp.fc2.bias", "post_layernorm.weight", "embeddings.class_embedding"] {
         let kept = all.iter().filter(|(name, _)| *name != missing);
         safetensors::serialize_to_file(kept, None, &folder.path().join("model.safetensors")).expect("writes");
-        let weights = Weights::open(folder.path()).expect("opens");
+        let weights = models::open(folder.path()).expect("opens");
         let loaded = VisionModel::load(&Loader::new(&device, &weights, Precision::F32), &golden_json("tiny/image_encoder/config.json"));
         assert!(matches!(loaded, Err(Error::Weights { tensor: Some(name), .. }) if name == missing), "{missing}");
     }

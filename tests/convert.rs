@@ -15,8 +15,11 @@ use published::{fill, write_gguf, write_shards, write_torch};
 use serde_json::Value;
 use tempfile::TempDir;
 use tiny::{bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, renamed, rows, save, save_quantised, tensors};
-use wan_animate::unversioned::weights::names::{TRANSFORMER, UMT5, VAE_2_1};
-use wan_animate::unversioned::weights::{Block, Encoding, TensorInfo, Weights};
+use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
+use wan_animate::unversioned::models::umt5::names::OFFICIAL as UMT5;
+use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
+use wan_animate::unversioned::weights::{Block, Encoding, TensorInfo};
 use wan_animate::video::open_image;
 use wan_animate::{AnimatePipeline, Conversion, DType, Error, Event, Precision, Storage, VideoPipeline};
 
@@ -62,12 +65,12 @@ fn check_numbers(what: &str, (name, info): (&str, &TensorInfo), before: &[f32], 
 
 /// Converts a checkpoint to every form that it can have, and looks at every number.
 fn check_storages(what: &str, input: &Path, storages: &[Storage]) {
-    let before = Weights::open(input).expect(what);
+    let before = models::open(input).expect(what);
     for &storage in storages {
         let (what, folder) = (format!("{what} to {storage}"), folder());
         let output = folder.path().join("converted");
         convert(input, storage, &output);
-        let after = Weights::open(&output).expect(&what);
+        let after = models::open(&output).expect(&what);
         assert!(after.iter().map(|(name, _)| name).eq(before.iter().map(|(name, _)| name)), "{what}: other tensors");
         assert_eq!(after.layout(), None, "{what}: the names of diffusers");
         for (name, info) in after.iter() {
@@ -131,7 +134,8 @@ fn every_format_and_layout_in_every_form() {
 
 /// A text encoder of one block whose matrices are long enough to be converted in several runs of rows, in signed bytes with a scale for each row.
 fn long_text_encoder(path: &Path) {
-    let attention = ["q", "k", "v", "o"].map(|name| (format!("encoder.block.0.layer.0.SelfAttention.{name}"), [64, 1024]));
+    let attention = [("q", [64, 1024]), ("k", [64, 1024]), ("v", [64, 1024]), ("o", [1024, 64])];
+    let attention = attention.map(|(name, shape)| (format!("encoder.block.0.layer.0.SelfAttention.{name}"), shape));
     let forward = [("wi_0", [3001, 1024]), ("wi_1", [3001, 1024]), ("wo", [1024, 3001])];
     let forward = forward.map(|(name, shape)| (format!("encoder.block.0.layer.1.DenseReluDense.{name}"), shape));
     let (mut all, mut data) = (Vec::new(), Vec::new());
@@ -185,7 +189,7 @@ fn quantising_twice_is_quantising_once() {
         let (once, twice) = (place(&format!("{storage} once")), place(&format!("{storage} twice")));
         convert(&demo, storage, &once);
         convert(&once, storage, &twice);
-        let [once, twice] = [once, twice].map(|path| Weights::open(path).expect("opens"));
+        let [once, twice] = [once, twice].map(|path| models::open(path).expect("opens"));
         for (name, info) in once.iter() {
             let [once, twice] = [&once, &twice].map(|weights| weights.to_f32(name, &info.shape).expect(name));
             assert!(once == twice, "{storage}: {name}");
@@ -358,7 +362,7 @@ fn what_the_model_does_not_use_is_left_out() {
     assert!(all.iter().any(|tensor| tensor.name.starts_with("img_emb")));
     save(&input, &all);
     convert(&input, Storage::F32, &output);
-    assert!(!Weights::open(&output).expect("opens").iter().any(|(name, _)| name.contains("image_embedder")));
+    assert!(!models::open(&output).expect("opens").iter().any(|(name, _)| name.contains("image_embedder")));
     assert_eq!(json(&output.join("config.json"))["image_dim"], Value::Null);
     let twin = frames(|builder| builder.transformer(&input)).expect("runs");
     assert!(frames(|builder| builder.transformer(&output)).expect("runs") == twin);
@@ -415,7 +419,7 @@ fn long_checkpoints_become_shards() {
     assert_eq!((shards, names.len()), (5, 7), "{names:?}");
     let largest = names.iter().map(|name| fs::metadata(output.join(name)).expect("there").len()).max();
     assert!(largest < Some(most + 20_000), "the header is more than the tensors: {largest:?}");
-    let (before, after) = (Weights::open(golden_path("tiny/transformer")).expect("opens"), Weights::open(&output).expect("opens"));
+    let (before, after) = (models::open(golden_path("tiny/transformer")).expect("opens"), models::open(&output).expect("opens"));
     for (name, info) in before.iter() {
         assert_eq!(before.to_f32(name, &info.shape).expect(name), after.to_f32(name, &info.shape).expect(name), "{name}");
     }

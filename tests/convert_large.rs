@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use peak::peak;
 use published::{fill, tensors, write_safetensors};
+use wan_animate::unversioned::models;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Conversion, Storage};
 
@@ -35,7 +36,7 @@ fn sixty_nine_gigabytes_take_less_than_two_of_memory() {
         assert!(peak < 2 << 30, "{peak} bytes");
     }
 
-    let (input, output) = (Weights::open(&input).expect("opens"), Weights::open(&output).expect("opens"));
+    let (input, output) = (models::open(&input).expect("opens"), models::open(&output).expect("opens"));
     let first = |weights: &Weights, name: &str, shape: &[usize]| weights.to_f32(name, shape).expect(name)[0];
     let mut numbers = 0;
     for (name, info) in output.iter().filter(|(_, info)| info.shape.iter().product::<usize>() < 1 << 20) {

@@ -5,10 +5,10 @@ mod common;
 use common::{Golden, assert_close, device, golden_json, golden_path, golden_weights};
 use wan_animate::Error;
 use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::face_encoder::FaceEncoder;
 use wan_animate::unversioned::models::dit::motion_encoder::MotionEncoder;
-use wan_animate::unversioned::weights::Weights;
 
 /// A dozen layers in f32, whose sums are in another order than the reference's.
 const TOLERANCE: f64 = 1e-5;
@@ -110,7 +110,7 @@ fn wrong_configurations_and_frames_are_refused() {
 fn without_a_table_the_published_channels_are_expected() {
     let (device, _) = device();
     let file = golden_path("tiny/transformer/diffusion_pytorch_model.safetensors");
-    let weights = Weights::open(&file).expect("opens");
+    let weights = models::open(&file).expect("opens");
     let loader = Loader::new(&device, &weights, Precision::F32).scope("motion_encoder");
     for (size, channels) in [(4, 512), (32, 512), (64, 256), (512, 32), (1024, 16)] {
         let config = Config { motion_encoder_size: size, motion_encoder_channel_sizes: None, ..Config::default() };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use wan_animate::Error;
+use wan_animate::unversioned::models;
 use wan_animate::unversioned::weights::Weights;
 
 fn golden(name: &str) -> PathBuf {
@@ -13,7 +14,7 @@ fn golden(name: &str) -> PathBuf {
 
 /// All tensors of `file` against those of `expected.safetensors` that begin with `prefix`.
 fn check(file: &str, prefix: &str, tolerance: f32) {
-    let (found, expected) = (Weights::open(golden(file)).expect(file), Weights::open(golden("expected.safetensors")).expect("goldens"));
+    let (found, expected) = (models::open(golden(file)).expect(file), Weights::open(golden("expected.safetensors")).expect("goldens"));
     let names: BTreeSet<&str> = expected.iter().filter_map(|(name, _)| name.strip_prefix(prefix)).collect();
     assert_eq!(found.iter().map(|(name, _)| name).filter(|name| !name.starts_with("ema.")).collect::<BTreeSet<_>>(), names);
     for name in names {

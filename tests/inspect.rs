@@ -17,7 +17,9 @@ use common::golden_path;
 use published::{fill, write_gguf, write_torch};
 use tempfile::TempDir;
 use tiny::{Values, bytes, legacy, named, renamed, rows, save, save_quantised, tensors};
-use wan_animate::unversioned::weights::names::{TRANSFORMER, UMT5_GGUF, VAE_2_1};
+use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
+use wan_animate::unversioned::models::umt5::names::GGUF as UMT5_GGUF;
+use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
 use wan_animate::{AnimatePipeline, Conversion};
 
 /// What the example prints, with a folder's name left out.
@@ -132,4 +134,38 @@ FOLDER/model.safetensors
     save(&path, &twice);
     let builder = AnimatePipeline::builder(&tiny::DEVICE).checkpoint(golden_path("tiny")).transformer(&path);
     refused(builder.build().expect_err("unknown"));
+}
+
+/// Shapes that do not belong together, and settings that no model has, are found without reading a number.
+#[test]
+fn what_a_run_would_refuse_is_found_by_headers_alone() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    let changed = |part: &str, name: &str, change: fn(&mut Values)| {
+        let mut all = tensors(part);
+        change(all.iter_mut().find(|tensor| tensor.name == name).expect("there"));
+        save(&path, &all);
+        let text = describe(&path, folder.path());
+        let refused = Conversion::new(&path).write(folder.path().join("output")).expect_err(name).to_string();
+        (text, refused)
+    };
+    let shape = |tensor: &mut Values| tensor.shape = vec![tensor.data.len()];
+    let cases = [
+        ("transformer", "blocks.1.attn2.to_v.weight", "[576], needed [24, 24]"),
+        ("transformer", "face_encoder.out_proj.weight", "needed [24,"),
+        ("text_encoder", "encoder.block.1.layer.1.DenseReluDense.wo.weight", "[384], needed [16, 24]"),
+        ("image_encoder", "encoder.layers.2.mlp.fc2.weight", "needed ["),
+        ("vae", "decoder.up_blocks.1.resnets.0.conv1.weight", "3, 3, 3]"),
+    ];
+    for (part, name, words) in cases {
+        let (text, refused) = changed(part, name, shape);
+        assert!(text.contains("  of another shape: 1\n") && text.contains(name) && text.contains(words), "{text}");
+        assert!(refused.contains(&format!("`{name}`")), "{refused}");
+    }
+    // Without the tensor that tells a size, there is no saying what is missing.
+    let (text, refused) = changed("transformer", "patch_embedding.weight", |tensor| tensor.name = "patch.weight".into());
+    assert!(text.contains("cannot be loaded: ") && text.contains("`patch_embedding.weight`: missing"), "{text}");
+    assert!(refused.contains("`patch_embedding.weight`"), "{refused}");
+    let (text, _) = changed("vae", "quant_conv.bias", |tensor| tensor.name = "encoder.conv_in.gamma".into());
+    assert!(text.contains("missing: 1\n    quant_conv.bias") && text.contains("unknown: 1\n    encoder.conv_in.gamma"), "{text}");
 }

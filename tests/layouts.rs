@@ -3,9 +3,17 @@
 use std::path::Path;
 
 use serde_json::Value;
-use wan_animate::unversioned::weights::names::{
-    CLIP, Origin, TABLES, TRANSFORMER, Table, UMT5, UMT5_GGUF, VAE_2_1, VAE_2_1_SHALLOW, VAE_2_2,
-};
+use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::clip::names::OFFICIAL as CLIP;
+use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
+use wan_animate::unversioned::models::registry::tables;
+use wan_animate::unversioned::models::umt5::names::GGUF as UMT5_GGUF;
+use wan_animate::unversioned::models::umt5::names::OFFICIAL as UMT5;
+use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
+use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1_SHALLOW as VAE_2_1_SHALLOW;
+use wan_animate::unversioned::models::vae::names::OFFICIAL_2_2 as VAE_2_2;
+use wan_animate::unversioned::weights::names::Origin;
+use wan_animate::unversioned::weights::names::Table;
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
 use wan_animate::{DType, Error};
 
@@ -81,7 +89,7 @@ fn names_of_shallow_autoencoders_are_known_both_ways() {
 
 #[test]
 fn unknown_names_stay_unknown() {
-    for table in TABLES {
+    for table in tables() {
         for name in
             ["", ".", "blocks", "blocksx.0.ffn.0.weight", "blocks.x.ffn.0.weight", "something.else", "blocks.99999999999.norm1.weight"]
         {
@@ -118,7 +126,7 @@ fn official_checkpoints_open_in_diffusers_layout() {
                 .collect();
             let path = folder.path().join("official.safetensors");
             write_safetensors(&path, &tensors).expect("writes");
-            let weights = Weights::open(&path).expect("opens");
+            let weights = models::open(&path).expect("opens");
             assert_eq!(weights.layout(), Some(table.name));
             for (case, (_, values)) in cases.iter().zip(&stored) {
                 let parts = case.becomes.len().max(1);
@@ -138,7 +146,7 @@ fn errors_name_the_tensor_in_its_own_layout_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.safetensors");
     write_safetensors(&path, &[new("blocks.0.self_attn.q.weight", DType::F32.into(), &[1], &[0; 4])]).expect("writes");
-    let weights = Weights::open(&path).expect("opens");
+    let weights = models::open(&path).expect("opens");
     let message = weights.tensor("face_adapter.0.to_v.weight", &[1]).expect_err("missing").to_string();
     assert!(
         message.contains("`face_adapter.0.to_v.weight`") && message.contains("`face_adapter.fuser_blocks.0.linear1_kv.weight`"),
@@ -153,7 +161,7 @@ fn errors_name_the_tensor_in_its_own_layout_too() {
         ],
     )
     .expect("writes");
-    let message = Weights::open(&path).expect_err("odd").to_string();
+    let message = models::open(&path).expect_err("odd").to_string();
     assert!(message.contains("linear1_kv") && message.contains("[3, 1] cannot be cut into 2"), "{message}");
 }
 
@@ -165,7 +173,7 @@ fn opened(tensors: &[NewTensor]) -> Result<Weights, Error> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.safetensors");
     write_safetensors(&path, tensors).expect("writes");
-    Weights::open(&path)
+    models::open(&path)
 }
 
 /// The codes of 1, 2, -1 and 0.5 in both 8-bit floats.

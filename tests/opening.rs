@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use peak::peak;
 use published::{tensors, write_shards};
-use wan_animate::unversioned::weights::Weights;
+use wan_animate::unversioned::models;
 
 /// The real tensors of Wan2.2-Animate-14B, 34.6 GB in bf16, in as many shards as are published. A test file of its own: the memory is the
 /// process's.
@@ -20,7 +20,7 @@ fn thirty_four_gigabytes_open_at_once() {
     write_shards(folder.path(), &all, 14);
     let before = peak();
     let start = Instant::now();
-    let weights = Weights::open(folder.path()).expect("opens");
+    let weights = models::open(folder.path()).expect("opens");
     let took = start.elapsed();
     let bytes: usize = weights.iter().map(|(_, info)| 2 * info.shape.iter().product::<usize>()).sum();
     assert!(weights.iter().count() > 1100 && bytes > 34_000_000_000, "{bytes}");

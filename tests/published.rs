@@ -8,7 +8,9 @@ use std::path::Path;
 
 use published::{Named, tensors, write_gguf, write_safetensors, write_shards, write_torch};
 use wan_animate::Lora;
-use wan_animate::unversioned::weights::Weights;
+use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::coverage::Coverage;
+use wan_animate::unversioned::models::registry::model_of;
 
 fn named(name: impl Into<String>, dtype: &'static str, shape: &[usize]) -> Named {
     Named { name: name.into(), dtype, shape: shape.into() }
@@ -65,7 +67,7 @@ fn q4_k(tensor: &Named) -> (u32, u64, u64) {
 
 /// Opens a checkpoint and compares all its tensors with those of `twin` and those `besides`.
 fn check(path: &Path, what: &str, twin: &[Named], besides: &[&str]) {
-    let weights = Weights::open(path).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let weights = models::open(path).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut found: BTreeMap<&str, &[usize]> = weights.iter().map(|(name, info)| (name, &info.shape[..])).collect();
     for name in besides {
         assert!(found.remove(name).is_some(), "{what}: no {name}");
@@ -74,6 +76,11 @@ fn check(path: &Path, what: &str, twin: &[Named], besides: &[&str]) {
         assert_eq!(found.remove(name.as_str()), Some(&shape[..]), "{what}: {name}");
     }
     assert!(found.is_empty(), "{what}: nothing loads {:?}", found.keys().take(8).collect::<Vec<_>>());
+    // The model's own loading asks for these tensors in these shapes, and for no others.
+    let model = model_of(&weights).unwrap_or_else(|| panic!("{what}: no model"));
+    let Coverage { unknown, missing, misshapen, failure, .. } = Coverage::of(model, &weights);
+    assert!(unknown.is_empty() && missing.is_empty() && misshapen.is_empty(), "{what}: {unknown:?}, {missing:?}, {misshapen:?}");
+    assert!(failure.is_none(), "{what}: {failure:?}");
     println!("{what}: {} tensors, all mapped", twin.len());
 }
 
@@ -217,7 +224,7 @@ const KOHYA: [&str; 2] = ["lora_down.weight", "lora_up.weight"];
 
 fn merge(lora: &Path, what: &str, base: &Path, expected: usize) {
     let lora = Lora::open(lora).unwrap_or_else(|error| panic!("{what}: {error}"));
-    let mut weights = Weights::open(base).expect("opens");
+    let mut weights = models::open(base).expect("opens");
     weights.add_lora(&lora).unwrap_or_else(|error| panic!("{what}: {error}"));
     println!("{what}: {expected} modules, all matched");
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use common::{Golden, assert_close, device, golden_path, golden_weights, sample};
 use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
 use wan_animate::unversioned::models::umt5::Encoder;
 use wan_animate::unversioned::models::umt5::config::Config;
-use wan_animate::unversioned::weights::names::TRANSFORMER;
 use wan_animate::unversioned::weights::{Block, Encoding, NewTensor, Weights, write_safetensors};
 use wan_animate::{DType, Lora};
 
@@ -36,7 +37,7 @@ fn saved(parts: &[Part]) -> Weights {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.safetensors");
     write(&path, parts);
-    Weights::open(&path).expect("opens")
+    models::open(&path).expect("opens")
 }
 
 /// The same tensors in f32, under diffusers' names.
@@ -149,7 +150,7 @@ fn text_encoders_in_every_kind_of_block_equal_their_twins() {
     for kind in BLOCKS {
         let path = folder.path().join("umt5.gguf");
         text_encoder_file(&path, kind);
-        let weights = Weights::open(&path).expect("opens");
+        let weights = models::open(&path).expect("opens");
         let twin = twin(&weights);
         for precision in [Precision::F32, Precision::F16] {
             let ((got, bytes), (expected, dense)) = (embeddings(&weights, precision), embeddings(&twin, precision));
@@ -231,7 +232,7 @@ fn transformers_in_eight_bits_equal_their_twins() {
     let golden = Golden::open("parts/tiny_transformer.safetensors");
     for form in [Form::E4M3, Form::E5M2, Form::Legacy, Form::Described, Form::Rows] {
         let weights = official(form);
-        let kept = weights.quantized("face_adapter.0.to_v.weight", &[24, 24], true).expect("there").expect("quantised");
+        let kept = weights.claim("face_adapter.0.to_v.weight", &[24, 24]).expect("there").read_quantized().expect("quantised");
         assert_eq!(kept.scales.len(), [0, 0, 1, 1, 24][form as usize]);
         let twin = twin(&weights);
         for precision in [Precision::F32, Precision::F16] {
@@ -272,7 +273,7 @@ fn changes_of_low_rank_are_those_that_are_merged() {
     let (base, changed) = (official(Form::Rows), with(official(Form::Rows), &loras()));
     let mut ranks = Vec::new();
     for (name, info) in changed.iter().filter(|(_, info)| info.shape.len() == 2) {
-        let Some(change) = changed.quantized(name, &info.shape, true).expect("there").and_then(|quantized| quantized.change) else {
+        let Some(change) = changed.claim(name, &info.shape).expect("there").read_quantized().expect("read").change else {
             continue;
         };
         let (before, after) = (base.to_f32(name, &info.shape).expect("there"), changed.to_f32(name, &info.shape).expect("there"));
@@ -313,7 +314,7 @@ fn whole_changes_are_merged() {
         floats("blocks.0.attn1.to_v.diff_b", &[24], &noise.values(24)),
     ]);
     let weights = with(official(Form::E4M3), std::slice::from_ref(&diff));
-    let kept = |name: &str| weights.quantized(&format!("blocks.0.attn1.{name}.weight"), &[24, 24], true).expect("there").is_some();
+    let kept = |name: &str| weights.claim(&format!("blocks.0.attn1.{name}.weight"), &[24, 24]).expect("there").form().is_some();
     assert!(!kept("to_q") && !kept("to_k") && kept("to_v"));
     let golden = Golden::open("parts/tiny_transformer.safetensors");
     let plain = with(twin(&official(Form::E4M3)), &[diff]);
@@ -353,7 +354,7 @@ fn damaged_numbers_are_found_while_loading() {
         bytes[last..last + 2].copy_from_slice(&half::f16::INFINITY.to_le_bytes());
         let weight = Part { name: "a.weight".into(), encoding: Encoding::Block(kind.0), shape: vec![4, 256], bytes };
         write_gguf(&path, &[(weight, kind.1)]);
-        let message = failure(&Weights::open(&path).expect("opens")).expect_err("damaged");
+        let message = failure(&models::open(&path).expect("opens")).expect_err("damaged");
         assert!(message.contains("`a.weight`: element [3, "), "{}: {message}", kind.0.name());
     }
 }

@@ -8,10 +8,10 @@ mod common;
 use common::{Golden, device, difference, golden_path};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::vae::Vae;
 use wan_animate::unversioned::models::vae::config::Config;
 use wan_animate::unversioned::ops::copy::concat;
-use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Error, Result, VaeTiling};
 
 /// Mean and largest difference. Both sides round to f32 in some twenty layers, each in its own order; the reference itself is up
@@ -42,7 +42,7 @@ fn config(part: &str) -> Config {
 
 fn load(part: &str, precision: Precision) -> (Vae, Recorder) {
     let (device, rec) = device();
-    let weights = Weights::open(golden_path(part).join("vae")).expect("weights");
+    let weights = models::open(golden_path(part).join("vae")).expect("weights");
     let vae = Vae::load(&Loader::new(&device, &weights, precision), &config(part)).expect("a model");
     weights.finish().expect("all tensors are used");
     (vae, rec)
@@ -252,7 +252,7 @@ fn the_published_configuration_of_2_2_is_accepted() {
 #[test]
 fn tensors_that_disagree_with_the_configuration_are_named() {
     let (device, _) = device();
-    let weights = Weights::open(golden_path("tiny/vae")).expect("weights");
+    let weights = models::open(golden_path("tiny/vae")).expect("weights");
     let config = Config { base_dim: 5, ..config("tiny") };
     let error = message(Vae::load(&Loader::new(&device, &weights, Precision::F32), &config));
     assert!(error.contains("`encoder.conv_in.weight`") && error.contains("[4, 3, 3, 3, 3]"), "{error}");
@@ -330,7 +330,7 @@ fn still_frames_save_most_of_their_work() {
     let (real, _) = device();
     let operations = |same: bool| {
         let dry = real.dry(real.limits().clone());
-        let weights = Weights::open(golden_path("tiny/vae")).expect("weights");
+        let weights = models::open(golden_path("tiny/vae")).expect("weights");
         let vae = Vae::load(&Loader::new(&dry, &weights, Precision::F32), &config("tiny")).expect("a model");
         let mut rec = Recorder::new(&dry, Cancel::new());
         let mut encoder = vae.encoder();

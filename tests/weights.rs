@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use wan_animate::unversioned::weights::config::{ModelIndex, read_json};
+use wan_animate::unversioned::json::read_json;
+use wan_animate::unversioned::weights::config::ModelIndex;
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
 use wan_animate::{DType, Error};
 

@@ -73,7 +73,7 @@ impl Bench {
 
     fn matmul(&mut self, [rows, cols, inner]: [usize; 3], dtype: DType) -> Result<()> {
         let x = self.tensor(&[rows, inner], if dtype == DType::F32 { DType::F32 } else { DType::F16 })?;
-        let w = Matrix::upload(self.rec.device(), "w", [cols, inner], dtype, &bytes(cols * inner, dtype))?;
+        let w = Matrix::upload(self.rec.device(), "w", [cols, inner], dtype, &|| Ok(bytes(cols * inner, dtype).into()))?;
         let touched = 4 * rows * cols + x.len() * x.dtype().bytes() as usize + cols * inner * dtype.bytes() as usize;
         let name = format!("matmul {rows}x{cols}x{inner} {dtype}");
         self.time(&name, 2 * rows * cols * inner, touched, |rec| matmul(rec, &x, &w, Epilogue::default(), DType::F32))
@@ -90,7 +90,7 @@ impl Bench {
     fn conv(&mut self, x: [usize; 4], outs: usize, dtype: DType) -> Result<()> {
         let input = self.tensor(&x, DType::F32)?;
         let values: Vec<f32> = values(outs * x[3] * 27).collect();
-        let weight = ConvWeight::upload(self.rec.device(), "w", [outs, x[3], 3, 3, 3], &values, dtype)?;
+        let weight = ConvWeight::upload(self.rec.device(), "w", [outs, x[3], 3, 3, 3], dtype, &|| Ok(values.clone()))?;
         let options = ConvOptions { pad: [(2, 0), (1, 1), (1, 1)], ..Default::default() };
         let work = 2 * x.iter().product::<usize>() * outs * 27;
         self.time(&format!("conv {x:?} to {outs} {dtype}"), work, 0, |rec| conv(rec, &input, &weight, options, DType::F32))
@@ -101,7 +101,7 @@ impl Bench {
         let size = encoding.bytes((rows * cols) as u64).unwrap_or_default() as usize;
         // Small codes, and small scales in blocks.
         let bytes: Vec<u8> = (0..size).map(|i| (i % 11) as u8).collect();
-        let stored = self.rec.device().upload_stored("w", &bytes)?;
+        let stored = self.rec.device().take("w", &[size.div_ceil(4)], DType::F32, size as u64, &|| Ok((&bytes[..]).into()))?;
         let name = format!("expand {encoding} {rows}x{cols} to f16");
         self.time(&name, rows * cols, size + 2 * rows * cols, |rec| {
             expand(rec, &stored, encoding, [rows, cols], &Scales::One(0.5), DType::F16)

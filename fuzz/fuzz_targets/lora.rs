@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use wan_animate::unversioned::weights::{NewTensor, Weights, write_safetensors};
+use wan_animate::unversioned::models;
+use wan_animate::unversioned::weights::{NewTensor, write_safetensors};
 use wan_animate::{DType, Lora};
 use wan_animate_fuzz::{file, folder};
 
@@ -35,7 +36,7 @@ fn base() -> &'static Path {
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Ok(lora) = Lora::open(file("lora.bin", bytes)) else { return };
-    let mut weights = Weights::open(base()).expect("opens");
+    let mut weights = models::open(base()).expect("opens");
     if weights.add_lora(&lora.weight(-0.5)).is_ok() {
         TENSORS.iter().for_each(|(name, shape)| drop(weights.to_f32(name, shape)));
     }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use cap::Cap;
 use tempfile::TempDir;
 use wan_animate::unversioned::tokenizer::Tokenizer;
-use wan_animate::unversioned::weights::Weights;
+use wan_animate::unversioned::models;
 
 /// Ends the process, which is a finding, where more is asked for: libFuzzer's own `-malloc_limit_mb` needs a sanitizer.
 #[global_allocator]
@@ -30,11 +30,12 @@ pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
 
 /// Opens a checkpoint and reads all that is in it, however it fails.
 pub fn read_all(path: &Path) {
-    let Ok(weights) = Weights::open(path) else { return };
+    let Ok(weights) = models::open(path) else { return };
     for (name, info) in weights.iter() {
         let _ = weights.to_f32(name, &info.shape);
-        let _ = weights.quantized(name, &info.shape, true).map(|stored| stored.map(|stored| stored.may_be_infinite()));
+        let stored = weights.claim(name, &info.shape).ok().filter(|claim| claim.form().is_some());
+        let _ = stored.map(|claim| claim.read_quantized().map(|stored| stored.may_be_infinite()));
     }
-    let _ = Tokenizer::embedded(&weights).map(|tokenizer| tokenizer.map(|tokenizer| tokenizer.encode("A dancer", 64)));
+    let _ = models::umt5::spec::tokenizer(&weights).map(|tokenizer| tokenizer.map(|tokenizer| tokenizer.encode("A dancer", 64)));
     let _ = weights.finish();
 }

@@ -70,6 +70,11 @@ impl Block {
         Ok(Self { counted: Some(Counted::new(device, label, padded(bytes), Holds::Weights)?), home: Weak::new() })
     }
 
+    /// No buffer at all: for tensors that nothing will ever read.
+    pub(crate) fn absent() -> Self {
+        Self { counted: None, home: Weak::new() }
+    }
+
     /// The buffer, at least 16 bytes long and a multiple of 16.
     ///
     /// # Panics

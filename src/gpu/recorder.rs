@@ -1,5 +1,6 @@
 //! What ops record: the API of tensors and kernels over an [`Engine`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ use crate::gpu::tensor::Tensor;
 pub const POISON: u32 = 0x7fff_7fff;
 /// Bytes of [`POISON`] after each tensor, where a [`Probe`] asks for them.
 pub const GUARD_BYTES: u64 = 256;
+
+/// Makes the bytes of a weight.
+pub type Read<'a> = dyn Fn() -> Result<Cow<'a, [u8]>> + 'a;
 
 /// Records work for one device. Tensors that it makes may be used with this recorder alone; weights with any.
 #[derive(Debug)]
@@ -106,10 +110,12 @@ impl Recorder {
     }
 
     /// Weights in a slot that others have left: copied in the order of recording, so after the commands that still read those.
-    pub(super) fn stream(&mut self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
+    pub(super) fn stream(&mut self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
         let slots = self.slots.clone();
-        let tensor = Tensor::new(self.take(&slots, label, bytes.len() as u64)?, shape, dtype);
-        self.engine.stream(&tensor.buffer_ref(), bytes)?;
+        let tensor = Tensor::new(self.take(&slots, label, size)?, shape, dtype);
+        if self.engine.holds_data() {
+            self.engine.stream(&tensor.buffer_ref(), &read()?)?;
+        }
         Ok(tensor)
     }
 

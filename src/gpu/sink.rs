@@ -8,44 +8,60 @@ use crate::error::{Error, Result};
 use crate::gpu::arena::{Block, bytes_of};
 use crate::gpu::device::Device;
 use crate::gpu::engine::live::CHUNK;
-use crate::gpu::recorder::Recorder;
+use crate::gpu::recorder::{Read, Recorder};
 use crate::gpu::tensor::Tensor;
 
 /// Takes weights in their stored form.
 ///
 /// A [`Device`] gives each tensor a buffer of its own, which lasts as long as the tensor. A [`Recorder`] takes buffers that other
-/// weights have left, and records the copy after the commands that still read those.
+/// weights have left, and records the copy after the commands that still read those. [`Nowhere`] keeps nothing.
 pub trait Sink: Debug {
-    /// The device that weights go to.
-    fn device(&self) -> Device;
+    /// The device that weights go to, if there is one.
+    fn device(&self) -> Option<Device>;
 
-    /// A tensor with these bytes, as many as it takes or up to three fewer, which are made up for.
-    fn take(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor>;
+    /// A tensor with so many bytes in any form, as many as it takes or up to three fewer, which are made up for. They are read only where there is a GPU to
+    /// hold them.
+    fn take(&self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor>;
+
+    /// [`Sink::take`] of bytes that may turn out to be of another number, which is refused.
+    fn read(&self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
+        self.take(label, shape, dtype, size, &|| match read()? {
+            bytes if bytes.len() as u64 == size => Ok(bytes),
+            bytes => Err(Error::Input(format!("`{label}`: {} bytes for {dtype} {shape:?}", bytes.len()))),
+        })
+    }
 
     /// A tensor with these bytes in row-major order.
     fn upload(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
-        match bytes_of(shape, dtype)? == bytes.len() as u64 {
-            true => self.take(label, shape, dtype, bytes),
-            false => Err(Error::Input(format!("`{label}`: {} bytes for {dtype} {shape:?}", bytes.len()))),
-        }
+        self.read(label, shape, dtype, bytes_of(shape, dtype)?, &|| Ok(bytes.into()))
+    }
+}
+
+/// Keeps no weights and reads none: for models that are loaded only to see what they ask for.
+#[derive(Debug)]
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn device(&self) -> Option<Device> {
+        None
     }
 
-    /// Bytes in any other form, in a tensor of as many words as hold them, for [`Arg::index`](crate::gpu::Arg::index).
-    fn upload_stored(&self, label: &str, bytes: &[u8]) -> Result<Tensor> {
-        self.take(label, &[bytes.len().div_ceil(4)], DType::F32, bytes)
+    fn take(&self, _: &str, shape: &[usize], dtype: DType, _: u64, _: &Read) -> Result<Tensor> {
+        Ok(Tensor::new(Block::absent(), shape, dtype))
     }
 }
 
 impl Sink for Device {
-    fn device(&self) -> Device {
-        self.clone()
+    fn device(&self) -> Option<Device> {
+        Some(self.clone())
     }
 
-    fn take(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
-        let block = Block::fresh(self, label, bytes.len() as u64)?;
+    fn take(&self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
+        let block = Block::fresh(self, label, size)?;
         if self.rehearsal().is_some() {
             return Ok(Tensor::new(block, shape, dtype));
         }
+        let bytes = read()?;
         for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
             let offset = number * CHUNK as u64;
             self.checked("uploading weights", || match chunk.len() % 4 {
@@ -67,11 +83,11 @@ impl Sink for Device {
 }
 
 impl Sink for RefCell<&mut Recorder> {
-    fn device(&self) -> Device {
-        self.borrow().device().clone()
+    fn device(&self) -> Option<Device> {
+        Some(self.borrow().device().clone())
     }
 
-    fn take(&self, label: &str, shape: &[usize], dtype: DType, bytes: &[u8]) -> Result<Tensor> {
-        self.borrow_mut().stream(label, shape, dtype, bytes)
+    fn take(&self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
+        self.borrow_mut().stream(label, shape, dtype, size, read)
     }
 }

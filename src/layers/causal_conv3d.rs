@@ -6,7 +6,8 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::layers::Loader;
-use crate::ops::conv::{ConvOptions, ConvWeight, conv};
+use crate::ops::conv::weight::{ConvWeight, ReadValues};
+use crate::ops::conv::{ConvOptions, conv};
 use crate::tensor::Tensor;
 
 /// Frames [1, H, W, C] that a convolution has seen and will need again, the newest first.
@@ -29,8 +30,8 @@ impl CausalConv3d {
         Self::from_values(&scope, shape, &scope.values("weight", &shape)?, &scope.values("bias", &shape[..1])?)
     }
 
-    /// From host values; `scope` names them in errors.
-    pub fn from_values(scope: &Loader, shape: [usize; 5], weight: &[f32], bias: &[f32]) -> Result<Self> {
+    /// From host values, read when they are needed; `scope` names them in errors.
+    pub fn from_values(scope: &Loader, shape: [usize; 5], weight: &ReadValues, bias: &ReadValues) -> Result<Self> {
         Ok(Self { weight: scope.conv_from("weight", &shape, weight)?, bias: scope.upload("bias", &shape[..1], bias)? })
     }
 

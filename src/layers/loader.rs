@@ -1,16 +1,21 @@
 //! From a checkpoint to the GPU, tensor by tensor, with the precision decided in one place.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
-use crate::dtype::{DType, to_f16};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Device, Sink};
-use crate::ops::conv::ConvWeight;
+use crate::gpu::arena::{bytes_of, largest_buffer};
+use crate::gpu::sink::{Nowhere, Sink};
+use crate::layers::schema::Schema;
+use crate::ops::conv::weight::{ConvWeight, ReadValues};
 use crate::ops::expand::is_expandable;
 use crate::ops::matrix::Matrix;
 use crate::ops::operand_dtype;
 use crate::tensor::Tensor;
-use crate::weights::{TensorView, Weights};
+use crate::weights::checkpoint::Weights;
+use crate::weights::claim::Claim;
+use crate::weights::quantized::Quantized;
 
 /// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual
 /// stream are f32 in either.
@@ -52,8 +57,8 @@ impl Precision {
 #[derive(Clone, Debug)]
 pub struct Loader<'a> {
     sink: &'a dyn Sink,
-    device: Device,
-    weights: &'a Weights,
+    weights: Option<&'a Weights>,
+    schema: Option<&'a Schema>,
     prefix: String,
     precision: Precision,
     trusting: bool,
@@ -62,7 +67,14 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// Names without a prefix.
     pub fn new(sink: &'a dyn Sink, weights: &'a Weights, precision: Precision) -> Self {
-        Self { sink, device: sink.device(), weights, prefix: String::new(), precision, trusting: false }
+        Self { sink, weights: Some(weights), schema: None, prefix: String::new(), precision, trusting: false }
+    }
+
+    /// Notes what a model asks for, and gives it all of that, whatever a checkpoint has. Where there is one, it says which of the tensors that
+    /// a model can do without are there.
+    pub fn recording(schema: &'a Schema, weights: Option<&'a Weights>) -> Self {
+        let prefix = String::new();
+        Self { sink: &Nowhere, weights, schema: Some(schema), prefix, precision: Precision::F16, trusting: false }
     }
 
     /// Does not look for NaN: for tensors that were loaded before.
@@ -70,19 +82,19 @@ impl<'a> Loader<'a> {
         Self { trusting: true, ..self }
     }
 
+    /// Looks at names and shapes alone: for layers that a model has and does not need.
+    pub fn unread(&self) -> Self {
+        Self { sink: &Nowhere, ..self.clone() }
+    }
+
     /// Names within `name`, as in `blocks.3`.
     pub fn scope(&self, name: impl std::fmt::Display) -> Self {
         Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
     }
 
-    /// The device that tensors go to.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// Whether a plan is being made, for which no tensor is read.
-    fn is_dry(&self) -> bool {
-        self.device.rehearsal().is_some()
+    /// Bytes that a tensor on the GPU may have at most.
+    pub fn largest_buffer(&self) -> u64 {
+        self.sink.device().map_or(u64::MAX, |device| largest_buffer(&device))
     }
 
     /// The precision that layers are loaded for.
@@ -97,29 +109,29 @@ impl<'a> Loader<'a> {
 
     /// Whether the checkpoint has the tensor.
     pub fn contains(&self, name: &str) -> bool {
-        self.weights.contains(&self.name(name))
+        self.weights.is_some_and(|weights| weights.contains(&self.name(name)))
     }
 
-    /// A tensor as it lies in the file: to use some of its rows alone, or none because the model does not need it. All of it is
-    /// looked at nevertheless: a NaN says that the file is damaged, wherever it is.
-    pub fn view(&self, name: &str, shape: &[usize]) -> Result<TensorView<'a>> {
-        let view = self.tensor_view(&self.name(name), shape)?;
-        self.check_finite(&view)?;
-        Ok(view)
+    /// A tensor to be read when it is needed; none where a model's needs are recorded.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing or has another shape.
+    pub fn claim(&self, name: &str, shape: &[usize]) -> Result<Option<Claim<'a>>> {
+        self.claim_as(name, shape, false)
     }
 
-    fn tensor_view(&self, full: &str, shape: &[usize]) -> Result<TensorView<'a>> {
-        if self.is_dry() { self.weights.outline(full, shape) } else { self.weights.tensor(full, shape) }
+    fn claim_as(&self, name: &str, shape: &[usize], is_operand: bool) -> Result<Option<Claim<'a>>> {
+        match self.schema {
+            Some(schema) => schema.add(self.name(name), shape, is_operand),
+            None => return self.weights.map(|weights| weights.claim(&self.name(name), shape)).transpose(),
+        }
+        Ok(None)
     }
 
-    fn check_finite(&self, view: &TensorView) -> Result<()> {
-        if self.is_dry() || self.trusting { Ok(()) } else { view.check_finite() }
-    }
-
-    /// A tensor's values on the host.
-    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let view = self.tensor_view(&self.name(name), shape)?;
-        if self.is_dry() { Ok(vec![0.0; shape.iter().product()]) } else { view.to_f32() }
+    /// A tensor's values, to be read when they are needed.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<impl Fn() -> Result<Vec<f32>> + Copy + use<'a>> {
+        let claim = self.claim(name, shape)?;
+        Ok(move || claim.map_or(Ok(Vec::new()), |claim| claim.read().to_f32()))
     }
 
     /// A tensor in f32: biases, norms, tables.
@@ -128,51 +140,50 @@ impl<'a> Loader<'a> {
     }
 
     /// Host values as a tensor in f32 that lives as long as a weight; `name` is for error messages.
-    pub fn upload(&self, name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor> {
-        self.sink.upload(&self.name(name), shape, DType::F32, bytemuck::cast_slice(values))
+    pub fn upload(&self, name: &str, shape: &[usize], read: &ReadValues) -> Result<Tensor> {
+        let read = || Ok(DType::F32.store(&read()?).into());
+        self.sink.read(&self.name(name), shape, DType::F32, bytes_of(shape, DType::F32)?, &read)
     }
 
     /// A matrix [rows, cols]: any tensor of that many elements whose first axis is `rows`, given by its whole shape. Quantised ones stay as
     /// they are stored, unless their rows are no whole blocks or LoRAs change them in more than low rank.
     pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
-        let full = self.name(name);
-        let (rows, cols) = (shape[0], shape[1..].iter().product());
-        let quantized = self.weights.quantized(&full, shape, !self.is_dry())?;
-        if let Some(quantized) = quantized.filter(|quantized| is_expandable(quantized.encoding, cols)) {
-            let is_known = self.is_dry() || self.trusting;
-            if !is_known && quantized.may_be_infinite() {
-                // To say which number is, or that none is.
-                self.weights.tensor(&full, shape)?.check_finite()?;
-            }
-            return Matrix::upload_quantized(self.sink, &full, [rows, cols], &quantized, self.precision.operand());
-        }
-        let view = self.tensor_view(&full, shape)?;
-        let keep = match view.dtype {
-            DType::F32 => self.precision == Precision::F32,
-            DType::F16 | DType::Bf16 => cols % 4 == 0,
+        let (full, size, operand) = (self.name(name), [shape[0], shape[1..].iter().product()], self.precision.operand());
+        let Some(claim) = self.claim_as(name, shape, operand == DType::F16)? else {
+            return Matrix::upload(self.sink, &full, size, operand_dtype(operand, size[1]), &|| Ok(Cow::default()));
         };
-        if keep {
-            self.check_finite(&view)?;
-            return Matrix::upload(self.sink, &full, [rows, cols], view.dtype, &view.bytes);
+        if let Some(form) = claim.form().filter(|form| is_expandable(form.encoding, size[1])) {
+            return Matrix::upload_quantized(self.sink, &full, size, form, operand, &|| self.quantized(claim));
         }
-        let dtype = operand_dtype(self.precision.operand(), cols);
-        match view.bytes.get(..rows * cols * dtype.bytes() as usize).filter(|_| self.is_dry()) {
-            // Any bytes will do, and there are gigabytes of them.
-            Some(bytes) => Matrix::upload(self.sink, &full, [rows, cols], dtype, bytes),
-            None => self.matrix_from(name, [rows, cols], &if self.is_dry() { vec![0.0; rows * cols] } else { view.to_f32()? }),
+        let keep = match claim.dtype() {
+            DType::F32 => operand == DType::F32,
+            DType::F16 | DType::Bf16 => size[1].is_multiple_of(4),
+        };
+        match keep {
+            true => Matrix::upload(self.sink, &full, size, claim.dtype(), &|| {
+                let view = claim.read();
+                if !self.trusting {
+                    view.check_finite()?;
+                }
+                Ok(view.bytes)
+            }),
+            false => self.matrix_from(name, size, &|| claim.read().to_f32()),
         }
     }
 
-    /// Host values as a matrix in the loader's precision.
-    pub fn matrix_from(&self, name: &str, shape: [usize; 2], values: &[f32]) -> Result<Matrix> {
-        let full = self.name(name);
-        match operand_dtype(self.precision.operand(), shape[1]) {
-            DType::F32 => Matrix::upload(self.sink, &full, shape, DType::F32, bytemuck::cast_slice(values)),
-            _ => {
-                let halves = if self.is_dry() { vec![half::f16::ZERO; values.len()] } else { to_f16(values) };
-                Matrix::upload(self.sink, &full, shape, DType::F16, bytemuck::cast_slice(&halves))
-            }
+    fn quantized(&self, claim: Claim<'a>) -> Result<Quantized<'a>> {
+        let quantized = claim.read_quantized()?;
+        if !self.trusting && quantized.may_be_infinite() {
+            // To say which number is, or that none is.
+            claim.read().check_finite()?;
         }
+        Ok(quantized)
+    }
+
+    /// Host values as a matrix in the loader's precision.
+    pub fn matrix_from(&self, name: &str, shape: [usize; 2], read: &ReadValues) -> Result<Matrix> {
+        let dtype = operand_dtype(self.precision.operand(), shape[1]);
+        Matrix::upload(self.sink, &self.name(name), shape, dtype, &|| Ok(dtype.store(&read()?).into()))
     }
 
     /// A convolution's weight [out, in, time, height, width]; missing leading extents of the checkpoint's shape count as 1.
@@ -181,11 +192,11 @@ impl<'a> Loader<'a> {
     }
 
     /// Host values as a convolution's weight.
-    pub fn conv_from(&self, name: &str, shape: &[usize], values: &[f32]) -> Result<ConvWeight> {
+    pub fn conv_from(&self, name: &str, shape: &[usize], read: &ReadValues) -> Result<ConvWeight> {
         let mut full = [shape[0], shape[1], 1, 1, 1];
         let extents = &shape[2..];
         full[5 - extents.len()..].copy_from_slice(extents);
-        ConvWeight::upload(self.sink, &self.name(name), full, values, self.precision.operand())
+        ConvWeight::upload(self.sink, &self.name(name), full, self.precision.operand(), read)
     }
 
     fn name(&self, name: &str) -> String {

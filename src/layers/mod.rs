@@ -9,6 +9,7 @@ pub mod linear;
 pub mod loader;
 pub mod mlp;
 pub mod norm;
+pub mod schema;
 
 pub use attention::SelfAttention;
 pub use causal_conv3d::{CausalConv3d, History};
@@ -17,3 +18,4 @@ pub use linear::Linear;
 pub use loader::{Loader, Precision};
 pub use mlp::Mlp;
 pub use norm::{LayerNorm, RmsNorm};
+pub use schema::Schema;

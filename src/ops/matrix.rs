@@ -1,14 +1,19 @@
 //! Weight matrices on the GPU: as floats, or quantised as they are in their file.
 
+use std::cell::OnceCell;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::Recorder;
 use crate::gpu::arena::largest_buffer;
-use crate::gpu::{Recorder, Sink};
+use crate::gpu::recorder::Read;
+use crate::gpu::sink::Sink;
 use crate::ops::epilogue::Epilogue;
 use crate::ops::expand::{Scales, expand, is_expandable};
 use crate::ops::product::call::Product;
 use crate::tensor::Tensor;
-use crate::weights::{Encoding, Quantized};
+use crate::weights::encoding::Encoding;
+use crate::weights::quantized::{Quantized, QuantizedForm};
 
 /// Bytes that rows of a quantised matrix may take while they are floats, unless four rows take more.
 pub const SCRATCH_BYTES: u64 = 64 << 20;
@@ -43,59 +48,66 @@ struct Run {
 }
 
 impl Matrix {
-    /// Uploads `bytes`, the matrix in row-major order. 16-bit rows must be a multiple of four long.
-    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 2], dtype: DType, bytes: &[u8]) -> Result<Self> {
+    /// Uploads the bytes that `read` gives, the matrix in row-major order. 16-bit rows must be a multiple of four long.
+    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 2], dtype: DType, read: &Read) -> Result<Self> {
         let [rows, cols] = shape;
         let row_bytes = cols * dtype.bytes() as usize;
-        if bytes.is_empty() || bytes.len() != rows * row_bytes {
-            return Err(Error::Input(format!("`{label}`: {} bytes for {dtype} [{rows}, {cols}]", bytes.len())));
+        if rows * cols == 0 {
+            return Err(Error::Input(format!("`{label}`: a matrix of {dtype} [{rows}, {cols}]")));
         }
         if dtype != DType::F32 && cols % 4 != 0 {
             return Err(Error::Unsupported(format!("`{label}`: {dtype} rows of {cols}, which is no multiple of four")));
         }
         let rows_a_run = rows_within(sink, label, row_bytes as u64)?;
-        let runs = bytes
-            .chunks(rows_a_run.min(rows) * row_bytes)
-            .map(|chunk| sink.upload(label, &[chunk.len() / row_bytes, cols], dtype, chunk))
-            .collect::<Result<_>>()?;
-        Ok(Self { rows, cols, form: Form::Floats(runs) })
+        let whole = OnceCell::new();
+        let whole = || match once(&whole, read)? {
+            bytes if bytes.len() == rows * row_bytes => Ok(bytes),
+            bytes => Err(Error::Input(format!("`{label}`: {} bytes for {dtype} [{rows}, {cols}]", bytes.len()))),
+        };
+        let run = |first: usize| {
+            let count = rows_a_run.min(rows - first);
+            let size = count * row_bytes;
+            sink.take(label, &[count, cols], dtype, size as u64, &|| Ok(whole()?[first * row_bytes..][..size].into()))
+        };
+        Ok(Self { rows, cols, form: Form::Floats((0..rows).step_by(rows_a_run).map(run).collect::<Result<_>>()?) })
     }
 
-    /// Uploads a matrix in its stored form, to be expanded to `expanded`: f32 or f16.
-    pub fn upload_quantized(sink: &dyn Sink, label: &str, shape: [usize; 2], quantized: &Quantized, expanded: DType) -> Result<Self> {
-        let ([rows, cols], Quantized { encoding, bytes, scales, change }) = (shape, quantized);
-        let row_bytes = encoding.bytes(cols as u64).filter(|_| is_expandable(*encoding, cols));
-        let row_bytes = row_bytes.ok_or_else(|| Error::Unsupported(format!("`{label}`: {encoding} rows of {cols}")))?;
-        let fits = bytes.len() as u64 == rows as u64 * row_bytes && (scales.len() <= 1 || scales.len() == rows);
-        if rows == 0 || !fits {
-            return Err(Error::Input(format!("`{label}`: {} bytes, {} scales for {encoding} [{rows}, {cols}]", bytes.len(), scales.len())));
-        }
-        let floats = |dtype: DType| cols as u64 * dtype.bytes();
-        // A changed run is there in f32 and in its final form.
-        let scratch = floats(expanded) + change.as_ref().map_or(0, |_| floats(DType::F32));
-        let most = rows_within(sink, label, row_bytes.max(floats(DType::F32)))?;
-        let most = most.min((SCRATCH_BYTES / scratch) as usize & !3).max(4);
-        let rows_a_run = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(4);
-        let upload = |shape: &[usize], values: &[f32]| sink.upload(label, shape, DType::F32, bytemuck::cast_slice(values));
-        let run = |(first, bytes): (usize, &[u8])| {
-            let count = bytes.len() / row_bytes as usize;
-            Ok(Run {
-                rows: count,
-                stored: sink.upload_stored(label, bytes)?,
-                scales: match &scales[..] {
-                    [] => Scales::One(1.0),
-                    [scale] => Scales::One(*scale),
-                    scales => Scales::Rows(upload(&[count], &scales[first..][..count])?),
-                },
-                up: change
-                    .as_ref()
-                    .map(|change| upload(&[count, change.rank], &change.up[first * change.rank..][..count * change.rank]))
-                    .transpose()?,
-            })
+    /// Uploads a matrix in its stored form, which `read` gives, to be expanded to `expanded`: f32 or f16.
+    pub fn upload_quantized<'a>(
+        sink: &dyn Sink,
+        label: &str,
+        shape: [usize; 2],
+        form: QuantizedForm,
+        expanded: DType,
+        read: &dyn Fn() -> Result<Quantized<'a>>,
+    ) -> Result<Self> {
+        let ([rows, cols], QuantizedForm { encoding, scales, rank }) = (shape, form);
+        let row_bytes = encoding.bytes(cols as u64).filter(|_| rows > 0 && is_expandable(encoding, cols));
+        let row_bytes = row_bytes.ok_or_else(|| Error::Unsupported(format!("`{label}`: {encoding} [{rows}, {cols}]")))? as usize;
+        let whole = OnceCell::new();
+        let read = || match once(&whole, read)? {
+            whole if whole.bytes.len() == rows * row_bytes && whole.form() == form && (scales <= 1 || scales == rows) => Ok(whole),
+            whole => Err(Error::Input(format!("`{label}`: {} bytes, {scales} scales for {encoding} [{rows}, {cols}]", whole.bytes.len()))),
         };
-        let runs = (0..rows).step_by(rows_a_run).zip(bytes.chunks(rows_a_run * row_bytes as usize)).map(run).collect::<Result<_>>()?;
-        let down = change.as_ref().map(|change| upload(&[cols, change.rank], &change.down)).transpose()?;
-        Ok(Self { rows, cols, form: Form::Quantized { encoding: *encoding, expanded, down, runs } })
+        let change = || Ok::<_, Error>(read()?.change.as_ref().map_or((&[][..], &[][..]), |change| (&change.up[..], &change.down[..])));
+        let floats =
+            |shape: &[usize], values: &Read| sink.take(label, shape, DType::F32, 4 * shape.iter().product::<usize>() as u64, values);
+        let rows_a_run = rows_of_a_run(sink, label, shape, row_bytes as u64, expanded, rank.is_some())?;
+        let run = |first: usize| {
+            let count = rows_a_run.min(rows - first);
+            let (at, size) = (first * row_bytes, count * row_bytes);
+            let stored = sink.take(label, &[size.div_ceil(4)], DType::F32, size as u64, &|| Ok(read()?.bytes[at..][..size].into()))?;
+            let scales = match scales {
+                // Where nothing was read, nothing is expanded either.
+                0 | 1 => Scales::One(whole.get().and_then(|whole| whole.scales.first().copied()).unwrap_or(1.0)),
+                _ => Scales::Rows(floats(&[count], &|| Ok(bytemuck::cast_slice(&read()?.scales[first..][..count]).into()))?),
+            };
+            let up = |rank| floats(&[count, rank], &|| Ok(bytemuck::cast_slice(&change()?.0[first * rank..][..count * rank]).into()));
+            Ok(Run { rows: count, stored, scales, up: rank.map(up).transpose()? })
+        };
+        let runs = (0..rows).step_by(rows_a_run).map(run).collect::<Result<_>>()?;
+        let down = rank.map(|rank| floats(&[cols, rank], &|| Ok(bytemuck::cast_slice(change()?.1).into()))).transpose()?;
+        Ok(Self { rows, cols, form: Form::Quantized { encoding, expanded, down, runs } })
     }
 
     /// Out features.
@@ -148,9 +160,28 @@ impl Run {
     }
 }
 
+/// What was made already, or is now.
+fn once<'a, T>(cell: &'a OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&'a T> {
+    if cell.get().is_none() {
+        let made = make()?;
+        return Ok(cell.get_or_init(|| made));
+    }
+    Ok(cell.get().expect("it was just there"))
+}
+
+/// How many rows of a quantised matrix are one run.
+fn rows_of_a_run(sink: &dyn Sink, label: &str, [rows, cols]: [usize; 2], row_bytes: u64, expanded: DType, changed: bool) -> Result<usize> {
+    let floats = |dtype: DType| cols as u64 * dtype.bytes();
+    // A changed run is there in f32 and in its final form.
+    let scratch = floats(expanded) + if changed { floats(DType::F32) } else { 0 };
+    let most = rows_within(sink, label, row_bytes.max(floats(DType::F32)))?;
+    let most = most.min((SCRATCH_BYTES / scratch) as usize & !3).max(4);
+    Ok(rows.div_ceil(rows.div_ceil(most)).next_multiple_of(4))
+}
+
 /// How many rows, a multiple of four, there may be in one buffer.
 fn rows_within(sink: &dyn Sink, label: &str, row_bytes: u64) -> Result<usize> {
-    let most = largest_buffer(&sink.device());
+    let most = sink.device().map_or(u64::MAX, |device| largest_buffer(&device));
     match (most / row_bytes) as usize & !3 {
         0 => Err(Error::Limits(format!("`{label}`: four rows of {row_bytes} bytes are past the limit of {most} a binding"))),
         rows => Ok(rows),

@@ -13,7 +13,7 @@ use super::sigmas::{FinalSigma, Levels, Rule};
 use super::spacing::Spacing;
 use super::unipc::{self, UniPc};
 use crate::error::Result;
-use crate::weights::config::read_json_text;
+use crate::json::read_json_text;
 
 impl SchedulerConfig {
     /// Reads a diffusers `scheduler_config.json`.

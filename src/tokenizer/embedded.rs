@@ -3,39 +3,30 @@
 use super::Tokenizer;
 use super::added::Token;
 use super::sentencepiece::{self, CONTROL, Model, UNKNOWN, USER_DEFINED};
-use crate::weights::{Vocabulary, Weights};
-use crate::{Error, Result};
-
-/// ComfyUI's name of the tensor whose bytes are a `spiece.model`.
-const TENSOR: &str = "spiece_model";
+use crate::error::{Error, Result};
+use crate::vocabulary::Vocabulary;
+use std::path::Path;
 
 impl Tokenizer {
-    /// The tokenizer within a checkpoint: ComfyUI's `spiece_model`, or the vocabulary of a GGUF file; `None` where there is neither.
+    /// The tokenizer of a vocabulary in `file`, which errors name.
     ///
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes).
-    pub fn embedded(weights: &Weights) -> Result<Option<Self>> {
-        if let Some(bytes) = weights.stored(TENSOR) {
-            return Self::from_bytes(weights.path(), bytes).map(Some);
+    pub fn from_vocabulary(file: &Path, vocabulary: Vocabulary) -> Result<Self> {
+        let Vocabulary { model, tokens, scores, kinds, charsmap } = vocabulary;
+        if model != "t5" {
+            return Err(Error::Unsupported(format!("{}: a tokenizer of the kind `{model}`; UMT5's is `t5`", file.display())));
         }
-        weights.vocabulary()?.map(|vocabulary| from_gguf(weights, vocabulary)).transpose()
+        if scores.len() != tokens.len() || kinds.len() != tokens.len() {
+            let message = format!("{} tokens with {} scores and {} types", tokens.len(), scores.len(), kinds.len());
+            return Err(Error::weights(file, message));
+        }
+        let kind = |i: usize| u64::try_from(kinds[i]).unwrap_or_default();
+        let added = (0..tokens.len()).filter(|&i| matches!(kind(i), UNKNOWN | CONTROL | USER_DEFINED));
+        let added =
+            added.map(|i| Token { id: i as u32, content: tokens[i].clone(), single_word: false, lstrip: false, rstrip: false }).collect();
+        let unknown = (0..tokens.len()).find(|&i| kind(i) == UNKNOWN).map(|i| i as u32);
+        let pieces = tokens.into_iter().zip(scores.into_iter().map(f64::from)).collect();
+        sentencepiece::build(file, Model { pieces, added, unknown, charsmap, ..Model::default() })
     }
-}
-
-fn from_gguf(weights: &Weights, vocabulary: Vocabulary) -> Result<Tokenizer> {
-    let Vocabulary { model, tokens, scores, kinds, charsmap } = vocabulary;
-    if model != "t5" {
-        return Err(Error::Unsupported(format!("{}: a tokenizer of the kind `{model}`; UMT5's is `t5`", weights.path().display())));
-    }
-    if scores.len() != tokens.len() || kinds.len() != tokens.len() {
-        let message = format!("{} tokens with {} scores and {} types", tokens.len(), scores.len(), kinds.len());
-        return Err(Error::weights(weights.path(), message));
-    }
-    let kind = |i: usize| u64::try_from(kinds[i]).unwrap_or_default();
-    let added = (0..tokens.len()).filter(|&i| matches!(kind(i), UNKNOWN | CONTROL | USER_DEFINED));
-    let added =
-        added.map(|i| Token { id: i as u32, content: tokens[i].clone(), single_word: false, lstrip: false, rstrip: false }).collect();
-    let unknown = (0..tokens.len()).find(|&i| kind(i) == UNKNOWN).map(|i| i as u32);
-    let pieces = tokens.into_iter().zip(scores.into_iter().map(f64::from)).collect();
-    sentencepiece::build(weights.path(), Model { pieces, added, unknown, charsmap, ..Model::default() })
 }

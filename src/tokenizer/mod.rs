@@ -20,7 +20,7 @@ use std::path::Path;
 
 pub use clean::clean;
 
-use crate::weights::config::read;
+use crate::json::read;
 use crate::{Error, Result};
 
 /// Text to token ids.

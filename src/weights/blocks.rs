@@ -35,78 +35,49 @@ pub enum Block {
 const PLACES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 impl Block {
+    /// What ggml calls it, the numbers and the bytes of a block, where its f16 scales and minima lie, and how it is expanded.
+    const fn facts(self) -> (&'static str, usize, usize, &'static [usize], fn(&[u8], &mut [f32])) {
+        match self {
+            Self::Q4_0 => ("q4_0", 32, 18, &[0], q4_0),
+            Self::Q4_1 => ("q4_1", 32, 20, &[0, 2], q4_1),
+            Self::Q5_0 => ("q5_0", 32, 22, &[0], q5_0),
+            Self::Q5_1 => ("q5_1", 32, 24, &[0, 2], q5_1),
+            Self::Q8_0 => ("q8_0", 32, 34, &[0], q8_0),
+            Self::Q2K => ("q2_k", 256, 84, &[80, 82], q2_k),
+            Self::Q3K => ("q3_k", 256, 110, &[108], q3_k),
+            Self::Q4K => ("q4_k", 256, 144, &[0, 2], q4_k),
+            Self::Q5K => ("q5_k", 256, 176, &[0, 2], q5_k),
+            Self::Q6K => ("q6_k", 256, 210, &[208], q6_k),
+            Self::Iq4Nl => ("iq4_nl", 32, 18, &[0], iq4_nl),
+            Self::Iq4Xs => ("iq4_xs", 256, 136, &[0], iq4_xs),
+        }
+    }
+
     /// Numbers in a block.
     pub fn elements(self) -> usize {
-        match self {
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Iq4Nl => 32,
-            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Iq4Xs => 256,
-        }
+        self.facts().1
     }
 
     /// Bytes of a block.
     pub fn bytes(self) -> usize {
-        match self {
-            Self::Q4_0 | Self::Iq4Nl => 18,
-            Self::Q4_1 => 20,
-            Self::Q5_0 => 22,
-            Self::Q5_1 => 24,
-            Self::Q8_0 => 34,
-            Self::Q2K => 84,
-            Self::Q3K => 110,
-            Self::Q4K => 144,
-            Self::Q5K => 176,
-            Self::Q6K => 210,
-            Self::Iq4Xs => 136,
-        }
+        self.facts().2
     }
 
     /// Where its f16 scales and minima lie.
     pub(super) fn halves(self) -> &'static [usize] {
-        match self {
-            Self::Q4_0 | Self::Q5_0 | Self::Q8_0 | Self::Iq4Nl | Self::Iq4Xs => &[0],
-            Self::Q4_1 | Self::Q5_1 | Self::Q4K | Self::Q5K => &[0, 2],
-            Self::Q2K => &[80, 82],
-            Self::Q3K => &[108],
-            Self::Q6K => &[208],
-        }
+        self.facts().3
     }
 
     /// What ggml calls it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Q4_0 => "q4_0",
-            Self::Q4_1 => "q4_1",
-            Self::Q5_0 => "q5_0",
-            Self::Q5_1 => "q5_1",
-            Self::Q8_0 => "q8_0",
-            Self::Q2K => "q2_k",
-            Self::Q3K => "q3_k",
-            Self::Q4K => "q4_k",
-            Self::Q5K => "q5_k",
-            Self::Q6K => "q6_k",
-            Self::Iq4Nl => "iq4_nl",
-            Self::Iq4Xs => "iq4_xs",
-        }
+        self.facts().0
     }
 
     /// The numbers of whole blocks.
     pub(super) fn expand(self, bytes: &[u8]) -> Vec<f32> {
-        let mut values = vec![0.0; bytes.len() / self.bytes() * self.elements()];
-        let expand = match self {
-            Self::Q4_0 => q4_0,
-            Self::Q4_1 => q4_1,
-            Self::Q5_0 => q5_0,
-            Self::Q5_1 => q5_1,
-            Self::Q8_0 => q8_0,
-            Self::Q2K => q2_k,
-            Self::Q3K => q3_k,
-            Self::Q4K => q4_k,
-            Self::Q5K => q5_k,
-            Self::Q6K => q6_k,
-            Self::Iq4Nl => iq4_nl,
-            Self::Iq4Xs => iq4_xs,
-        };
-        for (block, out) in bytes.chunks_exact(self.bytes()).zip(values.chunks_exact_mut(self.elements())) {
+        let (_, elements, size, _, expand) = self.facts();
+        let mut values = vec![0.0; bytes.len() / size * elements];
+        for (block, out) in bytes.chunks_exact(size).zip(values.chunks_exact_mut(elements)) {
             expand(block, out);
         }
         values

@@ -4,18 +4,22 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
+use super::blocks::Block;
+use super::checkpoint::Weights;
 use super::decode::decode;
 use super::encode::{e4m3_scale, encode};
+use super::encoding::Encoding;
+use super::gguf_header;
 use super::safetensors::{Outline, header};
-use super::stored::Tensor;
+use super::storage::Storage;
+use super::stored::Stored;
 use super::view::position;
-use super::{Block, Encoding, Storage, Weights, gguf_header};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
 use crate::partial_file::sync_parent;
-use crate::{DType, Error, Result};
 
 /// How many numbers are in memory at once.
 const RUN: usize = 1 << 20;
@@ -29,10 +33,12 @@ pub(crate) struct Converted<'a> {
 }
 
 impl<'a> Converted<'a> {
-    /// All tensors of a checkpoint, under their names here, but for those that count as used already: its model makes no use of them.
-    pub(crate) fn new(weights: &'a Weights, storage: Storage) -> Self {
-        let target = |(name, tensor): (&'a String, &'a Tensor)| Target { name, tensor, encoding: storage.encoding(name, tensor) };
-        let needed = weights.tensors.iter().filter(|(_, tensor)| !tensor.used.load(Ordering::Relaxed));
+    /// All tensors of a checkpoint, under their names here, but for those that count as used already: its model makes no use of them. Some are
+    /// the matrices that quantised forms are for.
+    pub(crate) fn new(weights: &'a Weights, storage: Storage, is_matrix: impl Fn(&str) -> bool) -> Self {
+        let needed = weights.tensors.iter().filter(|(_, tensor)| !tensor.is_used()).map(|(name, tensor)| (name, &tensor.stored));
+        let target =
+            |(name, tensor): (&'a String, &'a Stored)| Target { name, tensor, encoding: storage.encoding(tensor, is_matrix(name)) };
         Self { tensors: needed.map(target).collect() }
     }
 
@@ -134,7 +140,7 @@ impl<'a> Output<'a> {
 /// A tensor and what it becomes.
 struct Target<'a> {
     name: &'a str,
-    tensor: &'a Tensor,
+    tensor: &'a Stored,
     encoding: Encoding,
 }
 
@@ -166,7 +172,7 @@ impl Target<'_> {
     }
 
     /// The tensor, or runs of its rows where it is long, each with the number of its first element.
-    fn runs(&self) -> impl Iterator<Item = (usize, Tensor)> {
+    fn runs(&self) -> impl Iterator<Item = (usize, Stored)> {
         let rows = self.tensor.info.shape.first().copied().unwrap_or(1);
         let cols = self.tensor.count() / rows.max(1);
         let step = if self.tensor.rows(0..1.min(rows)).is_some() { (RUN / cols.max(1)).max(1) } else { rows };
@@ -197,7 +203,7 @@ impl Target<'_> {
     }
 
     /// A run's numbers in their new form, divided by the scale where there is one.
-    fn encoded(&self, first: usize, run: &Tensor, scale: Option<f32>) -> Result<Vec<u8>> {
+    fn encoded(&self, first: usize, run: &Stored, scale: Option<f32>) -> Result<Vec<u8>> {
         let mut values = run.to_f32();
         let largest = self.largest_of(first, &values)?;
         if let Some(scale) = scale {

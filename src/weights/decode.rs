@@ -2,8 +2,8 @@
 
 use half::{bf16, f16};
 
-use super::Encoding;
-use crate::DType;
+use super::encoding::Encoding;
+use crate::dtype::DType;
 
 /// Elements of any encoding as f32. Integers and doubles are rounded to the nearest.
 pub(super) fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<f32> {

@@ -2,8 +2,9 @@
 
 use half::{bf16, f16};
 
-use super::{Block, Encoding};
-use crate::DType;
+use super::blocks::Block;
+use super::encoding::Encoding;
+use crate::dtype::DType;
 
 /// The largest e4m3 number.
 const E4M3_MAX: f32 = 448.0;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::blocks::Block;
-use crate::DType;
+use crate::dtype::DType;
 
 /// The stored form of a tensor's elements, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Encoding;
+use super::encoding::Encoding;
 
 /// A tensor in a file.
 #[derive(Debug)]

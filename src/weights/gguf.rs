@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::Encoding;
 use super::blocks::Block;
+use super::encoding::Encoding;
 use super::entry::{Entry, elements};
-use crate::{DType, Error, Result};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::vocabulary::Vocabulary;
 
 /// Tensors begin at multiples of this many bytes where the file says nothing else.
 pub(super) const DEFAULT_ALIGNMENT: usize = 32;
@@ -61,12 +63,12 @@ const UNSUPPORTED: [(u32, &str); 12] = [
 /// Reads the header of the file whose whole content is `bytes`. Touches nothing else.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     let mut reader = Reader { bytes, at: 4 };
-    let version: u32 = reader.number().ok_or_else(|| cut(path, "its version"))?;
+    let version = reader.u32().ok_or_else(|| cut(path, "its version"))?;
     if !matches!(version, 2 | 3) {
         let why = if version.swap_bytes() <= 3 { "of another byte order".into() } else { format!("version {version}") };
         return Err(Error::Unsupported(format!("{}: GGUF {why}; versions 2 and 3 are read", path.display())));
     }
-    let (Some(tensors), Some(facts)) = (reader.number::<u64>(), reader.number::<u64>()) else {
+    let (Some(tensors), Some(facts)) = (reader.u64(), reader.u64()) else {
         return Err(cut(path, "the numbers of facts and tensors"));
     };
     let facts = facts_of(&mut reader, facts).map_err(|fault| fault.error(path))?;
@@ -81,26 +83,11 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// A text encoder's vocabulary, as GGUF files have it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Vocabulary {
-    /// The kind of tokenizer: `t5` for UMT5's.
-    pub model: String,
-    /// The pieces; a place is an id.
-    pub tokens: Vec<String>,
-    /// Their logarithmic probabilities.
-    pub scores: Vec<f32>,
-    /// Their kinds: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 a byte.
-    pub kinds: Vec<i32>,
-    /// What sentencepiece's normaliser maps, as it stores it; empty for none.
-    pub charsmap: Vec<u8>,
-}
-
 /// The vocabulary among the facts of the file whose whole content is `bytes`, or `None` where it has none.
 pub(super) fn vocabulary(path: &Path, bytes: &[u8]) -> Result<Option<Vocabulary>> {
     let mut reader = Reader { bytes, at: 16 };
     let mut vocabulary = Vocabulary::default();
-    let facts = reader.number::<u64>().ok_or_else(|| cut(path, "the number of facts"))?;
+    let facts = reader.u64().ok_or_else(|| cut(path, "the number of facts"))?;
     for number in 0..facts {
         reader.vocabulary_fact(&mut vocabulary).ok_or_else(|| cut(path, &format!("fact {number} of {facts}")))?;
     }
@@ -137,7 +124,7 @@ fn facts_of(reader: &mut Reader, count: u64) -> Result<Facts, Fault> {
     let mut facts = Facts::default();
     for number in 0..count {
         let key = reader.text().ok_or_else(|| Fault::Cut(format!("fact {number} of {count}")))?;
-        let value = reader.number().and_then(|kind| reader.value(kind, 0)).ok_or_else(|| Fault::Cut(format!("the fact `{key}`")))?;
+        let value = reader.u32().and_then(|kind| reader.value(kind, 0)).ok_or_else(|| Fault::Cut(format!("the fact `{key}`")))?;
         if key == "general.alignment" {
             let alignment = value.first().copied().unwrap_or_default();
             let usable = alignment.is_power_of_two() && alignment <= 1 << 20;
@@ -203,28 +190,19 @@ struct Reader<'a> {
     at: usize,
 }
 
-/// A little-endian number in the header.
-trait Number: Sized {
-    fn take(bytes: &[u8]) -> Option<(Self, usize)>;
-}
-
-impl Number for u32 {
-    fn take(bytes: &[u8]) -> Option<(Self, usize)> {
-        bytes.first_chunk().map(|&chunk| (Self::from_le_bytes(chunk), 4))
-    }
-}
-
-impl Number for u64 {
-    fn take(bytes: &[u8]) -> Option<(Self, usize)> {
-        bytes.first_chunk().map(|&chunk| (Self::from_le_bytes(chunk), 8))
-    }
-}
-
 impl<'a> Reader<'a> {
-    fn number<N: Number>(&mut self) -> Option<N> {
-        let (number, size) = N::take(self.bytes.get(self.at..)?)?;
-        self.at += size;
-        Some(number)
+    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let chunk = *self.bytes.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(chunk)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.chunk().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.chunk().map(u64::from_le_bytes)
     }
 
     fn slice(&mut self, length: u64) -> Option<&'a [u8]> {
@@ -234,7 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> Option<&'a str> {
-        let length = self.number()?;
+        let length = self.u64()?;
         std::str::from_utf8(self.slice(length)?).ok()
     }
 
@@ -242,19 +220,19 @@ impl<'a> Reader<'a> {
     fn vocabulary_fact(&mut self, vocabulary: &mut Vocabulary) -> Option<()> {
         const ARRAY: u32 = 9;
         let key = self.text()?;
-        let kind = self.number::<u32>()?;
+        let kind = self.u32()?;
         let begin = self.at;
-        let element = if kind == ARRAY { self.number::<u32>()? } else { kind };
+        let element = if kind == ARRAY { self.u32()? } else { kind };
         match (key, element) {
             ("tokenizer.ggml.model", 8) => vocabulary.model = self.text()?.into(),
             ("tokenizer.ggml.tokens", 8) => {
-                let count = self.number::<u64>()?;
+                let count = self.u64()?;
                 vocabulary.tokens = (0..count).map(|_| self.text().map(String::from)).collect::<Option<_>>()?;
             }
             ("tokenizer.ggml.scores", 6) => vocabulary.scores = self.words()?.map(f32::from_le_bytes).collect(),
             ("tokenizer.ggml.token_type", 4 | 5) => vocabulary.kinds = self.words()?.map(i32::from_le_bytes).collect(),
             ("tokenizer.ggml.precompiled_charsmap", 0 | 1) => {
-                let count = self.number()?;
+                let count = self.u64()?;
                 vocabulary.charsmap = self.slice(count)?.into();
             }
             _ => {
@@ -267,16 +245,16 @@ impl<'a> Reader<'a> {
 
     /// An array of four bytes each.
     fn words(&mut self) -> Option<impl Iterator<Item = [u8; 4]> + use<'a>> {
-        let count: u64 = self.number()?;
+        let count = self.u64()?;
         let (words, _) = self.slice(count.checked_mul(4)?)?.as_chunks::<4>();
         Some(words.iter().copied())
     }
 
     fn info(&mut self) -> Option<Info<'a>> {
         let name = self.text()?;
-        let rank = self.number::<u32>().filter(|&rank| rank <= MAX_RANK)?;
-        let shape = (0..rank).map(|_| self.number()).collect::<Option<_>>()?;
-        Some(Info { name, shape, kind: self.number()?, offset: self.number()? })
+        let rank = self.u32().filter(|&rank| rank <= MAX_RANK)?;
+        let shape = (0..rank).map(|_| self.u64()).collect::<Option<_>>()?;
+        Some(Info { name, shape, kind: self.u32()?, offset: self.u64()? })
     }
 
     /// Passes over a value; gives the numbers of one that is a whole number or a short array of them.
@@ -294,7 +272,7 @@ impl<'a> Reader<'a> {
             TEXT => self.text().map(|_| Vec::new()),
             // Arrays of arrays occur nowhere, arrays within those are an attack.
             ARRAY if depth < 2 => {
-                let (kind, count) = (self.number()?, self.number::<u64>()?);
+                let (kind, count) = (self.u32()?, self.u64()?);
                 match width(kind) {
                     Some(width) => {
                         let slice = self.slice(count.checked_mul(width)?)?;

@@ -2,7 +2,7 @@
 
 use super::gguf::{DEFAULT_ALIGNMENT, ORIGINAL_SHAPE, TYPES};
 use super::safetensors::Outline;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// ggml reads no more extents than this; what has more has its first ones joined, and a fact tells its shape.
 const MAX_RANK: usize = 4;

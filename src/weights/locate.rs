@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::config::read_json;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::json::read_json;
 
 const INDEX: &str = ".safetensors.index.json";
 const SINGLE: &str = ".safetensors";

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
-use super::Encoding;
+use super::encoding::Encoding;
 use super::entry::{Entry, elements};
 use super::pickle::{Object, Pickle, Value};
 use super::zip::Archive;
-use crate::{DType, Error, Result};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
 
 /// More than the pickle of any model; what is read of it takes some 30 times as much memory at worst.
 const MAX_PICKLE: usize = 16 << 20;

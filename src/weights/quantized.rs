@@ -1,119 +1,63 @@
-//! Scales that lie beside quantised tensors, in the dialects of ComfyUI's and Kijai's files.
+//! A quantised tensor in its stored form, for computing with it as it is.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use serde::Deserialize;
+use super::blocks::Block;
+use super::encoding::Encoding;
+use super::low_rank::LowRank;
 
-use super::entry::Metadata;
-use super::stored::Tensor;
-use super::{SINGLE_FILE, rotation};
-use crate::{Error, Result};
+/// What there is to know of a [`Quantized`] tensor before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuantizedForm {
+    /// How its numbers are stored.
+    pub encoding: Encoding,
+    /// How many numbers it is multiplied with: none, one, or one for each row.
+    pub scales: usize,
+    /// The rank of what LoRAs add, where they do.
+    pub rank: Option<usize>,
+}
 
-/// What a layer's scale is called, beside `weight`.
-const SCALES: [&str; 2] = ["scale_weight", "weight_scale"];
+/// A matrix of a checkpoint, its numbers as they are in the file.
+#[derive(Clone, Debug)]
+pub struct Quantized<'a> {
+    /// How the numbers in `bytes` are stored: eight-bit floats, signed bytes or blocks.
+    pub encoding: Encoding,
+    /// The numbers, row by row.
+    pub bytes: Cow<'a, [u8]>,
+    /// What they are to be multiplied with: nothing, one factor, or one for each row.
+    pub scales: Vec<f32>,
+    /// What LoRAs add after that.
+    pub change: Option<LowRank>,
+}
 
-/// What else a quantised layer may have, for computing in eight bits.
-const INPUT_SCALES: [&str; 2] = ["scale_input", "input_scale"];
-
-/// Says of the whole file that it has scales.
-const MARKER: &str = "scaled_fp8";
-
-/// How a layer is quantised, as JSON.
-const FORMAT: &str = "comfy_quant";
-
-/// The formats that are read.
-const KNOWN: [&str; 3] = ["float8_e4m3fn", "float8_e5m2", "int8_tensorwise"];
-
-/// Parts of encodings that this crate cannot read, with their names.
-const UNSUPPORTED: [(&str, &str); 2] = [("weight_scale_2", "nvfp4"), ("pre_quant_scale", "awq")];
-
-/// How layers are quantised, as JSON for the whole file, in its metadata.
-const METADATA: &str = "_quantization_metadata";
-
-/// Takes the scales out of the tensors of `file` and gives each to the weight that it belongs to.
-pub(super) fn attach_scales(file: &Path, tensors: &mut BTreeMap<String, Tensor>, metadata: &Metadata) -> Result<()> {
-    tensors.retain(|name, _| name.rsplit('.').next() != Some(MARKER));
-    let mut formats = formats(file, metadata)?;
-    let layers: Vec<String> = tensors.keys().filter_map(|name| name.strip_suffix(".weight")).map(String::from).collect();
-    for layer in layers {
-        let bare = layer.strip_prefix(SINGLE_FILE).unwrap_or(&layer);
-        let format = take_format(tensors, &layer)?.or_else(|| formats.remove(bare)).or_else(|| formats.remove(&layer));
-        check_known(tensors, &layer, format.as_ref())?;
-        let mut take = |ending: &str| tensors.remove(&format!("{layer}.{ending}"));
-        INPUT_SCALES.iter().for_each(|ending| drop(take(ending)));
-        let scale = SCALES.iter().find_map(|ending| take(ending));
-        let Some(weight) = tensors.get_mut(&format!("{layer}.weight")) else { continue };
-        let fail = |message| Error::tensor(&weight.info.file, &format!("{layer}.weight"), message);
-        if let Some(scale) = &scale {
-            let (count, rows) = (scale.count(), weight.info.shape.first().copied().unwrap_or(1));
-            if count != 1 && count != rows {
-                return Err(fail(format!("{count} scales for {rows} rows: scales of blocks (mxfp8 and the like) are not supported")));
-            }
-        }
-        if let Some(Format { convrot: true, convrot_groupsize: group, .. }) = format {
-            let cols = weight.info.shape.last().copied().unwrap_or(1);
-            if !rotation::fits(group, cols) {
-                return Err(fail(format!(
-                    "rows of {cols} numbers rotated (convrot) in groups of {group}: no power of four that divides them"
-                )));
-            }
-            weight.rotation = Some(group);
-        }
-        weight.scale = scale.map(Arc::new);
+impl Quantized<'_> {
+    /// What is known of it without its numbers.
+    pub fn form(&self) -> QuantizedForm {
+        let rank = self.change.as_ref().map(|change| change.rank);
+        QuantizedForm { encoding: self.encoding, scales: self.scales.len(), rank }
     }
-    Ok(())
-}
 
-#[derive(Deserialize)]
-struct Format {
-    format: String,
-    #[serde(default)]
-    convrot: bool,
-    #[serde(default = "usual_group")]
-    convrot_groupsize: usize,
-}
-
-fn usual_group() -> usize {
-    256
-}
-
-/// What the file's metadata says, by layer.
-fn formats(file: &Path, metadata: &Metadata) -> Result<BTreeMap<String, Format>> {
-    #[derive(Deserialize)]
-    struct Layers {
-        layers: BTreeMap<String, Format>,
+    /// Whether numbers may stand for NaN or infinity, LoRAs left aside. May say so of numbers near the limits that do not; never the other way
+    /// round.
+    pub fn may_be_infinite(&self) -> bool {
+        let (largest, has_bad) = match self.encoding {
+            Encoding::F8E4M3 => (448.0, any(&self.bytes, |code| code & 0x7f == 0x7f)),
+            Encoding::F8E5M2 => (57344.0, any(&self.bytes, |code| code & 0x7f >= 0x7c)),
+            Encoding::I8 => (128.0, false),
+            // More than any scale of a block makes of any of its numbers.
+            Encoding::Block(block) => (1e12, has_bad_half(block, &self.bytes)),
+            _ => (1.0, true),
+        };
+        has_bad || self.scales.iter().any(|scale| !(scale * largest).is_finite())
     }
-    let Some(text) = metadata.get(METADATA) else { return Ok(BTreeMap::new()) };
-    let layers: Layers =
-        serde_json::from_str(text).map_err(|error| Error::weights(file, format!("its metadata `{METADATA}` is damaged: {error}")))?;
-    Ok(layers.layers)
 }
 
-/// What lies beside a layer's weight.
-fn take_format(tensors: &mut BTreeMap<String, Tensor>, layer: &str) -> Result<Option<Format>> {
-    let name = format!("{layer}.{FORMAT}");
-    let Some(tensor) = tensors.remove(&name) else { return Ok(None) };
-    let damaged = |error| Error::tensor(&tensor.info.file, &name, format!("its description is damaged: {error}"));
-    serde_json::from_slice(&tensor.dense_bytes()).map(Some).map_err(damaged)
+/// Without branches within a run, so that it goes at the speed of memory.
+fn any(bytes: &[u8], is_bad: impl Fn(u8) -> bool) -> bool {
+    bytes.chunks(4096).any(|run| run.iter().fold(false, |bad, &byte| bad | is_bad(byte)))
 }
 
-/// Makes sure that a layer's numbers times its scales are its weights.
-fn check_known(tensors: &BTreeMap<String, Tensor>, layer: &str, format: Option<&Format>) -> Result<()> {
-    let by_part = UNSUPPORTED.iter().find(|(ending, _)| tensors.contains_key(&format!("{layer}.{ending}"))).map(|&(_, name)| name);
-    let by_name = format.map(|format| format.format.as_str()).filter(|name| !KNOWN.contains(name));
-    let (Some(name), Some(weight)) = (by_part.or(by_name), tensors.get(&format!("{layer}.weight"))) else { return Ok(()) };
-    Err(Error::Unsupported(format!(
-        "{}: tensor `{layer}.weight` is stored as {name}; give a file in fp8, int8, GGUF or 16 bits",
-        weight.info.file.display()
-    )))
-}
-
-/// Multiplies all values by one factor, or each row by its own.
-pub(super) fn apply_scale(values: &mut [f32], factors: &[f32]) {
-    let row = (values.len() / factors.len().max(1)).max(1);
-    for (row, factor) in values.chunks_mut(row).zip(factors) {
-        row.iter_mut().for_each(|value| *value *= factor);
-    }
+fn has_bad_half(block: Block, bytes: &[u8]) -> bool {
+    let is_bad = |block: &[u8], at: usize| block[at + 1] & 0x7c == 0x7c;
+    bytes.chunks_exact(block.bytes()).any(|bytes| block.halves().iter().any(|&at| is_bad(bytes, at)))
 }

@@ -10,11 +10,11 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
-use super::Encoding;
+use super::encoding::Encoding;
 use super::entry::{Entry, Metadata, elements};
 use super::foreign;
+use crate::error::{Error, Result};
 use crate::partial_file::PartialFile;
-use crate::{Error, Result};
 
 /// What the format allows at most; real headers stay under a few megabytes.
 const MAX_HEADER: u64 = 100_000_000;

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::stored::Tensor;
-use super::{Block, Encoding};
-use crate::{DType, Error, Result};
+use super::blocks::Block;
+use super::encoding::Encoding;
+use super::stored::Stored;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
 
 /// How the numbers of a checkpoint are saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,8 +37,8 @@ impl Storage {
         matches!(encoding, Encoding::I64 | Encoding::I32 | Encoding::U8 | Encoding::Bool)
     }
 
-    /// What a tensor becomes.
-    pub(super) fn encoding(self, name: &str, tensor: &Tensor) -> Encoding {
+    /// What a tensor becomes, which may be one of the matrices that quantised forms are for.
+    pub(super) fn encoding(self, tensor: &Stored, is_matrix: bool) -> Encoding {
         let encoding = tensor.info.encoding;
         match (self, encoding) {
             // GGUF has signed bytes alone; of texts and positions bytes alone count.
@@ -45,8 +47,8 @@ impl Storage {
             (Self::Bf16, _) => DType::Bf16.into(),
             (Self::F16, _) => DType::F16.into(),
             (Self::F32, _) => DType::F32.into(),
-            (Self::Fp8, _) if is_matrix(name, tensor) => Encoding::F8E4M3,
-            (Self::Q8_0, _) if is_matrix(name, tensor) && tensor.info.shape[1].is_multiple_of(32) => Encoding::Block(Block::Q8_0),
+            (Self::Fp8, _) if is_matrix => Encoding::F8E4M3,
+            (Self::Q8_0, _) if is_matrix && tensor.info.shape[1].is_multiple_of(32) => Encoding::Block(Block::Q8_0),
             (_, Encoding::Float(dtype)) if tensor.scale.is_none() => dtype.into(),
             _ => DType::F32.into(),
         }
@@ -67,13 +69,4 @@ impl FromStr for Storage {
         let names = || Self::NAMES.map(|(_, name)| name).join(", ");
         known.ok_or_else(|| Error::Input(format!("unknown type `{name}`: choose one of {}", names())))
     }
-}
-
-/// The repeated blocks, in which nearly all numbers are.
-const BLOCKS: [&str; 5] = ["blocks.", "face_adapter.", "encoder.block.", "encoder.layers.", "vision_model.encoder.layers."];
-
-/// Whether a tensor is a matrix to multiply with, which may be quantised.
-fn is_matrix(name: &str, tensor: &Tensor) -> bool {
-    let is_table = name.contains("relative_attention_bias");
-    tensor.info.shape.len() == 2 && name.ends_with(".weight") && !is_table && BLOCKS.iter().any(|block| name.starts_with(block))
 }

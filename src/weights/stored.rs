@@ -1,21 +1,16 @@
-//! A tensor as it lies in a file, and its elements in a form that models compute with.
+//! A tensor as it lies in a file.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use memmap2::Mmap;
 
-use super::Encoding;
 use super::decode::{decode, gather};
+use super::encoding::Encoding;
 use super::entry::Entry;
-use super::lora::{Delta, LowRank};
-use super::quantized::apply_scale;
-use super::quantized_view::Quantized;
 use super::rotation::rotate;
-use crate::DType;
 
 /// What a checkpoint says of a tensor.
 #[derive(Clone, Debug)]
@@ -28,65 +23,23 @@ pub struct TensorInfo {
     pub file: Arc<Path>,
 }
 
-/// A tensor in a mapped file.
-pub(super) struct Tensor {
+/// A tensor in a mapped file. Clones share the file.
+#[derive(Clone)]
+pub(super) struct Stored {
     pub(super) info: TensorInfo,
     map: Arc<Mmap>,
     range: Range<usize>,
     strides: Option<Vec<usize>>,
     /// What the stored numbers are to be multiplied by: one factor, or one for each row.
-    pub(super) scale: Option<Arc<Tensor>>,
+    pub(super) scale: Option<Arc<Stored>>,
     /// Over how many neighbours in a row the stored numbers are rotated.
     pub(super) rotation: Option<usize>,
-    /// What LoRAs add to it.
-    pub(super) deltas: Vec<Delta>,
-    pub(super) used: AtomicBool,
 }
 
-impl Tensor {
-    pub(super) fn new(file: &Arc<Path>, map: &Arc<Mmap>, entry: &Entry) -> Self {
-        let info = TensorInfo { encoding: entry.encoding, shape: entry.shape.clone(), file: file.clone() };
-        let (range, strides) = (entry.range.clone(), entry.strides.clone());
-        Self { info, map: map.clone(), range, strides, scale: None, rotation: None, deltas: Vec::new(), used: AtomicBool::new(false) }
-    }
-
-    /// Its elements in a form that models compute with.
-    pub(super) fn elements(&self) -> (DType, Cow<'_, [u8]>) {
-        match self.info.encoding {
-            Encoding::Float(dtype) if self.scale.is_none() && self.deltas.is_empty() => (dtype, self.dense_bytes()),
-            _ => (DType::F32, Cow::Owned(bytemuck::cast_slice(&self.to_f32()).to_vec())),
-        }
-    }
-
-    /// [`Tensor::elements`] without reading them: zeros where they would be converted.
-    pub(super) fn outline(&self) -> (DType, Cow<'_, [u8]>) {
-        match self.info.encoding {
-            Encoding::Float(dtype) if self.scale.is_none() && self.deltas.is_empty() && self.strides.is_none() => {
-                (dtype, self.dense_bytes())
-            }
-            Encoding::Float(dtype) if self.scale.is_none() && self.deltas.is_empty() => {
-                (dtype, Cow::Owned(vec![0; self.count() * dtype.bytes() as usize]))
-            }
-            _ => (DType::F32, Cow::Owned(vec![0; self.count() * 4])),
-        }
-    }
-
-    /// Its elements in their stored form, where that is quantised and its rows can be expanded by themselves. LoRAs must be of low rank, else
-    /// they have to be merged. Where it is not to be `read`, zeros stand for whatever does not lie in the file as it is.
-    pub(super) fn quantized(&self, read: bool) -> Option<Quantized<'_>> {
-        let encoding = self.info.encoding;
-        let (&rows, rest) = self.info.shape.split_first()?;
-        let cols = rest.iter().product();
-        let is_quantized =
-            self.rotation.is_none() && matches!(encoding, Encoding::F8E4M3 | Encoding::F8E5M2 | Encoding::I8 | Encoding::Block(_));
-        let row_bytes = encoding.bytes(cols as u64).filter(|_| is_quantized)? as usize;
-        let change = match &self.deltas[..] {
-            [] => None,
-            deltas => Some(LowRank::of(deltas, rows, cols, read)?),
-        };
-        let scales = self.scale.as_ref().map_or_else(Vec::new, |scale| if read { scale.values() } else { vec![0.0; scale.count()] });
-        let bytes = if read || self.strides.is_none() { self.dense_bytes() } else { Cow::Owned(vec![0; rows * row_bytes]) };
-        Some(Quantized { encoding, bytes, scales, change })
+impl Stored {
+    pub(super) fn new(file: &Arc<Path>, map: &Arc<Mmap>, entry: Entry) -> Self {
+        let info = TensorInfo { encoding: entry.encoding, shape: entry.shape, file: file.clone() };
+        Self { info, map: map.clone(), range: entry.range, strides: entry.strides, scale: None, rotation: None }
     }
 
     /// Its elements in f32.
@@ -98,25 +51,24 @@ impl Tensor {
         if let Some(group) = self.rotation {
             rotate(&mut values, group);
         }
-        self.deltas.iter().for_each(|delta| delta.add_to(&mut values));
         values
     }
 
-    /// Its elements in f32 as they are stored, unscaled and unchanged.
-    fn values(&self) -> Vec<f32> {
+    /// Its elements in f32 as they are stored, unscaled.
+    pub(super) fn values(&self) -> Vec<f32> {
         decode(self.info.encoding, &self.dense_bytes())
     }
 
     /// Part `part` of `parts` equal ones along the first axis, or `None` where it has no such parts.
     pub(super) fn part(&self, part: usize, parts: usize) -> Option<Self> {
         if parts == 1 {
-            return Some(self.with(self.info.clone(), self.range.clone(), self.scale.clone()));
+            return Some(self.clone());
         }
         let rows = self.info.shape.first().filter(|rows| rows.is_multiple_of(parts))? / parts;
         self.rows(part * rows..(part + 1) * rows)
     }
 
-    /// Some of its places along the first axis, without what LoRAs add, or `None` where it has none or they are no whole blocks.
+    /// Some of its places along the first axis, or `None` where it has none or they are no whole blocks.
     pub(super) fn rows(&self, rows: Range<usize>) -> Option<Self> {
         let mut info = self.info.clone();
         let first = info.shape.first_mut().filter(|all| rows.end <= **all)?;
@@ -135,20 +87,8 @@ impl Tensor {
             Some(factors) if factors.count() > 1 => Some(Arc::new(factors.rows(rows).filter(|_| factors.count() == all)?)),
             scale => scale.clone(),
         };
-        Some(self.with(info, self.range.start + begin..self.range.start + end, scale))
-    }
-
-    fn with(&self, info: TensorInfo, range: Range<usize>, scale: Option<Arc<Self>>) -> Self {
-        Self {
-            info,
-            map: self.map.clone(),
-            range,
-            strides: self.strides.clone(),
-            scale,
-            rotation: self.rotation,
-            deltas: Vec::new(),
-            used: AtomicBool::new(false),
-        }
+        let range = self.range.start + begin..self.range.start + end;
+        Some(Self { info, map: self.map.clone(), range, strides: self.strides.clone(), scale, rotation: self.rotation })
     }
 
     /// Gives the memory that its bytes were read into back to the system, which reads them again if they are asked for again.
@@ -194,5 +134,13 @@ impl Tensor {
                 Cow::Owned(gather(stored, &self.info.shape, strides, width))
             }
         }
+    }
+}
+
+/// Multiplies all values by one factor, or each row by its own.
+fn apply_scale(values: &mut [f32], factors: &[f32]) {
+    let row = (values.len() / factors.len().max(1)).max(1);
+    for (row, factor) in values.chunks_mut(row).zip(factors) {
+        row.iter_mut().for_each(|value| *value *= factor);
     }
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::Encoding;
 use super::decode::decode;
-use crate::{DType, Error, Result};
+use super::encoding::Encoding;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
 
 /// A tensor of a checkpoint, its elements as they lie in the mapped file wherever models can compute with that form.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::Footprint;
 use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
 use wan_animate::unversioned::tensor::Tensor;
@@ -54,7 +55,7 @@ pub fn golden_json<T: serde::de::DeserializeOwned>(name: &str) -> T {
 
 /// A checkpoint under `tests/goldens`, a folder or a file.
 pub fn golden_weights(name: &str) -> Weights {
-    Weights::open(golden_path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    models::open(golden_path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// What Animate's transformer of a checkpoint makes, with these weights of it, of the inputs in a golden of parts.

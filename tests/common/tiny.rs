@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use image::RgbImage;
-use wan_animate::unversioned::weights::Weights;
-use wan_animate::unversioned::weights::names::{CLIP, Table};
+use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::clip::names::OFFICIAL as CLIP;
+use wan_animate::unversioned::weights::names::Table;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{AnimatePipeline, Builder, Device, Event, Precision, Result};
 
@@ -49,7 +50,7 @@ pub fn tensors(part: &str) -> Vec<Values> {
 }
 
 pub fn read(path: &Path) -> Vec<Values> {
-    let weights = Weights::open(path).expect("opens");
+    let weights = models::open(path).expect("opens");
     let values = |name: &str, shape: &[usize]| weights.to_f32(name, shape).expect(name);
     weights.iter().map(|(name, info)| Values { name: name.into(), shape: info.shape.clone(), data: values(name, &info.shape) }).collect()
 }

@@ -75,7 +75,9 @@ fn products_sum_in_one_order() {
     let product = |family: Family, rows: usize| {
         let device = Device::builder().family(family).build().expect("a device");
         let mut rec = Recorder::new(&device, Cancel::new());
-        let w = Matrix::upload(&device, "w", [cols, inner], DType::F32, bytemuck::cast_slice(&values(2, cols * inner))).expect("w");
+        let w =
+            Matrix::upload(&device, "w", [cols, inner], DType::F32, &|| Ok(bytemuck::cast_slice(&values(2, cols * inner)).to_vec().into()))
+                .expect("w");
         let x = rec.upload(&[rows, inner], &values(1, 37 * inner)[..rows * inner]).expect("x");
         let out = matmul(&mut rec, &x, &w, Default::default(), DType::F32).expect("runs");
         rec.download(&out).expect("the product")

@@ -94,7 +94,7 @@ impl Stored {
     pub fn upload(&self, device: &Device, expanded: DType) -> Result<Matrix> {
         let Self { encoding, bytes, scales, change, .. } = self.clone();
         let quantized = Quantized { encoding, bytes: Cow::Owned(bytes), scales, change };
-        Matrix::upload_quantized(device, "w", self.shape, &quantized, expanded)
+        Matrix::upload_quantized(device, "w", self.shape, quantized.form(), expanded, &|| Ok(quantized.clone()))
     }
 
     /// The floats to the last bit, without the change: one rounding to f32, where f16 is wanted one more.

@@ -26,19 +26,18 @@ impl Embeddings {
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let (width, side, patch) = (config.hidden_size, config.patches(), config.patch_size);
         let tokens = 1 + side * side;
-        let mut class = loader.values("class_embedding", &[width])?;
+        let class = loader.values("class_embedding", &[width])?;
         let positions = loader.values("position_embedding.weight", &[tokens, width])?;
-        let (class_position, patch_positions) = positions.split_at(width);
-        class.iter_mut().zip(class_position).for_each(|(value, position)| *value += position);
         // The numbers 0, 1, 2 .. that older versions of transformers stored.
         if loader.contains("position_ids") {
-            loader.view("position_ids", &[1, tokens])?;
+            loader.claim("position_ids", &[1, tokens])?;
         }
+        let class = || Ok(class()?.iter().zip(positions()?).map(|(value, position)| value + position).collect());
         Ok(Self {
             image_size: config.image_size,
             class: loader.upload("class_embedding", &[1, width], &class)?,
             patch_embedding: loader.conv("patch_embedding.weight", &[width, config.num_channels, patch, patch])?,
-            patch_positions: loader.upload("position_embedding.weight", &[1, side, side, width], patch_positions)?,
+            patch_positions: loader.upload("position_embedding.weight", &[1, side, side, width], &|| Ok(positions()?.split_off(width)))?,
         })
     }
 

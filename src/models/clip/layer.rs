@@ -9,8 +9,6 @@ use crate::ops::attention::Heads;
 use crate::ops::operand_dtype;
 use crate::tensor::Tensor;
 
-const PROJECTIONS: [&str; 4] = ["q_proj", "k_proj", "v_proj", "out_proj"];
-
 /// One of `encoder.layers`.
 #[derive(Debug)]
 pub struct Layer {
@@ -28,7 +26,8 @@ impl Layer {
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let (width, hidden) = (config.hidden_size, config.intermediate_size);
         let dtype = loader.precision().operand();
-        let [q, k, v, out] = PROJECTIONS.map(|name| Linear::load(&loader.scope("self_attn"), name, width, width));
+        let attention = loader.scope("self_attn");
+        let [q, k, v, out] = ["q_proj", "k_proj", "v_proj", "out_proj"].map(|name| Linear::load(&attention, name, width, width));
         let operand = operand_dtype(dtype, width / config.num_attention_heads);
         Ok(Self {
             dtype,
@@ -47,29 +46,4 @@ impl Layer {
         let normed = self.layer_norm2.forward(rec, &x, self.dtype)?;
         self.mlp.forward(rec, &normed, None, &x)
     }
-}
-
-/// Checks a layer's tensors without uploading them.
-pub(super) fn skip(loader: &Loader, config: &Config) -> Result<()> {
-    let (width, hidden) = (config.hidden_size, config.intermediate_size);
-    skip_norm(loader, "layer_norm1", config)?;
-    let attention = loader.scope("self_attn");
-    PROJECTIONS.iter().try_for_each(|name| skip_linear(&attention, name, width, width))?;
-    skip_norm(loader, "layer_norm2", config)?;
-    let mlp = loader.scope("mlp");
-    skip_linear(&mlp, "fc1", width, hidden)?;
-    skip_linear(&mlp, "fc2", hidden, width)
-}
-
-/// Checks a norm's tensors without uploading them.
-pub(super) fn skip_norm(loader: &Loader, name: &str, config: &Config) -> Result<()> {
-    let scope = loader.scope(name);
-    ["weight", "bias"].iter().try_for_each(|name| scope.view(name, &[config.hidden_size]).map(|_| ()))
-}
-
-fn skip_linear(loader: &Loader, name: &str, inputs: usize, outputs: usize) -> Result<()> {
-    let scope = loader.scope(name);
-    scope.view("weight", &[outputs, inputs])?;
-    scope.view("bias", &[outputs])?;
-    Ok(())
 }

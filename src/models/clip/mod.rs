@@ -1,9 +1,10 @@
 //! CLIP's vision tower, as far as video models use it: all of its layers but the last, and no norm after them.
 
 pub mod config;
-pub mod detect;
 pub mod embeddings;
 pub mod layer;
+pub mod names;
+pub mod spec;
 
 use std::sync::Arc;
 
@@ -51,8 +52,9 @@ impl VisionModel {
             pre_layrnorm: LayerNorm::load(&loader, "pre_layrnorm", config.hidden_size, config.layer_norm_eps)?,
             layers,
         };
-        layer::skip(&loader.scope(format_args!("encoder.layers.{}", config.num_hidden_layers - 1)), config)?;
-        layer::skip_norm(&loader, "post_layernorm", config)?;
+        let unread = loader.unread();
+        Layer::load(&unread.scope(format_args!("encoder.layers.{}", config.num_hidden_layers - 1)), config)?;
+        LayerNorm::load(&unread, "post_layernorm", config.hidden_size, config.layer_norm_eps)?;
         Ok(model)
     }
 

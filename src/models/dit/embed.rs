@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::layers::{LayerNorm, Linear, Loader, Precision};
+use crate::layers::{LayerNorm, Linear, Loader};
 use crate::models::dit::config::Config;
 use crate::ops::Activation;
 use crate::ops::copy::slice;
@@ -148,9 +148,10 @@ fn place(rec: &mut Recorder, image: &Tensor, places: &Tensor) -> Result<Tensor> 
 
 /// `name` [1, ROWS, width] as ROWS vectors.
 pub(crate) fn table<const ROWS: usize>(loader: &Loader, name: &str, width: usize) -> Result<[Tensor; ROWS]> {
-    let values = loader.with_precision(Precision::F32).values(name, &[1, ROWS, width])?;
-    let rows = values.chunks(width).map(|row| loader.upload(name, &[width], row)).collect::<Result<Vec<_>>>()?;
-    Ok(rows.try_into().expect("ROWS * width values make ROWS rows"))
+    let values = loader.values(name, &[1, ROWS, width])?;
+    let row = |i: usize| loader.upload(name, &[width], &|| Ok(values()?[i * width..][..width].to_vec()));
+    let rows = (0..ROWS).map(row).collect::<Result<Vec<_>>>()?;
+    Ok(rows.try_into().expect("ROWS rows were uploaded"))
 }
 
 /// Cosines, then sines, of the timestep times frequencies from 1 down to 1 / 10000. The steps are rounded to f32 where the

@@ -94,9 +94,9 @@ impl Conv {
     /// `name.weight` [outputs, inputs, 3] and `name.bias` [outputs].
     fn load(loader: &Loader, name: &str, inputs: usize, outputs: usize, stride: usize) -> Result<Self> {
         let scope = loader.scope(name);
-        let values = scope.values("weight", &[outputs, inputs, KERNEL])?;
+        let weight = scope.values("weight", &[outputs, inputs, KERNEL])?;
         Ok(Self {
-            weight: scope.conv_from("weight", &[outputs, inputs, KERNEL, 1, 1], &values)?,
+            weight: scope.conv_from("weight", &[outputs, inputs, KERNEL, 1, 1], &weight)?,
             bias: scope.tensor("bias", &[outputs])?,
             stride,
         })

@@ -56,7 +56,7 @@ impl MotionEncoder {
         Ok(Self {
             size: sizes[0],
             frames_at_once: frames_at_once(loader, config, &sizes, &channels),
-            blur: loader.upload("blur", &[4, 4], &BLUR.map(|row| BLUR.map(|col| row * col / 64.0)).concat())?,
+            blur: loader.upload("blur", &[4, 4], &|| Ok(BLUR.map(|row| BLUR.map(|col| row * col / 64.0)).concat()))?,
             conv_in: Conv::activated(loader, "conv_in", [channels[0], 3, 1], 1)?,
             res_blocks: res_blocks.collect::<Result<_>>()?,
             conv_out: Conv::plain(loader, "conv_out", [style, channels[channels.len() - 1], LAST_SIZE], 1)?,
@@ -120,8 +120,7 @@ fn channels(config: &Config, size: usize) -> Result<usize> {
 /// As many frames as the configuration says, or fewer if one binding cannot hold their largest image.
 fn frames_at_once(loader: &Loader, config: &Config, sizes: &[usize], channels: &[usize]) -> usize {
     let largest = sizes.iter().zip(channels).map(|(size, channels)| (size + 1) * (size + 1) * channels * 4).max().unwrap_or(1);
-    let binding = loader.device().limits().max_storage_buffer_binding_size as usize;
-    config.motion_encoder_batch_size.min(binding / largest).max(1)
+    config.motion_encoder_batch_size.min(loader.largest_buffer() as usize / largest).max(1)
 }
 
 /// The Q factor of the synthesis weight.
@@ -131,21 +130,21 @@ fn directions(loader: &Loader, config: &Config) -> Result<Matrix> {
         return Err(Error::Input(format!("transformer config: `motion_dim` {cols} is greater than `motion_encoder_dim` {rows}")));
     }
     let name = "motion_synthesis_weight";
-    let weight: Vec<f32> = loader.values(name, &[rows, cols])?.iter().map(|value| value + 1e-8).collect();
-    loader.matrix_from(name, [rows, cols], &qr_q(&weight, rows, cols))
+    let weight = loader.values(name, &[rows, cols])?;
+    let directions = || Ok(qr_q(&weight()?.iter().map(|value| value + 1e-8).collect::<Vec<_>>(), rows, cols));
+    loader.matrix_from(name, [rows, cols], &directions)
 }
 
 /// Weights in a checkpoint have unit variance; layers divide them by the root of the number of inputs.
-fn scaled(loader: &Loader, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-    let mut values = loader.values(name, shape)?;
+fn scaled<'a>(loader: &Loader<'a>, shape: &[usize]) -> Result<impl Fn() -> Result<Vec<f32>> + use<'a>> {
+    let values = loader.values("weight", shape)?;
     let scale = (1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt()) as f32;
-    values.iter_mut().for_each(|value| *value *= scale);
-    Ok(values)
+    Ok(move || Ok(values()?.into_iter().map(|value| value * scale).collect()))
 }
 
 fn linear(loader: &Loader, inputs: usize, outputs: usize) -> Result<Linear> {
-    let weight = scaled(loader, "weight", &[outputs, inputs])?;
-    Ok(Linear::new(loader.matrix_from("weight", [outputs, inputs], &weight)?, Some(loader.tensor("bias", &[outputs])?)))
+    let weight = loader.matrix_from("weight", [outputs, inputs], &scaled(loader, &[outputs, inputs])?)?;
+    Ok(Linear::new(weight, Some(loader.tensor("bias", &[outputs])?)))
 }
 
 #[derive(Debug)]
@@ -188,7 +187,7 @@ impl Conv {
     /// `name.weight` [outputs, inputs, k, k] alone; without zeros around the image.
     fn plain(loader: &Loader, name: &str, [outputs, inputs, k]: [usize; 3], stride: usize) -> Result<Self> {
         let (scope, shape) = (loader.scope(name), [outputs, inputs, k, k]);
-        let weight = scope.conv_from("weight", &shape, &scaled(&scope, "weight", &shape)?)?;
+        let weight = scope.conv_from("weight", &shape, &scaled(&scope, &shape)?)?;
         Ok(Self { weight, bias: None, stride, pad: 0 })
     }
 

@@ -5,8 +5,9 @@
 
 pub mod block;
 pub mod config;
-pub mod detect;
+pub mod names;
 pub mod position;
+pub mod spec;
 
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ fn vocabulary<'a>(loader: &Loader<'a>, config: &Config) -> Result<Embedding<'a>>
         return Embedding::load(loader, "shared", rows, cols);
     }
     if loader.contains("shared.weight") {
-        loader.view("shared.weight", &[rows, cols])?;
+        loader.claim("shared.weight", &[rows, cols])?;
     }
     Embedding::load(&own, "embed_tokens", rows, cols)
 }

@@ -88,9 +88,10 @@ impl AttentionBlock {
         let qkv = loader.scope("to_qkv");
         let weight = qkv.values("weight", &[3 * width, width, 1, 1])?;
         let bias = qkv.values("bias", &[3 * width])?;
+        let third = |values: Vec<f32>, i: usize| values[i * values.len() / 3..][..values.len() / 3].to_vec();
         let part = |i: usize| -> Result<Linear> {
-            let matrix = qkv.matrix_from("weight", [width, width], &weight[i * width * width..][..width * width])?;
-            Ok(Linear::new(matrix, Some(qkv.upload("bias", &[width], &bias[i * width..][..width])?)))
+            let matrix = qkv.matrix_from("weight", [width, width], &|| Ok(third(weight()?, i)))?;
+            Ok(Linear::new(matrix, Some(qkv.upload("bias", &[width], &|| Ok(third(bias()?, i)))?)))
         };
         let to_qkv = [part(0)?, part(1)?, part(2)?];
         let proj = loader.scope("proj");

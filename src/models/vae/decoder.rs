@@ -47,14 +47,18 @@ pub(super) fn layers(loader: &Loader, config: &Config) -> Result<Vec<Layer>> {
 /// `post_quant_conv`, scaled so that it takes normalised latents. It stays in f32: all the picture passes through its few weights.
 fn post_quant_conv(scope: &Loader, config: &Config) -> Result<CausalConv3d> {
     let z = config.z_dim;
-    let mut weight = scope.values("weight", &[z, z, 1, 1, 1])?;
-    let mut bias = scope.values("bias", &[z])?;
-    for (row, bias) in weight.chunks_mut(z).zip(&mut bias) {
-        let shift: f64 = row.iter().zip(&config.latents_mean).map(|(&value, mean)| f64::from(value) * mean).sum();
-        *bias = (f64::from(*bias) + shift) as f32;
-        row.iter_mut().zip(&config.latents_std).for_each(|(value, std)| *value = (f64::from(*value) * std) as f32);
-    }
-    CausalConv3d::from_values(&scope.with_precision(Precision::F32), [z, z, 1, 1, 1], &weight, &bias)
+    let (weight, bias) = (scope.values("weight", &[z, z, 1, 1, 1])?, scope.values("bias", &[z])?);
+    let scaled = || {
+        let (mut weight, mut bias) = (weight()?, bias()?);
+        for (row, bias) in weight.chunks_mut(z).zip(&mut bias) {
+            let shift: f64 = row.iter().zip(&config.latents_mean).map(|(&value, mean)| f64::from(value) * mean).sum();
+            *bias = (f64::from(*bias) + shift) as f32;
+            row.iter_mut().zip(&config.latents_std).for_each(|(value, std)| *value = (f64::from(*value) * std) as f32);
+        }
+        Result::Ok((weight, bias))
+    };
+    let in_f32 = scope.with_precision(Precision::F32);
+    CausalConv3d::from_values(&in_f32, [z, z, 1, 1, 1], &|| Ok(scaled()?.0), &|| Ok(scaled()?.1))
 }
 
 /// Decodes one video, latent frame by latent frame. Made by [`Vae::decoder`](super::Vae::decoder).

@@ -62,16 +62,19 @@ fn residual_levels(scope: &Loader, config: &Config) -> Result<Vec<Layer>> {
 /// would give the variance, which nobody asks for.
 fn quant_conv(scope: &Loader, config: &Config) -> Result<CausalConv3d> {
     let (z, inputs) = (config.z_dim, 2 * config.z_dim);
-    let mut weight = scope.values("weight", &[inputs, inputs, 1, 1, 1])?;
-    let mut bias = scope.values("bias", &[inputs])?;
-    weight.truncate(z * inputs);
-    bias.truncate(z);
-    for (channel, row) in weight.chunks_mut(inputs).enumerate() {
-        let (mean, std) = (config.latents_mean[channel], config.latents_std[channel]);
-        row.iter_mut().for_each(|value| *value = (f64::from(*value) / std) as f32);
-        bias[channel] = ((f64::from(bias[channel]) - mean) / std) as f32;
-    }
-    CausalConv3d::from_values(scope, [z, inputs, 1, 1, 1], &weight, &bias)
+    let (weight, bias) = (scope.values("weight", &[inputs, inputs, 1, 1, 1])?, scope.values("bias", &[inputs])?);
+    let scaled = || {
+        let (mut weight, mut bias) = (weight()?, bias()?);
+        weight.truncate(z * inputs);
+        bias.truncate(z);
+        for (channel, row) in weight.chunks_mut(inputs).enumerate() {
+            let (mean, std) = (config.latents_mean[channel], config.latents_std[channel]);
+            row.iter_mut().for_each(|value| *value = (f64::from(*value) / std) as f32);
+            bias[channel] = ((f64::from(bias[channel]) - mean) / std) as f32;
+        }
+        Result::Ok((weight, bias))
+    };
+    CausalConv3d::from_values(scope, [z, inputs, 1, 1, 1], &|| Ok(scaled()?.0), &|| Ok(scaled()?.1))
 }
 
 /// Encodes one video, frame by frame. Made by [`Vae::encoder`](super::Vae::encoder).

@@ -14,12 +14,13 @@
 pub mod blocks;
 pub mod config;
 pub mod decoder;
-pub mod detect;
 pub mod encoder;
 pub mod feature_cache;
 pub mod levels;
+pub mod names;
 pub mod resample;
 pub mod shortcut;
+pub mod spec;
 pub mod stream;
 pub mod tiling;
 

@@ -102,8 +102,7 @@ impl Upsample {
 fn time_convs(scope: &Loader, width: usize) -> Result<[CausalConv3d; 2]> {
     let weight = scope.values("weight", &[2 * width, width, 3, 1, 1])?;
     let bias = scope.values("bias", &[2 * width])?;
-    let (even_weight, odd_weight) = weight.split_at(weight.len() / 2);
-    let (even_bias, odd_bias) = bias.split_at(width);
-    let shape = [width, width, 3, 1, 1];
-    Ok([CausalConv3d::from_values(scope, shape, even_weight, even_bias)?, CausalConv3d::from_values(scope, shape, odd_weight, odd_bias)?])
+    let half = |values: Vec<f32>, i: usize| values[i * (values.len() / 2)..][..values.len() / 2].to_vec();
+    let frame = |i| CausalConv3d::from_values(scope, [width, width, 3, 1, 1], &|| Ok(half(weight()?, i)), &|| Ok(half(bias()?, i)));
+    Ok([frame(0)?, frame(1)?])
 }

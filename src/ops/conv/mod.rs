@@ -6,7 +6,7 @@ mod coop;
 mod reg;
 mod sg;
 mod tiled;
-mod weight;
+pub mod weight;
 
 pub use coop::CONV_COOP;
 pub use reg::CONV_REG;

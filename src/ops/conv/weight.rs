@@ -2,11 +2,15 @@
 
 use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
+use crate::gpu::arena::bytes_of;
 use crate::gpu::arg::Arg;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
 use crate::ops::conv::{ConvOptions, conv, sg};
 use crate::ops::operand::operand_dtype;
 use crate::tensor::Tensor;
+
+/// Makes the values of a weight.
+pub type ReadValues<'a> = dyn Fn() -> Result<Vec<f32>> + 'a;
 
 /// Weights of a convolution on the GPU.
 #[derive(Clone, Debug)]
@@ -20,10 +24,9 @@ pub struct ConvWeight {
 }
 
 impl ConvWeight {
-    /// Uploads `values` in the order of a checkpoint, [out, in, time, height, width], as `dtype` (f32 or f16; f16 only where
+    /// Uploads the values that `read` gives in the order of a checkpoint, [out, in, time, height, width], as `dtype` (f32 or f16; f16 only where
     /// the number of in channels is a multiple of four, f32 otherwise), for the family of kernels that suits the device.
-    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 5], values: &[f32], dtype: DType) -> Result<Self> {
-        let device = sink.device();
+    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 5], dtype: DType, read: &ReadValues) -> Result<Self> {
         // Of few channels, a tile of 32 would be mostly empty.
         let fits = |family| match family {
             Family::Tiled => true,
@@ -31,29 +34,25 @@ impl ConvWeight {
             Family::Coop => shape[0] > 16 && operand_dtype(dtype, shape[1]) == DType::F16,
             Family::Reg => false,
         };
-        Self::upload_for(device.family("conv", fits, |family| test(&device, family)), sink, label, shape, values, dtype)
+        let choose = |device: Device| device.family("conv", fits, |family| test(&device, family));
+        Self::upload_for(sink.device().map_or(Family::Tiled, choose), sink, label, shape, dtype, read)
     }
 
-    fn upload_for(family: Family, sink: &dyn Sink, label: &str, shape: [usize; 5], values: &[f32], dtype: DType) -> Result<Self> {
+    fn upload_for(family: Family, sink: &dyn Sink, label: &str, shape: [usize; 5], dtype: DType, read: &ReadValues) -> Result<Self> {
         let [out_channels, in_channels, t, h, w] = shape;
-        if values.is_empty() || values.len() != shape.iter().product::<usize>() {
-            return Err(Error::Input(format!("`{label}`: {} values for {shape:?}", values.len())));
+        let (taps, dtype, count) = (t * h * w, operand_dtype(dtype, in_channels), shape.iter().product::<usize>());
+        if count == 0 {
+            return Err(Error::Input(format!("`{label}`: no values for {shape:?}")));
         }
-        let (taps, dtype) = (t * h * w, operand_dtype(dtype, in_channels));
-        let (shape, order): ([usize; 2], Order) = match family {
+        let (size, order): ([usize; 2], Order) = match family {
             Family::Sg => (tiles(out_channels, in_channels, taps), in_tiles),
             _ => ([out_channels, taps * in_channels], in_rows),
         };
-        let weight = match sink.device().rehearsal() {
-            Some(_) => sink.upload(label, &shape, dtype, &vec![0; shape[0] * shape[1] * dtype.bytes() as usize])?,
-            None => {
-                let ordered = order(out_channels, in_channels, taps, values);
-                match dtype {
-                    DType::F32 => sink.upload(label, &shape, dtype, bytemuck::cast_slice(&ordered))?,
-                    _ => sink.upload(label, &shape, dtype, bytemuck::cast_slice(&to_f16(&ordered)))?,
-                }
-            }
+        let read = || match read()? {
+            values if values.len() == count => Ok(dtype.store(&order(out_channels, in_channels, taps, &values)).into()),
+            values => Err(Error::Input(format!("`{label}`: {} values for {shape:?}", values.len()))),
         };
+        let weight = sink.read(label, &size, dtype, bytes_of(&size, dtype)?, &read)?;
         Ok(Self { weight, family, kernel: [t, h, w], in_channels, out_channels })
     }
 
@@ -145,7 +144,7 @@ fn test(device: &Device, family: Family) -> Result<()> {
 
     let upload = |values: &[f32]| device.upload("test", &[1, SIZE[0], SIZE[1], IN], DType::F16, bytemuck::cast_slice(&to_f16(values)));
     let (past, x) = (upload(&frames[0])?, upload(&frames[1])?);
-    let weight = ConvWeight::upload_for(family, device, "test", [OUT, IN, 2, 3, 3], &weights, DType::F16)?;
+    let weight = ConvWeight::upload_for(family, device, "test", [OUT, IN, 2, 3, 3], DType::F16, &|| Ok(weights.clone()))?;
     let mut rec = Recorder::new(device, crate::Cancel::new());
     let options = ConvOptions { pad: [(1, 0), (1, 1), (1, 1)], past: [Some(&past), None], ..Default::default() };
     let out = conv(&mut rec, &x, &weight, options, DType::F32)?;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::models::{Sizes, clip, dit, umt5, vae};
+use crate::models::registry::{model_of, name_of, open};
+use crate::models::spec::{Sizes, Spec};
+use crate::models::{clip, dit, umt5, vae};
 use crate::pipelines::checkpoint::parts::{Encoders, Files, ImageEncoder};
 use crate::pipelines::checkpoint::release::{self, Release};
 use crate::pipelines::checkpoint::rules::Rules;
@@ -13,8 +15,9 @@ use crate::pipelines::checkpoint::source::{Part, Source};
 use crate::schedulers::{Scheduler, SchedulerConfig};
 use crate::tokenizer::Tokenizer;
 use crate::video::clip_image::ClipImageConfig;
-use crate::weights::config::{ModelIndex, config_beside};
-use crate::weights::{Kind, Weights};
+use crate::weights::checkpoint::Weights;
+use crate::weights::config::ModelIndex;
+use crate::weights::lora::is_lora;
 
 /// Which pipeline, and which example, runs a class of `model_index.json`.
 const CLASSES: [(&str, &str); 3] = [
@@ -23,7 +26,17 @@ const CLASSES: [(&str, &str); 3] = [
     ("WanImageToVideoPipeline", "`VideoPipeline` (example `i2v`)"),
 ];
 
-pub(crate) const VAES: [Kind; 2] = [Kind::Vae21, Kind::Vae22];
+pub(crate) static VAES: [&Spec; 2] = [&vae::spec::VAE_2_1, &vae::spec::VAE_2_2];
+
+/// Where a file of each model belongs.
+static PLACES: [(&Spec, &str); 6] = [
+    (&dit::spec::ANIMATE, "use `AnimatePipeline` (examples `animate` and `replace`)"),
+    (&dit::spec::TRANSFORMER, "use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`)"),
+    (&umt5::spec::UMT5, "give it as `text_encoder`"),
+    (&clip::spec::CLIP, "give it as `image_encoder`"),
+    (&vae::spec::VAE_2_1, "give it as `vae`"),
+    (&vae::spec::VAE_2_2, "give it as `vae`"),
+];
 
 /// Which pipeline a checkpoint is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +53,10 @@ impl Family {
         }
     }
 
-    fn kind(self) -> Kind {
+    fn model(self) -> &'static Spec {
         match self {
-            Self::Animate => Kind::Animate,
-            Self::Video => Kind::Transformer,
+            Self::Animate => &dit::spec::ANIMATE,
+            Self::Video => &dit::spec::TRANSFORMER,
         }
     }
 }
@@ -73,7 +86,7 @@ impl Checkpoint {
         let transformer = opener.transformer()?;
         let image_encoder = transformer.1.image_dim.map(|_| opener.image_encoder()).transpose()?;
         let vae = opener.required::<vae::config::Config>(Part::Vae, &VAES)?;
-        let text_encoder = opener.required::<umt5::config::Config>(Part::TextEncoder, &[Kind::Umt5])?;
+        let text_encoder = opener.required::<umt5::config::Config>(Part::TextEncoder, &[&umt5::spec::UMT5])?;
         let tokenizer = opener.tokenizer(&text_encoder.0)?;
         let low = opener.low(&transformer.1, &vae.1)?;
         let expand_timesteps = opener.expand_timesteps(&vae.1);
@@ -114,7 +127,7 @@ impl Base {
         }
         if !folder.join("model_index.json").exists() {
             let release = Release::open(folder)?;
-            return match release.kinds()[..] {
+            return match release.names()[..] {
                 [] => Err(Error::weights(folder, "neither a model_index.json nor a file of weights is in this folder")),
                 _ => Ok(Self::Release(Box::new(release))),
             };
@@ -147,51 +160,50 @@ struct Opener<'a> {
 
 impl Opener<'_> {
     /// A part from where it is, or `None` where it is nowhere.
-    fn part<C: Sizes>(&mut self, part: Part, kinds: &[Kind]) -> Result<Option<Opened<C>>> {
+    fn part<C: Sizes>(&mut self, part: Part, models: &[&'static Spec]) -> Result<Option<Opened<C>>> {
         if let Some(path) = self.source.get(part) {
-            return single(path, kinds).map(Some);
+            return described(open(path)?, models).map(Some);
         }
         let weights = match &mut self.base {
             Base::Nothing => return Ok(None),
             Base::Diffusers { folder, .. } => {
                 let folder = folder.join(part.name());
                 let config = C::read(&folder.join("config.json"))?;
-                return Ok(Some((Weights::open(&folder)?, config)));
+                return Ok(Some((open(&folder)?, config)));
             }
             Base::Release(release) => match part {
-                Part::Transformer => release.transformer(kinds)?,
+                Part::Transformer => release.transformer(models)?,
                 Part::Transformer2 => release.transformer_2(),
-                _ => release.take(kinds)?,
+                _ => release.take(models)?,
             },
         };
-        weights.map(|weights| described(weights, kinds)).transpose()
+        weights.map(|weights| described(weights, models)).transpose()
     }
 
-    fn required<C: Sizes>(&mut self, part: Part, kinds: &[Kind]) -> Result<Opened<C>> {
-        self.part(part, kinds)?.ok_or_else(|| self.missing(part, kinds[0]))
+    fn required<C: Sizes>(&mut self, part: Part, models: &[&'static Spec]) -> Result<Opened<C>> {
+        self.part(part, models)?.ok_or_else(|| self.missing(part, models[0]))
     }
 
-    fn missing(&self, part: Part, kind: Kind) -> Error {
+    fn missing(&self, part: Part, model: &Spec) -> Error {
         let there = match &self.base {
             Base::Release(release) => {
-                let kinds: Vec<_> = release.kinds().iter().map(Kind::to_string).collect();
-                format!(" (there is {})", kinds.join(", "))
+                format!(" (there is {})", release.names().join(", "))
             }
             _ => String::new(),
         };
         let name = part.name();
         Error::weights(
             self.source.path(),
-            format!("there is no {name}{there}: give {kind} as `{name}` (examples: --{})", name.replace('_', "-")),
+            format!("there is no {name}{there}: give {model} as `{name}` (examples: --{})", name.replace('_', "-")),
         )
     }
 
     fn transformer(&mut self) -> Result<Opened<dit::config::Config>> {
-        self.dit(Part::Transformer)?.ok_or_else(|| self.missing(Part::Transformer, self.family.kind()))
+        self.dit(Part::Transformer)?.ok_or_else(|| self.missing(Part::Transformer, self.family.model()))
     }
 
     fn dit(&mut self, part: Part) -> Result<Option<Opened<dit::config::Config>>> {
-        self.part(part, &[self.family.kind()])
+        self.part(part, &[self.family.model()])
     }
 
     /// The second of two experts: where the checkpoint says, or where one is there.
@@ -218,16 +230,14 @@ impl Opener<'_> {
             }
             _ => None,
         };
-        let (weights, config): Opened<clip::config::Config> = self.required(Part::ImageEncoder, &[Kind::Clip])?;
+        let (weights, config): Opened<clip::config::Config> = self.required(Part::ImageEncoder, &[&clip::spec::CLIP])?;
         processor.as_ref().map_or(Ok(()), |processor| processor.check_crop(config.image_size as u32))?;
-        // The projection to the space of texts, in ComfyUI's file.
-        weights.ignore("visual_projection.");
         Ok(ImageEncoder { weights: Arc::new(weights), config, processor })
     }
 
     /// From its own folder or file, or from what came with the text encoder.
     fn tokenizer(&self, text_encoder: &Weights) -> Result<Tokenizer> {
-        let embedded = Tokenizer::embedded(text_encoder)?;
+        let embedded = umt5::spec::tokenizer(text_encoder)?;
         let folder = match (self.source.get(Part::Tokenizer), &self.base) {
             (Some(path), _) => Some(path.into()),
             (None, _) if embedded.is_some() && self.source.get(Part::TextEncoder).is_some() => None,
@@ -262,38 +272,14 @@ impl Opener<'_> {
     }
 }
 
-/// A part from a file or folder of its own.
-fn single<C: Sizes>(path: &Path, kinds: &[Kind]) -> Result<Opened<C>> {
-    described(Weights::open(path)?, kinds)
-}
-
 /// An opened part with its configuration.
-fn described<C: Sizes>(weights: Weights, kinds: &[Kind]) -> Result<Opened<C>> {
-    let found = Kind::of(&weights);
-    if !kinds.contains(&found) {
-        return Err(Error::weights(weights.path(), format!("this is {found}, where {} is wanted{}", kinds[0], advice(found))));
+fn described<C: Sizes>(weights: Weights, models: &[&'static Spec]) -> Result<Opened<C>> {
+    let found = model_of(&weights);
+    if found.is_some_and(|found| models.contains(&found)) {
+        let config = C::of(&weights)?;
+        return Ok((weights, config));
     }
-    let config = sizes(&weights)?;
-    Ok((weights, config))
-}
-
-/// The configuration beside an opened part, or what its tensors tell.
-pub(crate) fn sizes<C: Sizes>(weights: &Weights) -> Result<C> {
-    match config_beside(weights)?.filter(C::is_described) {
-        Some(_) => C::read(&weights.path().with_file_name("config.json")),
-        None => C::detect(weights),
-    }
-}
-
-/// Where a file of the wrong kind belongs.
-fn advice(found: Kind) -> &'static str {
-    match found {
-        Kind::Animate => ": use `AnimatePipeline` (examples `animate` and `replace`)",
-        Kind::Transformer => ": use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`)",
-        Kind::Umt5 => ": give it as `text_encoder`",
-        Kind::Clip => ": give it as `image_encoder`",
-        Kind::Vae21 | Kind::Vae22 => ": give it as `vae`",
-        Kind::Lora => ": give it as `lora`",
-        Kind::Unknown => "",
-    }
+    let place = PLACES.iter().find(|(model, _)| Some(*model) == found).map(|&(_, place)| place);
+    let place = place.or(is_lora(&weights).then_some("give it as `lora`")).map_or_else(String::new, |place| format!(": {place}"));
+    Err(Error::weights(weights.path(), format!("this is {}, where {} is wanted{place}", name_of(&weights), models[0])))
 }

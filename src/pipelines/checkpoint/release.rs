@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::models::registry::{model_of, name_of, open};
+use crate::models::spec::Spec;
 use crate::models::{dit, vae};
-use crate::weights::{Kind, Weights, checkpoints};
+use crate::weights::checkpoint::Weights;
+use crate::weights::locate::checkpoints;
 
 /// The folders of two experts.
 const EXPERTS: [&str; 2] = ["high_noise_model", "low_noise_model"];
@@ -16,7 +19,7 @@ const VOCABULARIES: [&str; 2] = ["tokenizer.json", "spiece.model"];
 #[derive(Debug)]
 pub(crate) struct Release {
     folder: PathBuf,
-    found: Vec<(Kind, Weights)>,
+    found: Vec<Weights>,
     experts: [Option<Weights>; 2],
     /// Of files that could not be opened, the first: it may be the one that is missing.
     failure: Option<Error>,
@@ -30,12 +33,12 @@ impl Release {
     pub fn open(folder: &Path) -> Result<Self> {
         let (mut found, mut failure) = (Vec::new(), None);
         for file in checkpoints(folder)? {
-            match Weights::open(&file) {
-                Ok(weights) => found.push((Kind::of(&weights), weights)),
+            match open(&file) {
+                Ok(weights) => found.push(weights),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        let expert = |name: &str| Some(folder.join(name)).filter(|path| path.is_dir()).map(Weights::open).transpose();
+        let expert = |name: &str| Some(folder.join(name)).filter(|path| path.is_dir()).map(open).transpose();
         let experts = [expert(EXPERTS[0])?, expert(EXPERTS[1])?];
         if let Some(error) = failure.take_if(|_| found.is_empty() && experts.iter().all(Option::is_none)) {
             return Err(error);
@@ -45,14 +48,14 @@ impl Release {
 
     /// Whether there is more than one part: experts, or checkpoints of several kinds.
     pub fn is_whole(&self) -> bool {
-        self.experts.iter().any(Option::is_some) || self.found.windows(2).any(|pair| pair[0].0 != pair[1].0)
+        self.experts.iter().any(Option::is_some) || self.found.windows(2).any(|pair| model_of(&pair[0]) != model_of(&pair[1]))
     }
 
     /// The transformer, or the high-noise expert.
-    pub fn transformer(&mut self, kinds: &[Kind]) -> Result<Option<Weights>> {
+    pub fn transformer(&mut self, models: &[&'static Spec]) -> Result<Option<Weights>> {
         match self.experts[0].take() {
             Some(expert) => Ok(Some(expert)),
-            None => self.take(kinds),
+            None => self.take(models),
         }
     }
 
@@ -61,28 +64,30 @@ impl Release {
         self.experts[1].take()
     }
 
-    /// The only checkpoint of one of these kinds.
-    pub fn take(&mut self, kinds: &[Kind]) -> Result<Option<Weights>> {
-        let mut places = (0..self.found.len()).filter(|&i| kinds.contains(&self.found[i].0));
+    /// The only checkpoint of one of these models.
+    pub fn take(&mut self, models: &[&'static Spec]) -> Result<Option<Weights>> {
+        let mut places = (0..self.found.len()).filter(|&i| model_of(&self.found[i]).is_some_and(|found| models.contains(&found)));
         let (first, second) = (places.next(), places.next());
         match (first, second, self.failure.take()) {
             (Some(first), Some(second), _) => {
-                let [a, b] = [first, second].map(|i| self.found[i].1.path().display().to_string());
-                Err(Error::weights(&self.folder, format!("both {a} and {b} are {}: give the one to use by itself", self.found[first].0)))
+                let [a, b] = [first, second].map(|i| self.found[i].path().display().to_string());
+                Err(Error::weights(
+                    &self.folder,
+                    format!("both {a} and {b} are {}: give the one to use by itself", name_of(&self.found[first])),
+                ))
             }
             (Some(first), None, failure) => {
                 self.failure = failure;
-                Ok(Some(self.found.swap_remove(first).1))
+                Ok(Some(self.found.swap_remove(first)))
             }
             (None, _, Some(failure)) => Err(failure),
             (None, _, None) => Ok(None),
         }
     }
 
-    /// The kinds that are there, for errors.
-    pub fn kinds(&self) -> Vec<Kind> {
-        let experts = self.experts.iter().flatten().map(Kind::of);
-        self.found.iter().map(|&(kind, _)| kind).chain(experts).collect()
+    /// What is there, for errors.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.found.iter().chain(self.experts.iter().flatten()).map(name_of).collect()
     }
 
     /// The folder of the text encoder's tokenizer.

@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use super::model_index::{Index, image_processor, scheduler};
 
 use crate::error::{Error, Result};
-use crate::models::{clip, dit, vae};
+use crate::json::read;
+use crate::models::registry::{model_of, open};
+use crate::models::spec::Sizes;
+use crate::models::{clip, dit, umt5, vae};
 use crate::partial_file::sync_parent;
-use crate::pipelines::checkpoint::open::{self, VAES};
+use crate::pipelines::checkpoint::open::VAES;
 use crate::pipelines::checkpoint::release::{self, Release};
-use crate::weights::config::{self, ModelIndex};
-use crate::weights::{Kind, Weights, checkpoints, is_plain_name};
+use crate::weights::checkpoint::Weights;
+use crate::weights::config::ModelIndex;
+use crate::weights::locate::{checkpoints, is_plain_name};
 
 /// The files of a tokenizer.
 const TOKENIZER: [&str; 4] = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "spiece.model"];
@@ -43,7 +47,7 @@ impl Layout {
                 return Self::release(input, release);
             }
         }
-        Ok(Self { parts: vec![(String::new(), Weights::open(input)?)], ..Self::default() })
+        Ok(Self { parts: vec![(String::new(), open(input)?)], ..Self::default() })
     }
 
     /// Writes what is no weights into a folder, and makes the parts' folders.
@@ -55,7 +59,7 @@ impl Layout {
             fs::create_dir_all(&path).map_err(Error::io(&path))?;
         }
         for (from, to) in &self.copies {
-            write_file(&folder.join(to), &config::read(from)?)?;
+            write_file(&folder.join(to), &read(from)?)?;
         }
         self.texts.iter().try_for_each(|(to, json)| write_json(&folder.join(to), json))
     }
@@ -72,7 +76,7 @@ impl Layout {
             if checkpoints(&folder)?.is_empty() {
                 layout.copy(&folder, name, |_| true)?;
             } else {
-                layout.parts.push((name.into(), Weights::open(&folder)?));
+                layout.parts.push((name.into(), open(&folder)?));
             }
         }
         match layout.parts.is_empty() {
@@ -95,12 +99,12 @@ impl Layout {
 
     fn release(input: &Path, mut release: Release) -> Result<Self> {
         let missing = |what: &str| Error::weights(input, format!("there is no {what} in this folder: convert its files one by one"));
-        let transformer = release.transformer(&[Kind::Animate, Kind::Transformer])?.ok_or_else(|| missing("transformer"))?;
-        let (vae, text_encoder) = (release.take(&VAES)?, release.take(&[Kind::Umt5])?);
+        let transformer = release.transformer(&[&dit::spec::ANIMATE, &dit::spec::TRANSFORMER])?.ok_or_else(|| missing("transformer"))?;
+        let (vae, text_encoder) = (release.take(&VAES)?, release.take(&[&umt5::spec::UMT5])?);
         let (vae, text_encoder) = (vae.ok_or_else(|| missing("VAE"))?, text_encoder.ok_or_else(|| missing("text encoder"))?);
         let transformer_2 = release.transformer_2();
-        let sizes: dit::config::Config = open::sizes(&transformer)?;
-        let vae_sizes: vae::config::Config = open::sizes(&vae)?;
+        let sizes = dit::config::Config::of(&transformer)?;
+        let vae_sizes = vae::config::Config::of(&vae)?;
         let mut layout = Self::default();
         let mut index = Index::new(&transformer, &sizes)?;
         index.add("scheduler", "diffusers", "UniPCMultistepScheduler");
@@ -110,14 +114,14 @@ impl Layout {
         layout.copy(&tokenizer, "tokenizer", |file| TOKENIZER.contains(&file))?;
         index.add("text_encoder", "transformers", "UMT5EncoderModel");
         index.add("vae", "diffusers", "AutoencoderKLWan");
-        if Kind::of(&transformer) == Kind::Transformer {
+        if model_of(&transformer) == Some(&dit::spec::TRANSFORMER) {
             index.set("expand_timesteps", json!(vae_sizes.is_residual));
         }
         if sizes.image_dim.is_some() {
-            let encoder = release.take(&[Kind::Clip])?.ok_or_else(|| missing("image encoder"))?;
+            let encoder = release.take(&[&clip::spec::CLIP])?.ok_or_else(|| missing("image encoder"))?;
             index.add("image_encoder", "transformers", "CLIPVisionModel");
             index.add("image_processor", "transformers", "CLIPImageProcessor");
-            let clip: clip::config::Config = open::sizes(&encoder)?;
+            let clip = clip::config::Config::of(&encoder)?;
             layout.texts.push(("image_processor/preprocessor_config.json", image_processor(clip.image_size)));
             layout.parts.push(("image_encoder".into(), encoder));
         }

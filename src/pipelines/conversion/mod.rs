@@ -12,8 +12,9 @@ use part::Part;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::models::inspect::{WeightsReport, inspect_weights};
 use crate::partial_folder::PartialFolder;
-use crate::weights::{Storage, WeightsReport, inspect_weights};
+use crate::weights::storage::Storage;
 
 /// Saves a checkpoint, or a part of one such as a transformer, in the layout of diffusers, whatever layout and format it has.
 ///
@@ -102,8 +103,8 @@ impl<'a> Conversion<'a> {
         let layout = Layout::of(&self.input)?;
         let parts = layout.parts.iter().map(|(name, weights)| Part::of(name, weights, self.storage)).collect::<Result<Vec<_>>>()?;
         if matches!(self.storage, Storage::Fp8 | Storage::Q8_0) && !parts.iter().any(|part| part.converted.is_quantized()) {
-            let (input, kind) = (self.input.display(), parts[0].kind);
-            return Err(Error::Unsupported(format!("{input}: {kind} without a matrix that could be {}; choose bf16", self.storage)));
+            let (input, model) = (self.input.display(), parts[0].model);
+            return Err(Error::Unsupported(format!("{input}: {model} without a matrix that could be {}; choose bf16", self.storage)));
         }
         self.check(output, &layout)?;
         let folder = PartialFolder::create(output)?;

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::models::dit;
-use crate::weights::{Kind, Weights};
+use crate::models::dit::spec::ANIMATE;
+use crate::weights::checkpoint::Weights;
 
 /// `model_index.json`.
 pub(super) struct Index(pub(super) Map<String, Value>);
@@ -12,8 +13,8 @@ pub(super) struct Index(pub(super) Map<String, Value>);
 impl Index {
     /// With the class of pipeline that runs a transformer.
     pub(super) fn new(transformer: &Weights, sizes: &dit::config::Config) -> Result<Self> {
-        let (pipeline, class) = match Kind::of(transformer) {
-            Kind::Animate => ("WanAnimatePipeline", "WanAnimateTransformer3DModel"),
+        let (pipeline, class) = match ANIMATE.is_in(transformer) {
+            true => ("WanAnimatePipeline", "WanAnimateTransformer3DModel"),
             _ if sizes.in_channels()? == sizes.out_channels()? => ("WanPipeline", "WanTransformer3DModel"),
             _ => ("WanImageToVideoPipeline", "WanTransformer3DModel"),
         };

@@ -7,19 +7,19 @@ use serde_json::Value;
 use super::layout::write_json;
 
 use crate::error::{Error, Result};
-use crate::models::{Sizes, clip, dit, umt5, vae};
-use crate::weights::config::config_beside;
-use crate::weights::{Converted, Coverage, Kind, Storage, Watch, Weights};
+use crate::models::coverage::Coverage;
+use crate::models::registry::{model_of, name_of};
+use crate::models::spec::Spec;
+use crate::weights::checkpoint::Weights;
+use crate::weights::convert::{Converted, Watch};
+use crate::weights::storage::Storage;
 
 /// An opened part, and what its files are called and say.
 pub(super) struct Part<'a> {
-    pub(super) kind: Kind,
+    pub(super) model: &'static Spec,
     pub(super) converted: Converted<'a>,
     /// The folder that it is saved in.
     name: &'a str,
-    stem: &'static str,
-    /// What GGUF files call it.
-    architecture: &'static str,
     storage: Storage,
     config: Value,
 }
@@ -27,26 +27,27 @@ pub(super) struct Part<'a> {
 impl<'a> Part<'a> {
     /// Makes sure that a checkpoint is a whole part of a known kind.
     pub(super) fn of(name: &'a str, weights: &'a Weights, storage: Storage) -> Result<Self> {
-        let kind = Kind::of(weights);
-        let Coverage { unknown, missing } = Coverage::of(weights);
         let fail = |message: String| Err(Error::weights(weights.path(), message));
+        let Some(model) = model_of(weights) else {
+            return fail(format!("this is {}; a transformer, text encoder, image encoder or VAE is wanted", name_of(weights)));
+        };
+        let coverage = Coverage::of(model, weights);
+        let Coverage { unknown, missing, misshapen, .. } = &coverage;
         if let Some((name, near)) = unknown.first() {
             let near = near.as_ref().map_or_else(String::new, |near| format!(" (near `{near}`)"));
-            return fail(format!("{} tensors are unknown to {kind}, the first is `{name}`{near}", unknown.len()));
+            return fail(format!("{} tensors are unknown to {model}, the first is `{name}`{near}", unknown.len()));
         }
         if let Some(name) = missing.first() {
-            return fail(format!("{kind} without {} of its tensors, the first is `{name}`; download it again", missing.len()));
+            return fail(format!("{model} without {} of its tensors, the first is `{name}`; download it again", missing.len()));
         }
-        let (stem, architecture, config) = match kind {
-            Kind::Animate | Kind::Transformer => ("diffusion_pytorch_model", "wan", config::<dit::config::Config>(weights)?),
-            Kind::Vae21 | Kind::Vae22 => ("diffusion_pytorch_model", "wan", config::<vae::config::Config>(weights)?),
-            Kind::Umt5 => ("model", "t5encoder", config::<umt5::config::Config>(weights)?),
-            Kind::Clip => ("model", "clip", config::<clip::config::Config>(weights)?),
-            Kind::Lora | Kind::Unknown => {
-                return fail(format!("this is {kind}; a transformer, text encoder, image encoder or VAE is wanted"));
-            }
-        };
-        Ok(Self { kind, converted: Converted::new(weights, storage), name, stem, architecture, storage, config })
+        if let Some((name, there, needed)) = misshapen.first() {
+            return Err(Error::tensor(weights.path(), name, format!("shape {there:?}, where {model} of its sizes has {needed:?}")));
+        }
+        let converted = Converted::new(weights, storage, |name| coverage.is_operand(name));
+        match coverage.failure {
+            Some(failure) => Err(failure),
+            None => Ok(Self { model, converted, name, storage, config: (model.config)(weights)? }),
+        }
     }
 
     /// Writes its files into its folder.
@@ -55,16 +56,10 @@ impl<'a> Part<'a> {
         write_json(&folder.join("config.json"), &self.config)?;
         match self.storage {
             // What has no such blocks is no GGUF either.
-            Storage::Q8_0 if self.converted.is_quantized() => self.converted.write_gguf(&folder, self.stem, self.architecture, watch),
-            _ => self.converted.write_safetensors(&folder, self.stem, shard_size, watch),
+            Storage::Q8_0 if self.converted.is_quantized() => {
+                self.converted.write_gguf(&folder, self.model.stem, self.model.architecture, watch)
+            }
+            _ => self.converted.write_safetensors(&folder, self.model.stem, shard_size, watch),
         }
-    }
-}
-
-/// The configuration beside a checkpoint, or what its tensors tell.
-fn config<C: Sizes>(weights: &Weights) -> Result<Value> {
-    match config_beside(weights)?.filter(C::is_described) {
-        Some(json) => Ok(json),
-        None => Ok(C::detect(weights)?.to_json()),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Weights;
-use super::delta::{Factor, Kind, cols, rows};
 use super::keys::Role;
 use super::strength::Strength;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::weights::checkpoint::Weights;
+use crate::weights::delta::{Factor, Kind, cols, rows};
 
 /// What a file has for one module: the tensors' names by their role.
 pub type Module = BTreeMap<Role, String>;

@@ -1,9 +1,7 @@
 //! LoRA files, and kin: small changes of a checkpoint's tensors, in the dialects of the programs that write them.
 
 mod change;
-mod delta;
 mod keys;
-mod low_rank;
 mod strength;
 mod targets;
 
@@ -11,21 +9,35 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Weights;
-use crate::digest::Digest;
-use crate::{Error, Result};
-
-pub(super) use delta::Delta;
-pub use low_rank::LowRank;
-
 use change::{Change, Module, changes};
 use keys::Role;
 use strength::Strength;
 use targets::Targets;
 
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::weights::checkpoint::{Weights, list};
+use crate::weights::delta::Delta;
+
 /// Whether any of these tensors can only be part of a LoRA.
-pub(super) fn is_lora(weights: &Weights) -> bool {
+pub(crate) fn is_lora(weights: &Weights) -> bool {
     weights.iter().any(|(name, _)| keys::parse(name).is_some())
+}
+
+impl Weights {
+    /// Merges a LoRA: its tensors' elements are from now on those with the LoRA's changes, in f32. Several add up.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a weight of the LoRA out of range; [`Error::Weights`] naming the LoRA's tensors that are damaged, do not fit or match
+    /// nothing here. Nothing is merged then.
+    pub fn add_lora(&mut self, lora: &Lora) -> Result<()> {
+        for (name, delta) in lora.deltas(self)? {
+            if let Some(tensor) = self.tensors.get_mut(&name) {
+                tensor.deltas.push(delta);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How strongly a LoRA may be applied, to either side.
@@ -118,7 +130,7 @@ impl Lora {
     ///
     /// # Errors
     /// [`Error::Input`] for a weight out of range; [`Error::Weights`] naming the tensors that do not fit or match nothing.
-    pub(super) fn deltas(&self, base: &Weights) -> Result<Vec<(String, Delta)>> {
+    fn deltas(&self, base: &Weights) -> Result<Vec<(String, Delta)>> {
         let path = self.file.path();
         if !(-MOST..=MOST).contains(&self.weight) {
             return Err(Error::Input(format!("{}: a LoRA weight of {}; it must be from -{MOST} to {MOST}", path.display(), self.weight)));
@@ -163,13 +175,4 @@ impl Lora {
         };
         found.iter().enumerate().map(fit).collect()
     }
-}
-
-/// The first eight of some names.
-fn list<T: AsRef<str>>(names: &[T]) -> String {
-    let mut list: Vec<_> = names.iter().take(8).map(|name| format!("`{}`", name.as_ref())).collect();
-    if names.len() > list.len() {
-        list.push("..".into());
-    }
-    list.join(", ")
 }

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::super::Weights;
-use super::super::config::read_json;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::json::read_json;
+use crate::weights::checkpoint::Weights;
 
 /// What diffusers calls PEFT's configuration in a file's metadata.
 const ADAPTER: &str = "lora_adapter_metadata";

@@ -2,24 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Weights;
-use super::super::names::TRANSFORMER;
+use crate::weights::checkpoint::Weights;
 
-/// The tensors of a model by their names in diffusers' layout and in the official one, with `_` for every `.`: some dialects have that, and no
+/// The tensors of a model by their names in diffusers' layout and in others, with `_` for every `.`: some dialects have that, and no
 /// two names become one by it.
 pub struct Targets {
     diffusers: BTreeMap<String, String>,
     /// One name that is cut here becomes several, in the order of their parts.
-    official: BTreeMap<String, BTreeMap<usize, String>>,
+    others: BTreeMap<String, BTreeMap<usize, String>>,
 }
 
 impl Targets {
     pub fn of(weights: &Weights) -> Self {
-        let mut targets = Self { diffusers: BTreeMap::new(), official: BTreeMap::new() };
+        let mut targets = Self { diffusers: BTreeMap::new(), others: BTreeMap::new() };
         for (name, _) in weights.iter() {
             targets.diffusers.insert(flat(name), name.into());
-            if let Some(origin) = TRANSFORMER.to_origin(name) {
-                targets.official.entry(flat(&origin.name)).or_default().insert(origin.part, name.into());
+            for origin in weights.aliases.iter().filter_map(|table| table.to_origin(name)) {
+                targets.others.entry(flat(&origin.name)).or_default().insert(origin.part, name.into());
             }
         }
         targets
@@ -29,7 +28,7 @@ impl Targets {
     pub fn find(&self, names: &[String]) -> Option<Vec<&str>> {
         names.iter().map(|name| flat(name)).find_map(|name| match self.diffusers.get(&name) {
             Some(name) => Some(vec![name.as_str()]),
-            None => self.official.get(&name).map(|parts| parts.values().map(String::as_str).collect()),
+            None => self.others.get(&name).map(|parts| parts.values().map(String::as_str).collect()),
         })
     }
 }

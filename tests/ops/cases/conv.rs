@@ -14,7 +14,7 @@ fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]
     let (x2, w2, options2) = (x.clone(), w.clone(), options.clone());
     let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
         let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
-        let weight = ConvWeight::upload(rec.device(), "w", shape, &w.values, weights)?;
+        let weight = ConvWeight::upload(rec.device(), "w", shape, weights, &|| Ok(w.values.clone()))?;
         let (bias, residual) = (send(&options.bias, rec)?, send(&options.residual, rec)?);
         let options = ConvOptions {
             stride_t: options.stride_t,
@@ -49,7 +49,7 @@ fn causal(x: Host, w: Host, upsample: bool, weights: DType) -> Case {
     let w2 = w.clone();
     let run = move |rec: &mut Recorder, [first, second, last]: [&Tensor; 3]| {
         let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
-        let weight = ConvWeight::upload(&rec.device().clone(), "w", shape, &w.values, weights)?;
+        let weight = ConvWeight::upload(&rec.device().clone(), "w", shape, weights, &|| Ok(w.values.clone()))?;
         let past = [(frames > 1).then_some(second), (frames > 2).then_some(first)];
         conv(rec, last, &weight, ConvOptions { pad, upsample, past, ..Default::default() }, F32)
     };
@@ -137,7 +137,7 @@ pub fn refusals() -> Vec<Refusal> {
     let refused = |says, (x, w): (Host, Host), options| Refusal { says, run: case("refused", x, w, options, [F32, F32]).run };
     let past_refused = |says, x: [usize; 4], past: [usize; 4], before| {
         Refusal::new(says, [&Host::random(1, &x, 1.0), &Host::random(2, &past, 1.0)], move |rec, [x, past]| {
-            let weight = ConvWeight::upload(&rec.device().clone(), "w", [4, 4, 3, 1, 1], &[0.0; 48], F32)?;
+            let weight = ConvWeight::upload(&rec.device().clone(), "w", [4, 4, 3, 1, 1], F32, &|| Ok(vec![0.0; 48]))?;
             conv(rec, x, &weight, ConvOptions { pad: [(before, 0), (0, 0), (0, 0)], past: [Some(past), None], ..Default::default() }, F32)
         })
     };
@@ -155,7 +155,7 @@ pub fn refusals() -> Vec<Refusal> {
         past_refused("1 past frames stand before one frame", [2, 4, 4, 4], [2, 4, 4, 4], 2),
         past_refused("1 past frames stand before one frame", [1, 4, 4, 4], [1, 4, 4, 4], 0),
         Refusal::new("7 values for [2, 3, 1, 1, 1]", [], |rec, []| {
-            ConvWeight::upload(rec.device(), "w", [2, 3, 1, 1, 1], &[0.0; 7], F32)?;
+            ConvWeight::upload(rec.device(), "w", [2, 3, 1, 1, 1], F32, &|| Ok(vec![0.0; 7]))?;
             rec.upload(&[1], &[0.0])
         }),
     ]

@@ -19,7 +19,10 @@ fn name(what: &str, stored: &Stored, dtype: DType) -> String {
 fn kernel(what: &str, stored: Stored, dtype: DType) -> Case {
     let (name, exact) = (name(what, &stored, dtype), stored.clone());
     let run = move |rec: &mut Recorder, []: [&Tensor; 0]| {
-        let words = rec.device().upload_stored("stored", &stored.bytes)?;
+        let words = {
+            let size = stored.bytes.len();
+            rec.device().take("stored", &[size.div_ceil(4)], F32, size as u64, &|| Ok((&stored.bytes[..]).into()))?
+        };
         let scales = match stored.scales[..] {
             [] => Scales::One(1.0),
             [scale] => Scales::One(scale),

@@ -1,4 +1,4 @@
-//! A transformer's configuration from its tensors' shapes.
+//! The transformers: their signs, and a configuration from tensors' shapes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,10 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::json::read_json;
+use crate::models::dit::Dit;
+use crate::models::dit::animate::Animate;
+use crate::models::dit::block::Block;
 use crate::models::dit::config::{Config, PlainConfig};
-use crate::models::{Sizes, config_json};
-use crate::weights::config::{config_beside, read_json};
-use crate::weights::{Kind, Weights};
+use crate::models::dit::names::OFFICIAL;
+use crate::models::spec::{Sizes, Spec, config_json};
+use crate::weights::checkpoint::Weights;
+use crate::weights::config::config_beside;
 
 /// What every published transformer has; shapes tell it only where there is a face adapter.
 const HEAD_DIM: usize = 128;
@@ -18,7 +23,7 @@ const HEAD_DIM: usize = 128;
 const INJECT_EVERY: usize = 5;
 
 /// What the fields begin with that Animate's configuration alone has.
-const ANIMATE: [&str; 4] = ["latent_", "motion_", "face_", "inject_"];
+const OF_ANIMATE: [&str; 4] = ["latent_", "motion_", "face_", "inject_"];
 
 /// The `config.json` of the official release: what shapes do not tell, and enough to see whether it belongs to the tensors.
 #[derive(Debug, Deserialize)]
@@ -30,6 +35,27 @@ struct Official {
     text_len: Option<usize>,
     window_size: Option<[i64; 2]>,
 }
+
+/// The transformer of Wan2.2-Animate.
+pub static ANIMATE: Spec = Spec {
+    name: "an Animate transformer",
+    signs: &["motion_encoder.motion_synthesis_weight", "pose_patch_embedding.weight", "face_adapter.0.to_q.weight"],
+    load: |loader, weights| Animate::load(loader, &Config::of(weights)?).map(drop),
+    ..TRANSFORMER
+};
+
+/// Any other video transformer of Wan 2.1 and 2.2.
+pub static TRANSFORMER: Spec = Spec {
+    name: "a video transformer",
+    signs: &["blocks.0.attn1.to_q.weight", "condition_embedder.time_proj.weight"],
+    tables: &[&OFFICIAL],
+    unneeded: &[],
+    besides: &[],
+    stem: "diffusion_pytorch_model",
+    architecture: "wan",
+    config: Config::json,
+    load: |loader, weights| Dit::<Block>::load(loader, &Config::of(weights)?).map(drop),
+};
 
 impl Sizes for Config {
     fn is_described(json: &Value) -> bool {
@@ -68,7 +94,7 @@ impl Sizes for Config {
             text_dim,
             freq_dim,
             ffn_dim,
-            num_layers: weights.count(|i| format!("blocks.{i}.attn1.to_q.weight")),
+            num_layers: weights.count("blocks."),
             cross_attn_norm: weights.contains("blocks.0.norm2.weight"),
             qk_norm: weights.contains("blocks.0.attn1.norm_q.weight").then(|| "rms_norm_across_heads".into()),
             image_dim,
@@ -76,7 +102,7 @@ impl Sizes for Config {
             pos_embed_seq_len,
             ..Config::default()
         };
-        if Kind::of(weights) == Kind::Animate {
+        if ANIMATE.is_in(weights) {
             add_animate(&mut config, weights)?;
         }
         let head_dim = match official(weights, width, config.num_layers)? {
@@ -102,7 +128,7 @@ impl Sizes for Config {
         let class = if is_animate { "WanAnimateTransformer3DModel" } else { "WanTransformer3DModel" };
         let mut json = config_json(self, json!({"_class_name": class}));
         if let (false, Value::Object(fields)) = (is_animate, &mut json) {
-            fields.retain(|name, _| !ANIMATE.iter().any(|prefix| name.starts_with(prefix)));
+            fields.retain(|name, _| !OF_ANIMATE.iter().any(|prefix| name.starts_with(prefix)));
         }
         json
     }
@@ -131,7 +157,7 @@ fn image_branch(weights: &Weights, has_image_keys: bool) -> Result<(Option<usize
 fn add_animate(config: &mut Config, weights: &Weights) -> Result<()> {
     let [_, latents, ..] = weights.extents::<5>("pose_patch_embedding.weight")?;
     let conv = |name: String| weights.extents::<4>(&name).map(|[outputs, ..]| outputs);
-    let blocks = weights.count(|i| format!("motion_encoder.res_blocks.{i}.conv2.weight"));
+    let blocks = weights.count("motion_encoder.res_blocks.");
     // Images halve from block to block, down to 4 pixels.
     let size = 4usize << blocks.min(16);
     let mut channels = BTreeMap::from([(size.to_string(), conv("motion_encoder.conv_in.weight".into())?)]);
@@ -141,7 +167,7 @@ fn add_animate(config: &mut Config, weights: &Weights) -> Result<()> {
     let [motion_encoder_dim, motion_dim] = weights.extents("motion_encoder.motion_synthesis_weight")?;
     let [hidden, ..] = weights.extents::<3>("face_encoder.conv2.weight")?;
     let [heads, ..] = weights.extents::<3>("face_encoder.conv1_local.weight")?;
-    let adapters = weights.count(|i| format!("face_adapter.{i}.to_q.weight")).max(1);
+    let adapters = weights.count("face_adapter.").max(1);
     let every = if config.num_layers / INJECT_EVERY == adapters { INJECT_EVERY } else { (config.num_layers / adapters).max(1) };
     *config = Config {
         latent_channels: Some(latents),
@@ -160,7 +186,7 @@ fn add_animate(config: &mut Config, weights: &Weights) -> Result<()> {
 
 /// The official configuration beside the file, if there is one.
 fn official(weights: &Weights, width: usize, layers: usize) -> Result<Option<Official>> {
-    let Some(json) = config_beside(weights)?.filter(|json| json.get("dim").is_some() && json.get("num_heads").is_some()) else {
+    let Some(json) = config_beside(weights.path())?.filter(|json| json.get("dim").is_some() && json.get("num_heads").is_some()) else {
         return Ok(None);
     };
     let file = weights.path().with_file_name("config.json");

@@ -1,14 +1,30 @@
-//! An image encoder's configuration from its tensors' shapes.
+//! The image encoder: its signs, and its configuration from its tensors' shapes.
 
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::models::clip::VisionModel;
 use crate::models::clip::config::Config;
-use crate::models::{Sizes, config_json};
-use crate::weights::Weights;
+use crate::models::clip::names::OFFICIAL;
+use crate::models::spec::{Sizes, Spec, config_json};
+use crate::weights::checkpoint::Weights;
 
 /// Widths of heads, the first that divides the encoder's: those of ViT-H, which Wan uses, and of smaller ones.
 const HEAD_DIMS: [usize; 2] = [80, 64];
+
+/// CLIP's vision tower.
+pub static CLIP: Spec = Spec {
+    name: "a CLIP image encoder",
+    signs: &["pre_layrnorm.weight", "vision_model.pre_layrnorm.weight"],
+    tables: &[&OFFICIAL],
+    // The projection to the space of texts, in ComfyUI's file.
+    unneeded: &["visual_projection."],
+    besides: &[],
+    stem: "model",
+    architecture: "clip",
+    config: Config::json,
+    load: |loader, weights| VisionModel::load(loader, &Config::of(weights)?).map(drop),
+};
 
 impl Sizes for Config {
     fn is_described(json: &Value) -> bool {
@@ -33,7 +49,7 @@ impl Sizes for Config {
         Ok(Config {
             hidden_size: width,
             intermediate_size: hidden,
-            num_hidden_layers: weights.count(|i| format!("{prefix}encoder.layers.{i}.mlp.fc1.weight")),
+            num_hidden_layers: weights.count(&format!("{prefix}encoder.layers.")),
             num_attention_heads: width / head_dim,
             num_channels: channels,
             image_size: tokens.saturating_sub(1).isqrt() * patch,

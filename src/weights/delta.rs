@@ -1,6 +1,6 @@
 //! What a LoRA adds to one tensor.
 
-use super::super::stored::Tensor;
+use super::stored::Stored;
 use crate::linalg::product;
 
 /// A change of a tensor: what it adds, times how strongly.
@@ -21,8 +21,8 @@ pub enum Kind {
 
 /// A matrix, whole or as a product of two; extents after the first count as one.
 pub enum Factor {
-    Whole(Tensor),
-    Product(Tensor, Tensor),
+    Whole(Stored),
+    Product(Stored, Stored),
 }
 
 impl Delta {
@@ -118,12 +118,12 @@ impl Factor {
 }
 
 /// The first extent; 1 where there is none.
-pub fn rows(tensor: &Tensor) -> usize {
+pub fn rows(tensor: &Stored) -> usize {
     tensor.info.shape.first().copied().unwrap_or(1)
 }
 
 /// All extents after the first.
-pub fn cols(tensor: &Tensor) -> usize {
+pub fn cols(tensor: &Stored) -> usize {
     tensor.info.shape.iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim))
 }
 

@@ -1,63 +1,49 @@
-//! An autoencoder's configuration from its tensors' names and shapes.
+//! The autoencoders: their signs, and a configuration from tensors' names and shapes.
 
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::models::spec::{Sizes, Spec, config_json};
+use crate::models::vae::Vae;
 use crate::models::vae::config::Config;
-use crate::models::{Sizes, config_json};
-use crate::weights::{Kind, Weights};
+use crate::models::vae::names::{OFFICIAL_2_1, OFFICIAL_2_1_SHALLOW, OFFICIAL_2_2};
+use crate::weights::checkpoint::Weights;
 
 /// Mean and deviation of the 48 latent channels of VAE 2.2, from the official `vae2_2.py`.
-const STATS_2_2: [(f64, f64); 48] = [
-    (-0.2289, 0.4765),
-    (-0.0052, 1.0364),
-    (-0.1323, 0.4514),
-    (-0.2339, 1.1677),
-    (-0.2799, 0.5313),
-    (0.0174, 0.499),
-    (0.1838, 0.4818),
-    (0.1557, 0.5013),
-    (-0.1382, 0.8158),
-    (0.0542, 1.0344),
-    (0.2813, 0.5894),
-    (0.0891, 1.0901),
-    (0.157, 0.6885),
-    (-0.0098, 0.6165),
-    (0.0375, 0.8454),
-    (-0.1825, 0.4978),
-    (-0.2246, 0.5759),
-    (-0.1207, 0.3523),
-    (-0.0698, 0.7135),
-    (0.5109, 0.6804),
-    (0.2665, 0.5833),
-    (-0.2108, 1.4146),
-    (-0.2158, 0.8986),
-    (0.2502, 0.5659),
-    (-0.2055, 0.7069),
-    (-0.0322, 0.5338),
-    (0.1109, 0.4889),
-    (0.1567, 0.4917),
-    (-0.0729, 0.4069),
-    (0.0899, 0.4999),
-    (-0.2799, 0.6866),
-    (-0.123, 0.4093),
-    (-0.0313, 0.5709),
-    (-0.1649, 0.6065),
-    (0.0117, 0.6415),
-    (0.0723, 0.4944),
-    (-0.2839, 0.5726),
-    (-0.2083, 1.2042),
-    (-0.052, 0.5458),
-    (0.3748, 1.6887),
-    (0.0152, 0.3971),
-    (0.1957, 1.06),
-    (0.1433, 0.3943),
-    (-0.2944, 0.5537),
-    (0.3573, 0.5444),
-    (-0.0548, 0.4089),
-    (-0.1681, 0.7468),
-    (-0.0667, 0.7744),
+const STATS_2_2: [[f64; 48]; 2] = [
+    [
+        -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891, 0.157, -0.0098, 0.0375,
+        -0.1825, -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502, -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899,
+        -0.2799, -0.123, -0.0313, -0.1649, 0.0117, 0.0723, -0.2839, -0.2083, -0.052, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573,
+        -0.0548, -0.1681, -0.0667,
+    ],
+    [
+        0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.499, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901, 0.6885, 0.6165, 0.8454, 0.4978,
+        0.5759, 0.3523, 0.7135, 0.6804, 0.5833, 1.4146, 0.8986, 0.5659, 0.7069, 0.5338, 0.4889, 0.4917, 0.4069, 0.4999, 0.6866, 0.4093,
+        0.5709, 0.6065, 0.6415, 0.4944, 0.5726, 1.2042, 0.5458, 1.6887, 0.3971, 1.06, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
+    ],
 ];
+
+/// Of Wan 2.1, and of Wan 2.2's 14B models.
+pub static VAE_2_1: Spec = Spec {
+    name: "a VAE 2.1",
+    signs: &["encoder.down_blocks.0.norm1.gamma", "decoder.up_blocks.0.upsamplers.0.resample.1.weight"],
+    tables: &[&OFFICIAL_2_1, &OFFICIAL_2_1_SHALLOW],
+    unneeded: &[],
+    besides: &[],
+    stem: "diffusion_pytorch_model",
+    architecture: "wan",
+    config: Config::json,
+    load: |loader, weights| Vae::load(loader, &Config::of(weights)?).map(drop),
+};
+
+/// Of Wan 2.2's 5B model.
+pub static VAE_2_2: Spec = Spec {
+    name: "a VAE 2.2",
+    signs: &["encoder.down_blocks.0.resnets.0.norm1.gamma", "decoder.up_blocks.0.upsampler.resample.1.weight"],
+    tables: &[&OFFICIAL_2_2],
+    ..VAE_2_1
+};
 
 impl Sizes for Config {
     fn is_described(json: &Value) -> bool {
@@ -70,7 +56,7 @@ impl Sizes for Config {
     /// # Errors
     /// [`Error::Weights`] where a tensor that tells sizes is missing, or the statistics are not known.
     fn detect(weights: &Weights) -> Result<Self> {
-        let is_residual = Kind::of(weights) == Kind::Vae22;
+        let is_residual = VAE_2_2.is_in(weights);
         let [base_dim, in_channels, ..] = weights.extents::<5>("encoder.conv_in.weight")?;
         let [z_dim, ..] = weights.extents::<5>("post_quant_conv.weight")?;
         let [out_channels, full, ..] = weights.extents::<5>("decoder.conv_out.weight")?;
@@ -80,7 +66,7 @@ impl Sizes for Config {
         let patch = (in_channels / 3).isqrt();
         let (latents_mean, latents_std) = match z_dim {
             16 => (Config::default().latents_mean, Config::default().latents_std),
-            48 => STATS_2_2.into_iter().unzip(),
+            48 => STATS_2_2.map(|stats| stats.to_vec()).into(),
             _ => {
                 let message = format!("the statistics of {z_dim} latent channels are not known: give a folder with the VAE's config.json");
                 return Err(Error::weights(weights.path(), message));
@@ -148,10 +134,10 @@ fn levels_2_1(weights: &Weights) -> Result<Vec<Level>> {
 }
 
 fn levels_2_2(weights: &Weights) -> Result<Vec<Level>> {
-    let count = weights.count(|i| format!("encoder.down_blocks.{i}.resnets.0.conv1.weight"));
+    let count = weights.count("encoder.down_blocks.");
     let level = |i: usize| {
         let (name, mut level) = (format!("encoder.down_blocks.{i}"), Level::default());
-        for block in 0..weights.count(|block| format!("{name}.resnets.{block}.conv1.weight")) {
+        for block in 0..weights.count(&format!("{name}.resnets.")) {
             level.add_block(weights, &format!("{name}.resnets.{block}"))?;
         }
         let has_step = weights.contains(&format!("{name}.downsampler.resample.1.weight"));

@@ -1,11 +1,30 @@
-//! A text encoder's configuration from its tensors' shapes.
+//! The text encoder: its signs, and its configuration from its tensors' shapes.
 
 use serde_json::{Value, json};
 
 use crate::error::Result;
+use crate::models::spec::{Sizes, Spec, config_json};
+use crate::models::umt5::Encoder;
 use crate::models::umt5::config::Config;
-use crate::models::{Sizes, config_json};
-use crate::weights::Weights;
+use crate::models::umt5::names::{GGUF, OFFICIAL};
+use crate::tokenizer::Tokenizer;
+use crate::weights::checkpoint::Weights;
+
+/// ComfyUI's name of the tensor whose bytes are a `spiece.model`.
+const VOCABULARY: &str = "spiece_model";
+
+/// UMT5.
+pub static UMT5: Spec = Spec {
+    name: "a UMT5 text encoder",
+    signs: &["encoder.block.0.layer.0.SelfAttention.q.weight"],
+    tables: &[&OFFICIAL, &GGUF],
+    unneeded: &[],
+    besides: &[VOCABULARY],
+    stem: "model",
+    architecture: "t5encoder",
+    config: Config::json,
+    load: |loader, weights| Encoder::load(loader, &Config::of(weights)?).map(drop),
+};
 
 impl Sizes for Config {
     fn is_described(json: &Value) -> bool {
@@ -28,7 +47,7 @@ impl Sizes for Config {
             d_model,
             d_kv: inner / num_heads.max(1),
             d_ff,
-            num_layers: weights.count(|i| format!("encoder.block.{i}.layer.0.SelfAttention.q.weight")),
+            num_layers: weights.count("encoder.block."),
             num_heads,
             relative_attention_num_buckets: buckets,
             ..Config::default()
@@ -38,4 +57,15 @@ impl Sizes for Config {
     fn to_json(&self) -> Value {
         config_json(self, json!({"architectures": ["UMT5EncoderModel"], "model_type": "umt5"}))
     }
+}
+
+/// The tokenizer within a checkpoint: ComfyUI's `spiece_model`, or the vocabulary of a GGUF file; `None` where there is neither.
+///
+/// # Errors
+/// As [`Tokenizer::from_bytes`].
+pub fn tokenizer(weights: &Weights) -> Result<Option<Tokenizer>> {
+    if let Some(bytes) = weights.stored(VOCABULARY) {
+        return Tokenizer::from_bytes(weights.path(), bytes).map(Some);
+    }
+    weights.vocabulary()?.map(|vocabulary| Tokenizer::from_vocabulary(weights.path(), vocabulary)).transpose()
 }

@@ -1,0 +1,49 @@
+//! The models that this crate has, and which of them a checkpoint holds.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::models::spec::Spec;
+use crate::models::{clip, dit, umt5, vae};
+use crate::weights::checkpoint::Weights;
+use crate::weights::lora::is_lora;
+use crate::weights::names::Table;
+
+/// The first with a sign of its own in a checkpoint is what that holds.
+pub static MODELS: [&Spec; 6] =
+    [&dit::spec::ANIMATE, &dit::spec::TRANSFORMER, &umt5::spec::UMT5, &clip::spec::CLIP, &vae::spec::VAE_2_2, &vae::spec::VAE_2_1];
+
+/// Every layout that is not diffusers' own.
+pub fn tables() -> impl Iterator<Item = &'static Table> {
+    MODELS.iter().flat_map(|model| model.tables.iter().copied())
+}
+
+/// The model in an opened checkpoint, or `None` where it is no model that this crate knows.
+pub fn model_of(weights: &Weights) -> Option<&'static Spec> {
+    MODELS.into_iter().find(|model| model.is_in(weights))
+}
+
+/// What an opened checkpoint is, in words.
+pub fn name_of(weights: &Weights) -> &'static str {
+    match model_of(weights) {
+        Some(model) => model.name,
+        None if is_lora(weights) => "a LoRA",
+        None => "nothing that this crate knows",
+    }
+}
+
+/// [`Weights::open`], then by diffusers' names whatever the layout.
+///
+/// # Errors
+/// As [`Weights::open`], and where tensors are not as their layout says.
+pub fn open(path: impl AsRef<Path>) -> Result<Weights> {
+    let mut weights = Weights::open(path)?;
+    if let Some(table) = tables().find(|table| weights.contains(table.sign)) {
+        weights.rename(table)?;
+    }
+    if let Some(model) = model_of(&weights) {
+        weights.set_aliases(model.tables);
+        model.unneeded.iter().for_each(|prefix| weights.ignore(prefix));
+    }
+    Ok(weights)
+}

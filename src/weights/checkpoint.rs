@@ -1,0 +1,373 @@
+//! A checkpoint: the tensors of one file, or of a folder's shards.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use super::claim::Claim;
+use super::entry::{Entry, Metadata};
+use super::names::Table;
+use super::scales::{SINGLE_FILE, attach_scales};
+use super::stored::{Stored, TensorInfo};
+use super::tensor::Tensor;
+use super::view::TensorView;
+use super::{gguf, locate, pth, safetensors};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::vocabulary::Vocabulary;
+
+/// A name that may be meant at a distance of this part of its length.
+const NEAR: f64 = 0.75;
+
+/// How many names errors list.
+const LISTED: usize = 8;
+
+/// A checkpoint: its tensors by name.
+///
+/// Files are memory-mapped, so opening reads nothing but their headers, and what is not asked for never leaves the disk. They must not be
+/// changed while the checkpoint is open.
+pub struct Weights {
+    path: PathBuf,
+    pub(super) tensors: BTreeMap<String, Tensor>,
+    metadata: Metadata,
+    layout: Option<&'static Table>,
+    /// By whose names LoRAs may call its tensors too.
+    pub(super) aliases: &'static [&'static Table],
+}
+
+impl Weights {
+    /// Opens a component's folder (such as `transformer/`), a file, or a `.safetensors.index.json` that lists shards.
+    ///
+    /// A file may be safetensors, what `torch.save` wrote (nothing in it is executed), or GGUF; its content decides, not its name.
+    /// A folder without safetensors files may hold one `.gguf`, `.bin`, `.pth`, `.pt` or `.ckpt` file instead.
+    /// Of a folder with several files the one without a variant in its name is taken (`model.safetensors` before `model.fp16.safetensors`).
+    /// Every header is checked and every shard's length compared with it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where a file is damaged, cut short, missing or contradicts the index; [`Error::Io`] where it cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = locate::checkpoint(path.as_ref())?;
+        let mut files = Files::default();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            files.add_shards(&path)?;
+        } else {
+            files.add(&path)?;
+        }
+        let Files { mut tensors, metadata } = files;
+        attach_scales(&path, &mut tensors, &metadata)?;
+        let mut weights = Self { path, tensors: BTreeMap::new(), metadata, layout: None, aliases: &[] };
+        for (name, tensor) in tensors {
+            let name = name.strip_prefix(SINGLE_FILE).map(String::from).unwrap_or(name);
+            insert(&mut weights.tensors, name, tensor)?;
+        }
+        Ok(weights)
+    }
+
+    /// Gives every tensor the name, and where needed the shape, that it has in diffusers' layout instead of those of `table`. Unknown ones keep
+    /// theirs.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] naming a tensor that cannot be cut as the table says, or that is there twice then.
+    pub fn rename(&mut self, table: &'static Table) -> Result<()> {
+        self.layout = Some(table);
+        for (name, tensor) in std::mem::take(&mut self.tensors) {
+            let Some(names) = table.to_diffusers(&name) else {
+                insert(&mut self.tensors, name, tensor)?;
+                continue;
+            };
+            for (part, new) in names.iter().enumerate() {
+                let mut tensor = tensor.stored.part(part, names.len()).ok_or_else(|| {
+                    let TensorInfo { file, shape, .. } = &tensor.stored.info;
+                    Error::tensor(file, &name, format!("shape {shape:?} cannot be cut into {}", names.len()))
+                })?;
+                if table.is_squeezed(new) {
+                    tensor.squeeze();
+                }
+                insert(&mut self.tensors, new.clone(), tensor.into())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on LoRAs may call its tensors by the names of these tables too.
+    pub fn set_aliases(&mut self, tables: &'static [&'static Table]) {
+        self.aliases = tables;
+    }
+
+    /// A tensor to be kept without the checkpoint, its elements found to be finite.
+    pub(super) fn own(&self, name: &str) -> Result<Stored> {
+        let tensor = self.tensors.get(name).ok_or_else(|| self.missing(name, &[]))?;
+        self.tensor(name, &tensor.stored.info.shape)?.check_finite()?;
+        Ok(tensor.stored.clone())
+    }
+
+    /// Of every tensor's name, form, shape and first bytes: enough to tell checkpoints apart without reading them.
+    pub(crate) fn digest(&self) -> Digest {
+        const BYTES: usize = 64;
+        let mut digest = Digest::new();
+        for (name, tensor) in &self.tensors {
+            let TensorInfo { encoding, shape, .. } = &tensor.stored.info;
+            digest.add(format!("{name} {encoding} {shape:?}").as_bytes());
+            let stored = tensor.stored.stored();
+            digest.add(&stored[..stored.len().min(BYTES)]);
+        }
+        digest
+    }
+
+    /// The file that was opened: the index where there are shards.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every tensor, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), &tensor.stored.info))
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// What is said of a tensor, or `None` where there is none. Does not count as use.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|tensor| &tensor.stored.info)
+    }
+
+    /// The extents of the tensor `name`, which must have N of them: how a model's sizes are found. Does not count as use.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing or has another number of extents.
+    pub fn extents<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
+        let info =
+            self.info(name).ok_or_else(|| Error::tensor(&self.path, name, "missing; without it the model's sizes cannot be told"))?;
+        let wrong = |_| Error::tensor(&info.file, name, format!("shape {:?}; {N} extents were expected", info.shape));
+        info.shape.as_slice().try_into().map_err(wrong)
+    }
+
+    /// How many numbers follow `prefix`, as `blocks.` in the names of a model's layers.
+    pub fn count(&self, prefix: &str) -> usize {
+        let names = self.tensors.range(prefix.to_owned()..).map_while(|(name, _)| name.strip_prefix(prefix));
+        let numbers: BTreeSet<usize> = names.filter_map(|name| name.split('.').next()?.parse().ok()).collect();
+        numbers.len()
+    }
+
+    /// The tensor `name`, which must have these extents. Counts as its use.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing or has another shape.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>> {
+        Ok(self.claim(name, shape)?.read())
+    }
+
+    /// [`Weights::tensor`], to be read later.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn claim(&self, name: &str, shape: &[usize]) -> Result<Claim<'_>> {
+        let (name, tensor) = self.tensors.get_key_value(name).ok_or_else(|| self.missing(name, shape))?;
+        let info = &tensor.stored.info;
+        if info.shape != shape {
+            return Err(Error::tensor(
+                &info.file,
+                name,
+                format!("expected shape {shape:?}, found {:?}: the configuration does not belong to these weights", info.shape),
+            ));
+        }
+        tensor.set_used();
+        Ok(Claim { name, tensor })
+    }
+
+    /// The elements of the tensor `name`, which must have these extents, in f32. Counts as its use.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is missing, has another shape, or holds a NaN or an infinity.
+    pub fn to_f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.tensor(name, shape)?.to_f32()
+    }
+
+    /// Counts as used, without reading, every tensor whose name begins with `prefix`: what checkpoints carry and models do not need.
+    pub fn ignore(&self, prefix: &str) {
+        for (_, tensor) in self.tensors.range(prefix.to_owned()..).take_while(|(name, _)| name.starts_with(prefix)) {
+            tensor.set_used();
+        }
+    }
+
+    /// The names of all tensors that do not count as used.
+    pub fn unused(&self) -> impl Iterator<Item = &str> {
+        self.tensors.iter().filter(|(_, tensor)| !tensor.is_used()).map(|(name, _)| name.as_str())
+    }
+
+    /// To be called when a model has loaded: makes sure that every tensor was used.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] that counts the others and lists the first eight.
+    pub fn finish(&self) -> Result<()> {
+        let unused: Vec<_> = self.unused().collect();
+        let Some(first) = unused.first().and_then(|name| self.info(name)) else { return Ok(()) };
+        let used = || self.tensors.iter().filter(|(_, tensor)| tensor.is_used()).map(|(name, _)| name.as_str());
+        let near = unused.iter().take(LISTED).find_map(|name| Some(format!(" (`{name}` is near `{}`)", nearest(name, used())?)));
+        let (near, names) = (near.unwrap_or_default(), list(&unused));
+        let message = format!("{} of {} tensors are unknown to this model: {names}{near}", unused.len(), self.tensors.len());
+        Err(Error::weights(&first.file, message))
+    }
+
+    fn missing(&self, name: &str, shape: &[usize]) -> Error {
+        let origin = self.layout.and_then(|table| table.to_origin(name));
+        let there = origin.map_or_else(String::new, |origin| format!(" (in this file: `{}`)", origin.name));
+        Error::tensor(&self.path, name, format!("missing{there}; it should have shape {shape:?}"))
+    }
+
+    /// Which format the file has; of shards, the first.
+    pub fn format(&self) -> &'static str {
+        match self.tensors.values().next().map(|tensor| tensor.stored.file_bytes()) {
+            Some(bytes) if is_gguf(bytes) => "GGUF",
+            Some(bytes) if is_zip(bytes) => "torch archive",
+            _ => "safetensors",
+        }
+    }
+
+    /// What the file says about itself under this name: text that safetensors files may carry beside their tensors.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    /// Which layout's names the file has, where they are not diffusers' own. Here every tensor goes by diffusers' name in any case.
+    pub fn layout(&self) -> Option<&'static str> {
+        self.layout.map(|table| table.name)
+    }
+
+    /// The vocabulary that a GGUF file has beside its tensors, or `None` where it has none or is of another format.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where it is damaged.
+    pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
+        match self.tensors.values().next() {
+            Some(Tensor { stored, .. }) if is_gguf(stored.file_bytes()) => gguf::vocabulary(&stored.info.file, stored.file_bytes()),
+            _ => Ok(None),
+        }
+    }
+
+    /// A tensor's bytes as they are in the file, such as a tokenizer's that came with it, or `None` where there is no such tensor. Counts as its
+    /// use.
+    pub fn stored(&self, name: &str) -> Option<&[u8]> {
+        let tensor = self.tensors.get(name)?;
+        tensor.set_used();
+        Some(tensor.stored.stored())
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Weights").field("path", &self.path).field("tensors", &self.tensors.len()).finish()
+    }
+}
+
+/// The tensors of one or several files, by the names that they have there.
+#[derive(Default)]
+struct Files {
+    tensors: BTreeMap<String, Tensor>,
+    metadata: Metadata,
+}
+
+impl Files {
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let map = Arc::new(map(path)?);
+        let file: Arc<Path> = path.into();
+        let (entries, metadata) = read_header(path, &map)?;
+        self.metadata.extend(metadata);
+        for mut entry in entries {
+            let name = std::mem::take(&mut entry.name);
+            insert(&mut self.tensors, name, Stored::new(&file, &map, entry).into())?;
+        }
+        Ok(())
+    }
+
+    /// Those that an index lists.
+    fn add_shards(&mut self, path: &Path) -> Result<()> {
+        let index = locate::Index::read(path)?;
+        for shard in index.shards() {
+            if !shard.exists() {
+                return Err(Error::weights(&shard, format!("missing, but listed in {}; download it again", path.display())));
+            }
+            self.add(&shard)?;
+        }
+        for (name, shard) in &index.weight_map {
+            let found = self.tensors.get(name).and_then(|tensor| tensor.stored.info.file.file_name());
+            if found != Some(shard.as_ref()) {
+                let shard = path.with_file_name(shard);
+                return Err(Error::tensor(&shard, name, format!("not in this file, where {} has it", path.display())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds a tensor whose name must be new.
+fn insert(tensors: &mut BTreeMap<String, Tensor>, name: String, tensor: Tensor) -> Result<()> {
+    match tensors.entry(name) {
+        btree_map::Entry::Vacant(place) => {
+            place.insert(tensor);
+            Ok(())
+        }
+        btree_map::Entry::Occupied(place) => {
+            let [first, second] = [place.get(), &tensor].map(|tensor| &tensor.stored.info.file);
+            let message = if first == second { "it is in this file twice".into() } else { format!("it is in {} too", first.display()) };
+            Err(Error::tensor(second, place.key(), message))
+        }
+    }
+}
+
+/// The first of some names, for errors.
+pub(crate) fn list<T: AsRef<str>>(names: &[T]) -> String {
+    let mut list: Vec<_> = names.iter().take(LISTED).map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.len() > list.len() {
+        list.push("..".into());
+    }
+    list.join(", ")
+}
+
+/// The known name that differs least from an unknown one, if it is near and differs in more than its numbers.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let text = |name: &str| name.split('.').filter(|part| part.parse::<u64>().is_err()).collect::<Vec<_>>().join(".");
+    let known = known.filter(|known| text(known) != text(name));
+    let near = known.map(|known| (strsim::normalized_levenshtein(name, known), known)).filter(|(likeness, _)| *likeness >= NEAR);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+}
+
+/// Reads a file's header in whatever format its content is.
+fn read_header(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, Metadata)> {
+    let bare = |entries| (entries, Metadata::new());
+    match bytes {
+        _ if is_zip(bytes) => pth::read(path, bytes).map(bare),
+        _ if is_gguf(bytes) => gguf::read(path, bytes).map(bare),
+        _ if bytes.starts_with(&pth::LEGACY) => {
+            Err(Error::Unsupported(format!("{}: written by torch before version 1.6; load and save it again with torch", path.display())))
+        }
+        _ => safetensors::read(path, bytes),
+    }
+}
+
+fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04")
+}
+
+fn is_gguf(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"GGUF")
+}
+
+#[allow(unsafe_code)]
+fn map(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    if file.metadata().map_err(Error::io(path))?.len() == 0 {
+        return Err(Error::weights(path, "the file is empty; download it again"));
+    }
+    // SAFETY: the mapping is read-only and private to this process. Its bytes are only ever read as bytes, for which every value is valid. The
+    // one hazard is another process changing the file meanwhile: the documentation of `Weights` forbids that, as no user of mapped files can
+    // prevent it; cutting the file short would end this process, changing it would change weights, neither reaches other memory.
+    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
+}
