@@ -22,11 +22,8 @@ const WEIGHT_ROW: u32 = KEYS + 8u;
 const SCORE_ROW: u32 = KEYS + 4u;
 const UNIT: u32 = 1u; // $one
 const UNIT: u32 = 4u; // $four
-const LOWEST: f32 = -3.0e38;
 const SLACK: f32 = 4.0;
 const LIFT: f32 = 6.93;
-
-struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32 }
 
 var<workgroup> k_tile: array<f16, KEYS * TILE_ROW>; // $one
 var<workgroup> v_tile: array<f16, KEYS * TILE_ROW>; // $one
@@ -74,9 +71,6 @@ fn scores_at(at: u32) -> vec4<f32> {
     return scores[at / 4u]; // $four
     return vec4<f32>(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]); // $one
 }
-
-// e^x for x up to SLACK + LIFT; some drivers answer NaN where it would vanish.
-fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
 
 // Among the lanes that share a query.
 fn most_of(x: f32) -> f32 {

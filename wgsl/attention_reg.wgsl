@@ -8,19 +8,9 @@ const ACROSS: u32 = 16u; // lanes side by side along the keys
 const QUERIES: u32 = BR * ACROSS / WG;
 const ROWS: u32 = BR * COLS / WG;
 const STRIDE: u32 = ACROSS + 1u; // odd, so that the rows of `weights` begin in different banks
-const LOWEST: f32 = -3.0e38;
-
-struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32 }
 
 var<workgroup> weights: array<vec4<f32>, BR * STRIDE>;
 var<workgroup> factors: array<f32, BR>;
-
-// e^x for x <= 0; some drivers answer NaN where it would vanish.
-fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
-
-fn bias_four(e: u32, n: u32) -> vec4<f32> {
-    return vec4<f32>(bias_get(e), bias_get(e + min(1u, n - 1u)), bias_get(e + min(2u, n - 1u)), bias_get(e + min(3u, n - 1u)));
-}
 
 fn attention_reg(group: u32, lane: u32, p: Params) {
     let first = group % p.q_tiles * BR;

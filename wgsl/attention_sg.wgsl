@@ -3,16 +3,6 @@
 // and weights are handed round by shuffles, so that nothing needs workgroup memory.
 
 const KEYS: u32 = 32u;
-const LOWEST: f32 = -3.0e38;
-
-struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32 }
-
-// e^x for x <= 0; some drivers answer NaN where it would vanish.
-fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
-
-fn bias_four(e: u32, n: u32) -> vec4<f32> {
-    return vec4<f32>(bias_get(e), bias_get(e + min(1u, n - 1u)), bias_get(e + min(2u, n - 1u)), bias_get(e + min(3u, n - 1u)));
-}
 
 // Cheaper by shuffles than by subgroupMax and subgroupAdd.
 fn most_of(x: f32) -> f32 {

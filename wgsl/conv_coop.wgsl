@@ -5,27 +5,12 @@
 //
 // Lines with a mark are repeated: $i for FM, $j for FN, $x and $w for the fours of x and w that a lane carries.
 
-struct Params {
-    in_t: u32, in_h: u32, in_w: u32, in_c: u32,
-    out_t: u32, out_h: u32, out_w: u32, out_c: u32,
-    k_t: u32, k_h: u32, k_w: u32,
-    stride_t: u32, stride: u32,
-    pad_t: u32, pad_y: u32, pad_x: u32,
-    up: u32, past: u32, column_groups: u32,
-}
-
 // One tap, and the first of its channels; `tap` may be past the last one.
 struct Slice { tap: u32, begin: u32 }
 
 fn next_slice(slice: Slice, p: Params) -> Slice {
     if (slice.begin + BK < p.in_c) { return Slice(slice.tap, slice.begin + BK); }
     return Slice(slice.tap + 1u, 0u);
-}
-
-fn frame_load(frame: i32, e: u32, n: u32) -> vec4<f32> {
-    if (frame >= 0) { return x_load(e, n); }
-    if (frame == -1) { return past1_load(e, n); }
-    return past2_load(e, n);
 }
 
 // Four channels of a pixel whose first tap is `at`.

@@ -4,15 +4,6 @@
 // width (nearest neighbour). A lane makes TM pixels of TN channels; a workgroup is WN lanes of channels wide.
 // Needs lib/activation and lib/taps.
 
-struct Params {
-    in_t: u32, in_h: u32, in_w: u32, in_c: u32,
-    out_t: u32, out_h: u32, out_w: u32, out_c: u32,
-    k_t: u32, k_h: u32, k_w: u32,
-    stride_t: u32, stride: u32,
-    pad_t: u32, pad_y: u32, pad_x: u32,
-    up: u32, past: u32, column_groups: u32,
-}
-
 // Adds the products of four channels, from `w_at` on in the tap of the first of TN rows.
 fn gather(sums: ptr<function, array<vec4<f32>, TM * TN / 4u>>, x4: array<vec4<f32>, TM>, w_rows: array<u32, TN>, w_at: u32, n: u32) {
     var w4: array<vec4<f32>, TN>;

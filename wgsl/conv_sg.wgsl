@@ -2,15 +2,6 @@
 // pixels of 32 FOURS channels, TM by 4 FOURS a lane. Of each pixel the lanes load 32 channels at once, four each, and hand them round
 // by shuffles; the weights lie in the order in which they are read: [tile, tap, c, 32 FOURS]. Needs lib/activation and lib/taps.
 
-struct Params {
-    in_t: u32, in_h: u32, in_w: u32, in_c: u32,
-    out_t: u32, out_h: u32, out_w: u32, out_c: u32,
-    k_t: u32, k_h: u32, k_w: u32,
-    stride_t: u32, stride: u32,
-    pad_t: u32, pad_y: u32, pad_x: u32,
-    up: u32, past: u32, column_groups: u32,
-}
-
 const COLS: u32 = 32u * FOURS;
 
 // Adds the products of `fours` times four channels, with weights from `w_at` on.

@@ -2,27 +2,12 @@
 // memory, turned so that a lane reads fours of pixels and fours of channels. A lane's fours lie as far apart as there are lanes
 // along them, so that lanes beside each other read beside each other. Needs lib/activation, lib/taps and lib/turned.
 
-struct Params {
-    in_t: u32, in_h: u32, in_w: u32, in_c: u32,
-    out_t: u32, out_h: u32, out_w: u32, out_c: u32,
-    k_t: u32, k_h: u32, k_w: u32,
-    stride_t: u32, stride: u32,
-    pad_t: u32, pad_y: u32, pad_x: u32,
-    up: u32, past: u32, column_groups: u32,
-}
-
 const BM: u32 = WG; // so each lane turns one block of four pixels by four channels
 const SLICE: u32 = 16u;
 const ACROSS: u32 = BN / TN;
 
 var<workgroup> x_slice: array<vec4<f32>, SLICE * BM / 4u>;
 var<workgroup> w_slice: array<vec4<f32>, SLICE * BN / 4u>;
-
-fn frame_load(frame: i32, e: u32, n: u32) -> vec4<f32> {
-    if (frame >= 0) { return x_load(e, n); }
-    if (frame == -1) { return past1_load(e, n); }
-    return past2_load(e, n);
-}
 
 fn conv_tiled(group: u32, lane: u32, p: Params) {
     let pixels = p.out_t * p.out_h * p.out_w;

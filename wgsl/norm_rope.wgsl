@@ -1,5 +1,5 @@
 // rms_norm of each row, then each pair (2i, 2i + 1) of every head turned by the angle of its token and i: (a cos - b sin, a sin + b cos).
-// `cos` and `sin` are [tokens, head_dim / 2]; rows are tokens, columns all heads after one another. Needs lib/reduce.
+// `cos` and `sin` are [tokens, head_dim / 2]; rows are tokens, columns all heads after one another. Needs lib/row_factor.
 
 struct Params { tokens: u32, cols: u32, half: u32, eps: f32 }
 
@@ -12,12 +12,7 @@ fn rotate(pair: vec2<f32>, angle: u32) -> vec2<f32> {
 fn norm_rope(group: u32, lane: u32, p: Params) {
     let row = group * p.cols;
     let angles = group * p.half;
-    var squares = 0.0;
-    for (var c = lane * 4u; c < p.cols; c += WG * 4u) {
-        let x4 = x_load(row + c, p.cols - c);
-        squares += dot(x4, x4);
-    }
-    let factor = inverseSqrt(workgroup_sum(lane, squares) / f32(p.cols) + p.eps);
+    let factor = row_factor(lane, row, p.cols, p.eps);
     for (var c = lane * 4u; c < p.cols; c += WG * 4u) {
         let n = p.cols - c;
         let x4 = x_load(row + c, n) * factor * weight_load(c, n);

@@ -1,15 +1,10 @@
-// out = act(x / sqrt(mean(x * x) + eps) * weight), row by row, summed in f32. Needs lib/reduce and lib/activation.
+// out = act(x / sqrt(mean(x * x) + eps) * weight), row by row, summed in f32. Needs lib/row_factor and lib/activation.
 
 struct Params { rows: u32, cols: u32, eps: f32 }
 
 fn rms_norm(group: u32, lane: u32, p: Params) {
     let row = group * p.cols;
-    var squares = 0.0;
-    for (var c = lane * 4u; c < p.cols; c += WG * 4u) {
-        let x4 = x_load(row + c, p.cols - c);
-        squares += dot(x4, x4);
-    }
-    let factor = inverseSqrt(workgroup_sum(lane, squares) / f32(p.cols) + p.eps);
+    let factor = row_factor(lane, row, p.cols, p.eps);
     for (var c = lane * 4u; c < p.cols; c += WG * 4u) {
         let n = p.cols - c;
         out_store(row + c, n, activate(x_load(row + c, n) * factor * weight_load(c, n)));

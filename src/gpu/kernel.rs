@@ -98,6 +98,11 @@ impl Slot {
 }
 
 impl Kernel {
+    /// A kernel without tensors, shared functions, constants or needs, of 64 lanes: what a kernel begins from.
+    pub const fn of(name: &'static str, source: &'static str, params_bytes: usize) -> Self {
+        Self { name, source, libs: &[], workgroup: 64, slots: &[], params_bytes, variants: &[&[]], needs: Needs::Nothing }
+    }
+
     /// Whether `constants` are among [`Kernel::variants`].
     pub fn has_variant(&self, constants: &[(&'static str, u32)]) -> bool {
         let among = |variants: &Variants| {

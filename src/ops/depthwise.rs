@@ -6,21 +6,15 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, READ, SCALAR, Slot, WRITE};
+use crate::gpu::kernel::{Kernel, READ, SCALAR, Slot, WRITE};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
 /// See `wgsl/depthwise.wgsl`.
 pub static DEPTHWISE: Kernel = Kernel {
-    name: "depthwise",
-    source: include_str!("../../wgsl/depthwise.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: &[Slot::read("x", READ), Slot::read("kernel", SCALAR), Slot::write("out", WRITE)],
-    params_bytes: size_of::<Params>(),
-    variants: &[&[]],
-    needs: Needs::Nothing,
+    ..Kernel::of("depthwise", include_str!("../../wgsl/depthwise.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, Slot};
+use crate::gpu::kernel::{Kernel, Slot};
 use crate::gpu::pipeline::Element;
 use crate::ops::activation::{ACTIVATIONS, Activation};
 use crate::ops::libs::ACTIVATION;
@@ -16,14 +16,10 @@ const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 
 /// See `wgsl/elementwise.wgsl`.
 pub static ELEMENTWISE: Kernel = Kernel {
-    name: "elementwise",
-    source: include_str!("../../wgsl/elementwise.wgsl"),
     libs: &[ACTIVATION],
-    workgroup: 64,
     slots: &[Slot::read("a", FLAT), Slot::read("b", FLAT), Slot::write("out", FLAT)],
-    params_bytes: size_of::<Params>(),
     variants: &[&[("ACT", ACTIVATIONS)]],
-    needs: Needs::Nothing,
+    ..Kernel::of("elementwise", include_str!("../../wgsl/elementwise.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

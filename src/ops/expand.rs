@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{INDEX, Kernel, Needs, Slot};
+use crate::gpu::kernel::{INDEX, Kernel, Slot};
 use crate::gpu::pipeline::Element;
 use crate::tensor::Tensor;
 use crate::weights::{Block, Encoding};
@@ -19,8 +19,6 @@ macro_rules! lib {
 
 /// See `wgsl/expand.wgsl`.
 pub static EXPAND: Kernel = Kernel {
-    name: "expand",
-    source: include_str!("../../wgsl/expand.wgsl"),
     libs: &[
         lib!("codes"),
         lib!("load_f8e4m3"),
@@ -39,15 +37,13 @@ pub static EXPAND: Kernel = Kernel {
         lib!("load_iq4_nl"),
         lib!("load_iq4_xs"),
     ],
-    workgroup: 64,
     slots: &[
         Slot::read("stored", INDEX),
         Slot::read("scales", &[Element::Absent, Element::F32]),
         Slot::write("out", &[Element::F32x4, Element::F16x4]),
     ],
-    params_bytes: size_of::<Params>(),
     variants: &[&[("FORMAT", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]), ("ROW_SCALES", &[0, 1]), ("HALF", &[0, 1])]],
-    needs: Needs::Nothing,
+    ..Kernel::of("expand", include_str!("../../wgsl/expand.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

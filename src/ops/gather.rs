@@ -6,20 +6,14 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{INDEX, Kernel, Needs, Slot, VECTOR, WEIGHT};
+use crate::gpu::kernel::{INDEX, Kernel, Slot, VECTOR, WEIGHT};
 use crate::ops::matrix::Matrix;
 use crate::tensor::Tensor;
 
 /// See `wgsl/gather.wgsl`.
 pub static GATHER: Kernel = Kernel {
-    name: "gather",
-    source: include_str!("../../wgsl/gather.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: &[Slot::read("rows", INDEX), Slot::read("table", WEIGHT), Slot::write("out", VECTOR)],
-    params_bytes: size_of::<Params>(),
-    variants: &[&[]],
-    needs: Needs::Nothing,
+    ..Kernel::of("gather", include_str!("../../wgsl/gather.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

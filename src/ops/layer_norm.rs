@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, READ, Slot, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::kernel::{Kernel, READ, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::ops::libs::REDUCE;
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
@@ -14,14 +14,9 @@ use crate::tensor::Tensor;
 
 /// See `wgsl/layer_norm.wgsl`.
 pub static LAYER_NORM: Kernel = Kernel {
-    name: "layer_norm",
-    source: include_str!("../../wgsl/layer_norm.wgsl"),
     libs: &[REDUCE],
-    workgroup: 64,
     slots: &[Slot::read("x", READ), Slot::read("scale", VECTOR_OPTIONAL), Slot::read("shift", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
-    params_bytes: size_of::<Params>(),
-    variants: &[&[]],
-    needs: Needs::Nothing,
+    ..Kernel::of("layer_norm", include_str!("../../wgsl/layer_norm.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

@@ -10,3 +10,7 @@ pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
 pub(crate) const EPILOGUE: &str = include_str!("../../wgsl/lib/epilogue.wgsl");
 /// What taps of a convolution see.
 pub(crate) const TAPS: &str = include_str!("../../wgsl/lib/taps.wgsl");
+pub(crate) const ATTENTION: &str = include_str!("../../wgsl/lib/attention.wgsl");
+pub(crate) const ATTENTION_BIAS: &str = include_str!("../../wgsl/lib/attention_bias.wgsl");
+/// Needed by norms that divide by a row's root of the mean square.
+pub(crate) const ROW_FACTOR: &str = include_str!("../../wgsl/lib/row_factor.wgsl");

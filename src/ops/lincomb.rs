@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, Slot};
+use crate::gpu::kernel::{Kernel, Slot};
 use crate::gpu::pipeline::Element;
 use crate::ops::activation::{ACTIVATIONS, Activation};
 use crate::ops::libs::ACTIVATION;
@@ -17,10 +17,7 @@ const FLAT_OPTIONAL: &[Element] = &[Element::Absent, Element::F32x4, Element::F1
 
 /// See `wgsl/lincomb.wgsl`.
 pub static LINCOMB: Kernel = Kernel {
-    name: "lincomb",
-    source: include_str!("../../wgsl/lincomb.wgsl"),
     libs: &[ACTIVATION],
-    workgroup: 64,
     slots: &[
         Slot::read("x0", FLAT),
         Slot::read("x1", FLAT_OPTIONAL),
@@ -31,9 +28,8 @@ pub static LINCOMB: Kernel = Kernel {
         Slot::read("x6", FLAT_OPTIONAL),
         Slot::write("out", FLAT),
     ],
-    params_bytes: size_of::<Params>(),
     variants: &[&[("ACT", ACTIVATIONS)]],
-    needs: Needs::Nothing,
+    ..Kernel::of("lincomb", include_str!("../../wgsl/lincomb.wgsl"), size_of::<Params>())
 };
 
 /// Inputs that one combination may have, so that a stage stays within eight storage buffers with its output.

@@ -6,8 +6,8 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, READ, SCALAR, Slot, VECTOR, WRITE};
-use crate::ops::libs::REDUCE;
+use crate::gpu::kernel::{Kernel, READ, SCALAR, Slot, VECTOR, WRITE};
+use crate::ops::libs::{REDUCE, ROW_FACTOR};
 use crate::ops::operand::operand_dtype;
 use crate::ops::rms_norm::lanes_of;
 use crate::shape::Dims;
@@ -15,10 +15,7 @@ use crate::tensor::Tensor;
 
 /// See `wgsl/norm_rope.wgsl`.
 pub static NORM_ROPE: Kernel = Kernel {
-    name: "norm_rope",
-    source: include_str!("../../wgsl/norm_rope.wgsl"),
-    libs: &[REDUCE],
-    workgroup: 64,
+    libs: &[REDUCE, ROW_FACTOR],
     slots: &[
         Slot::read("x", READ),
         Slot::read("weight", VECTOR),
@@ -26,9 +23,8 @@ pub static NORM_ROPE: Kernel = Kernel {
         Slot::read("sin", SCALAR),
         Slot::write("out", WRITE),
     ],
-    params_bytes: size_of::<Params>(),
     variants: &[&[("WG", &[8, 16, 32, 64])]],
-    needs: Needs::Nothing,
+    ..Kernel::of("norm_rope", include_str!("../../wgsl/norm_rope.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

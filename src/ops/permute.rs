@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, Slot};
+use crate::gpu::kernel::{Kernel, Slot};
 use crate::gpu::pipeline::Element;
 use crate::tensor::Tensor;
 
@@ -14,14 +14,8 @@ const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 
 /// See `wgsl/permute.wgsl`.
 pub static PERMUTE: Kernel = Kernel {
-    name: "permute",
-    source: include_str!("../../wgsl/permute.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: &[Slot::read("x", FLAT), Slot::write("out", FLAT)],
-    params_bytes: size_of::<Params>(),
-    variants: &[&[]],
-    needs: Needs::Nothing,
+    ..Kernel::of("permute", include_str!("../../wgsl/permute.wgsl"), size_of::<Params>())
 };
 
 /// Axes that a permutation may have.

@@ -6,20 +6,14 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{INDEX, Kernel, Needs, SCALAR, Slot};
+use crate::gpu::kernel::{INDEX, Kernel, SCALAR, Slot};
 use crate::gpu::pipeline::Element;
 use crate::tensor::Tensor;
 
 /// See `wgsl/pixels.wgsl`.
 pub static PIXELS: Kernel = Kernel {
-    name: "pixels",
-    source: include_str!("../../wgsl/pixels.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: &[Slot::read("bytes", INDEX), Slot::read("values", SCALAR), Slot::write("out", &[Element::F32x4])],
-    params_bytes: size_of::<Params>(),
-    variants: &[&[]],
-    needs: Needs::Nothing,
+    ..Kernel::of("pixels", include_str!("../../wgsl/pixels.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

@@ -6,23 +6,19 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, READ, Slot, VECTOR, WRITE};
+use crate::gpu::kernel::{Kernel, READ, Slot, VECTOR, WRITE};
 use crate::ops::activation::{ACTIVATIONS, Activation};
-use crate::ops::libs::{ACTIVATION, REDUCE};
+use crate::ops::libs::{ACTIVATION, REDUCE, ROW_FACTOR};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
 /// See `wgsl/rms_norm.wgsl`.
 pub static RMS_NORM: Kernel = Kernel {
-    name: "rms_norm",
-    source: include_str!("../../wgsl/rms_norm.wgsl"),
-    libs: &[REDUCE, ACTIVATION],
-    workgroup: 64,
+    libs: &[REDUCE, ROW_FACTOR, ACTIVATION],
     slots: &[Slot::read("x", READ), Slot::read("weight", VECTOR), Slot::write("out", WRITE)],
-    params_bytes: size_of::<Params>(),
     variants: &[&[("ACT", ACTIVATIONS), ("WG", &[8, 16, 32, 64])]],
-    needs: Needs::Nothing,
+    ..Kernel::of("rms_norm", include_str!("../../wgsl/rms_norm.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

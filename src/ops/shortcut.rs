@@ -5,19 +5,14 @@ use bytemuck::{Pod, Zeroable};
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, SCALAR, Slot};
+use crate::gpu::kernel::{Kernel, SCALAR, Slot};
 use crate::tensor::Tensor;
 
 /// See `wgsl/shortcut.wgsl`.
 pub static SHORTCUT: Kernel = Kernel {
-    name: "shortcut",
-    source: include_str!("../../wgsl/shortcut.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: &[Slot::read("x", SCALAR), Slot::read("residual", SCALAR), Slot::write("out", SCALAR)],
-    params_bytes: size_of::<Params>(),
     variants: &[&[("UP", &[0, 1])]],
-    needs: Needs::Nothing,
+    ..Kernel::of("shortcut", include_str!("../../wgsl/shortcut.wgsl"), size_of::<Params>())
 };
 
 #[repr(C)]

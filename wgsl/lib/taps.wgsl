@@ -1,4 +1,13 @@
-// Where the taps of a convolution lie in its input. Needs the Params of conv_reg.
+// What the kernels of convolutions share: where taps lie in the input.
+
+struct Params {
+    in_t: u32, in_h: u32, in_w: u32, in_c: u32,
+    out_t: u32, out_h: u32, out_w: u32, out_c: u32,
+    k_t: u32, k_h: u32, k_w: u32,
+    stride_t: u32, stride: u32,
+    pad_t: u32, pad_y: u32, pad_x: u32,
+    up: u32, past: u32, column_groups: u32,
+}
 
 // The first tap of an output pixel in frame, row and column; may be negative.
 fn first_tap(pixel: u32, p: Params) -> vec3<i32> {
@@ -21,4 +30,11 @@ fn is_inside(place: vec3<i32>, p: Params) -> bool {
 fn start_of(place: vec3<i32>, p: Params) -> u32 {
     let at = vec3<u32>(max(place, vec3<i32>()));
     return ((at.x * p.in_h + (at.y >> p.up)) * p.in_w + (at.z >> p.up)) * p.in_c;
+}
+
+// Of frame 0 or, before it, of the past.
+fn frame_load(frame: i32, e: u32, n: u32) -> vec4<f32> {
+    if (frame >= 0) { return x_load(e, n); }
+    if (frame == -1) { return past1_load(e, n); }
+    return past2_load(e, n);
 }

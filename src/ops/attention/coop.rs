@@ -8,6 +8,7 @@ use crate::gpu::kernel::{Kernel, Needs, Slot, WRITE};
 use crate::gpu::pipeline::Element;
 use crate::gpu::{Family, Recorder};
 use crate::ops::attention::call::{Call, Params};
+use crate::ops::libs::ATTENTION;
 use crate::ops::tuned::fastest_tile;
 
 /// A workgroup is SG subgroups of LANES, a subgroup makes FM fragments of SIZE queries, over tiles of 32 keys. LX are the fours of a tile
@@ -33,12 +34,9 @@ const HALVES: &[Element] = &[Element::Half4];
 
 /// See `wgsl/attention_coop.wgsl`.
 pub static ATTENTION_COOP: Kernel = Kernel {
-    name: "attention_coop",
-    source: include_str!("../../../wgsl/attention_coop.wgsl"),
-    libs: &[],
+    libs: &[ATTENTION],
     workgroup: 256,
     slots: &[Slot::read("q", HALVES), Slot::read("k", HALVES), Slot::read("v", HALVES), Slot::write("out", WRITE)],
-    params_bytes: size_of::<Params>(),
     variants: &[
         // NVIDIA.
         variants!(16, [4, 1], 64, 32, 1),
@@ -59,6 +57,7 @@ pub static ATTENTION_COOP: Kernel = Kernel {
         variants!(8, [4, 1], 128, 8, 0),
     ],
     needs: Needs::CooperativeMatrix,
+    ..Kernel::of("attention_coop", include_str!("../../../wgsl/attention_coop.wgsl"), size_of::<Params>())
 };
 
 /// Of a tile.

@@ -2,17 +2,14 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::kernel::Kernel;
 use crate::ops::attention::call::{Call, Params, SLOTS};
+use crate::ops::libs::{ATTENTION, ATTENTION_BIAS};
 
 /// See `wgsl/attention_reg.wgsl`.
 pub static ATTENTION_REG: Kernel = Kernel {
-    name: "attention_reg",
-    source: include_str!("../../../wgsl/attention_reg.wgsl"),
-    libs: &[],
-    workgroup: 64,
+    libs: &[ATTENTION, ATTENTION_BIAS],
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[
         &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("FOURS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1])],
         &[("BR", &[32]), ("COLS", &[16]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
@@ -20,7 +17,7 @@ pub static ATTENTION_REG: Kernel = Kernel {
         &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1])],
         &[("BR", &[16]), ("COLS", &[128]), ("FOURS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1])],
     ],
-    needs: Needs::Nothing,
+    ..Kernel::of("attention_reg", include_str!("../../../wgsl/attention_reg.wgsl"), size_of::<Params>())
 };
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {

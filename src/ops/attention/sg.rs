@@ -4,17 +4,16 @@ use crate::error::Result;
 use crate::gpu::kernel::{Kernel, Needs};
 use crate::gpu::{Family, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
+use crate::ops::libs::{ATTENTION, ATTENTION_BIAS};
 
 /// See `wgsl/attention_sg.wgsl`.
 pub static ATTENTION_SG: Kernel = Kernel {
-    name: "attention_sg",
-    source: include_str!("../../../wgsl/attention_sg.wgsl"),
-    libs: &[],
+    libs: &[ATTENTION, ATTENTION_BIAS],
     workgroup: Family::SG_LANES,
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[&[("BR", &[QUERIES]), ("FOURS", &[1, 2, 3, 4]), ("BIASED", &[0, 1])]],
     needs: Needs::Subgroups,
+    ..Kernel::of("attention_sg", include_str!("../../../wgsl/attention_sg.wgsl"), size_of::<Params>())
 };
 
 const QUERIES: u32 = 16;

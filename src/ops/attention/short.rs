@@ -2,19 +2,14 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::kernel::Kernel;
 use crate::ops::attention::call::{Call, Params, SLOTS};
 
 /// See `wgsl/attention_short.wgsl`.
 pub static ATTENTION_SHORT: Kernel = Kernel {
-    name: "attention_short",
-    source: include_str!("../../../wgsl/attention_short.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[&[("KEYS", &[KEYS as u32])]],
-    needs: Needs::Nothing,
+    ..Kernel::of("attention_short", include_str!("../../../wgsl/attention_short.wgsl"), size_of::<Params>())
 };
 
 /// The most keys.

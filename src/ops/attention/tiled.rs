@@ -2,20 +2,17 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::kernel::Kernel;
 use crate::ops::attention::call::{Call, Params, SLOTS};
-use crate::ops::libs::TURNED;
+use crate::ops::libs::{ATTENTION, ATTENTION_BIAS, TURNED};
 
 /// See `wgsl/attention_tiled.wgsl`.
 pub static ATTENTION_TILED: Kernel = Kernel {
-    name: "attention_tiled",
-    source: include_str!("../../../wgsl/attention_tiled.wgsl"),
-    libs: &[TURNED],
+    libs: &[ATTENTION, ATTENTION_BIAS, TURNED],
     workgroup: 128,
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[&[("FOURS", &[1, 2]), ("BIASED", &[0, 1])]],
-    needs: Needs::Nothing,
+    ..Kernel::of("attention_tiled", include_str!("../../../wgsl/attention_tiled.wgsl"), size_of::<Params>())
 };
 
 /// `BR` of the kernel.

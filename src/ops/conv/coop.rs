@@ -5,7 +5,7 @@ use crate::gpu::Recorder;
 use crate::gpu::kernel::{Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::pipeline::Element;
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::conv::{Call, Params};
+use crate::ops::conv::call::{Call, Params};
 use crate::ops::libs::{ACTIVATION, OPERAND_TILES, TAPS};
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE: 96 channels, which the VAEs have multiples of,
@@ -31,8 +31,6 @@ macro_rules! variants {
 
 /// See `wgsl/conv_coop.wgsl`.
 pub static CONV_COOP: Kernel = Kernel {
-    name: "conv_coop",
-    source: include_str!("../../../wgsl/conv_coop.wgsl"),
     libs: &[ACTIVATION, TAPS, OPERAND_TILES],
     workgroup: 256,
     slots: &[
@@ -44,7 +42,6 @@ pub static CONV_COOP: Kernel = Kernel {
         Slot::read("residual", READ_OPTIONAL),
         Slot::write("out", WRITE),
     ],
-    params_bytes: size_of::<Params>(),
     variants: &[
         // NVIDIA.
         variants!(16, [4, 2], 2, 96, 32, 1),
@@ -62,6 +59,7 @@ pub static CONV_COOP: Kernel = Kernel {
         variants!(8, [4, 2], 2, 64, 8, 0),
     ],
     needs: Needs::CooperativeMatrix,
+    ..Kernel::of("conv_coop", include_str!("../../../wgsl/conv_coop.wgsl"), size_of::<Params>())
 };
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {

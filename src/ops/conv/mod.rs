@@ -2,100 +2,43 @@
 //!
 //! A batch of images is T of them with a kernel of time extent 1; a sequence is [T, 1, 1, C].
 
+mod call;
 mod coop;
 mod reg;
 mod sg;
 mod tiled;
 pub mod weight;
 
+pub use call::ConvOptions;
 pub use coop::CONV_COOP;
 pub use reg::CONV_REG;
 pub use sg::CONV_SG;
 pub use tiled::CONV_TILED;
 pub use weight::ConvWeight;
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::dtype::DType;
+use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
-use crate::gpu::{Family, Recorder};
-use crate::ops::activation::Activation;
+use crate::gpu::{Device, Family, Recorder, Sink, family};
+use crate::ops::conv::call::Call;
+use crate::ops::conv::weight::ReadValues;
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
-/// The slots of every kernel.
-const SLOTS: &[Slot] = &[
-    Slot::read("x", READ),
-    Slot::read("past1", READ_OPTIONAL),
-    Slot::read("past2", READ_OPTIONAL),
-    Slot::read("w", READ),
-    Slot::read("bias", VECTOR_OPTIONAL),
-    Slot::read("residual", READ_OPTIONAL),
-    Slot::write("out", WRITE),
-];
-
-/// Of every kernel.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    input: [u32; 4],
-    output: [u32; 4],
-    kernel: [u32; 3],
-    stride_t: u32,
-    stride: u32,
-    pad: [u32; 3],
-    up: u32,
-    past: u32,
-    column_groups: u32,
-}
-
-/// How a convolution is done.
-#[derive(Clone, Copy, Debug)]
-pub struct ConvOptions<'a> {
-    /// Steps in time.
-    pub stride_t: usize,
-    /// Steps in height and width.
-    pub stride: usize,
-    /// Zeros before and after, in time, height and width.
-    pub pad: [(usize, usize); 3],
-    /// Sees the input at twice its height and width, nearest neighbour.
-    pub upsample: bool,
-    /// `[C]`, added to each pixel.
-    pub bias: Option<&'a Tensor>,
-    /// Applied after the bias.
-    pub activation: Activation,
-    /// Added last; of the shape of the result.
-    pub residual: Option<&'a Tensor>,
-    /// Frames [1, H, W, C] before x, the newest first, seen where the padding in time would be; then T of x is 1. Where a newer one
-    /// is missing, so are all the older ones.
-    pub past: [Option<&'a Tensor>; 2],
-}
-
-impl Default for ConvOptions<'_> {
-    fn default() -> Self {
-        Self {
-            stride_t: 1,
-            stride: 1,
-            pad: [(0, 0); 3],
-            upsample: false,
-            bias: None,
-            activation: Activation::None,
-            residual: None,
-            past: [None; 2],
-        }
+impl ConvWeight {
+    /// Uploads the values that `read` gives in the order of a checkpoint, [out, in, time, height, width], as `dtype` (f32 or f16; f16 only where
+    /// the number of in channels is a multiple of four, f32 otherwise), for the family of kernels that suits the device.
+    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 5], dtype: DType, read: &ReadValues) -> Result<Self> {
+        // Of few channels, a tile of 32 would be mostly empty.
+        let fits = |family| match family {
+            Family::Tiled => true,
+            Family::Sg => shape[0] > 16,
+            Family::Coop => shape[0] > 16 && operand_dtype(dtype, shape[1]) == DType::F16,
+            Family::Reg => false,
+        };
+        let choose = |device: Device| device.family("conv", fits, |family| test(&device, family));
+        Self::upload_for(sink.device().map_or(Family::Tiled, choose), sink, label, shape, dtype, read)
     }
-}
-
-/// A convolution whose shapes fit, and where it goes.
-#[derive(Clone, Copy)]
-struct Call<'a> {
-    x: &'a Tensor,
-    weight: &'a ConvWeight,
-    options: ConvOptions<'a>,
-    out: &'a Tensor,
 }
 
 /// x [T, H, W, C] to [T', H', W', C'] as `dtype`, by the family of kernels that the weights were uploaded for. With weights of f16, cooperative
@@ -138,53 +81,6 @@ fn check_past(x: &Tensor, options: &ConvOptions) -> Result<()> {
     Ok(())
 }
 
-impl<'a> Call<'a> {
-    /// Dispatches a kernel whose workgroups make `pixels` pixels of `channels` channels each.
-    fn dispatch(
-        &self,
-        rec: &mut Recorder,
-        kernel: &'static Kernel,
-        constants: &[(&'static str, u32)],
-        [pixels, channels]: [u32; 2],
-    ) -> Result<()> {
-        let column_groups = self.weight.out_channels().div_ceil(channels as usize);
-        let pixel_groups = self.out.rows().div_ceil(pixels as usize);
-        let constants = [constants, &[("ACT", self.options.activation as u32)]].concat();
-        let work = 2.0 * f64::from(pixels * channels) * self.weight.depth() as f64;
-        rec.dispatch(kernel, &constants, &self.params(column_groups), &self.args(), pixel_groups * column_groups, work)
-    }
-
-    fn params(&self, column_groups: usize) -> Params {
-        let size = |tensor: &Tensor| [0, 1, 2, 3].map(|axis| tensor.shape()[axis] as u32);
-        Params {
-            input: size(self.x),
-            output: size(self.out),
-            kernel: self.weight.kernel().map(|size| size as u32),
-            stride_t: self.options.stride_t as u32,
-            stride: self.options.stride as u32,
-            pad: self.options.pad.map(|(before, _)| before as u32),
-            up: u32::from(self.options.upsample),
-            past: self.options.past.iter().flatten().count() as u32,
-            column_groups: column_groups as u32,
-        }
-    }
-
-    /// [`SLOTS`]
-    fn args(&self) -> [Arg<'a>; 7] {
-        let fours = self.weight.in_channels().is_multiple_of(4);
-        let [past1, past2] = self.options.past.map(|frame| frame.map_or(Arg::ABSENT, |frame| Arg::aligned(frame, fours)));
-        [
-            Arg::aligned(self.x, fours),
-            past1,
-            past2,
-            self.weight.arg(),
-            Arg::optional_rows(self.options.bias),
-            Arg::optional_rows(self.options.residual),
-            Arg::rows(self.out),
-        ]
-    }
-}
-
 fn out_shape(input: &[usize], weight: &ConvWeight, options: &ConvOptions) -> Result<[usize; 4]> {
     let mut shape = [0, 0, 0, weight.out_channels()];
     for axis in 0..3 {
@@ -198,4 +94,31 @@ fn out_shape(input: &[usize], weight: &ConvWeight, options: &ConvOptions) -> Res
         shape[axis] = (padded - weight.kernel()[axis]) / stride + 1;
     }
     Ok(shape)
+}
+
+/// A causal convolution of two frames over tails of every tile, exact in f16, against the formula on the host.
+fn test(device: &Device, family: Family) -> Result<()> {
+    const SIZE: [usize; 2] = [5, 7];
+    const IN: usize = 36;
+    const OUT: usize = 40;
+    let number = |i: usize, seed: usize| ((i * seed) % 31) as f32 / 8.0 - 2.0;
+    let frames: Vec<Vec<f32>> = (0..2).map(|t| (0..SIZE[0] * SIZE[1] * IN).map(|i| number(i, 37 + t)).collect()).collect();
+    let weights: Vec<_> = (0..OUT * IN * 18).map(|i| number(i, 41)).collect();
+    let pixel = |t: usize, y: usize, x: usize, channel: usize| match (y, x) {
+        (1.., 1..) if y <= SIZE[0] && x <= SIZE[1] => frames[t][((y - 1) * SIZE[1] + x - 1) * IN + channel],
+        _ => 0.0,
+    };
+    let exact = |i: usize| -> f32 {
+        let (y, x, out) = (i / (OUT * SIZE[1]), i / OUT % SIZE[1], i % OUT);
+        let term = |k: usize| weights[out * IN * 18 + k] * pixel(k % 18 / 9, y + k % 9 / 3, x + k % 3, k / 18);
+        (0..IN * 18).map(term).sum()
+    };
+
+    let upload = |values: &[f32]| device.upload("test", &[1, SIZE[0], SIZE[1], IN], DType::F16, bytemuck::cast_slice(&to_f16(values)));
+    let (past, x) = (upload(&frames[0])?, upload(&frames[1])?);
+    let weight = ConvWeight::upload_for(family, device, "test", [OUT, IN, 2, 3, 3], DType::F16, &|| Ok(weights.clone()))?;
+    let mut rec = Recorder::new(device, crate::Cancel::new());
+    let options = ConvOptions { pad: [(1, 0), (1, 1), (1, 1)], past: [Some(&past), None], ..Default::default() };
+    let out = conv(&mut rec, &x, &weight, options, DType::F32)?;
+    family::agree(&rec.download(&out)?, &(0..SIZE[0] * SIZE[1] * OUT).map(exact).collect::<Vec<_>>(), 1e-2)
 }

@@ -2,24 +2,20 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::kernel::Kernel;
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::conv::{Call, Params, SLOTS};
+use crate::ops::conv::call::{Call, Params, SLOTS};
 use crate::ops::libs::{ACTIVATION, TAPS};
 
 /// See `wgsl/conv_reg.wgsl`.
 pub static CONV_REG: Kernel = Kernel {
-    name: "conv_reg",
-    source: include_str!("../../../wgsl/conv_reg.wgsl"),
     libs: &[ACTIVATION, TAPS],
-    workgroup: 64,
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[
         &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("ACT", ACTIVATIONS)],
         &[("TM", &[8]), ("TN", &[4]), ("WN", &[1]), ("ACT", ACTIVATIONS)],
     ],
-    needs: Needs::Nothing,
+    ..Kernel::of("conv_reg", include_str!("../../../wgsl/conv_reg.wgsl"), size_of::<Params>())
 };
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {

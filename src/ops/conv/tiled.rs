@@ -2,25 +2,21 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::kernel::Kernel;
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::conv::{Call, Params, SLOTS};
+use crate::ops::conv::call::{Call, Params, SLOTS};
 use crate::ops::libs::{ACTIVATION, TAPS, TURNED};
 
 /// See `wgsl/conv_tiled.wgsl`.
 pub static CONV_TILED: Kernel = Kernel {
-    name: "conv_tiled",
-    source: include_str!("../../../wgsl/conv_tiled.wgsl"),
     libs: &[ACTIVATION, TAPS, TURNED],
-    workgroup: 64,
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[
         &[("BN", &[96]), ("TM", &[8]), ("TN", &[12]), ("WG", &[64]), ("ACT", ACTIVATIONS)],
         &[("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[64, 128]), ("ACT", ACTIVATIONS)],
         &[("BN", &[32]), ("TM", &[4]), ("TN", &[8]), ("WG", &[64]), ("ACT", ACTIVATIONS)],
     ],
-    needs: Needs::Nothing,
+    ..Kernel::of("conv_tiled", include_str!("../../../wgsl/conv_tiled.wgsl"), size_of::<Params>())
 };
 
 /// Tiles of so many workgroups fill a GPU; of fewer, smaller ones are better.

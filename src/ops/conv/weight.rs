@@ -1,11 +1,10 @@
 //! Weights of convolutions, in the order in which the kernels of a family read them.
 
-use crate::dtype::{DType, to_f16};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::arena::bytes_of;
 use crate::gpu::arg::Arg;
-use crate::gpu::{Device, Family, Recorder, Sink, family};
-use crate::ops::conv::{ConvOptions, conv, sg};
+use crate::gpu::{Family, Sink};
 use crate::ops::operand::operand_dtype;
 use crate::tensor::Tensor;
 
@@ -24,21 +23,15 @@ pub struct ConvWeight {
 }
 
 impl ConvWeight {
-    /// Uploads the values that `read` gives in the order of a checkpoint, [out, in, time, height, width], as `dtype` (f32 or f16; f16 only where
-    /// the number of in channels is a multiple of four, f32 otherwise), for the family of kernels that suits the device.
-    pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 5], dtype: DType, read: &ReadValues) -> Result<Self> {
-        // Of few channels, a tile of 32 would be mostly empty.
-        let fits = |family| match family {
-            Family::Tiled => true,
-            Family::Sg => shape[0] > 16,
-            Family::Coop => shape[0] > 16 && operand_dtype(dtype, shape[1]) == DType::F16,
-            Family::Reg => false,
-        };
-        let choose = |device: Device| device.family("conv", fits, |family| test(&device, family));
-        Self::upload_for(sink.device().map_or(Family::Tiled, choose), sink, label, shape, dtype, read)
-    }
-
-    fn upload_for(family: Family, sink: &dyn Sink, label: &str, shape: [usize; 5], dtype: DType, read: &ReadValues) -> Result<Self> {
+    /// See [`ConvWeight::upload`]; for a given family.
+    pub(super) fn upload_for(
+        family: Family,
+        sink: &dyn Sink,
+        label: &str,
+        shape: [usize; 5],
+        dtype: DType,
+        read: &ReadValues,
+    ) -> Result<Self> {
         let [out_channels, in_channels, t, h, w] = shape;
         let (taps, dtype, count) = (t * h * w, operand_dtype(dtype, in_channels), shape.iter().product::<usize>());
         if count == 0 {
@@ -90,6 +83,15 @@ impl ConvWeight {
     }
 }
 
+/// Channels of the narrowest tile.
+pub(super) const CHANNELS: usize = 4 * Family::SG_LANES as usize;
+
+/// Channels of a tile: 96, 64 or 32, where they leave the least over.
+pub(super) fn tile_channels(out_channels: usize) -> usize {
+    let tiles = [3 * CHANNELS, 2 * CHANNELS, CHANNELS];
+    tiles.into_iter().min_by_key(|&tile| out_channels.next_multiple_of(tile)).unwrap_or(CHANNELS)
+}
+
 /// From [out, in, taps], given by these three, to the order of a family.
 type Order = fn(usize, usize, usize, &[f32]) -> Vec<f32>;
 
@@ -106,7 +108,7 @@ fn in_rows(_out: usize, inner: usize, taps: usize, values: &[f32]) -> Vec<f32> {
 
 /// The extents of what [`in_tiles`] makes.
 fn tiles(out: usize, inner: usize, taps: usize) -> [usize; 2] {
-    let width = sg::tile_channels(out);
+    let width = tile_channels(out);
     [out.div_ceil(width) * taps * inner.next_multiple_of(4), width]
 }
 
@@ -122,31 +124,4 @@ fn in_tiles(out: usize, inner: usize, taps: usize, values: &[f32]) -> Vec<f32> {
         }
     }
     ordered
-}
-
-/// A causal convolution of two frames over tails of every tile, exact in f16, against the formula on the host.
-fn test(device: &Device, family: Family) -> Result<()> {
-    const SIZE: [usize; 2] = [5, 7];
-    const IN: usize = 36;
-    const OUT: usize = 40;
-    let number = |i: usize, seed: usize| ((i * seed) % 31) as f32 / 8.0 - 2.0;
-    let frames: Vec<Vec<f32>> = (0..2).map(|t| (0..SIZE[0] * SIZE[1] * IN).map(|i| number(i, 37 + t)).collect()).collect();
-    let weights: Vec<_> = (0..OUT * IN * 18).map(|i| number(i, 41)).collect();
-    let pixel = |t: usize, y: usize, x: usize, channel: usize| match (y, x) {
-        (1.., 1..) if y <= SIZE[0] && x <= SIZE[1] => frames[t][((y - 1) * SIZE[1] + x - 1) * IN + channel],
-        _ => 0.0,
-    };
-    let exact = |i: usize| -> f32 {
-        let (y, x, out) = (i / (OUT * SIZE[1]), i / OUT % SIZE[1], i % OUT);
-        let term = |k: usize| weights[out * IN * 18 + k] * pixel(k % 18 / 9, y + k % 9 / 3, x + k % 3, k / 18);
-        (0..IN * 18).map(term).sum()
-    };
-
-    let upload = |values: &[f32]| device.upload("test", &[1, SIZE[0], SIZE[1], IN], DType::F16, bytemuck::cast_slice(&to_f16(values)));
-    let (past, x) = (upload(&frames[0])?, upload(&frames[1])?);
-    let weight = ConvWeight::upload_for(family, device, "test", [OUT, IN, 2, 3, 3], DType::F16, &|| Ok(weights.clone()))?;
-    let mut rec = Recorder::new(device, crate::Cancel::new());
-    let options = ConvOptions { pad: [(1, 0), (1, 1), (1, 1)], past: [Some(&past), None], ..Default::default() };
-    let out = conv(&mut rec, &x, &weight, options, DType::F32)?;
-    family::agree(&rec.download(&out)?, &(0..SIZE[0] * SIZE[1] * OUT).map(exact).collect::<Vec<_>>(), 1e-2)
 }

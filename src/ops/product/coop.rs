@@ -39,12 +39,9 @@ macro_rules! variants {
 
 /// See `wgsl/matmul_coop.wgsl`.
 pub static MATMUL_COOP: Kernel = Kernel {
-    name: "matmul_coop",
-    source: include_str!("../../../wgsl/matmul_coop.wgsl"),
     libs: &[ACTIVATION, EPILOGUE, OPERAND_TILES],
     workgroup: 256,
     slots: &[Slot::read("x", &[Element::Half4]), Slot::read("w", &[Element::Half4]), BIAS, GATE, RESIDUAL, OUT],
-    params_bytes: size_of::<Params>(),
     variants: &[
         // NVIDIA.
         variants!(16, [2, 4], [4, 2], 32, 1),
@@ -60,18 +57,13 @@ pub static MATMUL_COOP: Kernel = Kernel {
         variants!(8, [2, 4], [4, 2], 8, 0),
     ],
     needs: Needs::CooperativeMatrix,
+    ..Kernel::of("matmul_coop", include_str!("../../../wgsl/matmul_coop.wgsl"), size_of::<Params>())
 };
 
 /// See `wgsl/halve.wgsl`.
 pub static HALVE: Kernel = Kernel {
-    name: "halve",
-    source: include_str!("../../../wgsl/halve.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: &[Slot::read("x", &[Element::Bf16x4]), Slot::write("out", &[Element::F16x4])],
-    params_bytes: size_of::<HalveParams>(),
-    variants: &[&[]],
-    needs: Needs::Nothing,
+    ..Kernel::of("halve", include_str!("../../../wgsl/halve.wgsl"), size_of::<HalveParams>())
 };
 
 #[repr(C)]

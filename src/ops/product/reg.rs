@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::kernel::Kernel;
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::libs::ACTIVATION;
 use crate::ops::libs::EPILOGUE;
@@ -10,18 +10,14 @@ use crate::ops::product::call::{FEW_ROWS, Params, Product, SLOTS};
 
 /// See `wgsl/matmul_reg.wgsl`.
 pub static MATMUL_REG: Kernel = Kernel {
-    name: "matmul_reg",
-    source: include_str!("../../../wgsl/matmul_reg.wgsl"),
     libs: &[ACTIVATION, EPILOGUE],
-    workgroup: 64,
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[
         &[("TM", &[8]), ("TN", &[8]), ("WN", &[8]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
         &[("TM", &[8]), ("TN", &[4]), ("WN", &[4]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
         &[("TM", &[1]), ("TN", &[4]), ("WN", &[16]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
     ],
-    needs: Needs::Nothing,
+    ..Kernel::of("matmul_reg", include_str!("../../../wgsl/matmul_reg.wgsl"), size_of::<Params>())
 };
 
 pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {

@@ -19,26 +19,19 @@ const FORMS: &[u32] = &[0, 1, 2];
 
 /// See `wgsl/matmul_sg.wgsl`.
 pub static MATMUL_SG: Kernel = Kernel {
-    name: "matmul_sg",
-    source: include_str!("../../../wgsl/matmul_sg.wgsl"),
     libs: &[ACTIVATION, EPILOGUE],
     workgroup: Family::SG_LANES,
     slots: &[Slot::read("x", READ), Slot::read("packed", &[Element::U32x4]), BIAS, GATE, RESIDUAL, OUT],
-    params_bytes: size_of::<Params>(),
     variants: &[&[("TM", &[8, 16]), ("FORM", FORMS), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
     needs: Needs::Subgroups,
+    ..Kernel::of("matmul_sg", include_str!("../../../wgsl/matmul_sg.wgsl"), size_of::<Params>())
 };
 
 /// See `wgsl/matmul_pack.wgsl`.
 pub static MATMUL_PACK: Kernel = Kernel {
-    name: "matmul_pack",
-    source: include_str!("../../../wgsl/matmul_pack.wgsl"),
-    libs: &[],
-    workgroup: 64,
     slots: &[Slot::read("w", WEIGHT), Slot::write("packed", &[Element::U32x4])],
-    params_bytes: size_of::<PackParams>(),
     variants: &[&[("FORM", FORMS)]],
-    needs: Needs::Nothing,
+    ..Kernel::of("matmul_pack", include_str!("../../../wgsl/matmul_pack.wgsl"), size_of::<PackParams>())
 };
 
 #[repr(C)]

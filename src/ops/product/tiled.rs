@@ -1,7 +1,7 @@
 //! Products through workgroup memory.
 
 use crate::error::Result;
-use crate::gpu::kernel::{Kernel, Needs};
+use crate::gpu::kernel::Kernel;
 use crate::gpu::{Family, Recorder};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::libs::ACTIVATION;
@@ -10,19 +10,15 @@ use crate::ops::product::call::{Params, Product, SLOTS};
 
 /// See `wgsl/matmul_tiled.wgsl`.
 pub static MATMUL_TILED: Kernel = Kernel {
-    name: "matmul_tiled",
-    source: include_str!("../../../wgsl/matmul_tiled.wgsl"),
     libs: &[ACTIVATION, EPILOGUE],
-    workgroup: 64,
     slots: SLOTS,
-    params_bytes: size_of::<Params>(),
     variants: &[
         &[("BM", &[128]), ("BN", &[128]), ("TM", &[8]), ("TN", &[8]), ("WG", &[256]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
         &[("BM", &[128]), ("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[128]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
         &[("BM", &[64]), ("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[64]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
         &[("BM", &[32]), ("BN", &[32]), ("TM", &[4]), ("TN", &[4]), ("WG", &[64]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
     ],
-    needs: Needs::Nothing,
+    ..Kernel::of("matmul_tiled", include_str!("../../../wgsl/matmul_tiled.wgsl"), size_of::<Params>())
 };
 
 /// Rows and columns of a workgroup and of a lane.

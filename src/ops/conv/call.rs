@@ -1,0 +1,130 @@
+//! One convolution: how it is done, and what every family's kernel takes of it.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::gpu::arg::Arg;
+use crate::gpu::kernel::{Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
+use crate::ops::activation::Activation;
+use crate::ops::conv::weight::ConvWeight;
+use crate::tensor::Tensor;
+
+/// The slots of every kernel.
+pub(super) const SLOTS: &[Slot] = &[
+    Slot::read("x", READ),
+    Slot::read("past1", READ_OPTIONAL),
+    Slot::read("past2", READ_OPTIONAL),
+    Slot::read("w", READ),
+    Slot::read("bias", VECTOR_OPTIONAL),
+    Slot::read("residual", READ_OPTIONAL),
+    Slot::write("out", WRITE),
+];
+
+/// Of every kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Params {
+    input: [u32; 4],
+    output: [u32; 4],
+    kernel: [u32; 3],
+    stride_t: u32,
+    stride: u32,
+    pad: [u32; 3],
+    up: u32,
+    past: u32,
+    column_groups: u32,
+}
+
+/// How a convolution is done.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvOptions<'a> {
+    /// Steps in time.
+    pub stride_t: usize,
+    /// Steps in height and width.
+    pub stride: usize,
+    /// Zeros before and after, in time, height and width.
+    pub pad: [(usize, usize); 3],
+    /// Sees the input at twice its height and width, nearest neighbour.
+    pub upsample: bool,
+    /// `[C]`, added to each pixel.
+    pub bias: Option<&'a Tensor>,
+    /// Applied after the bias.
+    pub activation: Activation,
+    /// Added last; of the shape of the result.
+    pub residual: Option<&'a Tensor>,
+    /// Frames [1, H, W, C] before x, the newest first, seen where the padding in time would be; then T of x is 1. Where a newer one
+    /// is missing, so are all the older ones.
+    pub past: [Option<&'a Tensor>; 2],
+}
+
+impl Default for ConvOptions<'_> {
+    fn default() -> Self {
+        Self {
+            stride_t: 1,
+            stride: 1,
+            pad: [(0, 0); 3],
+            upsample: false,
+            bias: None,
+            activation: Activation::None,
+            residual: None,
+            past: [None; 2],
+        }
+    }
+}
+
+/// A convolution whose shapes fit, and where it goes.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) x: &'a Tensor,
+    pub(super) weight: &'a ConvWeight,
+    pub(super) options: ConvOptions<'a>,
+    pub(super) out: &'a Tensor,
+}
+
+impl<'a> Call<'a> {
+    /// Dispatches a kernel whose workgroups make `pixels` pixels of `channels` channels each.
+    pub(super) fn dispatch(
+        &self,
+        rec: &mut Recorder,
+        kernel: &'static Kernel,
+        constants: &[(&'static str, u32)],
+        [pixels, channels]: [u32; 2],
+    ) -> Result<()> {
+        let column_groups = self.weight.out_channels().div_ceil(channels as usize);
+        let pixel_groups = self.out.rows().div_ceil(pixels as usize);
+        let constants = [constants, &[("ACT", self.options.activation as u32)]].concat();
+        let work = 2.0 * f64::from(pixels * channels) * self.weight.depth() as f64;
+        rec.dispatch(kernel, &constants, &self.params(column_groups), &self.args(), pixel_groups * column_groups, work)
+    }
+
+    fn params(&self, column_groups: usize) -> Params {
+        let size = |tensor: &Tensor| [0, 1, 2, 3].map(|axis| tensor.shape()[axis] as u32);
+        Params {
+            input: size(self.x),
+            output: size(self.out),
+            kernel: self.weight.kernel().map(|size| size as u32),
+            stride_t: self.options.stride_t as u32,
+            stride: self.options.stride as u32,
+            pad: self.options.pad.map(|(before, _)| before as u32),
+            up: u32::from(self.options.upsample),
+            past: self.options.past.iter().flatten().count() as u32,
+            column_groups: column_groups as u32,
+        }
+    }
+
+    /// [`SLOTS`]
+    fn args(&self) -> [Arg<'a>; 7] {
+        let fours = self.weight.in_channels().is_multiple_of(4);
+        let [past1, past2] = self.options.past.map(|frame| frame.map_or(Arg::ABSENT, |frame| Arg::aligned(frame, fours)));
+        [
+            Arg::aligned(self.x, fours),
+            past1,
+            past2,
+            self.weight.arg(),
+            Arg::optional_rows(self.options.bias),
+            Arg::optional_rows(self.options.residual),
+            Arg::rows(self.out),
+        ]
+    }
+}
