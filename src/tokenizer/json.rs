@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::Tokenizer;
 use super::added::{Added, Token};
 use super::charsmap::Charsmap;
+use super::encoder::Tokenizer;
 use super::normalizer::{Normalizer, is_bounded};
 use super::unigram::Unigram;
 use super::words::{Prepend, Splitter};

@@ -8,6 +8,7 @@ mod added;
 mod charsmap;
 mod clean;
 mod embedded;
+mod encoder;
 mod html;
 mod json;
 mod mojibake;
@@ -19,21 +20,10 @@ mod words;
 use std::path::Path;
 
 pub use clean::clean;
+pub use encoder::Tokenizer;
 
 use crate::json::read;
 use crate::{Error, Result};
-
-/// Text to token ids.
-#[derive(Debug)]
-pub struct Tokenizer {
-    added: added::Added,
-    normalizers: Vec<normalizer::Normalizer>,
-    splitters: Vec<words::Splitter>,
-    model: unigram::Unigram,
-    /// Special tokens put before and after every text.
-    before: Vec<u32>,
-    after: Vec<u32>,
-}
 
 impl Tokenizer {
     /// Opens `tokenizer.json` or `spiece.model`: the file itself, or the folder it is in. The first is preferred where there are both.
@@ -59,34 +49,5 @@ impl Tokenizer {
     pub fn from_bytes(file: &Path, bytes: &[u8]) -> Result<Self> {
         let is_json = bytes.trim_ascii_start().first() == Some(&b'{');
         if is_json { json::read(file, bytes) } else { sentencepiece::read(file, bytes) }
-    }
-
-    /// The ids of a text with `</s>` at the end, at most `max_len` of them: a longer text loses its tail, never the `</s>`.
-    pub fn encode(&self, text: &str, max_len: usize) -> Vec<u32> {
-        let room = max_len.saturating_sub(self.before.len() + self.after.len());
-        let mut ids = self.before.clone();
-        let mut body = Vec::new();
-        for (token, segment) in self.added.split(text, &self.normalizers) {
-            if body.len() >= room {
-                break;
-            }
-            match token {
-                Some(id) => body.push(id),
-                None => self.encode_segment(&segment, room, &mut body),
-            }
-        }
-        body.truncate(room);
-        ids.extend(body);
-        ids.extend(&self.after);
-        ids
-    }
-
-    fn encode_segment(&self, segment: &added::Segment, room: usize, ids: &mut Vec<u32>) {
-        for word in words::split(&self.splitters, segment) {
-            if ids.len() >= room {
-                return;
-            }
-            self.model.encode(&word, ids);
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::Tokenizer;
 use super::added::{Added, Token};
 use super::charsmap::Charsmap;
+use super::encoder::Tokenizer;
 use super::normalizer::{Normalizer, is_bounded};
 use super::unigram::Unigram;
 use super::words::{Prepend, Splitter};
