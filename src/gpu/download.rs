@@ -20,27 +20,26 @@ impl Download {
     ///
     /// # Errors
     /// [`Error::Device`] where the device was lost.
-    pub fn wait<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
-        let count = self.bytes / size_of::<T>();
-        // Zeros that nobody has written yet: plans of large videos would do little else than write them.
-        let Some((buffer, pending)) = self.mapped else { return Ok(vec![T::zeroed(); count]) };
-        pending.wait()?;
-        values(&buffer, self.bytes)
+    pub fn wait<T: bytemuck::Pod>(&self) -> Result<Vec<T>> {
+        self.mapped.as_ref().map_or(Ok(()), |(_, pending)| pending.wait())?;
+        self.values()
     }
 
     /// The same for callers that must not block, such as a browser's.
     ///
     /// # Errors
     /// [`Error::Device`] where the device was lost.
-    pub async fn read<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
-        let count = self.bytes / size_of::<T>();
-        let Some((buffer, pending)) = self.mapped else { return Ok(vec![T::zeroed(); count]) };
-        pending.await?;
-        values(&buffer, self.bytes)
+    pub async fn read<T: bytemuck::Pod>(mut self) -> Result<Vec<T>> {
+        if let Some((_, pending)) = &mut self.mapped {
+            pending.await?;
+        }
+        self.values()
     }
-}
 
-fn values<T: bytemuck::Pod>(buffer: &wgpu::Buffer, bytes: usize) -> Result<Vec<T>> {
-    let view = buffer.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
-    Ok(bytemuck::pod_collect_to_vec(&view[..bytes]))
+    fn values<T: bytemuck::Pod>(&self) -> Result<Vec<T>> {
+        // Zeros that nobody has written yet: plans of large videos would do little else than write them.
+        let Some((buffer, _)) = &self.mapped else { return Ok(vec![T::zeroed(); self.bytes / size_of::<T>()]) };
+        let view = buffer.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
+        Ok(bytemuck::pod_collect_to_vec(&view[..self.bytes]))
+    }
 }

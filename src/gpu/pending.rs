@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
@@ -43,21 +43,30 @@ impl Pending {
         pending
     }
 
+    fn signal(&self) -> MutexGuard<'_, Signal> {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn result(&self) -> Option<Result<()>> {
+        let result = self.signal().result.clone()?;
+        Some(result.map_err(|error| Error::Device(format!("cannot read back: {error}"))))
+    }
+
     /// Blocks until it is done.
     ///
     /// # Errors
     /// [`Error::Device`] where the device is lost meanwhile.
-    pub(super) fn wait(mut self) -> Result<()> {
+    pub(super) fn wait(&self) -> Result<()> {
         loop {
             let poll = wgpu::PollType::Wait { submission_index: self.submission.clone(), timeout: None };
             let polled = self.device.checked("waiting for the GPU", || self.device.wgpu_device().poll(poll))?;
             polled.map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))?;
-            match Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(done) => return done,
+            match self.result() {
+                Some(done) => return done,
                 // The callback may wait for what others have submitted to the queue meanwhile.
-                Poll::Pending if self.is_submission => return Ok(()),
+                None if self.is_submission => return Ok(()),
                 // Another thread that polls the device may be about to call it.
-                Poll::Pending => std::thread::yield_now(),
+                None => std::thread::yield_now(),
             }
         }
     }
@@ -67,14 +76,8 @@ impl Future for Pending {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context) -> Poll<Result<()>> {
-        let mut signal = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
-        match signal.result.take() {
-            Some(result) => Poll::Ready(result.map_err(|error| Error::Device(format!("cannot read back: {error}")))),
-            None => {
-                signal.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.signal().waker = Some(context.waker().clone());
+        self.result().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

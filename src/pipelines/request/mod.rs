@@ -215,7 +215,7 @@ impl<T: Task> Request<T> {
         let segments = task.segments()?;
         task.check(&segments)?;
         let size @ (width, height) = size?;
-        let segments = if parts.device.rehearsal().is_some() { segments.first(PLANNED_SEGMENTS) } else { segments };
+        let segments = if settings.is_planned { segments.first(PLANNED_SEGMENTS) } else { segments };
         let (z, scale) = (parts.vae.config().z_dim, parts.vae.config().pixels_per_latent());
         let latents = [z, task.reference_frames() + segments.latent_frames(), height / scale, width / scale];
         let canvas = Canvas { size, segments, latents, tiling: arrangement.tiling(settings.tiling) };

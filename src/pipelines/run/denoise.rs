@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
+use crate::gpu::{Download, Recorder};
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::run::state::Denoised;
 use crate::schedulers::{Evaluation, LATENTS, Term};
@@ -31,10 +31,9 @@ impl Denoiser {
         Ok(Self { slots: slots.collect::<Result<_>>()?, done: denoised.done })
     }
 
-    /// A copy on the host.
-    pub(crate) fn download(&self, rec: &mut Recorder) -> Result<Denoised> {
-        let slots = self.slots.iter().map(|slot| slot.as_ref().map(|tensor| rec.download(tensor)).transpose());
-        Ok(Denoised { slots: slots.collect::<Result<_>>()?, done: self.done })
+    /// Copies to the host, to be waited for later.
+    pub(crate) fn download(&self, rec: &mut Recorder) -> Result<Vec<Option<Download>>> {
+        self.slots.iter().map(|slot| slot.as_ref().map(|tensor| rec.download_later(tensor)).transpose()).collect()
     }
 
     /// How many of the plan's evaluations have been applied.

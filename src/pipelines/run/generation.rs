@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
+use crate::gpu::{Download, Recorder};
 use crate::models::vae::Vae;
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::checkpoint::{experts::Expert, parts::Parts};
@@ -18,6 +20,9 @@ use crate::pipelines::run::{
 };
 use crate::schedulers::{LATENTS, Plan};
 use crate::tensor::Tensor;
+
+/// Steps that a plan looks at, with each expert: solvers hold no more of the past. The others are like the last of them.
+const PLANNED_STEPS: usize = 5;
 
 /// Makes frames as it is asked for events; ends after the last frame, or after the first error. Dropping it stops the work.
 ///
@@ -45,8 +50,13 @@ pub struct Generation {
     /// Who made the last step.
     expert: Option<Expert>,
     pace: Pace,
-    /// What has been told so far.
+    /// Steps since the transformer's last change, for plans.
+    passes: usize,
+    /// Where the work stands. Latents are there before a segment's first step alone.
+    position: Position,
+    /// What has been told so far, but for the step whose latents are still on their way.
     state: State,
+    latest: Option<Reached>,
     /// The first frame that is to leave; those before had left when the state was saved that this goes on from.
     first_frame: usize,
 }
@@ -80,6 +90,22 @@ impl Phase {
 enum News {
     Event(Event),
     Position(Arc<Position>),
+    Step(Reached),
+}
+
+/// A position after a step, whose latents are on their way to the host while the next step begins.
+struct Reached {
+    position: Position,
+    done: usize,
+    slots: Vec<Option<Download>>,
+}
+
+impl Reached {
+    /// Waits for the latents.
+    fn position(&self) -> Result<Position> {
+        let slots = self.slots.iter().map(|slot| slot.as_ref().map(Download::wait).transpose()).collect::<Result<_>>()?;
+        Ok(Position { denoised: Some(Denoised { done: self.done, slots }), ..self.position.clone() })
+    }
 }
 
 impl Generation {
@@ -107,7 +133,10 @@ impl Generation {
             expert: None,
             pace: Pace::default(),
             first_frame: state.frames,
+            passes: 0,
+            position: (*state.position).clone(),
             state,
+            latest: None,
         })
     }
 
@@ -137,19 +166,21 @@ impl Generation {
         self.canvas.smaller_tiles(self.vae.config())
     }
 
-    /// Where it stands, after the last event that it gave; also after an error. It is kept on the host after each step, so this
-    /// takes no time.
+    /// Where it stands, after the last event that it gave; also after an error. The latents of the last step may have to be waited for,
+    /// for about a submission; where the GPU is lost meanwhile, it is the state a step before.
     pub fn state(&self) -> State {
-        self.state.clone()
+        let latest = self.latest.as_ref().and_then(|latest| latest.position().ok());
+        latest.map_or_else(|| self.state.clone(), |position| State { position: Arc::new(position), ..self.state.clone() })
     }
 
-    /// Whether a plan is being made.
-    fn is_dry(&self) -> bool {
-        self.rec.device().rehearsal().is_some()
+    /// The state takes over what is on its way.
+    fn arrive(&mut self) {
+        self.state = self.state();
+        self.latest = None;
     }
 
     fn segment(&self) -> usize {
-        self.state.position.segment
+        self.position.segment
     }
 
     fn tell(&mut self, event: Event) {
@@ -157,7 +188,8 @@ impl Generation {
     }
 
     fn reach(&mut self, position: Position) {
-        self.news.push_back(News::Position(Arc::new(position)));
+        self.news.push_back(News::Position(Arc::new(position.clone())));
+        self.position = position;
     }
 
     /// One piece of work, once all before has been told. After an error the phase is `Done`.
@@ -193,7 +225,7 @@ impl Generation {
     }
 
     fn begin_video(&mut self) -> Phase {
-        let index = self.state.position.video;
+        let index = self.position.video;
         if self.settings.num_videos > 1 {
             self.tell(Event::Video { index, seed: self.settings.seed.wrapping_add(index as u64) });
         }
@@ -206,32 +238,31 @@ impl Generation {
     }
 
     fn condition(&mut self) -> Result<Phase> {
-        let position = self.state.position.clone();
-        let denoised = match &position.denoised {
-            Some(denoised) => denoised,
-            None => &self.begin_denoising(&position),
-        };
-        let denoiser = Denoiser::upload(&mut self.rec, &self.canvas.latents, denoised)?;
-        let carried = position.carried.as_deref().map(Vec::as_slice);
-        self.job.condition(&mut self.rec, position.segment, carried)?;
+        if self.position.denoised.is_none() {
+            self.draw_noise();
+        }
+        let denoised = self.position.denoised.take().unwrap_or_else(|| Denoised { done: 0, slots: Vec::new() });
+        let denoiser = Denoiser::upload(&mut self.rec, &self.canvas.latents, &denoised)?;
+        let carried = self.position.carried.clone();
+        self.job.condition(&mut self.rec, self.position.segment, carried.as_deref().map(Vec::as_slice))?;
         self.settle()?;
-        self.tell(Event::Stage(Stage::Denoising { segment: position.segment }));
+        self.tell(Event::Stage(Stage::Denoising { segment: self.segment() }));
         Ok(Phase::Step(denoiser))
     }
 
     /// The segment's noise.
-    fn begin_denoising(&mut self, position: &Position) -> Denoised {
-        let mut generator = position.generator.clone();
+    fn draw_noise(&mut self) {
+        let mut position = self.position.clone();
+        let count = self.canvas.latents.iter().product();
         let noise = match &self.settings.noise {
             Some(noise) => noise[position.segment].values.clone(),
-            None if self.is_dry() => vec![0.0; self.canvas.latents.iter().product()],
-            None => generator.normal(self.canvas.latents.iter().product()),
+            None if self.settings.is_planned => vec![0.0; count],
+            None => position.generator.normal(count),
         };
         let mut slots = vec![None; self.plan.slots];
         slots[LATENTS] = Some(noise);
-        let denoised = Denoised { done: 0, slots };
-        self.reach(position.with(denoised.clone(), generator));
-        denoised
+        position.denoised = Some(Denoised { done: 0, slots });
+        self.reach(position);
     }
 
     fn step(&mut self, mut denoiser: Denoiser) -> Result<Phase> {
@@ -242,18 +273,20 @@ impl Generation {
             self.tell(Event::Stage(Stage::Switching { expert }));
             return Ok(Phase::Switch(denoiser, expert));
         }
-        let velocity = self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?;
+        self.passes += 1;
+        let velocity = match self.settings.is_planned && self.passes > PLANNED_STEPS {
+            true => self.rec.zeros(denoiser.latents()?.shape())?,
+            false => self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?,
+        };
         if self.settings.previews {
             self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
         }
-        let (shape, mut generator) = (self.canvas.latents, self.state.position.generator.clone());
+        let (shape, generator) = (self.canvas.latents, &mut self.position.generator);
         denoiser.advance(&mut self.rec, &evaluation, &velocity, |rec| {
             rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
         })?;
-        if !self.is_dry() {
-            let denoised = denoiser.download(&mut self.rec)?;
-            self.reach(self.state.position.with(denoised, generator));
-        }
+        let slots = denoiser.download(&mut self.rec)?;
+        self.news.push_back(News::Step(Reached { position: self.position.clone(), done: denoiser.done(), slots }));
         let elapsed = begun.elapsed();
         let remaining = self.remaining(done, elapsed);
         self.tell(Event::Step(Step {
@@ -273,7 +306,7 @@ impl Generation {
         self.settle()?;
         self.job.switch(&mut self.rec, expert)?;
         self.rec.finish()?;
-        self.expert = Some(expert);
+        (self.expert, self.passes) = (Some(expert), 0);
         self.tell(Event::Stage(Stage::Denoising { segment: self.segment() }));
         Ok(Phase::Step(denoiser))
     }
@@ -290,7 +323,7 @@ impl Generation {
     }
 
     fn remaining(&mut self, done: usize, elapsed: Duration) -> Duration {
-        let videos = self.settings.num_videos - 1 - self.state.position.video;
+        let videos = self.settings.num_videos - 1 - self.position.video;
         let segments = videos * self.num_segments() + self.num_segments() - 1 - self.segment();
         let left = segments * self.num_steps() + self.num_steps() - 1 - done;
         self.pace.remaining(elapsed, left)
@@ -301,6 +334,7 @@ impl Generation {
         let latents = denoiser.latents()?;
         // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
         check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
+        self.arrive();
         self.job.decode();
         self.settle()?;
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
@@ -312,7 +346,7 @@ impl Generation {
         let segment = self.segment();
         let Some(frames) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
         frames.iter().try_for_each(|samples| check_finite(samples, "pixels", segment))?;
-        let before = self.state.position.video * self.num_frames();
+        let before = self.position.video * self.num_frames();
         for (index, frame) in decoding.take_frames(segment, frames)? {
             if before + index >= self.first_frame {
                 self.tell(Event::Frame(frame));
@@ -322,7 +356,7 @@ impl Generation {
     }
 
     fn end_segment(&mut self, last: Option<Vec<f32>>) -> Phase {
-        let Position { video, segment, generator, .. } = &*self.state.position;
+        let Position { video, segment, generator, .. } = &self.position;
         if segment + 1 < self.num_segments() {
             let (video, segment) = (*video, segment + 1);
             self.reach(Position { video, segment, denoised: None, generator: generator.clone(), carried: last.map(Arc::new) });
@@ -362,7 +396,11 @@ impl Iterator for Generation {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.news.pop_front() {
-                Some(News::Position(position)) => self.state.position = position,
+                Some(News::Position(position)) => (self.state.position, self.latest) = (position, None),
+                Some(News::Step(reached)) => {
+                    self.arrive();
+                    self.latest = Some(reached);
+                }
                 Some(News::Event(event)) => {
                     self.state.frames += usize::from(matches!(event, Event::Frame(_)));
                     return Some(Ok(event));

@@ -33,6 +33,8 @@ pub struct Settings {
     /// Where it is another than the pipeline's.
     pub budget: Option<MemoryBudget>,
     pub cancel: Cancel,
+    /// Whether a plan is made of it, which looks at as much as the rest is like.
+    pub is_planned: bool,
 }
 
 impl Settings {
@@ -55,12 +57,13 @@ impl Settings {
             budget: None,
             tiling: VaeTiling::default(),
             cancel: Cancel::new(),
+            is_planned: false,
         }
     }
 
     /// The same for a plan, which is of one run from its beginning.
     pub fn for_plan(&self) -> Self {
-        Self { resume: None, num_videos: 1, ..self.clone() }
+        Self { resume: None, num_videos: 1, is_planned: true, ..self.clone() }
     }
 
     /// What is wrong with the plain numbers.

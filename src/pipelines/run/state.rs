@@ -41,6 +41,7 @@ pub struct State {
 }
 
 /// A point between two steps.
+#[derive(Clone)]
 pub(crate) struct Position {
     pub video: usize,
     pub segment: usize,
@@ -82,11 +83,6 @@ impl Position {
     /// The beginning of a video.
     pub fn start(video: usize, seed: u64) -> Self {
         Self { video, segment: 0, denoised: None, generator: Generator::new(seed.wrapping_add(video as u64)), carried: None }
-    }
-
-    /// The same segment, further on.
-    pub fn with(&self, denoised: Denoised, generator: Generator) -> Self {
-        Self { video: self.video, segment: self.segment, denoised: Some(denoised), generator, carried: self.carried.clone() }
     }
 }
 

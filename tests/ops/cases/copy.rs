@@ -1,7 +1,9 @@
+use std::ops::Range;
+
 use wan_animate::DType::{F16, F32};
 use wan_animate::Result;
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::ops::copy::{concat, slice};
+use wan_animate::unversioned::ops::copy::{concat, join_inner, slice};
 use wan_animate::unversioned::tensor::Tensor;
 
 use crate::case::{Case, Refusal};
@@ -19,6 +21,17 @@ fn concat_case(parts: Vec<Host>) -> Case {
     Case::new(name, [], move |rec, []| joined(rec, &parts), move || oracle::concat(&parts2))
 }
 
+fn joined_inner(rec: &mut Recorder, parts: &[(Host, Range<usize>)]) -> Result<Tensor> {
+    let tensors = parts.iter().map(|(part, range)| Ok((part.send(rec)?, range.clone()))).collect::<Result<Vec<_>>>()?;
+    join_inner(rec, &tensors.iter().map(|(tensor, range)| (tensor, range.clone())).collect::<Vec<_>>())
+}
+
+fn inner_case(parts: Vec<(Host, Range<usize>)>) -> Case {
+    let parts2 = parts.clone();
+    let name = format!("{} parts along the second axis, {:?} of {:?} first", parts.len(), parts[0].1, parts[0].0.shape);
+    Case::new(name, [], move |rec, []| joined_inner(rec, &parts), move || oracle::join_inner(&parts2))
+}
+
 fn slice_case(x: Host, from: usize, count: usize) -> Case {
     Case::new(
         format!("{count} entries of {:?} {} from {from} on", x.shape, x.dtype),
@@ -34,6 +47,8 @@ pub fn cases() -> Vec<Case> {
         concat_case(vec![x(1, &[2, 3, 5])]),
         concat_case(vec![x(1, &[2, 7]), x(2, &[1, 7]), x(3, &[0, 7]), x(4, &[4, 7])]),
         concat_case(vec![x(1, &[3, 2]).to(F16), x(2, &[5, 2]).to(F16)]),
+        inner_case(vec![(x(1, &[3, 1, 2, 5]), 0..1), (x(2, &[3, 4, 2, 5]), 0..4)]),
+        inner_case(vec![(x(1, &[2, 1, 7]), 0..1), (x(2, &[2, 5, 7]), 1..5), (x(3, &[2, 3, 7]), 2..2)]),
         slice_case(x(1, &[6, 5]), 1, 3),
         slice_case(x(1, &[6, 5]), 0, 6),
         slice_case(x(1, &[6, 5]), 6, 0),
@@ -45,7 +60,11 @@ pub fn refusals() -> Vec<Refusal> {
     let x = |shape: &[usize], dtype| Host::random(1, shape, 1.0).to(dtype);
     let concat = |says, parts: Vec<Host>| Refusal::new(says, [], move |rec, []| joined(rec, &parts));
     let slice = |says, x, from, count| Refusal { says, run: slice_case(x, from, count).run };
+    let inner = |says, parts: Vec<(Host, Range<usize>)>| Refusal::new(says, [], move |rec, []| joined_inner(rec, &parts));
     vec![
+        inner("nothing along the second axis", vec![]),
+        inner("shapes [2, 3] and [3, 3]", vec![(x(&[2, 3], F32), 0..3), (x(&[3, 3], F32), 0..3)]),
+        inner("of which 1..4", vec![(x(&[2, 3, 4], F32), 0..3), (x(&[2, 3, 4], F32), 1..4)]),
         concat("nothing", vec![]),
         concat("nothing", vec![x(&[], F32)]),
         concat("shapes [2, 3] and [2, 4]", vec![x(&[2, 3], F32), x(&[2, 4], F32)]),

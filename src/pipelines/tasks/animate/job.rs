@@ -2,23 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::dtype::DType;
+use image::RgbImage;
+
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
 use crate::models::dit::face_adapter::Face;
 use crate::models::dit::session::Session;
-use crate::ops::copy::concat;
-use crate::ops::permute::permute;
+use crate::ops::copy::{concat, join_inner};
+use crate::ops::pixels::{pixels, signed};
 use crate::pipelines::checkpoint::parts::Parts;
-use crate::pipelines::run::conditioning::{assemble, fold, keep};
-use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
+use crate::pipelines::run::conditioning::{fold_after_reference, keep};
+use crate::pipelines::run::job::{Job, unprepared};
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, denoise::guide, description::Description, event::Stage, latents, settings::Settings,
 };
 use crate::pipelines::tasks::animate::inputs::{Inputs, Role};
 use crate::tensor::Tensor;
-use crate::video::{Frames, preprocess};
+use crate::video::Frames;
+use crate::video::resize::{Filter, resize};
 
 /// Pixels of a latent pixel's side.
 pub const SCALE: usize = 8;
@@ -36,13 +38,12 @@ pub struct AnimateJob {
     guidance_scale: f64,
     shared: Option<Shared>,
     window: Option<Window>,
-    passes: usize,
 }
 
 /// What all segments of all videos share.
 struct Shared {
-    /// Latents [C, 1, H, W] of the reference, on the host.
-    reference: Vec<f32>,
+    /// Latents [C, 1, H, W] of the reference.
+    reference: Tensor,
     /// The motion vector of an empty face, where one is looked at.
     no_face: Option<Tensor>,
 }
@@ -74,11 +75,9 @@ impl Job for AnimateJob {
         let dit = self.parts.transformer.dit();
         texts.iter().try_for_each(|text| dit.add_prompt(rec, &mut self.session, text, image.as_ref()))?;
 
-        let pixels = || rules.letterbox(&self.inputs.reference, wide, high).map(|canvas| preprocess::signed_planes(&canvas));
-        let reference = rec.upload_with(&[3, height, width], pixels)?;
-        let reference = permute(rec, &reference, &[1, 2, 0], DType::F32)?;
+        let letterboxed = || rules.letterbox(&self.inputs.reference, wide, high).map(RgbImage::into_raw);
+        let reference = pixels(rec, &[height, width, 3], letterboxed, signed)?;
         let reference = self.encode_frames(rec, 1, |_, _| Ok(reference.clone()))?;
-        let reference = rec.download(&reference)?;
 
         let is_looked_at = self.prompts.len() > 1 || self.inputs.motion().face().is_none();
         let no_face = is_looked_at.then(|| self.no_face(rec)).transpose()?;
@@ -100,10 +99,6 @@ impl Job for AnimateJob {
     }
 
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.passes += 1;
-        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
-            return rec.zeros(latents.shape());
-        }
         self.enter(Stage::Denoising { segment: 0 });
         let Some(Window { conditioning, pose, faces }) = &mut self.window else { return Err(unprepared()) };
         let input = concat(rec, &[latents, conditioning])?;
@@ -130,7 +125,7 @@ impl AnimateJob {
         let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
         let prompts = settings.prompts(guidance_scale > 1.0, "");
         let session = parts.transformer.dit().session(arrangement.footprint);
-        Self { parts, inputs, arrangement, session, canvas, prompts, guidance_scale, shared: None, window: None, passes: 0 }
+        Self { parts, inputs, arrangement, session, canvas, prompts, guidance_scale, shared: None, window: None }
     }
 
     /// Before a stage: what it has no room for leaves the GPU.
@@ -140,14 +135,14 @@ impl AnimateJob {
 
     /// See [`conditioning`](crate::pipelines::run::conditioning).
     fn conditioning(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<Tensor> {
-        let [channels, frames, rows, cols] = self.canvas.latents;
-        let pixels = rows * cols;
+        let [_, frames, rows, cols] = self.canvas.latents;
         let video = self.encode_video(rec, k, carried)?;
-        let video = rec.download(&video)?;
-        rec.upload_with(&[4 + channels, frames, rows, cols], || {
-            let masks = (0..self.canvas.segments.segment_frames()).map(|i| self.keep_mask(k, i, pixels)).collect::<Result<Vec<_>>>()?;
-            Ok(assemble(&self.shared()?.reference, &video, &fold(&masks), pixels))
-        })
+        let mask = rec.upload_with(&[4, frames, rows, cols], || {
+            let masks = (0..self.canvas.segments.segment_frames()).map(|i| self.keep_mask(k, i, rows * cols));
+            Ok(fold_after_reference(&masks.collect::<Result<Vec<_>>>()?))
+        })?;
+        let latents = join_inner(rec, &[(&self.shared()?.reference, 0..1), (&video, 0..frames - 1)])?;
+        concat(rec, &[&mask, &latents])
     }
 
     /// Latents [C, T, H, W] of the carried frames and what follows them. One frame at a time is in memory.
@@ -174,9 +169,8 @@ impl AnimateJob {
 
     /// Frame `i` of segment `k` of an input video, as [H, W, 3] in [-1, 1].
     fn input_frame(&self, rec: &mut Recorder, video: &Frames, k: usize, i: usize, (width, height): (usize, usize)) -> Result<Tensor> {
-        let planes = || preprocess::frame(&video.read(self.source(k, i))?, width as u32, height as u32);
-        let planes = rec.upload_with(&[3, height, width], planes)?;
-        permute(rec, &planes, &[1, 2, 0], DType::F32)
+        let resized = || resize(&video.read(self.source(k, i))?, width as u32, height as u32, Filter::Lanczos).map(RgbImage::into_raw);
+        pixels(rec, &[height, width, 3], resized, signed)
     }
 
     fn source(&self, k: usize, i: usize) -> usize {

@@ -11,11 +11,11 @@ use crate::models::dit::backbone::Dit;
 use crate::models::dit::block::Block;
 use crate::models::dit::embed::Timestep;
 use crate::models::dit::session::Session;
-use crate::ops::copy::concat;
+use crate::ops::copy::{concat, join_inner};
 use crate::ops::permute::permute;
 use crate::pipelines::checkpoint::experts::{Expert, Experts};
 use crate::pipelines::checkpoint::{parts::Parts, rules::Rules};
-use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
+use crate::pipelines::run::job::{Job, unprepared};
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, conditioning::fold, denoise::guide, description::Description, event::Stage, latents,
 };
@@ -45,8 +45,6 @@ pub struct VideoJob {
     embeddings: Option<Embeddings>,
     start: Option<Given>,
     active: Option<Active>,
-    /// Of the active transformer.
-    passes: usize,
 }
 
 /// What the encoders make of prompts and images.
@@ -114,24 +112,20 @@ impl Job for VideoJob {
         if self.active.as_ref().is_none_or(|active| active.expert != expert) {
             self.activate(rec, expert, Stage::Switching { expert })?;
         }
-        self.passes = 0;
         let (Some(Embeddings { texts, image }), Some(active)) = (&self.embeddings, &mut self.active) else { return Err(unprepared()) };
         texts.iter().try_for_each(|text| active.dit.add_prompt(rec, &mut active.session, text, image.as_ref()))
     }
 
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.passes += 1;
-        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
-            return rec.zeros(latents.shape());
-        }
         self.enter(Stage::Denoising { segment: 0 });
         let Some(start) = &self.start else { return Err(unprepared()) };
         let (input, timestep) = match start {
             Given::Nothing => (latents.clone(), Timestep::Of(timestep)),
             Given::Channels(channels) => (concat(rec, &[latents, channels])?, Timestep::Of(timestep)),
-            Given::FirstFrame(_) => {
-                let frames = self.parts.vae.latent_frames(rec, latents)?;
-                (latents::join(rec, &self.finished(frames))?, Timestep::AfterFirstFrame(timestep))
+            Given::FirstFrame(given) => {
+                let given = latents::join(rec, std::slice::from_ref(given))?;
+                let input = join_inner(rec, &[(&given, 0..1), (latents, 1..latents.shape()[1])])?;
+                (input, Timestep::AfterFirstFrame(timestep))
             }
         };
         let Some(Active { expert, dit, session }) = &mut self.active else { return Err(unprepared()) };
@@ -163,7 +157,7 @@ impl VideoJob {
         arrangement: Arrangement,
     ) -> Self {
         let stay = parts.transformer.claim();
-        Self { parts, model, canvas, guidance, images, arrangement, stay, embeddings: None, start: None, active: None, passes: 0 }
+        Self { parts, model, canvas, guidance, images, arrangement, stay, embeddings: None, start: None, active: None }
     }
 
     /// Before a stage: what it has no room for leaves the GPU.
