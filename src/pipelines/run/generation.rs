@@ -19,6 +19,9 @@ use crate::pipelines::run::{
 use crate::schedulers::{LATENTS, Plan};
 use crate::tensor::Tensor;
 
+/// Steps that a plan looks at, with each expert: solvers hold no more of the past. The others are like the last of them.
+const PLANNED_STEPS: usize = 5;
+
 /// Makes frames as it is asked for events; ends after the last frame, or after the first error. Dropping it stops the work.
 ///
 /// Whatever the error, a lost GPU among them, [`state`](Self::state) still tells how far it came.
@@ -44,6 +47,8 @@ pub struct Generation {
     news: VecDeque<News>,
     /// Who made the last step.
     expert: Option<Expert>,
+    /// Evaluations by it, or by the only transformer.
+    passes: usize,
     pace: Pace,
     /// What has been told so far.
     state: State,
@@ -105,6 +110,7 @@ impl Generation {
             phase: Phase::Encode,
             news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
             expert: None,
+            passes: 0,
             pace: Pace::default(),
             first_frame: state.frames,
             state,
@@ -242,7 +248,11 @@ impl Generation {
             self.tell(Event::Stage(Stage::Switching { expert }));
             return Ok(Phase::Switch(denoiser, expert));
         }
-        let velocity = self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?;
+        self.passes += 1;
+        let velocity = match self.is_dry() && self.passes > PLANNED_STEPS {
+            true => self.rec.zeros(&self.canvas.latents)?,
+            false => self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?,
+        };
         if self.settings.previews {
             self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
         }
@@ -273,7 +283,7 @@ impl Generation {
         self.settle()?;
         self.job.switch(&mut self.rec, expert)?;
         self.rec.finish()?;
-        self.expert = Some(expert);
+        (self.expert, self.passes) = (Some(expert), 0);
         self.tell(Event::Stage(Stage::Denoising { segment: self.segment() }));
         Ok(Phase::Step(denoiser))
     }

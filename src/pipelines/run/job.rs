@@ -6,9 +6,6 @@ use crate::pipelines::checkpoint::experts::Expert;
 use crate::pipelines::run::description::Description;
 use crate::tensor::Tensor;
 
-/// Steps that a plan looks at, with each expert: solvers hold no more of the past. The others are like the last of them.
-pub(crate) const PLANNED_STEPS: usize = 5;
-
 /// What is particular to a kind of generation: everything around the model. The loop is that of a
 /// [`Generation`](crate::Generation).
 pub trait Job: Send {

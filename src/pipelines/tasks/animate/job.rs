@@ -12,7 +12,7 @@ use crate::ops::copy::concat;
 use crate::ops::permute::permute;
 use crate::pipelines::checkpoint::parts::Parts;
 use crate::pipelines::run::conditioning::{assemble, fold, keep};
-use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
+use crate::pipelines::run::job::{Job, unprepared};
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, denoise::guide, description::Description, event::Stage, latents, settings::Settings,
 };
@@ -36,7 +36,6 @@ pub struct AnimateJob {
     guidance_scale: f64,
     shared: Option<Shared>,
     window: Option<Window>,
-    passes: usize,
 }
 
 /// What all segments of all videos share.
@@ -100,10 +99,6 @@ impl Job for AnimateJob {
     }
 
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.passes += 1;
-        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
-            return rec.zeros(latents.shape());
-        }
         self.enter(Stage::Denoising { segment: 0 });
         let Some(Window { conditioning, pose, faces }) = &mut self.window else { return Err(unprepared()) };
         let input = concat(rec, &[latents, conditioning])?;
@@ -130,7 +125,7 @@ impl AnimateJob {
         let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
         let prompts = settings.prompts(guidance_scale > 1.0, "");
         let session = parts.transformer.dit().session(arrangement.footprint);
-        Self { parts, inputs, arrangement, session, canvas, prompts, guidance_scale, shared: None, window: None, passes: 0 }
+        Self { parts, inputs, arrangement, session, canvas, prompts, guidance_scale, shared: None, window: None }
     }
 
     /// Before a stage: what it has no room for leaves the GPU.

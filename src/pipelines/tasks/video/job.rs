@@ -15,7 +15,7 @@ use crate::ops::copy::concat;
 use crate::ops::permute::permute;
 use crate::pipelines::checkpoint::experts::{Expert, Experts};
 use crate::pipelines::checkpoint::{parts::Parts, rules::Rules};
-use crate::pipelines::run::job::{Job, PLANNED_STEPS, unprepared};
+use crate::pipelines::run::job::{Job, unprepared};
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, conditioning::fold, denoise::guide, description::Description, event::Stage, latents,
 };
@@ -45,8 +45,6 @@ pub struct VideoJob {
     embeddings: Option<Embeddings>,
     start: Option<Given>,
     active: Option<Active>,
-    /// Of the active transformer.
-    passes: usize,
 }
 
 /// What the encoders make of prompts and images.
@@ -114,16 +112,11 @@ impl Job for VideoJob {
         if self.active.as_ref().is_none_or(|active| active.expert != expert) {
             self.activate(rec, expert, Stage::Switching { expert })?;
         }
-        self.passes = 0;
         let (Some(Embeddings { texts, image }), Some(active)) = (&self.embeddings, &mut self.active) else { return Err(unprepared()) };
         texts.iter().try_for_each(|text| active.dit.add_prompt(rec, &mut active.session, text, image.as_ref()))
     }
 
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.passes += 1;
-        if rec.device().rehearsal().is_some() && self.passes > PLANNED_STEPS {
-            return rec.zeros(latents.shape());
-        }
         self.enter(Stage::Denoising { segment: 0 });
         let Some(start) = &self.start else { return Err(unprepared()) };
         let (input, timestep) = match start {
@@ -163,7 +156,7 @@ impl VideoJob {
         arrangement: Arrangement,
     ) -> Self {
         let stay = parts.transformer.claim();
-        Self { parts, model, canvas, guidance, images, arrangement, stay, embeddings: None, start: None, active: None, passes: 0 }
+        Self { parts, model, canvas, guidance, images, arrangement, stay, embeddings: None, start: None, active: None }
     }
 
     /// Before a stage: what it has no room for leaves the GPU.
