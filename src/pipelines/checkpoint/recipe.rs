@@ -8,7 +8,7 @@ use crate::pipelines::checkpoint::{experts::Expert, source::Source};
 use crate::weights::{Lora, Weights};
 
 /// What a pipeline is built of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Recipe {
     pub(crate) source: Source,
     pub(crate) precision: Precision,

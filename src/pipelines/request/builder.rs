@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::gpu::Device;
 use crate::layers::Precision;
 use crate::pipelines::checkpoint::experts::Expert;
-use crate::pipelines::checkpoint::recipe::{Loras, Recipe};
-use crate::pipelines::checkpoint::source::{Part, Source};
+use crate::pipelines::checkpoint::recipe::Recipe;
+use crate::pipelines::checkpoint::source::Part;
 use crate::pipelines::request::pipeline::Pipeline;
 use crate::pipelines::run::budget::MemoryBudget;
 use crate::weights::Lora;
@@ -19,23 +19,15 @@ use crate::weights::Lora;
 #[must_use = "nothing is loaded before `build`"]
 pub struct Builder<'a, P> {
     device: &'a Device,
-    source: Source,
-    precision: Precision,
-    loras: Loras,
+    /// All but the budget.
+    recipe: Recipe,
     budget: MemoryBudget,
     pipeline: PhantomData<fn() -> P>,
 }
 
 impl<'a, P> Builder<'a, P> {
     pub(crate) fn new(device: &'a Device) -> Self {
-        Self {
-            device,
-            source: Source::default(),
-            precision: Precision::default(),
-            loras: Loras::default(),
-            budget: MemoryBudget::default(),
-            pipeline: PhantomData,
-        }
+        Self { device, recipe: Recipe::default(), budget: MemoryBudget::default(), pipeline: PhantomData }
     }
 
     /// The checkpoint's folder: in the layout of diffusers, with `model_index.json` in it, or of the official release, whose files are told
@@ -45,7 +37,7 @@ impl<'a, P> Builder<'a, P> {
     /// and with single files alone, the rules of the official code apply: the reference is fitted bilinearly, CLIP sees all of it, the
     /// solver is UniPC from a noise level of 0.999 with the official shift (5; 12 for T2V with two experts, 16 for a first and a last image).
     pub fn checkpoint(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.source.set_folder(folder.into());
+        self.recipe.source.set_folder(folder.into());
         self
     }
 
@@ -81,13 +73,13 @@ impl<'a, P> Builder<'a, P> {
     }
 
     pub(crate) fn part(mut self, part: Part, path: impl Into<PathBuf>) -> Self {
-        self.source.set(part, path.into());
+        self.recipe.source.set(part, path.into());
         self
     }
 
     /// In which precision operands are stored. Default: [`Precision::F16`].
     pub fn precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
+        self.recipe.precision = precision;
         self
     }
 
@@ -103,7 +95,7 @@ impl<'a, P> Builder<'a, P> {
     }
 
     pub(crate) fn lora_for(mut self, expert: Option<Expert>, lora: Lora) -> Self {
-        self.loras.0.push((expert, lora));
+        self.recipe.loras.0.push((expert, lora));
         self
     }
 }
@@ -119,6 +111,6 @@ impl<P: Pipeline> Builder<'_, P> {
     /// is too small; [`Error::Input`] for a LoRA's weight out of range or one for an expert that is not there.
     pub fn build(self) -> Result<P> {
         let budget = self.budget.on(self.device);
-        P::load(self.device, &Recipe { source: self.source, precision: self.precision, loras: self.loras, budget })
+        P::load(self.device, &Recipe { budget, ..self.recipe })
     }
 }

@@ -1,6 +1,5 @@
 //! What all pipelines have: loaded parts, and a dry twin on which plans are made.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
@@ -23,6 +22,7 @@ pub trait Pipeline: Clone {
 }
 
 /// A pipeline's dry twin. Made when it is first asked for; clones share it.
+#[derive(Clone, Debug)]
 pub struct Twin<P> {
     device: Device,
     recipe: Recipe,
@@ -44,17 +44,5 @@ impl<P: Pipeline> Twin<P> {
         }
         let dry = self.device.dry(self.device.limits().clone());
         work(pipeline.insert(P::load(&dry, &self.recipe)?))
-    }
-}
-
-impl<P> Clone for Twin<P> {
-    fn clone(&self) -> Self {
-        Self { device: self.device.clone(), recipe: self.recipe.clone(), pipeline: self.pipeline.clone() }
-    }
-}
-
-impl<P> fmt::Debug for Twin<P> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Twin").finish_non_exhaustive()
     }
 }

@@ -49,9 +49,9 @@ pub struct Generation {
     news: VecDeque<News>,
     /// Who made the last step.
     expert: Option<Expert>,
-    pace: Pace,
-    /// Steps since the transformer's last change, for plans.
+    /// Evaluations by it, or by the only transformer.
     passes: usize,
+    pace: Pace,
     /// Where the work stands. Latents are there before a segment's first step alone.
     position: Position,
     /// What has been told so far, but for the step whose latents are still on their way.
@@ -131,9 +131,9 @@ impl Generation {
             phase: Phase::Encode,
             news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
             expert: None,
+            passes: 0,
             pace: Pace::default(),
             first_frame: state.frames,
-            passes: 0,
             position: (*state.position).clone(),
             state,
             latest: None,
@@ -275,7 +275,7 @@ impl Generation {
         }
         self.passes += 1;
         let velocity = match self.settings.is_planned && self.passes > PLANNED_STEPS {
-            true => self.rec.zeros(denoiser.latents()?.shape())?,
+            true => self.rec.zeros(&self.canvas.latents)?,
             false => self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?,
         };
         if self.settings.previews {

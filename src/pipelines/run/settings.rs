@@ -13,7 +13,7 @@ JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手�
 杂乱的背景，三条腿，背景人很多，倒着走";
 
 /// See the setters of [`Request`](crate::Request).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub size: Option<(u32, u32)>,
     pub prompt: String,
@@ -40,25 +40,7 @@ pub struct Settings {
 impl Settings {
     /// The defaults.
     pub fn new(prompt: impl Into<String>) -> Self {
-        Self {
-            size: None,
-            prompt: prompt.into(),
-            negative_prompt: None,
-            num_inference_steps: None,
-            guidance_scale: None,
-            shift: None,
-            sampler: Sampler::default(),
-            list: None,
-            seed: 0,
-            num_videos: 1,
-            noise: None,
-            previews: false,
-            resume: None,
-            budget: None,
-            tiling: VaeTiling::default(),
-            cancel: Cancel::new(),
-            is_planned: false,
-        }
+        Self { prompt: prompt.into(), num_videos: 1, ..Self::default() }
     }
 
     /// The same for a plan, which is of one run from its beginning.
