@@ -23,7 +23,7 @@ use wan_animate::unversioned::models::umt5::names::GGUF as UMT5_GGUF;
 use wan_animate::unversioned::models::umt5::names::OFFICIAL as UMT5;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
 use wan_animate::unversioned::tokenizer::Tokenizer;
-use wan_animate::unversioned::weights::{NewTensor, Weights};
+use wan_animate::unversioned::weights::NewTensor;
 use wan_animate::{AnimatePipeline, Builder, DType};
 
 /// The frames of the model in the layout of diffusers.
@@ -116,7 +116,7 @@ fn text_encoders_with_their_vocabulary() {
     let there = renamed(&UMT5_GGUF, &tensors("text_encoder"));
     fill(&gguf, &write_gguf_with(&gguf, &named(&there), |_| (0, 1, 4), &vocabulary(&pieces, &charsmap)), &bytes(&there));
     assert_twin("a text encoder in GGUF", |builder| builder.text_encoder(&gguf));
-    let embedded = umt5::spec::tokenizer(&models::open(&gguf).expect("opens")).expect("whole").expect("there");
+    let embedded = models::umt5::spec::tokenizer(&models::open(&gguf).expect("opens")).expect("whole").expect("there");
     let own = Tokenizer::open(golden_path("tiny/tokenizer/spiece.model")).expect("opens");
     for text in ["a person dances", "视频中的人在做动作", "ﬁne  ！ x</s>y", ""] {
         assert_eq!(embedded.encode(text, 512), own.encode(text, 512), "{text}");
