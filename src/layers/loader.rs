@@ -15,7 +15,6 @@ use crate::ops::operand_dtype;
 use crate::tensor::Tensor;
 use crate::weights::checkpoint::Weights;
 use crate::weights::claim::Claim;
-use crate::weights::quantized::Quantized;
 
 /// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual
 /// stream are f32 in either.
@@ -152,32 +151,19 @@ impl<'a> Loader<'a> {
         let Some(claim) = self.claim_as(name, shape, operand == DType::F16)? else {
             return Matrix::upload(self.sink, &full, size, operand_dtype(operand, size[1]), &|| Ok(Cow::default()));
         };
+        let check = || if self.trusting { Ok(()) } else { claim.check_finite() };
         if let Some(form) = claim.form().filter(|form| is_expandable(form.encoding, size[1])) {
-            return Matrix::upload_quantized(self.sink, &full, size, form, operand, &|| self.quantized(claim));
+            let read = || check().and_then(|()| claim.read_quantized());
+            return Matrix::upload_quantized(self.sink, &full, size, form, operand, &read);
         }
         let keep = match claim.dtype() {
             DType::F32 => operand == DType::F32,
             DType::F16 | DType::Bf16 => size[1].is_multiple_of(4),
         };
         match keep {
-            true => Matrix::upload(self.sink, &full, size, claim.dtype(), &|| {
-                let view = claim.read();
-                if !self.trusting {
-                    view.check_finite()?;
-                }
-                Ok(view.bytes)
-            }),
+            true => Matrix::upload(self.sink, &full, size, claim.dtype(), &|| check().map(|()| claim.read().bytes)),
             false => self.matrix_from(name, size, &|| claim.read().to_f32()),
         }
-    }
-
-    fn quantized(&self, claim: Claim<'a>) -> Result<Quantized<'a>> {
-        let quantized = claim.read_quantized()?;
-        if !self.trusting && quantized.may_be_infinite() {
-            // To say which number is, or that none is.
-            claim.read().check_finite()?;
-        }
-        Ok(quantized)
     }
 
     /// Host values as a matrix in the loader's precision.

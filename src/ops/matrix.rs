@@ -53,7 +53,7 @@ impl Matrix {
         let [rows, cols] = shape;
         let row_bytes = cols * dtype.bytes() as usize;
         if rows * cols == 0 {
-            return Err(Error::Input(format!("`{label}`: a matrix of {dtype} [{rows}, {cols}]")));
+            return Err(Error::Input(format!("`{label}`: 0 bytes for {dtype} [{rows}, {cols}]")));
         }
         if dtype != DType::F32 && cols % 4 != 0 {
             return Err(Error::Unsupported(format!("`{label}`: {dtype} rows of {cols}, which is no multiple of four")));
@@ -83,7 +83,7 @@ impl Matrix {
     ) -> Result<Self> {
         let ([rows, cols], QuantizedForm { encoding, scales, rank }) = (shape, form);
         let row_bytes = encoding.bytes(cols as u64).filter(|_| rows > 0 && is_expandable(encoding, cols));
-        let row_bytes = row_bytes.ok_or_else(|| Error::Unsupported(format!("`{label}`: {encoding} [{rows}, {cols}]")))? as usize;
+        let row_bytes = row_bytes.ok_or_else(|| Error::Unsupported(format!("`{label}`: {rows} {encoding} rows of {cols}")))? as usize;
         let whole = OnceCell::new();
         let read = || match once(&whole, read)? {
             whole if whole.bytes.len() == rows * row_bytes && whole.form() == form && (scales <= 1 || scales == rows) => Ok(whole),
@@ -161,7 +161,7 @@ impl Run {
 }
 
 /// What was made already, or is now.
-fn once<'a, T>(cell: &'a OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&'a T> {
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if cell.get().is_none() {
         let made = make()?;
         return Ok(cell.get_or_init(|| made));

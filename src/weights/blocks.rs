@@ -34,9 +34,12 @@ pub enum Block {
 /// The values of the 4-bit places of [`Block::Iq4Nl`] and [`Block::Iq4Xs`].
 const PLACES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
+/// Writes the numbers of one block.
+type Expand = fn(&[u8], &mut [f32]);
+
 impl Block {
     /// What ggml calls it, the numbers and the bytes of a block, where its f16 scales and minima lie, and how it is expanded.
-    const fn facts(self) -> (&'static str, usize, usize, &'static [usize], fn(&[u8], &mut [f32])) {
+    const fn facts(self) -> (&'static str, usize, usize, &'static [usize], Expand) {
         match self {
             Self::Q4_0 => ("q4_0", 32, 18, &[0], q4_0),
             Self::Q4_1 => ("q4_1", 32, 20, &[0, 2], q4_1),

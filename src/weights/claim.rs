@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::quantized::{Quantized, QuantizedForm};
 use super::tensor::Tensor;
-use super::view::{TensorView, position};
+use super::view::TensorView;
 use crate::dtype::DType;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A tensor that a model asked for by name and shape, to be read when it is needed.
 #[derive(Clone, Copy)]
@@ -35,25 +35,25 @@ impl<'a> Claim<'a> {
     /// The elements in their stored form, where there is a [`form`](Self::form).
     ///
     /// # Errors
-    /// [`Error::Weights`] where LoRAs make them too large.
+    /// [`Error::Weights`](crate::Error::Weights) where LoRAs make them too large.
     pub fn read_quantized(&self) -> Result<Quantized<'a>> {
         self.tensor.quantized()
     }
 
-    /// One place of the first axis in f32, or `None` where there is no such place.
+    /// Makes sure that no element is NaN or infinite.
     ///
     /// # Errors
-    /// [`Error::Weights`] where it holds a NaN or an infinity.
-    pub fn read_row(&self, number: usize) -> Result<Option<Vec<f32>>> {
-        let Some(row) = number.checked_add(1).and_then(|end| self.tensor.stored.rows(number..end)) else { return Ok(None) };
-        let values = row.to_f32();
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(Some(values)),
-            Some(index) => {
-                let place = position(number * values.len() + index, &self.tensor.stored.info.shape);
-                Err(Error::tensor(&row.info.file, self.name, format!("element {place:?} is NaN or infinite: the checkpoint is damaged")))
-            }
+    /// [`Error::Weights`](crate::Error::Weights) naming the tensor and its first bad element.
+    pub fn check_finite(&self) -> Result<()> {
+        match self.form() {
+            Some(_) if !self.read_quantized()?.may_be_infinite() => Ok(()),
+            _ => self.read().check_finite(),
         }
+    }
+
+    /// One place of the first axis in f32, without what LoRAs add, or `None` where there is no such place.
+    pub fn read_row(&self, number: usize) -> Option<Vec<f32>> {
+        Some(self.tensor.stored.rows(number..number.checked_add(1)?)?.to_f32())
     }
 }
 

@@ -132,6 +132,6 @@ pub fn refusals() -> Vec<Refusal> {
         upload("i16 rows of 8", |stored| stored.encoding = Encoding::I16),
         upload("q8_0 rows of 8", |stored| stored.encoding = Encoding::Block(Block::Q8_0)),
         upload("i8 rows of 6", |stored| stored.shape = [4, 6]),
-        upload("i8 [0, 8]", |stored| (stored.shape, stored.bytes) = ([0, 8], Vec::new())),
+        upload("0 i8 rows of 8", |stored| (stored.shape, stored.bytes) = ([0, 8], Vec::new())),
     ]
 }
