@@ -127,26 +127,30 @@ impl Recorder {
         Ok(tensor)
     }
 
-    /// [`Recorder::upload`] of values that are expensive to make, or of other words of four bytes for [`Arg::index`]: a dry device does not
-    /// ask for them.
-    pub fn upload_with<T: bytemuck::Pod>(&mut self, shape: &[usize], values: impl FnOnce() -> Result<Vec<T>>) -> Result<Tensor> {
+    /// [`Recorder::upload`] of values that are expensive to make: a dry device does not ask for them.
+    pub fn upload_with(&mut self, shape: &[usize], values: impl FnOnce() -> Result<Vec<f32>>) -> Result<Tensor> {
+        self.upload_words(shape, values)
+    }
+
+    /// Copies indices from the host into a new tensor for [`Arg::index`].
+    pub fn upload_indices(&mut self, values: &[u32]) -> Result<Tensor> {
+        self.upload_words(&[values.len()], || Ok(values.to_vec()))
+    }
+
+    /// Words of four bytes, for [`Arg::index`] or any other way to read them.
+    pub fn upload_words<T: bytemuck::Pod>(&mut self, shape: &[usize], words: impl FnOnce() -> Result<Vec<T>>) -> Result<Tensor> {
         let tensor = self.alloc(shape, DType::F32)?;
         if self.engine.holds_data() {
-            let values = values()?;
-            check_count(shape, &values)?;
-            self.engine.write(&tensor.buffer_ref(), bytemuck::cast_slice(&values))?;
+            let words = words()?;
+            check_count(shape, &words)?;
+            self.engine.write(&tensor.buffer_ref(), bytemuck::cast_slice(&words))?;
         }
         Ok(tensor)
     }
 
     /// A new tensor of zeros.
     pub fn zeros(&mut self, shape: &[usize]) -> Result<Tensor> {
-        self.upload_with(shape, || Ok(vec![0f32; shape.iter().product()]))
-    }
-
-    /// Copies indices from the host into a new tensor for [`Arg::index`].
-    pub fn upload_indices(&mut self, values: &[u32]) -> Result<Tensor> {
-        self.upload_with(&[values.len()], || Ok(values.to_vec()))
+        self.upload_with(shape, || Ok(vec![0.0; shape.iter().product()]))
     }
 
     /// Waits for all recorded work and copies an f32 tensor to the host.

@@ -36,8 +36,8 @@ pub fn pixels(rec: &mut Recorder, shape: &[usize], samples: impl FnOnce() -> Res
         bytes.resize(count.next_multiple_of(4), 0);
         Ok(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes))
     };
-    let bytes = rec.upload_with(&[count.div_ceil(4)], words)?;
-    let values = rec.upload_with(&[256], || Ok((0..=255).map(value).collect::<Vec<f32>>()))?;
+    let bytes = rec.upload_words(&[count.div_ceil(4)], words)?;
+    let values = rec.upload_with(&[256], || Ok((0..=255).map(value).collect()))?;
     let out = rec.alloc(shape, DType::F32)?;
     let args = [Arg::index(&bytes), Arg::scalar(&values), Arg::flat(&out)];
     rec.dispatch(&PIXELS, &[], &Params { count: count as u32 }, &args, count.div_ceil(256), 256.0 * 4.0)?;
