@@ -14,7 +14,6 @@
 //! channels-last, [T, H, W, C], because then a kernel reads whole vectors of channels.
 
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
 
 /// Sizes bound to names: the first use of a name binds it, every later one must agree.
 #[derive(Debug, Default)]
@@ -26,16 +25,16 @@ impl Dims {
         Self::default()
     }
 
-    /// Checks `tensor`, called `what` in errors, against the axis names. A number stands for itself.
-    pub fn check(mut self, what: &str, tensor: &Tensor, axes: &[&'static str]) -> Result<Self> {
-        self.check_shape(what, tensor.shape(), axes)?;
+    /// Checks a shape, called `what` in errors, against the axis names. A number stands for itself.
+    pub fn check(mut self, what: &str, shape: impl AsRef<[usize]>, axes: &[&'static str]) -> Result<Self> {
+        self.check_shape(what, shape.as_ref(), axes)?;
         Ok(self)
     }
 
-    /// [`Dims::check`] of a tensor that may be left out.
-    pub fn check_optional(self, what: &str, tensor: Option<&Tensor>, axes: &[&'static str]) -> Result<Self> {
-        match tensor {
-            Some(tensor) => self.check(what, tensor, axes),
+    /// [`Dims::check`] of what may be left out.
+    pub fn check_optional(self, what: &str, shape: Option<impl AsRef<[usize]>>, axes: &[&'static str]) -> Result<Self> {
+        match shape {
+            Some(shape) => self.check(what, shape, axes),
             None => Ok(self),
         }
     }

@@ -16,6 +16,7 @@ mod published;
 use std::process::Command;
 
 use clock::Clock;
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::attention::{Heads, attention};
@@ -25,7 +26,6 @@ use wan_animate::unversioned::ops::layer_norm::{Affine, layer_norm};
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::rms_norm::rms_norm;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
-use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::unversioned::weights::{Block, Encoding};
 use wan_animate::{Cancel, DType, Device, Result};
 

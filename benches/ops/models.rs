@@ -108,7 +108,7 @@ fn model<M, I>(
     bench.time(name, work as usize, 0, |rec| run(rec, &model, &mut inputs.borrow_mut()))
 }
 
-fn random(rec: &mut Recorder, shape: &[usize]) -> Result<wan_animate::unversioned::tensor::Tensor> {
+fn random(rec: &mut Recorder, shape: &[usize]) -> Result<wan_animate::unversioned::gpu::Tensor> {
     rec.device().upload("bench", shape, DType::F32, &crate::bytes(shape.iter().product(), DType::F32))
 }
 

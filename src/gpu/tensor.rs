@@ -86,3 +86,9 @@ impl Tensor {
         self.block.bytes()
     }
 }
+
+impl AsRef<[usize]> for Tensor {
+    fn as_ref(&self) -> &[usize] {
+        &self.shape
+    }
+}

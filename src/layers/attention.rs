@@ -3,9 +3,9 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::linear::Linear;
 use crate::ops::attention::{Heads, attention};
-use crate::tensor::Tensor;
 
 /// Projections to queries, keys and values, and of what comes of them.
 #[derive(Debug)]

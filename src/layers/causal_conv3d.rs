@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::Loader;
 use crate::ops::conv::weight::{ConvWeight, ReadValues};
 use crate::ops::conv::{ConvOptions, conv};
-use crate::tensor::Tensor;
 
 /// Frames [1, H, W, C] that a convolution has seen and will need again, the newest first.
 pub type History = VecDeque<Tensor>;

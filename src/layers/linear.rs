@@ -3,12 +3,12 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::Loader;
 use crate::ops::Activation;
 use crate::ops::epilogue::Epilogue;
 use crate::ops::matmul::matmul;
 use crate::ops::matrix::Matrix;
-use crate::tensor::Tensor;
 
 /// x W^T + b.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::arena::{bytes_of, largest_buffer};
 use crate::gpu::sink::{Nowhere, Sink};
 use crate::layers::schema::Schema;
@@ -12,7 +13,6 @@ use crate::ops::conv::weight::{ConvWeight, ReadValues};
 use crate::ops::expand::is_expandable;
 use crate::ops::matrix::Matrix;
 use crate::ops::operand_dtype;
-use crate::tensor::Tensor;
 use crate::weights::checkpoint::Weights;
 use crate::weights::claim::Claim;
 

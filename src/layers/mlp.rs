@@ -3,10 +3,10 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::linear::Linear;
 use crate::layers::loader::Loader;
 use crate::ops::Activation;
-use crate::tensor::Tensor;
 
 /// `fc2(activation(fc1(x)))`.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ pub mod loader;
 pub mod mlp;
 pub mod norm;
 pub mod schema;
+pub mod shelf;
+pub mod stack;
 
 pub use attention::SelfAttention;
 pub use causal_conv3d::{CausalConv3d, History};

@@ -3,12 +3,12 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::Loader;
 use crate::ops::Activation;
 use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::norm_rope::{Rotation, norm_rope};
 use crate::ops::rms_norm::rms_norm;
-use crate::tensor::Tensor;
 
 /// Layer norm with weight and bias `[C]`.
 #[derive(Clone, Debug)]

@@ -5,11 +5,11 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, READ, SCALAR, Slot, WRITE};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// See `wgsl/depthwise.wgsl`.
 pub static DEPTHWISE: Kernel = Kernel {

@@ -5,12 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Slot};
 use crate::gpu::pipeline::Element;
 use crate::ops::activation::{ACTIVATIONS, Activation};
 use crate::ops::libs::ACTIVATION;
-use crate::tensor::Tensor;
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 

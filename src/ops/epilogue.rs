@@ -1,7 +1,7 @@
 //! What follows a product in the same pass.
 
+use crate::gpu::Tensor;
 use crate::ops::activation::Activation;
-use crate::tensor::Tensor;
 
 /// What follows a product before it is stored: `residual + gate * activation(product + bias)`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,12 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, READ, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::ops::libs::REDUCE;
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// See `wgsl/layer_norm.wgsl`.
 pub static LAYER_NORM: Kernel = Kernel {

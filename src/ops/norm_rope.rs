@@ -5,13 +5,13 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, READ, SCALAR, Slot, VECTOR, WRITE};
 use crate::ops::libs::{REDUCE, ROW_FACTOR};
 use crate::ops::operand::operand_dtype;
 use crate::ops::rms_norm::lanes_of;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// See `wgsl/norm_rope.wgsl`.
 pub static NORM_ROPE: Kernel = Kernel {

@@ -5,13 +5,13 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, READ, Slot, VECTOR, WRITE};
 use crate::ops::activation::{ACTIVATIONS, Activation};
 use crate::ops::libs::{ACTIVATION, REDUCE, ROW_FACTOR};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// See `wgsl/rms_norm.wgsl`.
 pub static RMS_NORM: Kernel = Kernel {

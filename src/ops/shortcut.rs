@@ -4,9 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, SCALAR, Slot};
-use crate::tensor::Tensor;
 
 /// See `wgsl/shortcut.wgsl`.
 pub static SHORTCUT: Kernel = Kernel {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::Footprint;
 use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
-use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device};
 

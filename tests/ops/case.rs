@@ -2,8 +2,8 @@
 
 use half::f16;
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::recorder::POISON;
-use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::{DType, Result};
 
 use crate::approx::Approx;

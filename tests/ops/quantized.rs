@@ -110,7 +110,7 @@ impl Stored {
 }
 
 /// All runs of a matrix as one tensor.
-pub fn expanded(rec: &mut Recorder, matrix: &Matrix, dtype: DType) -> Result<wan_animate::unversioned::tensor::Tensor> {
+pub fn expanded(rec: &mut Recorder, matrix: &Matrix, dtype: DType) -> Result<wan_animate::unversioned::gpu::Tensor> {
     let out = rec.alloc(&[matrix.rows(), matrix.cols()], dtype)?;
     matrix.for_each_run(rec, |rec, first, run| rec.copy(run, 0, &out, first * run.cols(), run.len()))?;
     Ok(out)

@@ -3,12 +3,12 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::Loader;
 use crate::models::clip::config::Config;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
 use crate::ops::copy::concat;
 use crate::ops::permute::permute;
-use crate::tensor::Tensor;
 
 /// The patches' convolution, the class token, and the positions of both.
 #[derive(Debug)]

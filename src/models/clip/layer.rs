@@ -3,11 +3,11 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{LayerNorm, Linear, Loader, Mlp, SelfAttention};
 use crate::models::clip::config::Config;
 use crate::ops::attention::Heads;
 use crate::ops::operand_dtype;
-use crate::tensor::Tensor;
 
 /// One of `encoder.layers`.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::{Recorder, Sink};
 use crate::layers::{Linear, Loader, Precision};
 use crate::models::dit::backbone::{Dit, ENDS, patch_embedding};
@@ -19,7 +20,6 @@ use crate::models::dit::motion_encoder::MotionEncoder;
 use crate::models::dit::session::Session;
 use crate::ops::copy::{concat, slice};
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// See the module.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
+use crate::layers::stack::Stack;
 use crate::layers::{Linear, Loader, Precision};
 use crate::models::dit::block::Block;
 use crate::models::dit::config::Config;
@@ -21,8 +23,6 @@ use crate::models::dit::runs::{self, Run};
 use crate::models::dit::session::{Footprint, Prompt, Session};
 use crate::ops::copy::{concat, slice};
 use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::residency::Stack;
-use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// What lies before the first block and after the last is in f32 whatever the precision: it takes next to no time, and its

@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{LayerNorm, Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::config::Config;
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
@@ -15,7 +16,6 @@ use crate::ops::copy::concat;
 use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::lincomb::lincomb;
 use crate::ops::norm_rope::Rotation;
-use crate::tensor::Tensor;
 
 /// See the module. Norms 1 and 3 have no weights.
 #[derive(Debug)]

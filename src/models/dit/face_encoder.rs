@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{Linear, Loader};
 use crate::models::dit::config::Config;
 use crate::ops::Activation;
@@ -11,7 +12,6 @@ use crate::ops::copy::{concat, slice};
 use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::lincomb::activate;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// Motion vectors that a convolution sees at once.
 const KERNEL: usize = 3;

@@ -3,10 +3,10 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::models::dit::config::Config;
 use crate::ops::permute::permute;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]

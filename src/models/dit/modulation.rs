@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::ops::lincomb::add;
-use crate::tensor::Tensor;
 
 /// A layer's own vectors `[C]` plus those of a timestep.
 pub fn modulation<const N: usize>(rec: &mut Recorder, own: &[Tensor; N], time: [&Tensor; N]) -> Result<[Tensor; N]> {

@@ -5,6 +5,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{Linear, Loader};
 use crate::linalg::qr_q;
 use crate::models::dit::config::Config;
@@ -15,7 +16,6 @@ use crate::ops::depthwise::depthwise;
 use crate::ops::lincomb::lincomb;
 use crate::ops::matrix::Matrix;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// Linear layers between the convolutions and the coefficients.
 const LINEAR_LAYERS: usize = 5;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::tensor::Tensor;
+use crate::gpu::Tensor;
 
 const THETA: f64 = 10_000.0;
 

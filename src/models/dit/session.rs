@@ -2,11 +2,11 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::Precision;
+use crate::layers::shelf::Claim;
 use crate::models::dit::block::{Block, CrossKeys};
 use crate::models::dit::runs::MOST_TOKENS;
-use crate::shelf::Claim;
-use crate::tensor::Tensor;
 
 /// Memory that a pass takes to be faster. The result is the same bits whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{Linear, Loader, Precision, RmsNorm, SelfAttention};
 use crate::models::umt5::config::Config;
 use crate::ops::attention::Heads;
@@ -11,7 +12,6 @@ use crate::ops::gather::gather;
 use crate::ops::matrix::Matrix;
 use crate::ops::permute::permute;
 use crate::ops::{Activation, operand_dtype};
-use crate::tensor::Tensor;
 
 /// One of the encoder's layers.
 #[derive(Debug)]

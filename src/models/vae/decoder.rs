@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{CausalConv3d, Loader, Precision};
 use crate::models::vae::blocks::Head;
 use crate::models::vae::config::Config;
@@ -16,7 +17,6 @@ use crate::ops::Activation;
 use crate::ops::copy::concat;
 use crate::ops::lincomb::activate;
 use crate::ops::permute::permute;
-use crate::tensor::Tensor;
 
 /// The decoder's layers in the order of the checkpoint, `post_quant_conv` first.
 pub(super) fn layers(loader: &Loader, config: &Config) -> Result<Vec<Layer>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{CausalConv3d, Loader};
 use crate::models::vae::blocks::{Head, ResidualBlock};
 use crate::models::vae::config::{Config, Level};
@@ -13,7 +14,6 @@ use crate::models::vae::resample::Downsample;
 use crate::models::vae::shortcut::Shortcut;
 use crate::models::vae::stream::{Layer, Stream};
 use crate::ops::permute::permute;
-use crate::tensor::Tensor;
 
 /// The encoder's layers in the order of the checkpoint, `quant_conv` last.
 pub(super) fn layers(loader: &Loader, config: &Config) -> Result<Vec<Layer>> {

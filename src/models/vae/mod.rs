@@ -29,6 +29,7 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{Loader, Precision};
 use crate::models::vae::config::Config;
 use crate::models::vae::decoder::Decoder;
@@ -37,7 +38,6 @@ use crate::models::vae::stream::Layer;
 use crate::ops::copy::{concat, slice};
 use crate::ops::permute::permute;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 /// A frame [H, W, 3] from -1 to 1 on the host.
 pub type Samples = Vec<f32>;

@@ -3,10 +3,10 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::layers::{CausalConv3d, History, Loader};
 use crate::models::vae::feature_cache::LayerCache;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
-use crate::tensor::Tensor;
 
 /// A 3x3 convolution of single frames.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::models::vae::feature_cache::LayerCache;
 use crate::models::vae::stream::{Layer, pass};
 use crate::ops::shortcut::{Block, avg_down, dup_up};
-use crate::tensor::Tensor;
 
 /// Where a shortcut leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

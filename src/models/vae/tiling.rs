@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::{Device, Recorder};
 use crate::models::vae::decoder::pixels;
 use crate::models::vae::encoder::fold;
@@ -20,7 +21,6 @@ use crate::models::vae::stream::{Stream, reach};
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae};
 use crate::ops::copy::slice;
 use crate::ops::permute::permute;
-use crate::tensor::Tensor;
 
 /// Whether a VAE works on whole frames or on tiles of them. Pixels are the same bits either way; tiles take more time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

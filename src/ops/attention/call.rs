@@ -4,10 +4,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, READ, Slot, WRITE};
 use crate::gpu::pipeline::Element;
-use crate::tensor::Tensor;
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
 

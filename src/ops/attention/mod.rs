@@ -19,9 +19,9 @@ pub use tiled::ATTENTION_TILED;
 
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::gpu::Tensor;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
 use crate::ops::attention::call::{Call, check};
-use crate::tensor::Tensor;
 
 /// q [B * Lq, N * D], k and v [B * Lk, N * D] to [B * Lq, N * D] as `dtype`.
 pub fn attention(rec: &mut Recorder, q: &Tensor, k: &Tensor, v: &Tensor, how: Heads, dtype: DType) -> Result<Tensor> {

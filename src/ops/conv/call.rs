@@ -4,11 +4,11 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
 use crate::ops::activation::Activation;
 use crate::ops::conv::weight::ConvWeight;
-use crate::tensor::Tensor;
 
 /// The slots of every kernel.
 pub(super) const SLOTS: &[Slot] = &[

@@ -18,12 +18,12 @@ pub use weight::ConvWeight;
 
 use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
 use crate::ops::conv::call::Call;
 use crate::ops::conv::weight::ReadValues;
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 
 impl ConvWeight {
     /// Uploads the values that `read` gives in the order of a checkpoint, [out, in, time, height, width], as `dtype` (f32 or f16; f16 only where

@@ -2,11 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::arena::bytes_of;
 use crate::gpu::arg::Arg;
 use crate::gpu::{Family, Sink};
 use crate::ops::operand::operand_dtype;
-use crate::tensor::Tensor;
 
 /// Makes the values of a weight.
 pub type ReadValues<'a> = dyn Fn() -> Result<Vec<f32>> + 'a;

@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::family::Coop;
 use crate::gpu::kernel::{Kernel, Needs, Slot};
@@ -13,7 +14,6 @@ use crate::ops::activation::ACTIVATIONS;
 use crate::ops::libs::EPILOGUE;
 use crate::ops::libs::{ACTIVATION, OPERAND_TILES};
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
-use crate::tensor::Tensor;
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE. LX and LW are the fours of each operand that
 /// a lane carries.

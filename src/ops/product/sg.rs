@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::gpu::Tensor;
 use crate::gpu::arg::Arg;
 use crate::gpu::kernel::{Kernel, Needs, READ, Slot, WEIGHT};
 use crate::gpu::pipeline::Element;
@@ -12,7 +13,6 @@ use crate::ops::activation::ACTIVATIONS;
 use crate::ops::libs::ACTIVATION;
 use crate::ops::libs::EPILOGUE;
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
-use crate::tensor::Tensor;
 
 /// All values of the constant `FORM`: f32, f16, bf16.
 const FORMS: &[u32] = &[0, 1, 2];

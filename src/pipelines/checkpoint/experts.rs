@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::Device;
+use crate::layers::shelf::{Claim, Shelf};
 use crate::layers::{Loader, Precision};
 use crate::models::dit::Dit;
 use crate::models::dit::config::Config;
 use crate::pipelines::checkpoint::transformer::Transformer;
-use crate::shelf::{Claim, Shelf};
 use crate::weights::Weights;
 
 /// Which of a pair of transformers makes a step.

@@ -6,6 +6,7 @@ use image::RgbImage;
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::gpu::Tensor;
 use crate::gpu::{Device, Recorder};
 use crate::layers::{Loader, Precision};
 use crate::models::vae::Vae;
@@ -13,7 +14,6 @@ use crate::models::{clip, umt5, vae};
 use crate::ops::copy::concat;
 use crate::pipelines::checkpoint::{recipe::Recipe, rules::Rules, texts::Texts};
 use crate::schedulers::SchedulerConfig;
-use crate::tensor::Tensor;
 use crate::tokenizer::{Tokenizer, clean};
 use crate::video::clip_image::{ClipImageConfig, clip_image};
 use crate::video::official;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::tensor::Tensor;
+use crate::gpu::Tensor;
 
 /// A prompt takes 8 MiB of the host's memory; most users have few.
 const MOST: usize = 16;

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::models::vae::decoder::Decoder;
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae};
 use crate::pipelines::run::canvas::Canvas;
-use crate::tensor::Tensor;
 use crate::video::Frame;
 
 /// One segment's decoding, a latent frame at a time.

@@ -2,11 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::{Download, Recorder};
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::run::state::Denoised;
 use crate::schedulers::{Evaluation, LATENTS, Term};
-use crate::tensor::Tensor;
 
 /// The prediction that guidance makes of those with and without the prompt; the first alone where there is no other.
 pub fn guide(rec: &mut Recorder, predictions: &[Tensor], scale: f64) -> Result<Tensor> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use web_time::Instant;
 
 use crate::error::{Error, Result};
+use crate::gpu::Tensor;
 use crate::gpu::{Download, Recorder};
 use crate::models::vae::Vae;
 use crate::ops::lincomb::lincomb;
@@ -19,7 +20,6 @@ use crate::pipelines::run::{
     canvas::Canvas, decoding::Decoding, denoise::Denoiser, description::Description, job::Job, pace::Pace, resume, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
-use crate::tensor::Tensor;
 
 /// Steps that a plan looks at, with each expert: solvers hold no more of the past. The others are like the last of them.
 const PLANNED_STEPS: usize = 5;

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::pipelines::checkpoint::experts::Expert;
 use crate::pipelines::run::description::Description;
-use crate::tensor::Tensor;
 
 /// What is particular to a kind of generation: everything around the model. The loop is that of a
 /// [`Generation`](crate::Generation).

@@ -5,9 +5,9 @@ use std::path::Path;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::ops::copy::concat;
 use crate::ops::permute::permute;
-use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// Latents on the host.

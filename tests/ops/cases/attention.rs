@@ -1,7 +1,7 @@
 use wan_animate::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::attention::{Heads, attention};
-use wan_animate::unversioned::tensor::Tensor;
 
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};

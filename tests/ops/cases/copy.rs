@@ -3,8 +3,8 @@ use std::ops::Range;
 use wan_animate::DType::{F16, F32};
 use wan_animate::Result;
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::copy::{concat, join_inner, slice};
-use wan_animate::unversioned::tensor::Tensor;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;

@@ -1,8 +1,8 @@
 use wan_animate::DType::{self, F16, F32};
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::expand::{Scales, expand};
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
-use wan_animate::unversioned::tensor::Tensor;
 use wan_animate::unversioned::weights::{Block, Encoding};
 
 use crate::approx::{Approx, sum};

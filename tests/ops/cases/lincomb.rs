@@ -1,8 +1,8 @@
 use wan_animate::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::combine;
-use wan_animate::unversioned::tensor::Tensor;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;

@@ -1,9 +1,9 @@
 use wan_animate::DType::{self, Bf16, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
-use wan_animate::unversioned::tensor::Tensor;
 
 use crate::case::{Case, Refusal};
 use crate::host::{Host, matrix, send};

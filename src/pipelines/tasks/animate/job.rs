@@ -6,6 +6,7 @@ use image::RgbImage;
 
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
 use crate::models::dit::face_adapter::Face;
 use crate::models::dit::session::Session;
@@ -18,7 +19,6 @@ use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, denoise::guide, description::Description, event::Stage, latents, settings::Settings,
 };
 use crate::pipelines::tasks::animate::inputs::{Inputs, Role};
-use crate::tensor::Tensor;
 use crate::video::Frames;
 use crate::video::resize::{Filter, resize};
 

@@ -7,6 +7,8 @@ use image::RgbImage;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
+use crate::gpu::Tensor;
+use crate::layers::shelf::Claim;
 use crate::models::dit::backbone::Dit;
 use crate::models::dit::block::Block;
 use crate::models::dit::embed::Timestep;
@@ -20,8 +22,6 @@ use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, conditioning::fold, denoise::guide, description::Description, event::Stage, latents,
 };
 use crate::pipelines::tasks::video::model::{Model, Start};
-use crate::shelf::Claim;
-use crate::tensor::Tensor;
 
 /// What a video is led to.
 pub struct Guidance {
