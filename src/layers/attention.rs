@@ -2,8 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::linear::Linear;
 use crate::ops::attention::{Heads, attention};
 

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
 use crate::ops::conv::weight::{ConvWeight, ReadValues};
 use crate::ops::conv::{ConvOptions, conv};

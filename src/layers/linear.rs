@@ -2,13 +2,9 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
-use crate::ops::Activation;
-use crate::ops::epilogue::Epilogue;
-use crate::ops::matmul::matmul;
-use crate::ops::matrix::Matrix;
+use crate::ops::{Activation, epilogue::Epilogue, matmul::matmul, matrix::Matrix};
 
 /// x W^T + b.
 #[derive(Clone, Debug)]

@@ -5,16 +5,12 @@ use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
 use crate::gpu::arena::{bytes_of, largest_buffer};
-use crate::gpu::sink::{Nowhere, Sink};
+use crate::gpu::{Sink, Tensor, sink::Nowhere};
 use crate::layers::schema::Schema;
 use crate::ops::conv::weight::{ConvWeight, ReadValues};
-use crate::ops::expand::is_expandable;
-use crate::ops::matrix::Matrix;
-use crate::ops::operand_dtype;
-use crate::weights::checkpoint::Weights;
-use crate::weights::claim::Claim;
+use crate::ops::{expand::is_expandable, matrix::Matrix, operand_dtype};
+use crate::weights::{checkpoint::Weights, claim::Claim};
 
 /// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual
 /// stream are f32 in either.

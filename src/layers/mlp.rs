@@ -2,10 +2,8 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::layers::linear::Linear;
-use crate::layers::loader::Loader;
+use crate::gpu::{Recorder, Tensor};
+use crate::layers::{linear::Linear, loader::Loader};
 use crate::ops::Activation;
 
 /// `fc2(activation(fc1(x)))`.

@@ -2,13 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
-use crate::ops::Activation;
 use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::norm_rope::{Rotation, norm_rope};
-use crate::ops::rms_norm::rms_norm;
+use crate::ops::{Activation, rms_norm::rms_norm};
 
 /// Layer norm with weight and bias `[C]`.
 #[derive(Clone, Debug)]

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::models::coverage::Coverage;
 use crate::models::registry::{model_of, name_of, open};
-use crate::weights::checkpoint::Weights;
-use crate::weights::locate::checkpoints;
+use crate::weights::{checkpoint::Weights, locate::checkpoints};
 
 /// How many names are shown of each list.
 const SHOWN: usize = 20;

@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::models::spec::Spec;
-use crate::models::{clip, dit, umt5, vae};
-use crate::weights::checkpoint::Weights;
+use crate::models::{clip, dit, spec::Spec, umt5, vae};
 use crate::weights::lora::is_lora;
-use crate::weights::names::Table;
+use crate::weights::{checkpoint::Weights, names::Table};
 
 /// The first with a sign of its own in a checkpoint is what that holds.
 pub static MODELS: [&Spec; 6] =

@@ -10,9 +10,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::json::read_json;
 use crate::layers::Loader;
-use crate::weights::checkpoint::Weights;
-use crate::weights::config::config_beside;
-use crate::weights::names::Table;
+use crate::weights::{checkpoint::Weights, config::config_beside, names::Table};
 
 /// A kind of model. Each has one, in its folder, and a line in the [registry](super::registry).
 pub struct Spec {

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 
 /// The tensors after one another along the first axis; all other axes and the element type must agree.
 pub fn concat(rec: &mut Recorder, parts: &[&Tensor]) -> Result<Tensor> {

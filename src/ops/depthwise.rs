@@ -4,10 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, READ, SCALAR, Slot, WRITE};
+use crate::gpu::kernel::{READ, SCALAR, WRITE};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 

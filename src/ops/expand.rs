@@ -4,11 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{INDEX, Kernel, Slot};
-use crate::gpu::pipeline::Element;
+use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX};
 use crate::weights::{Block, Encoding};
 
 macro_rules! lib {

@@ -4,10 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{INDEX, Kernel, Slot, VECTOR, WEIGHT};
+use crate::gpu::kernel::{INDEX, VECTOR, WEIGHT};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::matrix::Matrix;
 
 /// See `wgsl/gather.wgsl`.

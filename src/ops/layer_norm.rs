@@ -4,12 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, READ, Slot, VECTOR_OPTIONAL, WRITE};
-use crate::ops::libs::REDUCE;
-use crate::ops::operand::operand_dtype;
+use crate::gpu::kernel::{READ, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::ops::{libs::REDUCE, operand::operand_dtype};
 use crate::shape::Dims;
 
 /// See `wgsl/layer_norm.wgsl`.

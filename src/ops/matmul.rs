@@ -2,12 +2,8 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::ops::epilogue::Epilogue;
-use crate::ops::matrix::Matrix;
-use crate::ops::operand::operand_dtype;
-use crate::ops::product::call::Product;
+use crate::gpu::{Recorder, Tensor};
+use crate::ops::{epilogue::Epilogue, matrix::Matrix, operand::operand_dtype, product::call::Product};
 use crate::shape::Dims;
 
 /// x [L, K] times w [N, K] transposed, then the epilogue: [L, N], stored as `dtype` (f16 where N is a multiple of four).

@@ -4,14 +4,9 @@ use std::cell::OnceCell;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arena::largest_buffer;
-use crate::gpu::recorder::Read;
-use crate::gpu::sink::Sink;
-use crate::ops::epilogue::Epilogue;
+use crate::gpu::{Recorder, Sink, Tensor, arena::largest_buffer, recorder::Read};
 use crate::ops::expand::{Scales, expand, is_expandable};
-use crate::ops::product::call::Product;
+use crate::ops::{epilogue::Epilogue, product::call::Product};
 use crate::weights::encoding::Encoding;
 use crate::weights::quantized::{Quantized, QuantizedForm};
 

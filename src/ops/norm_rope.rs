@@ -4,13 +4,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, READ, SCALAR, Slot, VECTOR, WRITE};
+use crate::gpu::kernel::{READ, SCALAR, VECTOR, WRITE};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::libs::{REDUCE, ROW_FACTOR};
-use crate::ops::operand::operand_dtype;
-use crate::ops::rms_norm::lanes_of;
+use crate::ops::{operand::operand_dtype, rms_norm::lanes_of};
 use crate::shape::Dims;
 
 /// See `wgsl/norm_rope.wgsl`.

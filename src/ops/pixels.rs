@@ -4,11 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{INDEX, Kernel, SCALAR, Slot};
-use crate::gpu::pipeline::Element;
+use crate::gpu::kernel::{INDEX, SCALAR};
+use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
 
 /// See `wgsl/pixels.wgsl`.
 pub static PIXELS: Kernel = Kernel {

@@ -4,10 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, READ, Slot, VECTOR, WRITE};
+use crate::gpu::kernel::{READ, VECTOR, WRITE};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::activation::{ACTIVATIONS, Activation};
 use crate::ops::libs::{ACTIVATION, REDUCE, ROW_FACTOR};
 use crate::ops::operand::operand_dtype;

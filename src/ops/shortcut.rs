@@ -3,10 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, SCALAR, Slot};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor, kernel::SCALAR};
 
 /// See `wgsl/shortcut.wgsl`.
 pub static SHORTCUT: Kernel = Kernel {

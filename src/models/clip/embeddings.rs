@@ -2,13 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
 use crate::models::clip::config::Config;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
-use crate::ops::copy::concat;
-use crate::ops::permute::permute;
+use crate::ops::{copy::concat, permute::permute};
 
 /// The patches' convolution, the class token, and the positions of both.
 #[derive(Debug)]

@@ -2,12 +2,10 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader, Mlp, SelfAttention};
 use crate::models::clip::config::Config;
-use crate::ops::attention::Heads;
-use crate::ops::operand_dtype;
+use crate::ops::{attention::Heads, operand_dtype};
 
 /// One of `encoder.layers`.
 #[derive(Debug)]

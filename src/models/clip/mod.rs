@@ -10,13 +10,9 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Tensor;
-use crate::gpu::{Recorder, Sink};
-use crate::layers::stack::Stack;
-use crate::layers::{LayerNorm, Loader, Precision};
-use crate::models::clip::config::Config;
-use crate::models::clip::embeddings::Embeddings;
-use crate::models::clip::layer::Layer;
+use crate::gpu::{Recorder, Sink, Tensor};
+use crate::layers::{LayerNorm, Loader, Precision, stack::Stack};
+use crate::models::clip::{config::Config, embeddings::Embeddings, layer::Layer};
 use crate::weights::Weights;
 
 /// A `CLIPVisionModel`.

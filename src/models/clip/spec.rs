@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::models::clip::VisionModel;
-use crate::models::clip::config::Config;
-use crate::models::clip::names::OFFICIAL;
+use crate::models::clip::{VisionModel, config::Config, names::OFFICIAL};
 use crate::models::spec::{Sizes, Spec, config_json};
 use crate::weights::checkpoint::Weights;
 

@@ -5,19 +5,14 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::{Recorder, Sink};
+use crate::gpu::{Recorder, Sink, Tensor};
 use crate::layers::{Linear, Loader, Precision};
 use crate::models::dit::backbone::{Dit, ENDS, patch_embedding};
-use crate::models::dit::block::Block;
-use crate::models::dit::config::Config;
-use crate::models::dit::embed::Timestep;
 use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
-use crate::models::dit::face_encoder::FaceEncoder;
-use crate::models::dit::grid::Grid;
 use crate::models::dit::hooks::{Hooks, Layer};
-use crate::models::dit::motion_encoder::MotionEncoder;
-use crate::models::dit::session::Session;
+use crate::models::dit::{
+    block::Block, config::Config, embed::Timestep, face_encoder::FaceEncoder, grid::Grid, motion_encoder::MotionEncoder, session::Session,
+};
 use crate::ops::copy::{concat, slice};
 use crate::shape::Dims;
 use crate::weights::Weights;

@@ -2,20 +2,13 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader, Precision, RmsNorm};
-use crate::models::dit::config::Config;
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
-use crate::models::dit::modulation::modulation;
-use crate::models::dit::positions::Angles;
-use crate::models::dit::runs::Run;
-use crate::ops::Activation;
+use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::Run};
 use crate::ops::attention::{Heads, attention};
-use crate::ops::copy::concat;
 use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::lincomb::lincomb;
-use crate::ops::norm_rope::Rotation;
+use crate::ops::{Activation, copy::concat, lincomb::lincomb, norm_rope::Rotation};
 
 /// See the module. Norms 1 and 3 have no weights.
 #[derive(Debug)]

@@ -2,13 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader};
 use crate::models::dit::config::Config;
-use crate::ops::Activation;
-use crate::ops::copy::slice;
 use crate::ops::lincomb::{activate, add};
+use crate::ops::{Activation, copy::slice};
 
 /// Rows of a block's modulation: shift, scale and gate of self-attention, then of the feed-forward.
 pub const MODULATION: usize = 6;

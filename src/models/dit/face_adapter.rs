@@ -4,14 +4,12 @@ use std::ops::Range;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::config::Config;
 use crate::ops::attention::{Heads, attention};
-use crate::ops::copy::slice;
 use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::operand_dtype;
+use crate::ops::{copy::slice, operand_dtype};
 
 /// One `face_adapter.N`. Queries and keys are normed head by head, unlike those of the blocks.
 #[derive(Debug)]

@@ -2,15 +2,13 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader};
 use crate::models::dit::config::Config;
-use crate::ops::Activation;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
 use crate::ops::copy::{concat, slice};
 use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::lincomb::activate;
+use crate::ops::{Activation, lincomb::activate};
 use crate::shape::Dims;
 
 /// Motion vectors that a convolution sees at once.

@@ -2,8 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::config::Config;
 use crate::ops::permute::permute;
 use crate::shape::Dims;

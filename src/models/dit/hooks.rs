@@ -3,11 +3,9 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
-use crate::models::dit::block::Block;
-use crate::models::dit::config::Config;
+use crate::models::dit::{block::Block, config::Config};
 
 /// A layer of the backbone: a block, and with it what its [`Hooks`] need to act after it.
 pub trait Layer: Sized {

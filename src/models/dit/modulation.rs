@@ -1,8 +1,7 @@
 //! Modulation by time: what norms are scaled and shifted by, and layers gated, as each token's timestep says.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::ops::lincomb::add;
 
 /// A layer's own vectors `[C]` plus those of a timestep.

@@ -4,17 +4,13 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader};
 use crate::linalg::qr_q;
 use crate::models::dit::config::Config;
-use crate::ops::Activation;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
 use crate::ops::copy::{concat, slice};
-use crate::ops::depthwise::depthwise;
-use crate::ops::lincomb::lincomb;
-use crate::ops::matrix::Matrix;
+use crate::ops::{Activation, depthwise::depthwise, lincomb::lincomb, matrix::Matrix};
 use crate::shape::Dims;
 
 /// Linear layers between the convolutions and the coefficients.

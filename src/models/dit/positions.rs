@@ -6,8 +6,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 
 const THETA: f64 = 10_000.0;
 

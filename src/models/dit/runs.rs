@@ -7,11 +7,8 @@
 use std::ops::Range;
 
 use crate::dtype::DType;
-use crate::gpu::Device;
-use crate::gpu::Tensor;
-use crate::gpu::arena::largest_buffer;
-use crate::models::dit::config::Config;
-use crate::models::dit::positions::Angles;
+use crate::gpu::{Device, Tensor, arena::largest_buffer};
+use crate::models::dit::{config::Config, positions::Angles};
 
 /// Tokens of a run at most, where one latent frame has no more: enough to fill any GPU, and memory that is small beside a block's.
 pub const MOST_TOKENS: usize = 8192;

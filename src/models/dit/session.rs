@@ -1,10 +1,8 @@
 //! What one generation keeps of a transformer, which others may use at the same time.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::layers::Precision;
-use crate::layers::shelf::Claim;
+use crate::gpu::{Recorder, Tensor};
+use crate::layers::{Precision, shelf::Claim};
 use crate::models::dit::block::{Block, CrossKeys};
 use crate::models::dit::runs::MOST_TOKENS;
 

@@ -8,14 +8,10 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::json::read_json;
-use crate::models::dit::Dit;
-use crate::models::dit::animate::Animate;
-use crate::models::dit::block::Block;
 use crate::models::dit::config::{Config, PlainConfig};
-use crate::models::dit::names::OFFICIAL;
+use crate::models::dit::{Dit, animate::Animate, block::Block, names::OFFICIAL};
 use crate::models::spec::{Sizes, Spec, config_json};
-use crate::weights::checkpoint::Weights;
-use crate::weights::config::config_beside;
+use crate::weights::{checkpoint::Weights, config::config_beside};
 
 /// What every published transformer has; shapes tell it only where there is a face adapter.
 const HEAD_DIM: usize = 128;

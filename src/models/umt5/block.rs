@@ -2,16 +2,10 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader, Precision, RmsNorm, SelfAttention};
 use crate::models::umt5::config::Config;
-use crate::ops::attention::Heads;
-use crate::ops::elementwise::gated;
-use crate::ops::gather::gather;
-use crate::ops::matrix::Matrix;
-use crate::ops::permute::permute;
-use crate::ops::{Activation, operand_dtype};
+use crate::ops::{Activation, attention::Heads, elementwise::gated, gather::gather, matrix::Matrix, operand_dtype, permute::permute};
 
 /// One of the encoder's layers.
 #[derive(Debug)]

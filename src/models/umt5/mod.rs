@@ -13,12 +13,9 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::{Recorder, Sink};
-use crate::layers::stack::Stack;
-use crate::layers::{Embedding, Loader, Precision, RmsNorm};
-use crate::models::umt5::block::Block;
-use crate::models::umt5::config::Config;
+use crate::gpu::{Recorder, Sink, Tensor};
+use crate::layers::{Embedding, Loader, Precision, RmsNorm, stack::Stack};
+use crate::models::umt5::{block::Block, config::Config};
 use crate::ops::copy::concat;
 use crate::weights::Weights;
 

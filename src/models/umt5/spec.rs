@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::models::spec::{Sizes, Spec, config_json};
-use crate::models::umt5::Encoder;
-use crate::models::umt5::config::Config;
 use crate::models::umt5::names::{GGUF, OFFICIAL};
+use crate::models::umt5::{Encoder, config::Config};
 use crate::tokenizer::Tokenizer;
 use crate::weights::checkpoint::Weights;
 

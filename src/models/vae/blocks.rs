@@ -2,12 +2,9 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, History, Linear, Loader, SelfAttention};
-use crate::ops::Activation;
-use crate::ops::attention::Heads;
-use crate::ops::rms_norm::rms_norm;
+use crate::ops::{Activation, attention::Heads, rms_norm::rms_norm};
 
 /// What stands under the root when a pixel of zeros is normalised; the reference divides by at least 1e-12.
 const EPS: f32 = 1e-24;

@@ -4,19 +4,12 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, Loader, Precision};
-use crate::models::vae::blocks::Head;
-use crate::models::vae::config::Config;
 use crate::models::vae::levels::{mid_block, resnets};
-use crate::models::vae::resample::Upsample;
-use crate::models::vae::shortcut::Shortcut;
 use crate::models::vae::stream::{Layer, Stream};
-use crate::ops::Activation;
-use crate::ops::copy::concat;
-use crate::ops::lincomb::activate;
-use crate::ops::permute::permute;
+use crate::models::vae::{blocks::Head, config::Config, resample::Upsample, shortcut::Shortcut};
+use crate::ops::{Activation, copy::concat, lincomb::activate, permute::permute};
 
 /// The decoder's layers in the order of the checkpoint, `post_quant_conv` first.
 pub(super) fn layers(loader: &Loader, config: &Config) -> Result<Vec<Layer>> {

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, Loader};
 use crate::models::vae::blocks::{Head, ResidualBlock};
 use crate::models::vae::config::{Config, Level};
 use crate::models::vae::levels::{mid_block, resnets};
-use crate::models::vae::resample::Downsample;
-use crate::models::vae::shortcut::Shortcut;
 use crate::models::vae::stream::{Layer, Stream};
+use crate::models::vae::{resample::Downsample, shortcut::Shortcut};
 use crate::ops::permute::permute;
 
 /// The encoder's layers in the order of the checkpoint, `quant_conv` last.

@@ -28,13 +28,9 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Loader, Precision};
-use crate::models::vae::config::Config;
-use crate::models::vae::decoder::Decoder;
-use crate::models::vae::encoder::Encoder;
-use crate::models::vae::stream::Layer;
+use crate::models::vae::{config::Config, decoder::Decoder, encoder::Encoder, stream::Layer};
 use crate::ops::copy::{concat, slice};
 use crate::ops::permute::permute;
 use crate::shape::Dims;

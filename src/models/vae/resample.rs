@@ -2,8 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, History, Loader};
 use crate::models::vae::feature_cache::LayerCache;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};

@@ -1,8 +1,7 @@
 //! The levels of VAE 2.2: layers, and a shortcut past all of them.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::models::vae::feature_cache::LayerCache;
 use crate::models::vae::stream::{Layer, pass};
 use crate::ops::shortcut::{Block, avg_down, dup_up};

@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::models::spec::{Sizes, Spec, config_json};
-use crate::models::vae::Vae;
-use crate::models::vae::config::Config;
 use crate::models::vae::names::{OFFICIAL_2_1, OFFICIAL_2_1_SHALLOW, OFFICIAL_2_2};
+use crate::models::vae::{Vae, config::Config};
 use crate::weights::checkpoint::Weights;
 
 /// Mean and deviation of the 48 latent channels of VAE 2.2, from the official `vae2_2.py`.

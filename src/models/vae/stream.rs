@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, History};
 use crate::models::vae::blocks::{AttentionBlock, Head, ResidualBlock};
 use crate::models::vae::feature_cache::{FeatureCache, LayerCache};

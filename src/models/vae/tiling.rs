@@ -13,14 +13,10 @@ use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::{Device, Recorder};
-use crate::models::vae::decoder::pixels;
-use crate::models::vae::encoder::fold;
+use crate::gpu::{Device, Recorder, Tensor};
 use crate::models::vae::stream::{Stream, reach};
-use crate::models::vae::{PLANNED_LATENTS, Samples, Vae};
-use crate::ops::copy::slice;
-use crate::ops::permute::permute;
+use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::pixels, encoder::fold};
+use crate::ops::{copy::slice, permute::permute};
 
 /// Whether a VAE works on whole frames or on tiles of them. Pixels are the same bits either way; tiles take more time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,11 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, READ, Slot, WRITE};
-use crate::gpu::pipeline::Element;
+use crate::gpu::kernel::{READ, WRITE};
+use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
 

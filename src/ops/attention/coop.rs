@@ -2,14 +2,9 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::arg::Arg;
-use crate::gpu::family::Coop;
-use crate::gpu::kernel::{Kernel, Needs, Slot, WRITE};
-use crate::gpu::pipeline::Element;
-use crate::gpu::{Family, Recorder};
+use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, family::Coop, kernel::WRITE};
 use crate::ops::attention::call::{Call, Params};
-use crate::ops::libs::ATTENTION;
-use crate::ops::tuned::fastest_tile;
+use crate::ops::{libs::ATTENTION, tuned::fastest_tile};
 
 /// A workgroup is SG subgroups of LANES, a subgroup makes FM fragments of SIZE queries, over tiles of 32 keys. LX are the fours of a tile
 /// that a lane carries.

@@ -19,8 +19,7 @@ pub use tiled::ATTENTION_TILED;
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Tensor;
-use crate::gpu::{Device, Family, Recorder, Sink, family};
+use crate::gpu::{Device, Family, Recorder, Sink, Tensor, family};
 use crate::ops::attention::call::{Call, check};
 
 /// q [B * Lq, N * D], k and v [B * Lk, N * D] to [B * Lq, N * D] as `dtype`.

@@ -1,8 +1,7 @@
 //! Attention for any device and any head dim: keys and values are read where they lie.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::kernel::Kernel;
+use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
 use crate::ops::libs::{ATTENTION, ATTENTION_BIAS};
 

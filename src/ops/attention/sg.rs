@@ -1,8 +1,7 @@
 //! Attention for software drivers: one subgroup makes 16 queries, alone.
 
 use crate::error::Result;
-use crate::gpu::kernel::{Kernel, Needs};
-use crate::gpu::{Family, Recorder};
+use crate::gpu::{Family, Kernel, Needs, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
 use crate::ops::libs::{ATTENTION, ATTENTION_BIAS};
 

@@ -1,8 +1,7 @@
 //! Attention to so few keys that a lane can hold all their scores, such as a frame's face tokens.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::kernel::Kernel;
+use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
 
 /// See `wgsl/attention_short.wgsl`.

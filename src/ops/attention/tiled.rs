@@ -1,8 +1,7 @@
 //! Attention through workgroup memory.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::kernel::Kernel;
+use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
 use crate::ops::libs::{ATTENTION, ATTENTION_BIAS, TURNED};
 

@@ -3,12 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
-use crate::ops::activation::Activation;
-use crate::ops::conv::weight::ConvWeight;
+use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::ops::{activation::Activation, conv::weight::ConvWeight};
 
 /// The slots of every kernel.
 pub(super) const SLOTS: &[Slot] = &[

@@ -1,9 +1,8 @@
 //! Convolutions by cooperative matrices of f16, summed in f32.
 
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::kernel::{Kernel, Needs, READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WRITE};
-use crate::gpu::pipeline::Element;
+use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::{Element, Kernel, Needs, Recorder, Slot};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::conv::call::{Call, Params};
 use crate::ops::libs::{ACTIVATION, OPERAND_TILES, TAPS};

@@ -18,11 +18,8 @@ pub use weight::ConvWeight;
 
 use crate::dtype::{DType, to_f16};
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::{Device, Family, Recorder, Sink, family};
-use crate::ops::conv::call::Call;
-use crate::ops::conv::weight::ReadValues;
-use crate::ops::operand::operand_dtype;
+use crate::gpu::{Device, Family, Recorder, Sink, Tensor, family};
+use crate::ops::{conv::call::Call, conv::weight::ReadValues, operand::operand_dtype};
 use crate::shape::Dims;
 
 impl ConvWeight {

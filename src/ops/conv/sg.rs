@@ -1,8 +1,7 @@
 //! Convolutions for software drivers: one subgroup makes 16 pixels, alone.
 
 use crate::error::Result;
-use crate::gpu::kernel::{Kernel, Needs};
-use crate::gpu::{Family, Recorder};
+use crate::gpu::{Family, Kernel, Needs, Recorder};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::conv::call::{Call, Params, SLOTS};
 use crate::ops::conv::weight::{CHANNELS, tile_channels};

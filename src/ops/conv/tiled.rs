@@ -1,8 +1,7 @@
 //! Convolutions through workgroup memory.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::kernel::Kernel;
+use crate::gpu::{Kernel, Recorder};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::conv::call::{Call, Params, SLOTS};
 use crate::ops::libs::{ACTIVATION, TAPS, TURNED};

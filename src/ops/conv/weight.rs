@@ -2,10 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::arena::bytes_of;
-use crate::gpu::arg::Arg;
-use crate::gpu::{Family, Sink};
+use crate::gpu::{Arg, Family, Sink, Tensor, arena::bytes_of};
 use crate::ops::operand::operand_dtype;
 
 /// Makes the values of a weight.

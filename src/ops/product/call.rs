@@ -3,12 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{READ, READ_OPTIONAL, Slot, VECTOR_OPTIONAL, WEIGHT, WRITE};
-use crate::gpu::{Family, Recorder};
-use crate::ops::epilogue::Epilogue;
-use crate::ops::tuned::fastest_tile;
+use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WEIGHT, WRITE};
+use crate::gpu::{Arg, Family, Recorder, Slot, Tensor};
+use crate::ops::{epilogue::Epilogue, tuned::fastest_tile};
 
 pub(super) const BIAS: Slot = Slot::read("bias", VECTOR_OPTIONAL);
 pub(super) const GATE: Slot = Slot::read("gate", VECTOR_OPTIONAL);

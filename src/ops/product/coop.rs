@@ -4,15 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::family::Coop;
-use crate::gpu::kernel::{Kernel, Needs, Slot};
-use crate::gpu::pipeline::Element;
-use crate::gpu::{Family, Recorder};
+use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, family::Coop};
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::EPILOGUE;
-use crate::ops::libs::{ACTIVATION, OPERAND_TILES};
+use crate::ops::libs::{ACTIVATION, EPILOGUE, OPERAND_TILES};
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE. LX and LW are the fours of each operand that

@@ -1,11 +1,9 @@
 //! Products in registers alone, for any device; and those of few rows, for which no tile is worth its while.
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::kernel::Kernel;
+use crate::gpu::{Kernel, Recorder};
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::ACTIVATION;
-use crate::ops::libs::EPILOGUE;
+use crate::ops::libs::{ACTIVATION, EPILOGUE};
 use crate::ops::product::call::{FEW_ROWS, Params, Product, SLOTS};
 
 /// See `wgsl/matmul_reg.wgsl`.

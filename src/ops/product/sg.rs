@@ -4,14 +4,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Tensor;
-use crate::gpu::arg::Arg;
-use crate::gpu::kernel::{Kernel, Needs, READ, Slot, WEIGHT};
-use crate::gpu::pipeline::Element;
-use crate::gpu::{Family, Recorder};
+use crate::gpu::kernel::{READ, WEIGHT};
+use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor};
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::ACTIVATION;
-use crate::ops::libs::EPILOGUE;
+use crate::ops::libs::{ACTIVATION, EPILOGUE};
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
 
 /// All values of the constant `FORM`: f32, f16, bf16.

@@ -1,11 +1,9 @@
 //! Products through workgroup memory.
 
 use crate::error::Result;
-use crate::gpu::kernel::Kernel;
-use crate::gpu::{Family, Recorder};
+use crate::gpu::{Family, Kernel, Recorder};
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::ACTIVATION;
-use crate::ops::libs::EPILOGUE;
+use crate::ops::libs::{ACTIVATION, EPILOGUE};
 use crate::ops::product::call::{Params, Product, SLOTS};
 
 /// See `wgsl/matmul_tiled.wgsl`.

@@ -7,8 +7,7 @@ use crate::error::Result;
 use crate::gpu::Device;
 use crate::layers::shelf::{Claim, Shelf};
 use crate::layers::{Loader, Precision};
-use crate::models::dit::Dit;
-use crate::models::dit::config::Config;
+use crate::models::dit::{Dit, config::Config};
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::weights::Weights;
 

@@ -15,9 +15,8 @@ use crate::pipelines::checkpoint::source::{Part, Source};
 use crate::schedulers::{Scheduler, SchedulerConfig};
 use crate::tokenizer::Tokenizer;
 use crate::video::clip_image::ClipImageConfig;
-use crate::weights::checkpoint::Weights;
-use crate::weights::config::ModelIndex;
 use crate::weights::lora::is_lora;
+use crate::weights::{checkpoint::Weights, config::ModelIndex};
 
 /// Which pipeline, and which example, runs a class of `model_index.json`.
 const CLASSES: [(&str, &str); 3] = [

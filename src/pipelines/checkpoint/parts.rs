@@ -6,8 +6,7 @@ use image::RgbImage;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::gpu::Tensor;
-use crate::gpu::{Device, Recorder};
+use crate::gpu::{Device, Recorder, Tensor};
 use crate::layers::{Loader, Precision};
 use crate::models::vae::Vae;
 use crate::models::{clip, umt5, vae};

@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::models::registry::{model_of, name_of, open};
-use crate::models::spec::Spec;
-use crate::models::{dit, vae};
-use crate::weights::checkpoint::Weights;
-use crate::weights::locate::checkpoints;
+use crate::models::{dit, spec::Spec, vae};
+use crate::weights::{checkpoint::Weights, locate::checkpoints};
 
 /// The folders of two experts.
 const EXPERTS: [&str; 2] = ["high_noise_model", "low_noise_model"];

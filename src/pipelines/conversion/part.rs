@@ -7,12 +7,10 @@ use serde_json::Value;
 use super::layout::write_json;
 
 use crate::error::{Error, Result};
-use crate::models::coverage::Coverage;
 use crate::models::registry::{model_of, name_of};
-use crate::models::spec::Spec;
-use crate::weights::checkpoint::Weights;
+use crate::models::{coverage::Coverage, spec::Spec};
 use crate::weights::convert::{Converted, Watch};
-use crate::weights::storage::Storage;
+use crate::weights::{checkpoint::Weights, storage::Storage};
 
 /// An opened part, and what its files are called and say.
 pub(super) struct Part<'a> {

@@ -1,8 +1,7 @@
 //! What a dry run came to.
 
 use crate::error::Result;
-use crate::gpu::Device;
-use crate::gpu::rehearsal::Largest;
+use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::stage::StagePlan;
 use crate::pipelines::run::event::{Event, Stage};
 use crate::pipelines::run::{arrangement::place, generation::Generation};

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::gpu::Device;
-use crate::gpu::rehearsal::Largest;
+use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::rehearsed::Rehearsed;
 use crate::pipelines::plan::stage::{StagePlan, gib};
 use crate::pipelines::run::arrangement::{Arrangement, place};

@@ -1,7 +1,6 @@
 //! What a generation fills.
 
-use crate::models::vae::config::Config;
-use crate::models::vae::tiling::VaeTiling;
+use crate::models::vae::{config::Config, tiling::VaeTiling};
 use crate::pipelines::run::segments::Segments;
 
 /// See the module.

@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::models::vae::decoder::Decoder;
-use crate::models::vae::{PLANNED_LATENTS, Samples, Vae};
+use crate::gpu::{Recorder, Tensor};
+use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::Decoder};
 use crate::pipelines::run::canvas::Canvas;
 use crate::video::Frame;
 

@@ -2,8 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::{Download, Recorder};
+use crate::gpu::{Download, Recorder, Tensor};
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::run::state::Denoised;
 use crate::schedulers::{Evaluation, LATENTS, Term};

@@ -8,8 +8,7 @@ use std::time::Duration;
 use web_time::Instant;
 
 use crate::error::{Error, Result};
-use crate::gpu::Tensor;
-use crate::gpu::{Download, Recorder};
+use crate::gpu::{Download, Recorder, Tensor};
 use crate::models::vae::Vae;
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::checkpoint::{experts::Expert, parts::Parts};

@@ -1,8 +1,7 @@
 //! What tells kinds of generations apart.
 
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::pipelines::checkpoint::experts::Expert;
 use crate::pipelines::run::description::Description;
 

@@ -4,10 +4,8 @@ use std::path::Path;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
-use crate::ops::copy::concat;
-use crate::ops::permute::permute;
+use crate::gpu::{Recorder, Tensor};
+use crate::ops::{copy::concat, permute::permute};
 use crate::weights::Weights;
 
 /// Latents on the host.

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
-use crate::models::dit::face_adapter::Face;
-use crate::models::dit::session::Session;
+use crate::models::dit::{face_adapter::Face, session::Session};
 use crate::ops::copy::{concat, join_inner};
 use crate::ops::pixels::{pixels, signed};
 use crate::pipelines::checkpoint::parts::Parts;

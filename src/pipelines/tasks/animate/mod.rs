@@ -9,8 +9,7 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::gpu::Device;
-use crate::models::dit::animate::Animate;
-use crate::models::dit::config::Config;
+use crate::models::dit::{animate::Animate, config::Config};
 use crate::pipelines::checkpoint::open::{Checkpoint, Family};
 use crate::pipelines::checkpoint::{parts::Parts, recipe::Recipe, transformer::Transformer};
 use crate::pipelines::plan::{refusal, report::Plan};

@@ -6,13 +6,9 @@ use image::RgbImage;
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::Recorder;
-use crate::gpu::Tensor;
+use crate::gpu::{Recorder, Tensor};
 use crate::layers::shelf::Claim;
-use crate::models::dit::backbone::Dit;
-use crate::models::dit::block::Block;
-use crate::models::dit::embed::Timestep;
-use crate::models::dit::session::Session;
+use crate::models::dit::{backbone::Dit, block::Block, embed::Timestep, session::Session};
 use crate::ops::copy::{concat, join_inner};
 use crate::ops::permute::permute;
 use crate::pipelines::checkpoint::experts::{Expert, Experts};
