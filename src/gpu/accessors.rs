@@ -1,7 +1,6 @@
 //! How kernels reach their tensors: text that is generated for each slot, as [`kernel`](crate::gpu::kernel) says.
 
-use crate::gpu::kernel::{Access, Slot};
-use crate::gpu::pipeline::Element;
+use crate::gpu::{kernel::Access, kernel::Slot, pipeline::Element};
 
 /// The binding of a slot whose elements lie in its buffer so, and the functions by which a kernel reaches them.
 pub(super) fn accessors(slot: &Slot, element: Element, binding: u32) -> String {

@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::command::BufferRef;
-use crate::gpu::device::Device;
-use crate::gpu::memory::{Accounting, Holds};
+use crate::gpu::{command::BufferRef, device::Device, memory::Accounting, memory::Holds};
 
 const USAGES: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 

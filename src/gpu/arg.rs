@@ -2,9 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::Kernel;
-use crate::gpu::pipeline::Element;
-use crate::gpu::tensor::Tensor;
+use crate::gpu::{kernel::Kernel, pipeline::Element, tensor::Tensor};
 
 /// A tensor for a slot, with the element format chosen.
 #[derive(Clone, Copy, Debug)]

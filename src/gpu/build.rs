@@ -1,11 +1,8 @@
 //! From a kernel's WGSL to a pipeline of a device.
 
 use crate::error::Result;
-use crate::gpu::command::IMMEDIATE_BYTES;
-use crate::gpu::device::Device;
-use crate::gpu::kernel::{Access, Kernel};
-use crate::gpu::pipeline::Element;
-use crate::gpu::pipeline::{Pipeline, PipelineKey};
+use crate::gpu::pipeline::{Element, Pipeline, PipelineKey};
+use crate::gpu::{command::IMMEDIATE_BYTES, device::Device, kernel::Access, kernel::Kernel};
 
 impl Kernel {
     pub(crate) fn build(&self, device: &Device, key: &PipelineKey) -> Result<Pipeline> {

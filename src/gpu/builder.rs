@@ -4,9 +4,8 @@ use std::env;
 
 use crate::error::{Error, Result};
 use crate::gpu::adapter::{AdapterSummary, choose, enumerate};
-use crate::gpu::device::{Device, Options};
 use crate::gpu::family::{self, Family};
-use crate::gpu::tune::Tune;
+use crate::gpu::{device::Device, device::Options, tune::Tune};
 
 /// What kernels of some families and profiles need; none is needed by all.
 const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::gpu::kernel::Kernel;
-use crate::gpu::pipeline::PipelineKey;
+use crate::gpu::{kernel::Kernel, pipeline::PipelineKey};
 
 /// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
 pub(crate) const IMMEDIATE_BYTES: usize = 128;

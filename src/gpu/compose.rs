@@ -2,9 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::gpu::accessors::accessors;
-use crate::gpu::kernel::{Kernel, Needs};
-use crate::gpu::pipeline::Element;
+use crate::gpu::{accessors::accessors, kernel::Kernel, kernel::Needs, pipeline::Element};
 
 /// Marks of lines that are repeated, and the constants that say how often.
 const MARKS: [(&str, &str); 7] =

@@ -5,16 +5,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gpu::adapter::{AdapterSummary, memory_of};
-use crate::gpu::command::IMMEDIATE_BYTES;
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
-use crate::gpu::faults::Faults;
-use crate::gpu::memory::{Accounting, MemoryUse};
-use crate::gpu::pipeline::PipelineCache;
-use crate::gpu::profile::Profile;
-use crate::gpu::rate::Rate;
-use crate::gpu::rehearsal::Rehearsal;
-use crate::gpu::tune::{Tune, Tuning};
+use crate::gpu::{
+    adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
+    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, tune::Tune, tune::Tuning,
+};
 
 /// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
 #[derive(Clone)]

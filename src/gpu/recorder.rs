@@ -10,15 +10,8 @@ use crate::error::{Error, Result};
 use crate::gpu::arena::{Arena, Block, bytes_of};
 use crate::gpu::arg::{self, Arg};
 use crate::gpu::command::{Copy, Dispatch, Params};
-use crate::gpu::device::Device;
-use crate::gpu::download::Download;
-use crate::gpu::engine::dry::DryEngine;
-use crate::gpu::engine::live::LiveEngine;
-use crate::gpu::engine::{Engine, Probe};
-use crate::gpu::kernel::Kernel;
-use crate::gpu::memory::Holds;
-use crate::gpu::pipeline::PipelineKey;
-use crate::gpu::tensor::Tensor;
+use crate::gpu::engine::{Engine, Probe, dry::DryEngine, live::LiveEngine};
+use crate::gpu::{device::Device, download::Download, kernel::Kernel, memory::Holds, pipeline::PipelineKey, tensor::Tensor};
 
 /// What a [`Probe`] fills tensors with: NaN as f32, f16 and bf16.
 pub const POISON: u32 = 0x7fff_7fff;

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gpu::command::Dispatch;
-use crate::gpu::pipeline::{Element, PipelineKey};
+use crate::gpu::{command::Dispatch, pipeline::Element, pipeline::PipelineKey};
 
 /// See the module. Made by [`Device::dry`](crate::Device::dry).
 #[derive(Debug, Default)]

@@ -5,11 +5,8 @@ use std::fmt::Debug;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::arena::{Block, bytes_of};
-use crate::gpu::device::Device;
 use crate::gpu::engine::live::CHUNK;
-use crate::gpu::recorder::{Read, Recorder};
-use crate::gpu::tensor::Tensor;
+use crate::gpu::{arena::Block, arena::bytes_of, device::Device, recorder::Read, recorder::Recorder, tensor::Tensor};
 
 /// Takes weights in their stored form.
 ///

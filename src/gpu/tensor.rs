@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::dtype::DType;
-use crate::gpu::arena::{Arena, Block};
-use crate::gpu::command::BufferRef;
+use crate::gpu::{arena::Arena, arena::Block, command::BufferRef};
 
 /// Data on the GPU. Cloning shares it; the memory is reused when the last clone drops.
 #[derive(Clone, Debug)]

@@ -3,9 +3,7 @@
 use web_time::Instant;
 
 use crate::error::{Error, Result};
-use crate::gpu::device::Device;
-use crate::gpu::pending::Pending;
-use crate::gpu::profile::Span;
+use crate::gpu::{device::Device, pending::Pending, profile::Span};
 
 /// Dispatches between two submissions at most.
 const DISPATCHES: u32 = 512;

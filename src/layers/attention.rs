@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::linear::Linear;
-use crate::ops::attention::{Heads, attention};
+use crate::ops::{attention::Heads, attention::attention};
 
 /// Projections to queries, keys and values, and of what comes of them.
 #[derive(Debug)]

@@ -6,8 +6,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
-use crate::ops::conv::weight::{ConvWeight, ReadValues};
-use crate::ops::conv::{ConvOptions, conv};
+use crate::ops::{conv::ConvOptions, conv::conv, conv::weight::ConvWeight, conv::weight::ReadValues};
 
 /// Frames [1, H, W, C] that a convolution has seen and will need again, the newest first.
 pub type History = VecDeque<Tensor>;

@@ -5,11 +5,9 @@ use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::arena::{bytes_of, largest_buffer};
-use crate::gpu::{Sink, Tensor, sink::Nowhere};
+use crate::gpu::{Sink, Tensor, arena::bytes_of, arena::largest_buffer, sink::Nowhere};
 use crate::layers::schema::Schema;
-use crate::ops::conv::weight::{ConvWeight, ReadValues};
-use crate::ops::{expand::is_expandable, matrix::Matrix, operand_dtype};
+use crate::ops::{conv::weight::ConvWeight, conv::weight::ReadValues, expand::is_expandable, matrix::Matrix, operand_dtype};
 use crate::weights::{checkpoint::Weights, claim::Claim};
 
 /// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual

@@ -4,9 +4,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
-use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::norm_rope::{Rotation, norm_rope};
-use crate::ops::{Activation, rms_norm::rms_norm};
+use crate::ops::{Activation, layer_norm::Affine, layer_norm::layer_norm, norm_rope::Rotation, norm_rope::norm_rope, rms_norm::rms_norm};
 
 /// Layer norm with weight and bias `[C]`.
 #[derive(Clone, Debug)]

@@ -21,8 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Result;
 use crate::gpu::{Device, Recorder, Sink};
-use crate::layers::shelf::{Claim, Shelf};
-use crate::layers::{Loader, Precision};
+use crate::layers::{Loader, Precision, shelf::Claim, shelf::Shelf};
 use crate::weights::Weights;
 
 /// Loads the layer of a number from a loader of the whole checkpoint.

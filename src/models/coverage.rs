@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::layers::loader::Loader;
-use crate::layers::schema::{Asked, Schema};
+use crate::layers::{loader::Loader, schema::Asked, schema::Schema};
 use crate::models::spec::Spec;
-use crate::weights::checkpoint::{Weights, nearest};
+use crate::weights::{checkpoint::Weights, checkpoint::nearest};
 
 /// For how many unknown names the one that was meant is looked for.
 const MOST_NEAR: usize = 20;

@@ -5,8 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
-use crate::ops::activation::{ACTIVATIONS, Activation};
-use crate::ops::libs::ACTIVATION;
+use crate::ops::{activation::ACTIVATIONS, activation::Activation, libs::ACTIVATION};
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 

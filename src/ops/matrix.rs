@@ -7,8 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Sink, Tensor, arena::largest_buffer, recorder::Read};
 use crate::ops::expand::{Scales, expand, is_expandable};
 use crate::ops::{epilogue::Epilogue, product::call::Product};
-use crate::weights::encoding::Encoding;
-use crate::weights::quantized::{Quantized, QuantizedForm};
+use crate::weights::{encoding::Encoding, quantized::Quantized, quantized::QuantizedForm};
 
 /// Bytes that rows of a quantised matrix may take while they are floats, unless four rows take more.
 pub const SCRATCH_BYTES: u64 = 64 << 20;

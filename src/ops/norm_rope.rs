@@ -6,8 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, SCALAR, VECTOR, WRITE};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::libs::{REDUCE, ROW_FACTOR};
-use crate::ops::{operand::operand_dtype, rms_norm::lanes_of};
+use crate::ops::{libs::REDUCE, libs::ROW_FACTOR, operand::operand_dtype, rms_norm::lanes_of};
 use crate::shape::Dims;
 
 /// See `wgsl/norm_rope.wgsl`.

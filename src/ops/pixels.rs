@@ -4,8 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{INDEX, SCALAR};
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX, kernel::SCALAR};
 
 /// See `wgsl/pixels.wgsl`.
 pub static PIXELS: Kernel = Kernel {

@@ -6,9 +6,8 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, VECTOR, WRITE};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::activation::{ACTIVATIONS, Activation};
 use crate::ops::libs::{ACTIVATION, REDUCE, ROW_FACTOR};
-use crate::ops::operand::operand_dtype;
+use crate::ops::{activation::ACTIVATIONS, activation::Activation, operand::operand_dtype};
 use crate::shape::Dims;
 
 /// See `wgsl/rms_norm.wgsl`.

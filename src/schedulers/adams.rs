@@ -2,8 +2,7 @@
 //! ones. Both start at order 1 and rise to 4.
 
 use super::plan::{Evaluation, LATENTS, Term, Update};
-use super::polynomial;
-use super::sigmas::Schedule;
+use super::{polynomial, sigmas::Schedule};
 
 /// Velocities of the last steps stand in a ring from here on; with the current one there are as many as the order.
 const VELOCITIES: usize = 1;

@@ -1,16 +1,11 @@
 //! A scheduler with its settings: chosen by name, or read from a checkpoint's `scheduler_config.json`.
 
-use super::adams::Adams;
-use super::ancestral::Depth;
-use super::deis::Deis;
 use super::dpmpp::{self, DpmPp};
-use super::names::Sampler;
-use super::plan::Plan;
-use super::scheduler::Scheduler;
 use super::sigmas::{FinalSigma, Levels, Rule};
-use super::spacing::Spacing;
 use super::unipc::{self, UniPc};
-use super::{dpmpp_sde, euler, heun};
+use super::{
+    adams::Adams, ancestral::Depth, deis::Deis, dpmpp_sde, euler, heun, names::Sampler, plan::Plan, scheduler::Scheduler, spacing::Spacing,
+};
 use crate::Result;
 
 /// The models' training timesteps, and the shift of their official configurations.

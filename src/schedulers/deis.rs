@@ -1,8 +1,7 @@
 //! DEIS (Zhang and Chen 2022), log-rho form, order 1 to 3: the noise estimate is a polynomial in the log of rho = noise / signal.
 
 use super::plan::{Evaluation, LATENTS, Term, Update};
-use super::polynomial;
-use super::sigmas::{Schedule, log_snr};
+use super::{polynomial, sigmas::Schedule, sigmas::log_snr};
 
 /// The noise estimates of the last steps stand in a ring from here on.
 const NOISES: usize = 1;

@@ -1,7 +1,7 @@
 //! DPM-Solver++ multistep (Lu et al. 2022), order 1 to 3, along the flow or, with fresh noise, as the reverse diffusion.
 
 use super::plan::{Evaluation, LATENTS, Term, Update};
-use super::sigmas::{Schedule, log_snr};
+use super::{sigmas::Schedule, sigmas::log_snr};
 
 /// The data estimates of the last steps stand in a ring from here on.
 const DATA: usize = 1;

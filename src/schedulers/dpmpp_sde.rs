@@ -2,7 +2,7 @@
 //! and goes the whole way with what it sees there. Two evaluations a step, one in the last.
 
 use super::plan::{Evaluation, LATENTS, Term, Update};
-use super::sigmas::{Schedule, log_snr};
+use super::{sigmas::Schedule, sigmas::log_snr};
 
 /// Keeps the latents at the start of the step.
 const START: usize = 1;

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::config::NUM_TRAIN_TIMESTEPS;
 use super::sigmas::{FinalSigma, Levels, Rule};
-use super::spacing::Spacing;
+use super::{config::NUM_TRAIN_TIMESTEPS, spacing::Spacing};
 use crate::error::{Error, Result};
 
 /// The fields of a configuration file, each with its default.

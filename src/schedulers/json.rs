@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
-use super::ancestral::Depth;
-use super::config::{SchedulerConfig, Solver};
-use super::deis::Deis;
-use super::diffusion;
 use super::dpmpp::{self, DpmPp};
-use super::fields::Fields;
-use super::scheduler::Scheduler;
 use super::sigmas::{FinalSigma, Levels, Rule};
-use super::spacing::Spacing;
 use super::unipc::{self, UniPc};
+use super::{
+    ancestral::Depth, config::SchedulerConfig, config::Solver, deis::Deis, diffusion, fields::Fields, scheduler::Scheduler,
+    spacing::Spacing,
+};
 use crate::error::Result;
 use crate::json::read_json_text;
 

@@ -2,8 +2,7 @@
 
 use std::str::FromStr;
 
-use super::scheduler::Scheduler;
-use super::spacing::Spacing;
+use super::{scheduler::Scheduler, spacing::Spacing};
 use crate::{Error, Result};
 
 /// A scheduler as a user names it: `unipc`, `DPM++ 2M Karras`, `Euler a`, `FlowMatchHeunDiscreteScheduler`, `Default`, ...

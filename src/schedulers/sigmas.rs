@@ -1,8 +1,6 @@
 //! Noise levels: from how many, shifted how far, by whose rule.
 
-use super::plan::{Evaluation, Update};
-use super::spacing;
-use super::spacing::Spacing;
+use super::{plan::Evaluation, plan::Update, spacing, spacing::Spacing};
 use crate::{Error, Result};
 
 /// More steps than this are refused.

@@ -1,8 +1,7 @@
 //! UniPC, the unified predictor-corrector (Zhao et al. 2023), predicting data, in its B(h) form.
 
 use super::plan::{Evaluation, LATENTS, Term, Update};
-use super::polynomial;
-use super::sigmas::{Schedule, log_snr};
+use super::{polynomial, sigmas::Schedule, sigmas::log_snr};
 
 /// Keeps the corrected latents of the last step, which the next corrector starts from.
 const CORRECTED: usize = 1;

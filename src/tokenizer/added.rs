@@ -2,7 +2,7 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::normalizer::{Normalizer, normalize};
+use super::{normalizer::Normalizer, normalizer::normalize};
 
 /// One added token.
 #[derive(Clone, Debug)]

@@ -1,8 +1,7 @@
 //! A tokenizer that came with the text encoder's weights.
 
-use super::added::Token;
-use super::encoder::Tokenizer;
 use super::sentencepiece::{self, CONTROL, Model, UNKNOWN, USER_DEFINED};
+use super::{added::Token, encoder::Tokenizer};
 use crate::error::{Error, Result};
 use crate::vocabulary::Vocabulary;
 use std::path::Path;

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use super::added::{Added, Token};
-use super::charsmap::Charsmap;
-use super::encoder::Tokenizer;
-use super::normalizer::{Normalizer, is_bounded};
-use super::unigram::Unigram;
-use super::words::{Prepend, Splitter};
+use super::{
+    added::Added, added::Token, charsmap::Charsmap, encoder::Tokenizer, normalizer::Normalizer, normalizer::is_bounded, unigram::Unigram,
+    words::Prepend, words::Splitter,
+};
 use crate::{Error, Result};
 
 /// Kinds of pieces.

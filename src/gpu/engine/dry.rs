@@ -5,9 +5,8 @@ use std::ops::Range;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::gpu::command::{BufferRef, Copy, Dispatch};
-use crate::gpu::device::Device;
-use crate::gpu::download::Download;
 use crate::gpu::engine::Engine;
+use crate::gpu::{device::Device, download::Download};
 
 /// Of a [dry](Device::dry) device: its [`Rehearsal`](crate::gpu::Rehearsal) has the sums.
 #[derive(Debug)]

@@ -14,12 +14,8 @@ use web_time::Instant;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::gpu::command::{BufferRef, Copy, Dispatch};
-use crate::gpu::device::Device;
-use crate::gpu::download::Download;
 use crate::gpu::engine::{Engine, Probe};
-use crate::gpu::pending::Pending;
-use crate::gpu::pipeline::Pipeline;
-use crate::gpu::timer::Timer;
+use crate::gpu::{device::Device, download::Download, pending::Pending, pipeline::Pipeline, timer::Timer};
 
 /// No submission is meant to last longer.
 pub const SUBMIT_SECONDS: f64 = 0.2;

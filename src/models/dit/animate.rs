@@ -9,11 +9,11 @@ use crate::gpu::{Recorder, Sink, Tensor};
 use crate::layers::{Linear, Loader, Precision};
 use crate::models::dit::backbone::{Dit, ENDS, patch_embedding};
 use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
-use crate::models::dit::hooks::{Hooks, Layer};
 use crate::models::dit::{
-    block::Block, config::Config, embed::Timestep, face_encoder::FaceEncoder, grid::Grid, motion_encoder::MotionEncoder, session::Session,
+    block::Block, config::Config, embed::Timestep, face_encoder::FaceEncoder, grid::Grid, hooks::Hooks, hooks::Layer,
+    motion_encoder::MotionEncoder, session::Session,
 };
-use crate::ops::copy::{concat, slice};
+use crate::ops::{copy::concat, copy::slice};
 use crate::shape::Dims;
 use crate::weights::Weights;
 

@@ -11,12 +11,10 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader, Precision, stack::Stack};
 use crate::models::dit::embed::{self, ConditionEmbedder, TimeEmbedding, Timestep};
-use crate::models::dit::hooks::{Hooks, Layer};
 use crate::models::dit::runs::{self, Run};
 use crate::models::dit::session::{Footprint, Prompt, Session};
-use crate::models::dit::{block::Block, config::Config, grid::Grid, modulation::modulation, positions};
-use crate::ops::copy::{concat, slice};
-use crate::ops::layer_norm::{Affine, layer_norm};
+use crate::models::dit::{block::Block, config::Config, grid::Grid, hooks::Hooks, hooks::Layer, modulation::modulation, positions};
+use crate::ops::{copy::concat, copy::slice, layer_norm::Affine, layer_norm::layer_norm};
 use crate::weights::Weights;
 
 /// What lies before the first block and after the last is in f32 whatever the precision: it takes next to no time, and its

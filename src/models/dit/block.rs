@@ -6,9 +6,10 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
 use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::Run};
-use crate::ops::attention::{Heads, attention};
-use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::{Activation, copy::concat, lincomb::lincomb, norm_rope::Rotation};
+use crate::ops::{
+    Activation, attention::Heads, attention::attention, copy::concat, layer_norm::Affine, layer_norm::layer_norm, lincomb::lincomb,
+    norm_rope::Rotation,
+};
 
 /// See the module. Norms 1 and 3 have no weights.
 #[derive(Debug)]

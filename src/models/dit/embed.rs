@@ -5,8 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader};
 use crate::models::dit::config::Config;
-use crate::ops::lincomb::{activate, add};
-use crate::ops::{Activation, copy::slice};
+use crate::ops::{Activation, copy::slice, lincomb::activate, lincomb::add};
 
 /// Rows of a block's modulation: shift, scale and gate of self-attention, then of the feed-forward.
 pub const MODULATION: usize = 6;

@@ -7,9 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader, Precision, RmsNorm};
 use crate::models::dit::config::Config;
-use crate::ops::attention::{Heads, attention};
-use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::{copy::slice, operand_dtype};
+use crate::ops::{attention::Heads, attention::attention, copy::slice, layer_norm::Affine, layer_norm::layer_norm, operand_dtype};
 
 /// One `face_adapter.N`. Queries and keys are normed head by head, unlike those of the blocks.
 #[derive(Debug)]

@@ -6,9 +6,7 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader};
 use crate::models::dit::config::Config;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
-use crate::ops::copy::{concat, slice};
-use crate::ops::layer_norm::{Affine, layer_norm};
-use crate::ops::{Activation, lincomb::activate};
+use crate::ops::{Activation, copy::concat, copy::slice, layer_norm::Affine, layer_norm::layer_norm, lincomb::activate};
 use crate::shape::Dims;
 
 /// Motion vectors that a convolution sees at once.

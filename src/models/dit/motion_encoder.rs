@@ -9,8 +9,7 @@ use crate::layers::{Linear, Loader};
 use crate::linalg::qr_q;
 use crate::models::dit::config::Config;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
-use crate::ops::copy::{concat, slice};
-use crate::ops::{Activation, depthwise::depthwise, lincomb::lincomb, matrix::Matrix};
+use crate::ops::{Activation, copy::concat, copy::slice, depthwise::depthwise, lincomb::lincomb, matrix::Matrix};
 use crate::shape::Dims;
 
 /// Linear layers between the convolutions and the coefficients.

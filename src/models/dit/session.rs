@@ -3,8 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Precision, shelf::Claim};
-use crate::models::dit::block::{Block, CrossKeys};
-use crate::models::dit::runs::MOST_TOKENS;
+use crate::models::dit::{block::Block, block::CrossKeys, runs::MOST_TOKENS};
 
 /// Memory that a pass takes to be faster. The result is the same bits whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

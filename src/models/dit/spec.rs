@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::json::read_json;
-use crate::models::dit::config::{Config, PlainConfig};
-use crate::models::dit::{Dit, animate::Animate, block::Block, names::OFFICIAL};
+use crate::models::dit::{Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::OFFICIAL};
 use crate::models::spec::{Sizes, Spec, config_json};
 use crate::weights::{checkpoint::Weights, config::config_beside};
 

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::models::spec::{Sizes, Spec, config_json};
-use crate::models::umt5::names::{GGUF, OFFICIAL};
-use crate::models::umt5::{Encoder, config::Config};
+use crate::models::umt5::{Encoder, config::Config, names::GGUF, names::OFFICIAL};
 use crate::tokenizer::Tokenizer;
 use crate::weights::checkpoint::Weights;
 

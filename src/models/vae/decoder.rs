@@ -6,9 +6,9 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, Loader, Precision};
-use crate::models::vae::levels::{mid_block, resnets};
-use crate::models::vae::stream::{Layer, Stream};
-use crate::models::vae::{blocks::Head, config::Config, resample::Upsample, shortcut::Shortcut};
+use crate::models::vae::{
+    blocks::Head, config::Config, levels::mid_block, levels::resnets, resample::Upsample, shortcut::Shortcut, stream::Layer, stream::Stream,
+};
 use crate::ops::{Activation, copy::concat, lincomb::activate, permute::permute};
 
 /// The decoder's layers in the order of the checkpoint, `post_quant_conv` first.

@@ -6,11 +6,10 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, Loader};
-use crate::models::vae::blocks::{Head, ResidualBlock};
-use crate::models::vae::config::{Config, Level};
-use crate::models::vae::levels::{mid_block, resnets};
-use crate::models::vae::stream::{Layer, Stream};
-use crate::models::vae::{resample::Downsample, shortcut::Shortcut};
+use crate::models::vae::{
+    blocks::Head, blocks::ResidualBlock, config::Config, config::Level, levels::mid_block, levels::resnets, resample::Downsample,
+    shortcut::Shortcut, stream::Layer, stream::Stream,
+};
 use crate::ops::permute::permute;
 
 /// The encoder's layers in the order of the checkpoint, `quant_conv` last.

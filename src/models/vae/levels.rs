@@ -2,8 +2,7 @@
 
 use crate::error::Result;
 use crate::layers::Loader;
-use crate::models::vae::blocks::{AttentionBlock, ResidualBlock};
-use crate::models::vae::stream::Layer;
+use crate::models::vae::{blocks::AttentionBlock, blocks::ResidualBlock, stream::Layer};
 
 /// The `count` residual blocks of a level, as `resnets.0` and on; the first one changes the channels.
 pub fn resnets(loader: &Loader, count: usize, inputs: usize, outputs: usize) -> Result<Vec<Layer>> {

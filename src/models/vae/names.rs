@@ -1,6 +1,6 @@
 //! What an autoencoder's tensors are called elsewhere.
 
-use crate::weights::names::{Rule, Table};
+use crate::weights::{names::Rule, names::Table};
 
 /// What both autoencoders have in common.
 const VAE_ENDS: &[Rule] = &[

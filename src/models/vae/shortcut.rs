@@ -2,8 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::models::vae::feature_cache::LayerCache;
-use crate::models::vae::stream::{Layer, pass};
+use crate::models::vae::{feature_cache::LayerCache, stream::Layer, stream::pass};
 use crate::ops::shortcut::{Block, avg_down, dup_up};
 
 /// Where a shortcut leads.

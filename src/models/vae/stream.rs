@@ -7,9 +7,9 @@ use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, History};
 use crate::models::vae::blocks::{AttentionBlock, Head, ResidualBlock};
-use crate::models::vae::feature_cache::{FeatureCache, LayerCache};
-use crate::models::vae::resample::{Downsample, Upsample};
-use crate::models::vae::shortcut::Shortcut;
+use crate::models::vae::{
+    feature_cache::FeatureCache, feature_cache::LayerCache, resample::Downsample, resample::Upsample, shortcut::Shortcut,
+};
 
 /// One layer of an encoder or a decoder: a frame goes in, any number of frames comes out.
 #[derive(Debug)]

@@ -14,8 +14,7 @@ use std::str::FromStr;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder, Tensor};
-use crate::models::vae::stream::{Stream, reach};
-use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::pixels, encoder::fold};
+use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::pixels, encoder::fold, stream::Stream, stream::reach};
 use crate::ops::{copy::slice, permute::permute};
 
 /// Whether a VAE works on whole frames or on tiles of them. Pixels are the same bits either way; tiles take more time.

@@ -3,8 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ, WRITE};
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::READ, kernel::WRITE};
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
 

@@ -3,8 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, family::Coop, kernel::WRITE};
-use crate::ops::attention::call::{Call, Params};
-use crate::ops::{libs::ATTENTION, tuned::fastest_tile};
+use crate::ops::{attention::call::Call, attention::call::Params, libs::ATTENTION, tuned::fastest_tile};
 
 /// A workgroup is SG subgroups of LANES, a subgroup makes FM fragments of SIZE queries, over tiles of 32 keys. LX are the fours of a tile
 /// that a lane carries.

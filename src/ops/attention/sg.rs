@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Family, Kernel, Needs, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
-use crate::ops::libs::{ATTENTION, ATTENTION_BIAS};
+use crate::ops::{libs::ATTENTION, libs::ATTENTION_BIAS};
 
 /// See `wgsl/attention_sg.wgsl`.
 pub static ATTENTION_SG: Kernel = Kernel {

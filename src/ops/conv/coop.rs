@@ -3,9 +3,8 @@
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::{Element, Kernel, Needs, Recorder, Slot};
-use crate::ops::activation::ACTIVATIONS;
-use crate::ops::conv::call::{Call, Params};
 use crate::ops::libs::{ACTIVATION, OPERAND_TILES, TAPS};
+use crate::ops::{activation::ACTIVATIONS, conv::call::Call, conv::call::Params};
 
 /// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE: 96 channels, which the VAEs have multiples of,
 /// or 64. LX and LW are the fours of each operand that a lane carries.

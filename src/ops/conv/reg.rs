@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
-use crate::ops::activation::ACTIVATIONS;
 use crate::ops::conv::call::{Call, Params, SLOTS};
-use crate::ops::libs::{ACTIVATION, TAPS};
+use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::TAPS};
 
 /// See `wgsl/conv_reg.wgsl`.
 pub static CONV_REG: Kernel = Kernel {

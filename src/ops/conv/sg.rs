@@ -2,10 +2,8 @@
 
 use crate::error::Result;
 use crate::gpu::{Family, Kernel, Needs, Recorder};
-use crate::ops::activation::ACTIVATIONS;
 use crate::ops::conv::call::{Call, Params, SLOTS};
-use crate::ops::conv::weight::{CHANNELS, tile_channels};
-use crate::ops::libs::{ACTIVATION, TAPS};
+use crate::ops::{activation::ACTIVATIONS, conv::weight::CHANNELS, conv::weight::tile_channels, libs::ACTIVATION, libs::TAPS};
 
 /// See `wgsl/conv_sg.wgsl`.
 pub static CONV_SG: Kernel = Kernel {

@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
-use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::{ACTIVATION, EPILOGUE};
 use crate::ops::product::call::{FEW_ROWS, Params, Product, SLOTS};
+use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
 
 /// See `wgsl/matmul_reg.wgsl`.
 pub static MATMUL_REG: Kernel = Kernel {

@@ -4,11 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::kernel::{READ, WEIGHT};
-use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor};
-use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::{ACTIVATION, EPILOGUE};
+use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, kernel::READ, kernel::WEIGHT};
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
+use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
 
 /// All values of the constant `FORM`: f32, f16, bf16.
 const FORMS: &[u32] = &[0, 1, 2];

@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::gpu::{Family, Kernel, Recorder};
-use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::{ACTIVATION, EPILOGUE};
 use crate::ops::product::call::{Params, Product, SLOTS};
+use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
 
 /// See `wgsl/matmul_tiled.wgsl`.
 pub static MATMUL_TILED: Kernel = Kernel {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::layers::shelf::{Claim, Shelf};
-use crate::layers::{Loader, Precision};
+use crate::layers::{Loader, Precision, shelf::Claim, shelf::Shelf};
 use crate::models::dit::{Dit, config::Config};
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::weights::Weights;

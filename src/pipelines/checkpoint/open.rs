@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::models::registry::{model_of, name_of, open};
-use crate::models::spec::{Sizes, Spec};
-use crate::models::{clip, dit, umt5, vae};
+use crate::models::{clip, dit, spec::Sizes, spec::Spec, umt5, vae};
 use crate::pipelines::checkpoint::parts::{Encoders, Files, ImageEncoder};
 use crate::pipelines::checkpoint::release::{self, Release};
-use crate::pipelines::checkpoint::rules::Rules;
-use crate::pipelines::checkpoint::source::{Part, Source};
+use crate::pipelines::checkpoint::{rules::Rules, source::Part, source::Source};
 use crate::schedulers::{Scheduler, SchedulerConfig};
 use crate::tokenizer::Tokenizer;
 use crate::video::clip_image::ClipImageConfig;

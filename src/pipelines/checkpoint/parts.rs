@@ -14,8 +14,7 @@ use crate::ops::copy::concat;
 use crate::pipelines::checkpoint::{recipe::Recipe, rules::Rules, texts::Texts};
 use crate::schedulers::SchedulerConfig;
 use crate::tokenizer::{Tokenizer, clean};
-use crate::video::clip_image::{ClipImageConfig, clip_image};
-use crate::video::official;
+use crate::video::{clip_image::ClipImageConfig, clip_image::clip_image, official};
 use crate::weights::Weights;
 
 /// What every checkpoint has beside its transformers, opened, not loaded.

@@ -7,16 +7,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::model_index::{Index, image_processor, scheduler};
-
 use crate::error::{Error, Result};
 use crate::json::read;
-use crate::models::registry::{model_of, open};
-use crate::models::{clip, dit, spec::Sizes, umt5, vae};
+use crate::models::{clip, dit, registry::model_of, registry::open, spec::Sizes, umt5, vae};
 use crate::partial_file::sync_parent;
 use crate::pipelines::checkpoint::open::VAES;
 use crate::pipelines::checkpoint::release::{self, Release};
-use crate::weights::locate::{checkpoints, is_plain_name};
-use crate::weights::{checkpoint::Weights, config::ModelIndex};
+use crate::weights::{checkpoint::Weights, config::ModelIndex, locate::checkpoints, locate::is_plain_name};
 
 /// The files of a tokenizer.
 const TOKENIZER: [&str; 4] = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "spiece.model"];

@@ -5,12 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::layout::write_json;
-
 use crate::error::{Error, Result};
-use crate::models::registry::{model_of, name_of};
-use crate::models::{coverage::Coverage, spec::Spec};
-use crate::weights::convert::{Converted, Watch};
-use crate::weights::{checkpoint::Weights, storage::Storage};
+use crate::models::{coverage::Coverage, registry::model_of, registry::name_of, spec::Spec};
+use crate::weights::{checkpoint::Weights, convert::Converted, convert::Watch, storage::Storage};
 
 /// An opened part, and what its files are called and say.
 pub(super) struct Part<'a> {

@@ -3,8 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::stage::StagePlan;
-use crate::pipelines::run::event::{Event, Stage};
-use crate::pipelines::run::{arrangement::place, generation::Generation};
+use crate::pipelines::run::{arrangement::place, event::Event, event::Stage, generation::Generation};
 
 /// See the module.
 pub(crate) struct Rehearsed {

@@ -3,10 +3,8 @@
 use std::fmt;
 
 use crate::gpu::{Device, rehearsal::Largest};
-use crate::pipelines::plan::rehearsed::Rehearsed;
-use crate::pipelines::plan::stage::{StagePlan, gib};
-use crate::pipelines::run::arrangement::{Arrangement, place};
-use crate::pipelines::run::event::Stage;
+use crate::pipelines::plan::{rehearsed::Rehearsed, stage::StagePlan, stage::gib};
+use crate::pipelines::run::{arrangement::Arrangement, arrangement::place, event::Stage};
 
 /// What a generation takes, stage by stage. Printed, it is a table.
 #[derive(Clone, Debug)]

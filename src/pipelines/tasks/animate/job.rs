@@ -8,17 +8,14 @@ use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
 use crate::models::dit::{face_adapter::Face, session::Session};
-use crate::ops::copy::{concat, join_inner};
-use crate::ops::pixels::{pixels, signed};
+use crate::ops::{copy::concat, copy::join_inner, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
-use crate::pipelines::run::conditioning::{fold_after_reference, keep};
-use crate::pipelines::run::job::{Job, unprepared};
 use crate::pipelines::run::{
-    arrangement::Arrangement, canvas::Canvas, denoise::guide, description::Description, event::Stage, latents, settings::Settings,
+    arrangement::Arrangement, canvas::Canvas, conditioning::fold_after_reference, conditioning::keep, denoise::guide,
+    description::Description, event::Stage, job::Job, job::unprepared, latents, settings::Settings,
 };
-use crate::pipelines::tasks::animate::inputs::{Inputs, Role};
-use crate::video::Frames;
-use crate::video::resize::{Filter, resize};
+use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role};
+use crate::video::{Frames, resize::Filter, resize::resize};
 
 /// Pixels of a latent pixel's side.
 pub const SCALE: usize = 8;

@@ -9,15 +9,13 @@ use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::shelf::Claim;
 use crate::models::dit::{backbone::Dit, block::Block, embed::Timestep, session::Session};
-use crate::ops::copy::{concat, join_inner};
-use crate::ops::permute::permute;
-use crate::pipelines::checkpoint::experts::{Expert, Experts};
-use crate::pipelines::checkpoint::{parts::Parts, rules::Rules};
-use crate::pipelines::run::job::{Job, unprepared};
+use crate::ops::{copy::concat, copy::join_inner, permute::permute};
+use crate::pipelines::checkpoint::{experts::Expert, experts::Experts, parts::Parts, rules::Rules};
 use crate::pipelines::run::{
-    arrangement::Arrangement, canvas::Canvas, conditioning::fold, denoise::guide, description::Description, event::Stage, latents,
+    arrangement::Arrangement, canvas::Canvas, conditioning::fold, denoise::guide, description::Description, event::Stage, job::Job,
+    job::unprepared, latents,
 };
-use crate::pipelines::tasks::video::model::{Model, Start};
+use crate::pipelines::tasks::video::{model::Model, model::Start};
 
 /// What a video is led to.
 pub struct Guidance {
