@@ -15,6 +15,7 @@ use crate::gpu::{
 #[derive(Clone)]
 pub struct Device(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -22,17 +23,29 @@ struct Inner {
     limits: wgpu::Limits,
     immediates: bool,
     shader_checks: bool,
-    accounting: Arc<Accounting>,
     families: Arc<Families>,
-    faults: Faults,
-    profile: Option<Profile>,
     tuning: Arc<Tuning>,
-    pipelines: PipelineCache,
     filling: u32,
-    rate: Rate,
     lost: Arc<Mutex<Option<String>>>,
-    rehearsal: Option<Rehearsal>,
     memory: Option<u64>,
+    own: Arc<Own>,
+}
+
+/// What a device and its [dry](Device::dry) one do not share.
+struct Own {
+    accounting: Arc<Accounting>,
+    faults: Faults,
+    pipelines: PipelineCache,
+    rate: Rate,
+    profile: Option<Profile>,
+    rehearsal: Option<Rehearsal>,
+}
+
+impl Own {
+    fn new(memory_limit: Option<u64>, rate: f64, profile: Option<Profile>, rehearsal: Option<Rehearsal>) -> Self {
+        let accounting = Arc::new(Accounting::new(memory_limit));
+        Self { accounting, faults: Faults::default(), pipelines: PipelineCache::default(), rate: Rate::guess(rate), profile, rehearsal }
+    }
 }
 
 /// What a [`DeviceBuilder`](crate::DeviceBuilder) was asked for beside an adapter; none stands for the default.
@@ -59,7 +72,6 @@ impl Device {
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let tune = options.tune.unwrap_or(if software { Tune::Off } else { Tune::On });
         Self(Arc::new(Inner {
-            profile: options.profile.then(Profile::default),
             tuning: Arc::new(Tuning::new(tune, summary.to_string())),
             summary,
             families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
@@ -68,13 +80,9 @@ impl Device {
                 && device.features().contains(wgpu::Features::IMMEDIATES)
                 && limits.max_immediate_size as usize >= IMMEDIATE_BYTES,
             shader_checks: options.shader_checks,
-            accounting: Arc::new(Accounting::new(options.memory_limit)),
-            faults: Faults::default(),
-            pipelines: PipelineCache::default(),
             // Modest guesses in operations a second; engines correct them from the first submissions on.
-            rate: Rate::guess(if software { 2e9 } else { 2e10 }),
+            own: Arc::new(Own::new(options.memory_limit, if software { 2e9 } else { 2e10 }, options.profile.then(Profile::default), None)),
             lost,
-            rehearsal: None,
             memory: adapter.and_then(memory_of),
             device,
             queue,
@@ -87,31 +95,15 @@ impl Device {
     /// [`Device::memory_use`] and [`Device::rehearsal`] tell what it would take. The limits are those of `limits`, such as
     /// [`Device::limits`] or those of an adapter that is not there.
     pub fn dry(&self, limits: wgpu::Limits) -> Self {
-        Self(Arc::new(Inner {
-            device: self.0.device.clone(),
-            queue: self.0.queue.clone(),
-            summary: self.0.summary.clone(),
-            families: self.0.families.clone(),
-            profile: None,
-            // Nothing can be timed.
-            tuning: Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string())),
-            limits,
-            immediates: self.0.immediates,
-            shader_checks: self.0.shader_checks,
-            accounting: Arc::new(Accounting::new(None)),
-            faults: Faults::default(),
-            pipelines: PipelineCache::default(),
-            filling: self.0.filling,
-            rate: Rate::guess(self.rate().get()),
-            lost: self.0.lost.clone(),
-            rehearsal: Some(Rehearsal::default()),
-            memory: self.0.memory,
-        }))
+        // Nothing can be timed.
+        let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string()));
+        let own = Arc::new(Own::new(None, self.rate().get(), None, Some(Rehearsal::default())));
+        Self(Arc::new(Inner { limits, tuning, own, ..(*self.0).clone() }))
     }
 
     /// What was done on a [dry](Device::dry) device; none on any other.
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
-        self.0.rehearsal.as_ref()
+        self.0.own.rehearsal.as_ref()
     }
 
     /// The adapter behind this device.
@@ -146,12 +138,12 @@ impl Device {
 
     /// Bytes in buffers of this crate on this device: now, and at most since [`Device::reset_peak`].
     pub fn memory_use(&self) -> MemoryUse {
-        self.0.accounting.memory_use()
+        self.0.own.accounting.memory_use()
     }
 
     /// The limit of [`DeviceBuilder::memory_limit`](crate::DeviceBuilder::memory_limit), if there is one.
     pub fn memory_limit(&self) -> Option<u64> {
-        self.0.accounting.limit()
+        self.0.own.accounting.limit()
     }
 
     /// Bytes of memory that the adapter has of its own, others' use of it included; with a software driver the host's. Known of Vulkan
@@ -162,12 +154,12 @@ impl Device {
 
     /// Starts a new measurement of the peak in [`Device::memory_use`].
     pub fn reset_peak(&self) {
-        self.0.accounting.reset_peak();
+        self.0.own.accounting.reset_peak();
     }
 
     /// How long each dispatch took, where [`DeviceBuilder::profile`](crate::DeviceBuilder::profile) asked for it.
     pub fn profile(&self) -> Option<&Profile> {
-        self.0.profile.as_ref()
+        self.0.own.profile.as_ref()
     }
 
     /// The kernel families that this device can run, whether they suit it or not.
@@ -196,19 +188,19 @@ impl Device {
     }
 
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {
-        &self.0.accounting
+        &self.0.own.accounting
     }
 
     /// Counts allocations from 0 again and makes those of these numbers fail as if the GPU had no memory left: for tests. Returns how many
     /// there have been since the last call.
     #[doc(hidden)]
     pub fn fail_allocations(&self, numbers: Range<u64>) -> u64 {
-        self.0.faults.fail(numbers)
+        self.0.own.faults.fail(numbers)
     }
 
     /// A buffer of the driver's: the one place where GPU memory is asked for. For use within [`Device::checked`].
     pub(super) fn allocate(&self, what: &str, descriptor: &wgpu::BufferDescriptor) -> Result<wgpu::Buffer> {
-        self.0.faults.allocate(what)?;
+        self.0.own.faults.allocate(what)?;
         Ok(self.0.device.create_buffer(descriptor))
     }
 
@@ -219,7 +211,7 @@ impl Device {
 
     /// Operations a second, for slicing work by time.
     pub(crate) fn rate(&self) -> &Rate {
-        &self.0.rate
+        &self.0.own.rate
     }
 
     /// Workgroups that a dispatch may have and still take no longer than with one. Software drivers run them one by one.
@@ -228,7 +220,7 @@ impl Device {
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {
-        &self.0.pipelines
+        &self.0.own.pipelines
     }
 
     /// Runs `work` and turns the errors that wgpu reports meanwhile into ours.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::gpu::command::{BufferRef, Copy, Dispatch};
+use crate::gpu::command::{BufferRef, Dispatch};
 use crate::gpu::engine::Engine;
 use crate::gpu::{device::Device, download::Download};
 
@@ -31,18 +31,6 @@ impl Engine for DryEngine {
         rehearsal.dispatch(self.device.limits(), &dispatch)
     }
 
-    fn copy(&mut self, _: Copy) -> Result<()> {
-        Ok(())
-    }
-
-    fn write(&mut self, _: &BufferRef, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn stream(&mut self, _: &BufferRef, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
     fn read(&mut self, _: &BufferRef, range: Range<u64>) -> Result<Download> {
         Ok(Download::new((range.end - range.start) as usize, None))
     }
@@ -52,9 +40,5 @@ impl Engine for DryEngine {
             true => Err(Error::Cancelled),
             false => Ok(()),
         }
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.flush()
     }
 }

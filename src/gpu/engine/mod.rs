@@ -43,13 +43,19 @@ pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
     fn dispatch(&mut self, dispatch: Dispatch) -> Result<()>;
 
     /// Copies bytes between buffers.
-    fn copy(&mut self, copy: Copy) -> Result<()>;
+    fn copy(&mut self, _: Copy) -> Result<()> {
+        Ok(())
+    }
 
     /// Copies bytes of the host's to the start of a buffer.
-    fn write(&mut self, target: &BufferRef, bytes: &[u8]) -> Result<()>;
+    fn write(&mut self, _: &BufferRef, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
 
     /// The same for many bytes, in chunks through memory that is used again.
-    fn stream(&mut self, target: &BufferRef, bytes: &[u8]) -> Result<()>;
+    fn stream(&mut self, target: &BufferRef, bytes: &[u8]) -> Result<()> {
+        self.write(target, bytes)
+    }
 
     /// Copies bytes of a buffer to the host once all before has run.
     fn read(&mut self, source: &BufferRef, range: Range<u64>) -> Result<Download>;
@@ -61,5 +67,7 @@ pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
     fn flush(&mut self) -> Result<()>;
 
     /// Submits what was taken so far and waits for all of it.
-    fn finish(&mut self) -> Result<()>;
+    fn finish(&mut self) -> Result<()> {
+        self.flush()
+    }
 }

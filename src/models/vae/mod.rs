@@ -31,8 +31,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Loader, Precision};
 use crate::models::vae::{config::Config, decoder::Decoder, encoder::Encoder, stream::Layer};
-use crate::ops::copy::{concat, slice};
-use crate::ops::permute::permute;
+use crate::ops::{copy::concat, copy::slice, permute::permute};
 use crate::shape::Dims;
 
 /// A frame [H, W, 3] from -1 to 1 on the host.

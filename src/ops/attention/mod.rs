@@ -20,7 +20,7 @@ pub use tiled::ATTENTION_TILED;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Device, Family, Recorder, Sink, Tensor, family};
-use crate::ops::attention::call::{Call, check};
+use crate::ops::{attention::call::Call, attention::call::check};
 
 /// q [B * Lq, N * D], k and v [B * Lk, N * D] to [B * Lq, N * D] as `dtype`.
 pub fn attention(rec: &mut Recorder, q: &Tensor, k: &Tensor, v: &Tensor, how: Heads, dtype: DType) -> Result<Tensor> {

@@ -9,8 +9,7 @@ pub mod tiled;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
-use crate::ops::epilogue::Epilogue;
-use crate::ops::product::call::{FEW_ROWS, Product};
+use crate::ops::{epilogue::Epilogue, product::call::FEW_ROWS, product::call::Product};
 
 impl Product<'_> {
     /// In the family that suits the device.

@@ -12,7 +12,7 @@ use part::Part;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::models::inspect::{WeightsReport, inspect_weights};
+use crate::models::{inspect::WeightsReport, inspect::inspect_weights};
 use crate::partial_folder::PartialFolder;
 use crate::weights::storage::Storage;
 

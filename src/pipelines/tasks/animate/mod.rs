@@ -10,14 +10,11 @@ use image::RgbImage;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::models::dit::{animate::Animate, config::Config};
-use crate::pipelines::checkpoint::open::{Checkpoint, Family};
-use crate::pipelines::checkpoint::{parts::Parts, recipe::Recipe, transformer::Transformer};
+use crate::pipelines::checkpoint::{open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer};
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::pipeline::{Pipeline, Twin};
-use crate::pipelines::request::{Request, builder::Builder, task::Task};
+use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
-use crate::pipelines::tasks::animate::inputs::{Inputs, Role};
-use crate::pipelines::tasks::animate::job::{AnimateJob, SCALE};
+use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role, job::AnimateJob, job::SCALE};
 use crate::pipelines::tasks::shared::Shared;
 use crate::video::{Motion, Scene};
 

@@ -10,17 +10,16 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::gpu::Device;
-use crate::pipelines::checkpoint::experts::{Expert, Experts};
-use crate::pipelines::checkpoint::open::{Checkpoint, Family};
-use crate::pipelines::checkpoint::{parts::Parts, recipe::Recipe, source::Part, transformer::Transformer};
+use crate::pipelines::checkpoint::{
+    experts::Expert, experts::Experts, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, source::Part, transformer::Transformer,
+};
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::pipeline::{Pipeline, Twin};
-use crate::pipelines::request::{Request, builder::Builder, task::Task};
-use crate::pipelines::run::settings::{Settings, check_guidance};
-use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments};
+use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, task::Task};
+use crate::pipelines::run::{
+    arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings, settings::check_guidance,
+};
 use crate::pipelines::tasks::shared::Shared;
-use crate::pipelines::tasks::video::job::{Guidance, VideoJob};
-use crate::pipelines::tasks::video::model::Model;
+use crate::pipelines::tasks::video::{job::Guidance, job::VideoJob, model::Model};
 use crate::weights::Lora;
 
 /// A loaded Wan2.1 or Wan2.2 for text or an image to video: T2V, I2V (with one transformer or two experts, with or without CLIP),
