@@ -46,12 +46,13 @@
 //! A module uses only what stands below it.
 //! ```text
 //! pipelines              a request becomes frames
-//! models                 dit (with animate's parts) · vae · umt5 · clip
+//! models                 dit (with animate's parts) · vae · umt5 · clip; they do not change once loaded
+//! residency              which layers of a model are on the GPU now
 //! layers                 linear, norms, convolutions; weights on their way to the GPU
 //! ops                    one tensor operation a file, beside its kernel in wgsl/
 //! tensor
 //! gpu · weights · tokenizer · schedulers · video        islands; only gpu, and what stands on it, needs a GPU
-//! error · dtype · shape · rng · cancel · digest · partial_file · partial_folder
+//! error · dtype · shape · shelf · rng · cancel · digest · partial_file · partial_folder
 //! ```
 //!
 //! | I want to change | go to |
@@ -62,6 +63,7 @@
 //! | what LoRA files may look like | `src/weights/lora` |
 //! | a scheduler | one file in `src/schedulers` |
 //! | what the model is conditioned on | `src/pipelines/tasks/animate/job.rs`, `src/pipelines/tasks/video/job.rs` |
+//! | what one generation keeps, and which blocks stay for it | `src/models/dit/session.rs`, `src/pipelines/run/arrangement.rs`, `src/shelf.rs` |
 //! | the loop that all pipelines share | `src/pipelines/run/generation.rs` |
 //! | what is kept of a run to go on with | `src/pipelines/run/state.rs` |
 //! | images, videos, files | `src/video` |

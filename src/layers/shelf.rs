@@ -33,7 +33,7 @@ impl<T> Shelf<T> {
         self.places.len()
     }
 
-    /// A place, for as long as somebody fills it: others wait. Only what a claim holds is to be put there.
+    /// A place, for as long as somebody looks at it or fills it: others wait.
     pub fn place(&self, number: usize) -> MutexGuard<'_, Option<Arc<T>>> {
         self.places[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
