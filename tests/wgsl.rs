@@ -55,8 +55,8 @@ impl Composed {
 /// All products of the values of each variant.
 fn constants(kernel: &Kernel) -> Vec<Vec<(&'static str, u32)>> {
     let mut all = Vec::new();
-    for variants in kernel.variants {
-        let mut products = vec![Vec::new()];
+    for (tile, variants) in kernel.tiles.iter().flat_map(|tile| kernel.variants.iter().map(move |variants| (tile, variants))) {
+        let mut products = vec![tile.to_vec()];
         for &(name, values) in *variants {
             products =
                 products.into_iter().flat_map(|set| values.iter().map(move |&value| [&set[..], &[(name, value)]].concat())).collect();

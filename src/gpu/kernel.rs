@@ -31,6 +31,9 @@ pub struct Slot {
 /// Constants and the values that each may have: all products of them.
 pub type Variants = &'static [(&'static str, &'static [u32])];
 
+/// Constants that belong together, with their values.
+pub type Tile = &'static [(&'static str, u32)];
+
 /// One kernel file and what it needs around it.
 #[derive(Debug)]
 pub struct Kernel {
@@ -46,7 +49,9 @@ pub struct Kernel {
     pub slots: &'static [Slot],
     /// Size of its `Params`, which are scalars of four bytes, in the same order in Rust and WGSL.
     pub params_bytes: usize,
-    /// The constants that ops choose. Others are refused in debug builds, so that every module that runs is also one that the
+    /// The constants that ops choose together, such as the extents of a tile, which come first.
+    pub tiles: &'static [Tile],
+    /// The constants that ops choose each for itself. Others are refused in debug builds, so that every module that runs is also one that the
     /// tests translate for every backend.
     pub variants: &'static [Variants],
     /// What it needs beyond what every adapter has.
@@ -100,15 +105,16 @@ impl Slot {
 impl Kernel {
     /// A kernel without tensors, shared functions, constants or needs, of 64 lanes: what a kernel begins from.
     pub const fn of(name: &'static str, source: &'static str, params_bytes: usize) -> Self {
-        Self { name, source, libs: &[], workgroup: 64, slots: &[], params_bytes, variants: &[&[]], needs: Needs::Nothing }
+        Self { name, source, libs: &[], workgroup: 64, slots: &[], params_bytes, tiles: &[&[]], variants: &[&[]], needs: Needs::Nothing }
     }
 
-    /// Whether `constants` are among [`Kernel::variants`].
+    /// Whether `constants` are a tile and a variant.
     pub fn has_variant(&self, constants: &[(&'static str, u32)]) -> bool {
-        let among = |variants: &Variants| {
+        let among = |variants: &Variants, constants: &[(&'static str, u32)]| {
             let mut pairs = variants.iter().zip(constants);
             variants.len() == constants.len() && pairs.all(|(known, (name, value))| known.0 == *name && known.1.contains(value))
         };
-        self.variants.iter().any(among)
+        let mut rests = self.tiles.iter().filter_map(|tile| constants.strip_prefix(*tile));
+        rests.any(|rest| self.variants.iter().any(|variants| among(variants, rest)))
     }
 }

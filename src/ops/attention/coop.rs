@@ -5,23 +5,13 @@ use crate::error::{Error, Result};
 use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, family::Coop, kernel::WRITE};
 use crate::ops::{attention::call::Call, attention::call::Params, libs::ATTENTION, tuned::fastest_tile};
 
-/// A workgroup is SG subgroups of LANES, a subgroup makes FM fragments of SIZE queries, over tiles of 32 keys. LX are the fours of a tile
-/// that a lane carries.
-macro_rules! variants {
-    ($size:literal, [$sg:literal, $fm:literal], $dim:literal, $lanes:literal, $fours:literal) => {
-        &[
-            ("SIZE", &[$size]),
-            ("SG", &[$sg]),
-            ("FM", &[$fm]),
-            ("FN", &[KEYS / $size]),
-            ("FD", &[$dim / $size]),
-            ("LANES", &[$lanes]),
-            ("FOURS", &[$fours]),
-            ("ONES", &[1 - $fours]),
-            ("LX", &[KEYS * $dim / (4 * $sg * $lanes)]),
-            ("WG", &[$sg * $lanes]),
-        ]
-    };
+/// A workgroup is `sg` subgroups of `lanes`, a subgroup makes `fm` fragments of `size` queries, over tiles of 32 keys of heads up to `dim`.
+/// Arrays are declared by fours, or one by one. LX are the fours of a tile that a lane carries.
+const fn tile(size: u32, [sg, fm]: [u32; 2], dim: u32, lanes: u32, fours: u32) -> [(&'static str, u32); 10] {
+    let (fragments, carried) = ([("FN", KEYS / size), ("FD", dim / size)], KEYS * dim / (4 * sg * lanes));
+    let [keys, dims] = fragments;
+    let [by_fours, by_ones] = [("FOURS", fours), ("ONES", 1 - fours)];
+    [("SIZE", size), ("SG", sg), ("FM", fm), keys, dims, ("LANES", lanes), by_fours, by_ones, ("LX", carried), ("WG", sg * lanes)]
 }
 
 const HALVES: &[Element] = &[Element::Half4];
@@ -31,24 +21,24 @@ pub static ATTENTION_COOP: Kernel = Kernel {
     libs: &[ATTENTION],
     workgroup: 256,
     slots: &[Slot::read("q", HALVES), Slot::read("k", HALVES), Slot::read("v", HALVES), Slot::write("out", WRITE)],
-    variants: &[
+    tiles: &[
         // NVIDIA.
-        variants!(16, [4, 1], 64, 32, 1),
-        variants!(16, [4, 1], 128, 32, 1),
-        variants!(16, [8, 1], 128, 32, 1),
-        variants!(16, [4, 2], 128, 32, 1),
+        &tile(16, [4, 1], 64, 32, 1),
+        &tile(16, [4, 1], 128, 32, 1),
+        &tile(16, [8, 1], 128, 32, 1),
+        &tile(16, [4, 2], 128, 32, 1),
         // AMD.
-        variants!(16, [4, 1], 64, 64, 1),
-        variants!(16, [4, 1], 128, 64, 1),
-        variants!(16, [4, 2], 128, 64, 1),
+        &tile(16, [4, 1], 64, 64, 1),
+        &tile(16, [4, 1], 128, 64, 1),
+        &tile(16, [4, 2], 128, 64, 1),
         // Apple.
-        variants!(8, [4, 2], 64, 32, 0),
-        variants!(8, [4, 2], 128, 32, 0),
+        &tile(8, [4, 2], 64, 32, 0),
+        &tile(8, [4, 2], 128, 32, 0),
         // Software, both ways of declaring tiles.
-        variants!(8, [4, 1], 64, 8, 1),
-        variants!(8, [4, 1], 128, 8, 1),
-        variants!(8, [4, 1], 64, 8, 0),
-        variants!(8, [4, 1], 128, 8, 0),
+        &tile(8, [4, 1], 64, 8, 1),
+        &tile(8, [4, 1], 128, 8, 1),
+        &tile(8, [4, 1], 64, 8, 0),
+        &tile(8, [4, 1], 128, 8, 0),
     ],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("attention_coop", include_str!("../../../wgsl/attention_coop.wgsl"), size_of::<Params>())
@@ -92,19 +82,7 @@ fn shapes(matrices: Coop, dim: u32, workgroup_bytes: u32) -> &'static [[u32; 2]]
 
 fn run(rec: &mut Recorder, call: &Call, matrices: Coop, dim: u32, [subgroups, fragments]: [u32; 2]) -> Result<()> {
     let (size, lanes) = (matrices.size, matrices.lanes);
-    let fours = u32::from(!matrices.ones);
-    let constants = [
-        ("SIZE", size),
-        ("SG", subgroups),
-        ("FM", fragments),
-        ("FN", KEYS / size),
-        ("FD", dim / size),
-        ("LANES", lanes),
-        ("FOURS", fours),
-        ("ONES", 1 - fours),
-        ("LX", KEYS * dim / (4 * subgroups * lanes)),
-        ("WG", subgroups * lanes),
-    ];
+    let constants = tile(size, [subgroups, fragments], dim, lanes, u32::from(!matrices.ones));
     let queries = subgroups * fragments * size;
     let args = [Arg::halves(call.q), Arg::halves(call.k), Arg::halves(call.v), Arg::aligned(call.out, true)];
     call.dispatch(rec, &ATTENTION_COOP, &constants, &args, queries)

@@ -6,25 +6,15 @@ use crate::gpu::{Element, Kernel, Needs, Recorder, Slot};
 use crate::ops::libs::{ACTIVATION, OPERAND_TILES, TAPS};
 use crate::ops::{activation::ACTIVATIONS, conv::call::Call, conv::call::Params};
 
-/// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE: 96 channels, which the VAEs have multiples of,
-/// or 64. LX and LW are the fours of each operand that a lane carries.
-macro_rules! variants {
-    ($size:literal, [$sm:literal, $sn:literal], $fm:literal, $channels:literal, $lanes:literal, $fours:literal) => {
-        &[
-            ("SIZE", &[$size]),
-            ("SM", &[$sm]),
-            ("SN", &[$sn]),
-            ("FM", &[$fm]),
-            ("FN", &[$channels / ($sn * $size)]),
-            ("LANES", &[$lanes]),
-            ("FOURS", &[$fours]),
-            ("ONES", &[1 - $fours]),
-            ("LX", &[$fm * $size * 8 / ($sn * $lanes)]),
-            ("LW", &[$channels * 8 / ($sm * $sn * $lanes)]),
-            ("WG", &[$sm * $sn * $lanes]),
-            ("ACT", ACTIVATIONS),
-        ]
-    };
+/// A workgroup is `sm` by `sn` subgroups of `lanes`, a subgroup `fm` by FN fragments of `size` by `size`: 96 channels, which the VAEs have
+/// multiples of, or 64. Arrays are declared by fours, or one by one. LX and LW are the fours of each operand that a lane carries.
+const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32, fours: u32) -> [(&'static str, u32); 11] {
+    let subgroups = [("SM", sm), ("SN", sn)];
+    let [across, down] = subgroups;
+    let [by_fours, by_ones] = [("FOURS", fours), ("ONES", 1 - fours)];
+    let [x, w] = [("LX", fm * size * 8 / (sn * lanes)), ("LW", channels * 8 / (sm * sn * lanes))];
+    let all = ("WG", sm * sn * lanes);
+    [("SIZE", size), across, down, ("FM", fm), ("FN", channels / (sn * size)), ("LANES", lanes), by_fours, by_ones, x, w, all]
 }
 
 /// See `wgsl/conv_coop.wgsl`.
@@ -40,22 +30,23 @@ pub static CONV_COOP: Kernel = Kernel {
         Slot::read("residual", READ_OPTIONAL),
         Slot::write("out", WRITE),
     ],
-    variants: &[
+    tiles: &[
         // NVIDIA.
-        variants!(16, [4, 2], 2, 96, 32, 1),
-        variants!(16, [4, 2], 2, 64, 32, 1),
+        &tile(16, [4, 2], 2, 96, 32, 1),
+        &tile(16, [4, 2], 2, 64, 32, 1),
         // AMD.
-        variants!(16, [2, 2], 4, 96, 64, 1),
-        variants!(16, [2, 2], 4, 64, 64, 1),
+        &tile(16, [2, 2], 4, 96, 64, 1),
+        &tile(16, [2, 2], 4, 64, 64, 1),
         // Apple.
-        variants!(8, [4, 2], 2, 96, 32, 0),
-        variants!(8, [4, 2], 2, 64, 32, 0),
+        &tile(8, [4, 2], 2, 96, 32, 0),
+        &tile(8, [4, 2], 2, 64, 32, 0),
         // Software, both ways of declaring tiles.
-        variants!(8, [4, 2], 2, 96, 8, 1),
-        variants!(8, [4, 2], 2, 64, 8, 1),
-        variants!(8, [4, 2], 2, 96, 8, 0),
-        variants!(8, [4, 2], 2, 64, 8, 0),
+        &tile(8, [4, 2], 2, 96, 8, 1),
+        &tile(8, [4, 2], 2, 64, 8, 1),
+        &tile(8, [4, 2], 2, 96, 8, 0),
+        &tile(8, [4, 2], 2, 64, 8, 0),
     ],
+    variants: &[&[("ACT", ACTIVATIONS)]],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("conv_coop", include_str!("../../../wgsl/conv_coop.wgsl"), size_of::<Params>())
 };
@@ -65,19 +56,6 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let (size, lanes) = (matrices.size, matrices.lanes);
     let ([sm, sn], fm) = if lanes == 64 { ([2, 2], 4) } else { ([4, 2], 2) };
     let channels = if call.weight.out_channels().is_multiple_of(96) { 96 } else { 64 };
-    let fours = u32::from(!matrices.ones);
-    let constants = [
-        ("SIZE", size),
-        ("SM", sm),
-        ("SN", sn),
-        ("FM", fm),
-        ("FN", channels / (sn * size)),
-        ("LANES", lanes),
-        ("FOURS", fours),
-        ("ONES", 1 - fours),
-        ("LX", fm * size * 8 / (sn * lanes)),
-        ("LW", channels * 8 / (sm * sn * lanes)),
-        ("WG", sm * sn * lanes),
-    ];
+    let constants = tile(size, [sm, sn], fm, channels, lanes, u32::from(!matrices.ones));
     call.dispatch(rec, &CONV_COOP, &constants, [sm * fm * size, channels])
 }

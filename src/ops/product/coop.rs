@@ -9,26 +9,14 @@ use crate::ops::activation::ACTIVATIONS;
 use crate::ops::libs::{ACTIVATION, EPILOGUE, OPERAND_TILES};
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
 
-/// A workgroup is SM by SN subgroups of LANES, a subgroup FM by FN fragments of SIZE by SIZE. LX and LW are the fours of each operand that
-/// a lane carries.
-macro_rules! variants {
-    ($size:literal, [$sm:literal, $sn:literal], [$fm:literal, $fn:literal], $lanes:literal, $fours:literal) => {
-        &[
-            ("SIZE", &[$size]),
-            ("SM", &[$sm]),
-            ("SN", &[$sn]),
-            ("FM", &[$fm]),
-            ("FN", &[$fn]),
-            ("LANES", &[$lanes]),
-            ("FOURS", &[$fours]),
-            ("ONES", &[1 - $fours]),
-            ("LX", &[$fm * $size * 8 / ($sn * $lanes)]),
-            ("LW", &[$fn * $size * 8 / ($sm * $lanes)]),
-            ("WG", &[$sm * $sn * $lanes]),
-            ("ACT", ACTIVATIONS),
-            ("GATED", &[0, 1]),
-        ]
-    };
+/// A workgroup is `sm` by `sn` subgroups of `lanes`, a subgroup `fm` by `across` fragments of `size` by `size`. Arrays are declared by fours, or
+/// one by one. LX and LW are the fours of each operand that a lane carries.
+const fn tile(size: u32, [sm, sn]: [u32; 2], [fm, across]: [u32; 2], lanes: u32, fours: u32) -> [(&'static str, u32); 11] {
+    let [down, right] = [("SM", sm), ("SN", sn)];
+    let [by_fours, by_ones] = [("FOURS", fours), ("ONES", 1 - fours)];
+    let [x, w] = [("LX", fm * size * 8 / (sn * lanes)), ("LW", across * size * 8 / (sm * lanes))];
+    let all = ("WG", sm * sn * lanes);
+    [("SIZE", size), down, right, ("FM", fm), ("FN", across), ("LANES", lanes), by_fours, by_ones, x, w, all]
 }
 
 /// See `wgsl/matmul_coop.wgsl`.
@@ -36,20 +24,21 @@ pub static MATMUL_COOP: Kernel = Kernel {
     libs: &[ACTIVATION, EPILOGUE, OPERAND_TILES],
     workgroup: 256,
     slots: &[Slot::read("x", &[Element::Half4]), Slot::read("w", &[Element::Half4]), BIAS, GATE, RESIDUAL, OUT],
-    variants: &[
+    tiles: &[
         // NVIDIA.
-        variants!(16, [2, 4], [4, 2], 32, 1),
-        variants!(16, [2, 4], [2, 1], 32, 1),
+        &tile(16, [2, 4], [4, 2], 32, 1),
+        &tile(16, [2, 4], [2, 1], 32, 1),
         // AMD.
-        variants!(16, [2, 2], [4, 4], 64, 1),
-        variants!(16, [2, 2], [2, 2], 64, 1),
+        &tile(16, [2, 2], [4, 4], 64, 1),
+        &tile(16, [2, 2], [2, 2], 64, 1),
         // Apple.
-        variants!(8, [2, 4], [8, 4], 32, 0),
-        variants!(8, [2, 4], [4, 2], 32, 0),
+        &tile(8, [2, 4], [8, 4], 32, 0),
+        &tile(8, [2, 4], [4, 2], 32, 0),
         // Software, both ways of declaring tiles.
-        variants!(8, [2, 4], [4, 2], 8, 1),
-        variants!(8, [2, 4], [4, 2], 8, 0),
+        &tile(8, [2, 4], [4, 2], 8, 1),
+        &tile(8, [2, 4], [4, 2], 8, 0),
     ],
+    variants: &[&[("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("matmul_coop", include_str!("../../../wgsl/matmul_coop.wgsl"), size_of::<Params>())
 };
@@ -107,24 +96,8 @@ fn run(rec: &mut Recorder, product: &Product, matrices: Coop, side: u32) -> Resu
     let (sm, sn) = if lanes == 64 { (2, 2) } else { (2, 4) };
     let (fm, across) = (side / size / sm, side / size / sn);
     let (bm, bn) = (sm * fm * size, sn * across * size);
-    let fours = u32::from(!matrices.ones);
-    let lanes_all = sm * sn * lanes;
-    let [act, gated] = product.epilogue_constants();
-    let constants = [
-        ("SIZE", size),
-        ("SM", sm),
-        ("SN", sn),
-        ("FM", fm),
-        ("FN", across),
-        ("LANES", lanes),
-        ("FOURS", fours),
-        ("ONES", 1 - fours),
-        ("LX", bm * 8 / lanes_all),
-        ("LW", bn * 8 / lanes_all),
-        ("WG", lanes_all),
-        act,
-        gated,
-    ];
+    let tile = tile(size, [sm, sn], [fm, across], lanes, u32::from(!matrices.ones));
+    let constants = [&tile[..], &product.epilogue_constants()].concat();
     let params = product.params(bn);
     let [bias, gate, residual, out] = product.epilogue_args();
     let args = [Arg::halves(product.x), Arg::halves(product.w), bias, gate, residual, out];

@@ -9,12 +9,8 @@ use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
 pub static MATMUL_TILED: Kernel = Kernel {
     libs: &[ACTIVATION, EPILOGUE],
     slots: SLOTS,
-    variants: &[
-        &[("BM", &[128]), ("BN", &[128]), ("TM", &[8]), ("TN", &[8]), ("WG", &[256]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
-        &[("BM", &[128]), ("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[128]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
-        &[("BM", &[64]), ("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[64]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
-        &[("BM", &[32]), ("BN", &[32]), ("TM", &[4]), ("TN", &[4]), ("WG", &[64]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
-    ],
+    tiles: &[&TILES[0].constants(), &TILES[1].constants(), &TILES[2].constants(), &TILES[3].constants()],
+    variants: &[&[("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
     ..Kernel::of("matmul_tiled", include_str!("../../../wgsl/matmul_tiled.wgsl"), size_of::<Params>())
 };
 
@@ -25,6 +21,13 @@ struct Tile {
     bn: u32,
     tm: u32,
     tn: u32,
+}
+
+impl Tile {
+    const fn constants(self) -> [(&'static str, u32); 5] {
+        let lanes = self.bm / self.tm * (self.bn / self.tn);
+        [("BM", self.bm), ("BN", self.bn), ("TM", self.tm), ("TN", self.tn), ("WG", lanes)]
+    }
 }
 
 const TILES: [Tile; 4] = [
@@ -49,9 +52,7 @@ pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
 fn run(rec: &mut Recorder, product: &Product, tile: Tile) -> Result<()> {
     let rows = product.x.rows();
     let params = product.params(tile.bn);
-    let [act, gated] = product.epilogue_constants();
-    let lanes = tile.bm / tile.tm * (tile.bn / tile.tn);
-    let constants = [("BM", tile.bm), ("BN", tile.bn), ("TM", tile.tm), ("TN", tile.tn), ("WG", lanes), act, gated];
+    let constants = [&tile.constants()[..], &product.epilogue_constants()].concat();
     let work = 2.0 * f64::from(tile.bm * tile.bn) * product.x.cols() as f64;
     let groups = rows.div_ceil(tile.bm as usize) * params.column_groups as usize;
     rec.dispatch(&MATMUL_TILED, &constants, &params, &product.args(), groups, work)
