@@ -3,8 +3,9 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
-use crate::layers::{LayerNorm, Linear, Loader, Precision, RmsNorm};
+use crate::layers::{LayerNorm, Linear, Loader, Mlp, Precision, RmsNorm};
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
+use crate::models::dit::projections::{KeyProjections, Projections};
 use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::Run};
 use crate::ops::{
     Activation, attention::Heads, attention::attention, copy::concat, layer_norm::Affine, layer_norm::layer_norm, lincomb::lincomb,
@@ -16,28 +17,18 @@ use crate::ops::{
 pub struct Block {
     heads: usize,
     eps: f32,
-    attn1: Attention,
-    attn2: Attention,
-    /// Keys and values of image tokens: add_k_proj, add_v_proj, norm_added_k.
-    attn2_added: Option<(Linear, Linear, RmsNorm)>,
+    /// Queries and keys are normed over all heads together.
+    attn1: Projections,
+    attn2: Projections,
+    /// Of image tokens.
+    attn2_added: Option<KeyProjections>,
     norm2: Option<LayerNorm>,
-    ffn: (Linear, Linear),
+    ffn: Mlp,
     scale_shift_table: [Tensor; MODULATION],
 }
 
 /// What becomes of the tokens x [L, C] of a run after the block.
 pub type AfterBlock<'a> = dyn FnMut(&mut Recorder, &Run, Tensor) -> Result<Tensor> + 'a;
-
-/// Projections of one attention; queries and keys are normed over all heads together.
-#[derive(Debug)]
-struct Attention {
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: Linear,
-    norm_q: RmsNorm,
-    norm_k: RmsNorm,
-}
 
 /// Keys and values of one block's cross-attention.
 #[derive(Clone, Debug)]
@@ -46,42 +37,20 @@ pub struct CrossKeys {
     image: Option<(Tensor, Tensor)>,
 }
 
-impl Attention {
-    fn load(loader: &Loader, width: usize, eps: f32) -> Result<Self> {
-        Ok(Self {
-            to_q: Linear::load(loader, "to_q", width, width)?,
-            to_k: Linear::load(loader, "to_k", width, width)?,
-            to_v: Linear::load(loader, "to_v", width, width)?,
-            to_out: Linear::load(loader, "to_out.0", width, width)?,
-            norm_q: RmsNorm::load(loader, "norm_q", width, eps)?,
-            norm_k: RmsNorm::load(loader, "norm_k", width, eps)?,
-        })
-    }
-}
-
 impl Block {
     /// From `blocks.N.`
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let width = config.width();
         let attn2 = loader.scope("attn2");
-        let added = |dim| -> Result<_> {
-            Ok((
-                Linear::load(&attn2, "add_k_proj", dim, width)?,
-                Linear::load(&attn2, "add_v_proj", dim, width)?,
-                RmsNorm::load(&attn2, "norm_added_k", width, config.eps)?,
-            ))
-        };
+        let added = |dim| KeyProjections::load(&attn2, ["add_k_proj", "norm_added_k", "add_v_proj"], [dim, width], width, config.eps);
         Ok(Self {
             heads: config.num_attention_heads,
             eps: config.eps,
-            attn1: Attention::load(&loader.scope("attn1"), width, config.eps)?,
-            attn2: Attention::load(&attn2, width, config.eps)?,
+            attn1: Projections::load(&loader.scope("attn1"), "to_out.0", width, width, config.eps)?,
+            attn2: Projections::load(&attn2, "to_out.0", width, width, config.eps)?,
             attn2_added: config.added_kv_proj_dim.map(added).transpose()?,
             norm2: config.cross_attn_norm.then(|| LayerNorm::load(loader, "norm2", width, config.eps)).transpose()?,
-            ffn: (
-                Linear::load(loader, "ffn.net.0.proj", width, config.ffn_dim)?,
-                Linear::load(loader, "ffn.net.2", config.ffn_dim, width)?,
-            ),
+            ffn: Mlp::load(loader, ["ffn.net.0.proj", "ffn.net.2"], [width, config.ffn_dim], Activation::GeluTanh)?,
             scale_shift_table: embed::table(loader, "scale_shift_table", width)?,
         })
     }
@@ -90,21 +59,15 @@ impl Block {
     /// image tokens, they stand before the text tokens.
     pub fn cross_keys(&self, rec: &mut Recorder, text: &Tensor, image: Option<&Tensor>, precision: Precision) -> Result<CrossKeys> {
         let operand = self.attention_operand(text.cols(), precision.operand());
-        let keys = |rec: &mut Recorder, x: &Tensor, to_k: &Linear, norm: &RmsNorm, to_v: &Linear| -> Result<_> {
-            let k = to_k.forward(rec, x, DType::F32)?;
-            Ok((norm.forward(rec, &k, operand)?, to_v.forward(rec, x, operand)?))
-        };
-        let own = &self.attn2;
+        let own = &self.attn2.keys;
         match (&self.attn2_added, image) {
-            (Some((add_k_proj, add_v_proj, norm_added_k)), Some(image)) => Ok(CrossKeys {
-                text: keys(rec, text, &own.to_k, &own.norm_k, &own.to_v)?,
-                image: Some(keys(rec, image, add_k_proj, norm_added_k, add_v_proj)?),
-            }),
+            (Some(added), Some(image)) => {
+                Ok(CrossKeys { text: own.forward(rec, text, operand)?, image: Some(added.forward(rec, image, operand)?) })
+            }
             (Some(_), None) => Err(Error::Input("this transformer needs the embeddings of a reference image".into())),
             (None, image) => {
                 let joined = image.map(|image| concat(rec, &[image, text])).transpose()?;
-                let tokens = joined.as_ref().unwrap_or(text);
-                Ok(CrossKeys { text: keys(rec, tokens, &own.to_k, &own.norm_k, &own.to_v)?, image: None })
+                Ok(CrossKeys { text: own.forward(rec, joined.as_ref().unwrap_or(text), operand)?, image: None })
             }
         }
     }
@@ -154,8 +117,7 @@ impl Block {
         let x = self.attn2.to_out.forward_residual(rec, &attended, None, &x)?;
 
         let normed = layer_norm(rec, &x, Affine::Modulation(c_scale_msa, c_shift_msa), self.eps, operand)?;
-        let hidden = self.ffn.0.forward_activated(rec, &normed, Activation::GeluTanh, operand)?;
-        self.ffn.1.forward_residual(rec, &hidden, Some(c_gate_msa), &x)
+        self.ffn.forward(rec, &normed, Some(c_gate_msa), &x)
     }
 
     fn norm1(&self, rec: &mut Recorder, run: &Run, [shift_msa, scale_msa, ..]: &[Tensor; MODULATION], operand: DType) -> Result<Tensor> {
@@ -175,8 +137,8 @@ impl Block {
         for run in runs {
             let inputs = self.attention_operand(run.x.cols(), operand);
             let normed = self.norm1(rec, run, &vectors[run.time], operand)?;
-            let k = self.rotated(rec, &own.to_k, &own.norm_k, &normed, &run.angles, inputs)?;
-            let v = own.to_v.forward(rec, &normed, inputs)?;
+            let k = self.rotated(rec, &own.keys.to_k, &own.keys.norm_k, &normed, &run.angles, inputs)?;
+            let v = own.keys.to_v.forward(rec, &normed, inputs)?;
             if runs.len() == 1 {
                 return Ok((k, v));
             }
@@ -206,8 +168,7 @@ impl Block {
     }
 
     fn cross_attention(&self, rec: &mut Recorder, x: &Tensor, keys: &CrossKeys, operand: DType) -> Result<Tensor> {
-        let q = self.attn2.to_q.forward(rec, x, DType::F32)?;
-        let q = self.attn2.norm_q.forward(rec, &q, self.attention_operand(x.cols(), operand))?;
+        let q = self.attn2.queries(rec, x, self.attention_operand(x.cols(), operand))?;
         let how = Heads::scaled(self.heads, x.cols());
         let (k, v) = &keys.text;
         let text = attention(rec, &q, k, v, how, DType::F32)?;

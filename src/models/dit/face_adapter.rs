@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
-use crate::layers::{Linear, Loader, Precision, RmsNorm};
-use crate::models::dit::config::Config;
+use crate::layers::{Loader, Precision};
+use crate::models::dit::{config::Config, projections::Projections};
 use crate::ops::{attention::Heads, attention::attention, copy::slice, layer_norm::Affine, layer_norm::layer_norm, operand_dtype};
 
 /// One `face_adapter.N`. Queries and keys are normed head by head, unlike those of the blocks.
@@ -17,12 +17,7 @@ pub struct FaceAdapter {
     operand: DType,
     /// How queries, keys and values are stored: attention reads heads, whose size must be a multiple of four for f16.
     inputs: DType,
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: Linear,
-    norm_q: RmsNorm,
-    norm_k: RmsNorm,
+    projections: Projections,
 }
 
 /// Keys and values of the face tokens of every latent frame, for one adapter.
@@ -42,21 +37,15 @@ impl FaceAdapter {
             eps: config.eps,
             operand: loader.precision().operand(),
             inputs: operand_dtype(loader.precision().operand(), dim),
-            to_q: Linear::load(loader, "to_q", width, width)?,
-            to_k: Linear::load(loader, "to_k", width, width)?,
-            to_v: Linear::load(loader, "to_v", width, width)?,
-            to_out: Linear::load(loader, "to_out", width, width)?,
-            norm_q: RmsNorm::load(loader, "norm_q", dim, config.eps)?,
-            norm_k: RmsNorm::load(loader, "norm_k", dim, config.eps)?,
+            projections: Projections::load(loader, "to_out", width, dim, config.eps)?,
         })
     }
 
     /// Keys and values of `face` [T * tokens, C], the tokens of `frames` latent frames.
     pub fn keys(&self, rec: &mut Recorder, face: &Tensor, frames: usize) -> Result<FaceKeys> {
         let normed = layer_norm(rec, face, Affine::None, self.eps, self.operand)?;
-        let k = self.to_k.forward(rec, &normed, DType::F32)?;
-        let k = self.norm_k.forward(rec, &k, self.inputs)?;
-        Ok(FaceKeys { frames, k, v: self.to_v.forward(rec, &normed, self.inputs)? })
+        let (k, v) = self.projections.keys.forward(rec, &normed, self.inputs)?;
+        Ok(FaceKeys { frames, k, v })
     }
 
     /// x [L, C] plus what its tokens see in their frame's face.
@@ -65,11 +54,10 @@ impl FaceAdapter {
             return Err(Error::Input(format!("{} tokens do not fall into {} latent frames", x.rows(), keys.frames)));
         }
         let normed = layer_norm(rec, x, Affine::None, self.eps, self.operand)?;
-        let q = self.to_q.forward(rec, &normed, DType::F32)?;
-        let q = self.norm_q.forward(rec, &q, self.inputs)?;
+        let q = self.projections.queries(rec, &normed, self.inputs)?;
         let how = Heads { batches: keys.frames, ..Heads::scaled(self.heads, x.cols()) };
         let attended = attention(rec, &q, &keys.k, &keys.v, how, self.operand)?;
-        self.to_out.forward_residual(rec, &attended, None, x)
+        self.projections.to_out.forward_residual(rec, &attended, None, x)
     }
 }
 

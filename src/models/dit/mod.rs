@@ -19,6 +19,7 @@ pub mod modulation;
 pub mod motion_encoder;
 pub mod names;
 pub mod positions;
+pub mod projections;
 pub mod runs;
 pub mod session;
 pub mod spec;
