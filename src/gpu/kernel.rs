@@ -118,3 +118,13 @@ impl Kernel {
         rests.any(|rest| self.variants.iter().any(|variants| among(variants, rest)))
     }
 }
+
+/// A kernel's `Params`, in the order of its WGSL file.
+macro_rules! params {
+    ($name:ident { $($field:ident: $type:ty),* }) => {
+        #[repr(C)]
+        #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(crate) struct $name { $(pub(crate) $field: $type),* }
+    };
+}
+pub(crate) use params;

@@ -1,10 +1,8 @@
 //! One small filter for every channel: the blur of the motion encoder.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ, SCALAR, WRITE};
+use crate::gpu::kernel::{READ, SCALAR, WRITE, params};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
@@ -15,18 +13,7 @@ pub static DEPTHWISE: Kernel = Kernel {
     ..Kernel::of("depthwise", include_str!("../../wgsl/depthwise.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-    in_h: u32,
-    in_w: u32,
-    out_h: u32,
-    out_w: u32,
-    channels: u32,
-    k: u32,
-    pad: u32,
-}
+params!(Params { count: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32, channels: u32, k: u32, pad: u32 });
 
 /// x [B, H, W, C] filtered with kernel [K, K] after `pad` = (before, after) zeros on each side:
 /// [B, H + before + after - K + 1, the same for W, C] as `dtype`.

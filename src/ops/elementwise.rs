@@ -1,9 +1,8 @@
 //! Products element by element, as gated activations have them.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{activation::ACTIVATIONS, activation::Activation, libs::ACTIVATION};
 
@@ -17,11 +16,7 @@ pub static ELEMENTWISE: Kernel = Kernel {
     ..Kernel::of("elementwise", include_str!("../../wgsl/elementwise.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-}
+params!(Params { count: u32 });
 
 /// activation(a) * b, both of one shape, as `dtype`.
 pub fn gated(rec: &mut Recorder, a: &Tensor, activation: Activation, b: &Tensor, dtype: DType) -> Result<Tensor> {

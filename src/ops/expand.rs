@@ -1,9 +1,8 @@
 //! Quantised numbers to floats, just before they are used.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX};
 use crate::weights::{Block, Encoding};
 
@@ -42,13 +41,7 @@ pub static EXPAND: Kernel = Kernel {
     ..Kernel::of("expand", include_str!("../../wgsl/expand.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-    cols: u32,
-    scale: f32,
-}
+params!(Params { count: u32, cols: u32, scale: f32 });
 
 /// What numbers are multiplied with.
 #[derive(Clone, Debug)]

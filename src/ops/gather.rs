@@ -1,10 +1,8 @@
 //! Embedding lookup.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{INDEX, VECTOR, WEIGHT};
+use crate::gpu::kernel::{INDEX, VECTOR, WEIGHT, params};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::matrix::Matrix;
 
@@ -14,14 +12,7 @@ pub static GATHER: Kernel = Kernel {
     ..Kernel::of("gather", include_str!("../../wgsl/gather.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-    cols: u32,
-    first: u32,
-    shard: u32,
-}
+params!(Params { count: u32, cols: u32, first: u32, shard: u32 });
 
 /// Rows of a table [R, C] by their numbers: [L, C] in f32.
 pub fn gather(rec: &mut Recorder, table: &Matrix, rows: &[u32]) -> Result<Tensor> {

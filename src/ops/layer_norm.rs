@@ -1,10 +1,8 @@
 //! Layer norm along the last axis, plain, with weights, or modulated by a time embedding.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::kernel::{READ, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::kernel::{READ, VECTOR_OPTIONAL, WRITE, params};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{libs::REDUCE, operand::operand_dtype};
 use crate::shape::Dims;
@@ -16,14 +14,7 @@ pub static LAYER_NORM: Kernel = Kernel {
     ..Kernel::of("layer_norm", include_str!("../../wgsl/layer_norm.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-    eps: f32,
-    unit: f32,
-}
+params!(Params { rows: u32, cols: u32, eps: f32, unit: f32 });
 
 /// What a norm multiplies and adds after normalising.
 #[derive(Clone, Copy, Debug)]

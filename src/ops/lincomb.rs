@@ -1,9 +1,8 @@
 //! Linear combinations of tensors: scheduler steps, guidance, residuals, casts and activations on their own.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{activation::ACTIVATIONS, activation::Activation, libs::ACTIVATION};
 
@@ -30,13 +29,7 @@ pub static LINCOMB: Kernel = Kernel {
 /// Inputs that one combination may have, so that a stage stays within eight storage buffers with its output.
 pub const MOST_TERMS: usize = 7;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-    constant: f32,
-    coefficients: [f32; MOST_TERMS],
-}
+params!(Params { count: u32, constant: f32, coefficients: [f32; MOST_TERMS] });
 
 /// The sum of coefficient times tensor over one to [`MOST_TERMS`] terms, all of one shape, as `dtype`.
 pub fn lincomb(rec: &mut Recorder, terms: &[(f64, &Tensor)], dtype: DType) -> Result<Tensor> {

@@ -1,10 +1,8 @@
 //! RMS norm of queries and keys, and their rotary position embedding, interleaved pairs: in one pass, since what it takes is memory alone.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ, SCALAR, VECTOR, WRITE};
+use crate::gpu::kernel::{READ, SCALAR, VECTOR, WRITE, params};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{libs::REDUCE, libs::ROW_FACTOR, operand::operand_dtype, rms_norm::lanes_of};
 use crate::shape::Dims;
@@ -23,14 +21,7 @@ pub static NORM_ROPE: Kernel = Kernel {
     ..Kernel::of("norm_rope", include_str!("../../wgsl/norm_rope.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    tokens: u32,
-    cols: u32,
-    half: u32,
-    eps: f32,
-}
+params!(Params { tokens: u32, cols: u32, half: u32, eps: f32 });
 
 /// The angles of every token's pairs, [L, D / 2] each.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,8 @@
 //! Reordering of axes: patches to tokens and back, channels first to channels last and back.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
@@ -17,13 +16,7 @@ pub static PERMUTE: Kernel = Kernel {
 /// Axes that a permutation may have.
 pub const MOST_AXES: usize = 6;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-    sizes: [u32; MOST_AXES - 1],
-    strides: [u32; MOST_AXES],
-}
+params!(Params { count: u32, sizes: [u32; MOST_AXES - 1], strides: [u32; MOST_AXES] });
 
 /// x with its axes in the order `axes`: axis i of the result is axis `axes[i]` of x. Up to [`MOST_AXES`] axes.
 pub fn permute(rec: &mut Recorder, x: &Tensor, axes: &[usize], dtype: DType) -> Result<Tensor> {

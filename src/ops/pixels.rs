@@ -1,9 +1,8 @@
 //! From 8-bit samples to the numbers that models take: a frame travels as bytes, a quarter of its f32s.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX, kernel::SCALAR};
 
 /// See `wgsl/pixels.wgsl`.
@@ -12,11 +11,7 @@ pub static PIXELS: Kernel = Kernel {
     ..Kernel::of("pixels", include_str!("../../wgsl/pixels.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-}
+params!(Params { count: u32 });
 
 /// A tensor of `shape` in f32 from as many 8-bit samples; `value` says which number a sample stands for. On a dry device nobody asks for
 /// either.

@@ -1,10 +1,8 @@
 //! RMS norm along the last axis, with an activation after it where one follows.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::kernel::{READ, VECTOR, WRITE};
+use crate::gpu::kernel::{READ, VECTOR, WRITE, params};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::libs::{ACTIVATION, REDUCE, ROW_FACTOR};
 use crate::ops::{activation::ACTIVATIONS, activation::Activation, operand::operand_dtype};
@@ -18,13 +16,7 @@ pub static RMS_NORM: Kernel = Kernel {
     ..Kernel::of("rms_norm", include_str!("../../wgsl/rms_norm.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-    eps: f32,
-}
+params!(Params { rows: u32, cols: u32, eps: f32 });
 
 /// x [L, C], weight `[C]` to [L, C] as `dtype`. `eps` is added to the mean square.
 pub fn rms_norm(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, activation: Activation, dtype: DType) -> Result<Tensor> {

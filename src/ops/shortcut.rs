@@ -1,8 +1,7 @@
 //! Shortcuts without weights past a change of resolution: means of blocks of pixels, and copies to them.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor, kernel::SCALAR};
 
 /// See `wgsl/shortcut.wgsl`.
@@ -12,19 +11,7 @@ pub static SHORTCUT: Kernel = Kernel {
     ..Kernel::of("shortcut", include_str!("../../wgsl/shortcut.wgsl"), size_of::<Params>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    count: u32,
-    in_w: u32,
-    in_c: u32,
-    out_w: u32,
-    out_c: u32,
-    time: u32,
-    space: u32,
-    share: u32,
-    t: u32,
-}
+params!(Params { count: u32, in_w: u32, in_c: u32, out_w: u32, out_c: u32, time: u32, space: u32, share: u32, t: u32 });
 
 /// The pixels of high resolution that answer to one of low resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

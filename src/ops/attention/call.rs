@@ -1,8 +1,7 @@
 //! One attention: its shapes, its scale, and what every family's kernel takes of it.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::READ, kernel::WRITE};
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
@@ -12,16 +11,7 @@ pub(super) const SLOTS: &[Slot] =
     &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)];
 
 /// Of every kernel; `tiles` are those of the queries of one head.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub(super) struct Params {
-    q_len: u32,
-    k_len: u32,
-    heads: u32,
-    tiles: u32,
-    dim: u32,
-    scale: f32,
-}
+params!(Params { q_len: u32, k_len: u32, heads: u32, tiles: u32, dim: u32, scale: f32 });
 
 /// How an attention is done.
 #[derive(Clone, Copy, Debug)]

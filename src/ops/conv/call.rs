@@ -1,9 +1,7 @@
 //! One convolution: how it is done, and what every family's kernel takes of it.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE, params};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{activation::Activation, conv::weight::ConvWeight};
 
@@ -18,10 +16,7 @@ pub(super) const SLOTS: &[Slot] = &[
     Slot::write("out", WRITE),
 ];
 
-/// Of every kernel.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub(super) struct Params {
+params!(Params {
     input: [u32; 4],
     output: [u32; 4],
     kernel: [u32; 3],
@@ -30,8 +25,8 @@ pub(super) struct Params {
     pad: [u32; 3],
     up: u32,
     past: u32,
-    column_groups: u32,
-}
+    column_groups: u32
+});
 
 /// How a convolution is done.
 #[derive(Clone, Copy, Debug)]

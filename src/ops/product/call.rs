@@ -1,9 +1,7 @@
 //! One product: its operands, and what every family's kernel takes of it.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WEIGHT, WRITE};
+use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WEIGHT, WRITE, params};
 use crate::gpu::{Arg, Family, Recorder, Slot, Tensor};
 use crate::ops::{epilogue::Epilogue, tuned::fastest_tile};
 
@@ -20,16 +18,7 @@ pub(super) const FEW_ROWS: usize = 16;
 pub(super) const WORTH_TUNING: usize = 128;
 
 /// Of every family's kernel.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub(super) struct Params {
-    pub(super) rows: u32,
-    pub(super) cols: u32,
-    pub(super) inner: u32,
-    pub(super) shard: u32,
-    pub(super) first: u32,
-    pub(super) column_groups: u32,
-}
+params!(Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 });
 
 /// x times a run of rows of the whole matrix, for the columns of `out` from `first` on.
 #[derive(Clone, Copy)]

@@ -1,9 +1,8 @@
 //! Products by cooperative matrices: of f16, summed in f32.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, family::Coop};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::libs::{ACTIVATION, EPILOGUE, OPERAND_TILES};
@@ -49,11 +48,7 @@ pub static HALVE: Kernel = Kernel {
     ..Kernel::of("halve", include_str!("../../../wgsl/halve.wgsl"), size_of::<HalveParams>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct HalveParams {
-    fours: u32,
-}
+params!(HalveParams { fours: u32 });
 
 /// Whether the operands are what cooperative matrices take. f32 weights are left alone: whoever keeps them wants all of their bits.
 pub(super) fn fits(product: &Product) -> bool {

@@ -1,9 +1,8 @@
 //! Products for software drivers: weights are put in the order in which they are read, then each subgroup works alone.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, kernel::READ, kernel::WEIGHT};
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
 use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
@@ -28,15 +27,7 @@ pub static MATMUL_PACK: Kernel = Kernel {
     ..Kernel::of("matmul_pack", include_str!("../../../wgsl/matmul_pack.wgsl"), size_of::<PackParams>())
 };
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct PackParams {
-    inner: u32,
-    depth: u32,
-    from: u32,
-    shard: u32,
-    fours: u32,
-}
+params!(PackParams { inner: u32, depth: u32, from: u32, shard: u32, fours: u32 });
 
 /// Columns of a tile.
 const COLS: usize = 64;
