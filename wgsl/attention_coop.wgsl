@@ -129,12 +129,7 @@ fn store_scores(fragment: u32, row: u32, part: u32, begin: u32, at: u32, factor:
 }
 
 fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
-    let first = group % p.q_tiles * BR;
-    let head = group / p.q_tiles % p.heads;
-    let batch = group / (p.q_tiles * p.heads);
-    let width = p.heads * p.dim;
-    let queries = batch * p.q_len * width + head * p.dim;
-    let keys = batch * p.k_len * width + head * p.dim;
+    let here = place_of(group, BR, p);
     let strip = subgroup.id * ROWS;
     // What this lane weighs: one query, and some of its keys.
     let row = strip + subgroup.lane / PER;
@@ -143,14 +138,14 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     var total = 0.0; // of this lane's keys
     if (lane == 0u) { outgrown = 0u; }
 
-    put_queries($du * SIZE, strip, first, queries, width, p, subgroup); workgroupBarrier(); let q_$i_$d = coopLoadT<coop_mat$sizex$size<f16, A>>(&weights[(strip + $iu * SIZE) * WEIGHT_ROW / UNIT], WEIGHT_ROW / UNIT); workgroupBarrier();
+    put_queries($du * SIZE, strip, here.first, here.queries, here.width, p, subgroup); workgroupBarrier(); let q_$i_$d = coopLoadT<coop_mat$sizex$size<f16, A>>(&weights[(strip + $iu * SIZE) * WEIGHT_ROW / UNIT], WEIGHT_ROW / UNIT); workgroupBarrier();
     var sum_$i_$d = coop_mat$sizex$size<f32, C>();
-    var k_$x = k_four(lane + $xu * WG, 0u, keys, width, p);
+    var k_$x = k_four(lane + $xu * WG, 0u, here.keys, here.width, p);
     put_k(place(lane + $xu * WG), k_$x);
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
-        let v_$x = v_four(lane + $xu * WG, tile, keys, width, p);
-        k_$x = k_four(lane + $xu * WG, tile + KEYS, keys, width, p);
+        let v_$x = v_four(lane + $xu * WG, tile, here.keys, here.width, p);
+        k_$x = k_four(lane + $xu * WG, tile + KEYS, here.keys, here.width, p);
         workgroupBarrier();
         var score_$i_$j = coop_mat$sizex$size<f32, C>();
         score_$i_$j = coopMultiplyAdd(q_$i_$d, coopLoad<coop_mat$sizex$size<f16, B>>(&k_tile[($ju * SIZE * TILE_ROW + $du * SIZE) / UNIT], TILE_ROW / UNIT), score_$i_$j);
@@ -193,7 +188,7 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     }
 
     let factor = 1.0 / sum_of(total);
-    let at = queries + (first + row) * width;
-    let is_query = first + row < p.q_len;
+    let at = here.queries + (here.first + row) * here.width;
+    let is_query = here.first + row < p.q_len;
     workgroupBarrier(); coopStoreT(sum_$i_$d, &scores[(strip + $iu * SIZE) * SCORE_ROW / UNIT], SCORE_ROW / UNIT); workgroupBarrier(); if (is_query) { store_scores($iu, row, part, $du * SIZE, at, factor, p); }
 }

@@ -13,15 +13,10 @@ var<workgroup> weights: array<vec4<f32>, BR * STRIDE>;
 var<workgroup> factors: array<f32, BR>;
 
 fn attention_reg(group: u32, lane: u32, p: Params) {
-    let first = group % p.q_tiles * BR;
-    let head = group / p.q_tiles % p.heads;
-    let batch = group / (p.q_tiles * p.heads);
-    let width = p.heads * p.dim;
-    let queries = batch * p.q_len * width + head * p.dim;
-    let keys = batch * p.k_len * width + head * p.dim;
+    let here = place_of(group, BR, p);
     let query = lane / ACROSS * QUERIES;
     var q_rows: array<u32, QUERIES>;
-    for (var i = 0u; i < QUERIES; i++) { q_rows[i] = queries + min(first + query + i, p.q_len - 1u) * width; }
+    for (var i = 0u; i < QUERIES; i++) { q_rows[i] = here.queries + min(here.first + query + i, p.q_len - 1u) * here.width; }
     var scores: array<vec4<f32>, QUERIES>;
     var columns: array<u32, FOURS>;
     for (var c = 0u; c < FOURS; c++) { columns[c] = min((lane % COLS + c * COLS) * 4u, (p.dim - 1u) & ~3u); }
@@ -36,7 +31,7 @@ fn attention_reg(group: u32, lane: u32, p: Params) {
         let key = tile + lane % ACROSS * 4u;
         let last = p.k_len - 1u;
         let fours = min(ACROSS, (p.k_len - tile + 3u) / 4u);
-        let k_rows = keys + min(vec4<u32>(key, key + 1u, key + 2u, key + 3u), vec4<u32>(last)) * width;
+        let k_rows = here.keys + min(vec4<u32>(key, key + 1u, key + 2u, key + 3u), vec4<u32>(last)) * here.width;
         for (var i = 0u; i < QUERIES; i++) { scores[i] = vec4<f32>(); }
         for (var d = 0u; d < select(0u, p.dim, key < p.k_len); d += 4u) {
             let n = p.dim - d;
@@ -53,7 +48,7 @@ fn attention_reg(group: u32, lane: u32, p: Params) {
         for (var i = 0u; i < QUERIES; i++) {
             var score = scores[i] * p.scale;
             if (BIASED == 1u && inside.x) {
-                score += bias_four((head * p.q_len + min(first + query + i, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
+                score += bias_four((here.head * p.q_len + min(here.first + query + i, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
             }
             weights[(query + i) * STRIDE + lane % ACROSS] = select(vec4<f32>(LOWEST), score, inside);
         }
@@ -84,7 +79,7 @@ fn attention_reg(group: u32, lane: u32, p: Params) {
         }
         for (var j = 0u; j < fours; j++) {
             let k = tile + j * 4u;
-            let v_rows = keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * width;
+            let v_rows = here.keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * here.width;
             var v4: array<mat4x4<f32>, FOURS>;
             for (var c = 0u; c < FOURS; c++) {
                 let n = p.dim - columns[c];
@@ -108,8 +103,8 @@ fn attention_reg(group: u32, lane: u32, p: Params) {
     for (var c = 0u; c < FOURS; c++) {
         let column = (lane % COLS + c * COLS) * 4u;
         for (var i = 0u; i < ROWS; i++) {
-            if (column >= p.dim || first + row + i >= p.q_len) { continue; }
-            let e = queries + (first + row + i) * width + column;
+            if (column >= p.dim || here.first + row + i >= p.q_len) { continue; }
+            let e = here.queries + (here.first + row + i) * here.width + column;
             out_store(e, p.dim - column, sums[i * FOURS + c] * factors[row + i]);
         }
     }

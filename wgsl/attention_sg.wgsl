@@ -18,12 +18,7 @@ fn sum_of(x: f32) -> f32 {
 }
 
 fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
-    let first = group % p.q_tiles * BR;
-    let head = group / p.q_tiles % p.heads;
-    let batch = group / (p.q_tiles * p.heads);
-    let width = p.heads * p.dim;
-    let queries = batch * p.q_len * width + head * p.dim;
-    let keys = batch * p.k_len * width + head * p.dim;
+    let here = place_of(group, BR, p);
     let last = p.k_len - 1u;
     let mine = subgroup.lane * 4u;
     var q_rows: array<u32, BR>;
@@ -31,7 +26,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     var total: array<f32, BR>; // of this lane's keys
     var sums: array<array<vec4<f32>, FOURS>, BR>;
     for (var i = 0u; i < BR; i++) {
-        q_rows[i] = queries + min(first + i, p.q_len - 1u) * width;
+        q_rows[i] = here.queries + min(here.first + i, p.q_len - 1u) * here.width;
         highest[i] = LOWEST;
         total[i] = 0.0;
         for (var c = 0u; c < FOURS; c++) { sums[i][c] = vec4<f32>(); }
@@ -42,7 +37,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
         let key = vec4<u32>(tile + mine, tile + mine + 1u, tile + mine + 2u, tile + mine + 3u);
-        let k_rows = keys + min(key, vec4<u32>(last)) * width;
+        let k_rows = here.keys + min(key, vec4<u32>(last)) * here.width;
         var scores: array<vec4<f32>, BR>;
         for (var i = 0u; i < BR; i++) { scores[i] = vec4<f32>(); }
         for (var begin = 0u; begin < p.dim; begin += 32u) {
@@ -66,7 +61,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         for (var i = 0u; i < BR; i++) {
             var score = scores[i] * p.scale;
             if (BIASED == 1u && inside.x) {
-                score += bias_four((head * p.q_len + min(first + i, p.q_len - 1u)) * p.k_len + key.x, p.k_len - key.x);
+                score += bias_four((here.head * p.q_len + min(here.first + i, p.q_len - 1u)) * p.k_len + key.x, p.k_len - key.x);
             }
             score = select(vec4<f32>(LOWEST), score, inside);
             let before = highest[i];
@@ -81,7 +76,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         let fours = min(8u, (p.k_len - tile + 3u) / 4u);
         for (var l = 0u; l < fours; l++) {
             let k = tile + l * 4u;
-            let v_rows = keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * width;
+            let v_rows = here.keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * here.width;
             var v4: array<mat4x4<f32>, FOURS>;
             for (var c = 0u; c < FOURS; c++) {
                 let at = v_rows + columns[c];
@@ -101,8 +96,8 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         let factor = 1.0 / sum_of(total[i]);
         for (var c = 0u; c < FOURS; c++) {
             let column = c * 32u + mine;
-            if (first + i < p.q_len && column < p.dim) {
-                out_store(queries + (first + i) * width + column, p.dim - column, sums[i][c] * factor);
+            if (here.first + i < p.q_len && column < p.dim) {
+                out_store(here.queries + (here.first + i) * here.width + column, p.dim - column, sums[i][c] * factor);
             }
         }
     }

@@ -15,12 +15,7 @@ var<workgroup> weights: array<vec4<f32>, BR * STRIDE>;
 var<workgroup> factors: array<f32, BR>;
 
 fn attention_tiled(group: u32, lane: u32, p: Params) {
-    let first = group % p.q_tiles * BR;
-    let head = group / p.q_tiles % p.heads;
-    let batch = group / (p.q_tiles * p.heads);
-    let width = p.heads * p.dim;
-    let queries = batch * p.q_len * width + head * p.dim;
-    let keys = batch * p.k_len * width + head * p.dim;
+    let here = place_of(group, BR, p);
     let last = p.k_len - 1u;
     // What this lane turns of a slice: four rows of four numbers. Half of the lanes take queries, a quarter keys.
     let block_row = lane % (WG / 2u) / 4u * 4u;
@@ -46,7 +41,7 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
             if (lane < WG / 2u) {
                 var rows = array<vec4<f32>, 4>();
                 if (d < p.dim) {
-                    let r = queries + min(first + block_row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.q_len - 1u)) * width + d;
+                    let r = here.queries + min(here.first + block_row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.q_len - 1u)) * here.width + d;
                     let n = p.dim - d;
                     rows = turned(array<vec4<f32>, 4>(q_load(r.x, n), q_load(r.y, n), q_load(r.z, n), q_load(r.w, n)));
                 }
@@ -54,7 +49,7 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
             } else if (block_row < KEYS) {
                 var rows = array<vec4<f32>, 4>();
                 if (d < p.dim) {
-                    let r = keys + min(tile + block_row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * width + d;
+                    let r = here.keys + min(tile + block_row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * here.width + d;
                     let n = p.dim - d;
                     rows = turned(array<vec4<f32>, 4>(k_load(r.x, n), k_load(r.y, n), k_load(r.z, n), k_load(r.w, n)));
                 }
@@ -77,7 +72,7 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
             let query = query_four * 4u + i;
             var score = scores[i] * p.scale;
             if (BIASED == 1u && inside.x) {
-                score += bias_four((head * p.q_len + min(first + query, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
+                score += bias_four((here.head * p.q_len + min(here.first + query, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
             }
             weights[query * STRIDE + key_four] = select(vec4<f32>(LOWEST), score, inside);
         }
@@ -107,7 +102,7 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
             for (var c = 0u; c < FOURS; c++) { sums[i * FOURS + c] *= factors[row + i]; }
         }
         for (var j = 0u; j < fours; j++) {
-            let v_rows = keys + min(tile + j * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * width;
+            let v_rows = here.keys + min(tile + j * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * here.width;
             for (var c = 0u; c < FOURS; c++) {
                 let at = v_rows + columns[c];
                 let n = p.dim - columns[c];
@@ -124,8 +119,8 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
     for (var c = 0u; c < FOURS; c++) {
         let column = (lane % 16u + c * 16u) * 4u;
         for (var i = 0u; i < ROWS; i++) {
-            if (column >= p.dim || first + row + i >= p.q_len) { continue; }
-            out_store(queries + (first + row + i) * width + column, p.dim - column, sums[i * FOURS + c] * factors[row + i]);
+            if (column >= p.dim || here.first + row + i >= p.q_len) { continue; }
+            out_store(here.queries + (here.first + row + i) * here.width + column, p.dim - column, sums[i * FOURS + c] * factors[row + i]);
         }
     }
 }

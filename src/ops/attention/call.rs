@@ -10,7 +10,7 @@ const BIAS: &[Element] = &[Element::Absent, Element::F32];
 pub(super) const SLOTS: &[Slot] =
     &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)];
 
-/// Of every kernel; `tiles` are those of the queries of one head.
+// Of every kernel; `tiles` are those of the queries of one head.
 params!(Params { q_len: u32, k_len: u32, heads: u32, tiles: u32, dim: u32, scale: f32 });
 
 /// How an attention is done.

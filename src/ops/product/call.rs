@@ -17,7 +17,7 @@ pub(super) const FEW_ROWS: usize = 16;
 /// Of fewer rows a product is too short to be timed.
 pub(super) const WORTH_TUNING: usize = 128;
 
-/// Of every family's kernel.
+// Of every family's kernel.
 params!(Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 });
 
 /// x times a run of rows of the whole matrix, for the columns of `out` from `first` on.
