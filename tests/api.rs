@@ -59,7 +59,7 @@ fn videos(generation: Generation) -> Result<Vec<Vec<Vec<f32>>>> {
 }
 
 fn frames(pipeline: &AnimatePipeline, motion: &Motion, change: impl Fn(AnimateRequest) -> AnimateRequest) -> Vec<Vec<f32>> {
-    let generation = change(small(pipeline.animate(&reference(), motion))).start().map(videos);
+    let generation = change(small(pipeline.animate(reference(), motion))).start().map(videos);
     generation.expect("starts").expect("runs").remove(0)
 }
 
@@ -81,9 +81,10 @@ const _: () = {
 #[test]
 fn a_generation_owns_what_it_needs() {
     let generation = |change: &dyn Fn(&AnimatePipeline) -> AnimateRequest| small(change(&pipeline(&device()))).start().expect("starts");
-    let borrowed = generation(&|pipeline| pipeline.animate(&reference(), &motion(0..5)));
+    let (image, moves) = (Arc::new(reference()), Arc::new(motion(0..5)));
+    let borrowed = generation(&|pipeline| pipeline.animate(&*image, &*moves));
     let owned = generation(&|pipeline| pipeline.animate(reference(), motion(0..5)));
-    let counted = generation(&|pipeline| pipeline.animate(Arc::new(reference()), &Arc::new(motion(0..5))));
+    let counted = generation(&|pipeline| pipeline.animate(image.clone(), &moves));
     let runs = [borrowed, owned, counted].map(|generation| thread::spawn(move || videos(generation)));
     let [a, b, c] = runs.map(|run| run.join().expect("no panic").expect("runs"));
     assert!(a == b && a == c && a[0].len() == 5);

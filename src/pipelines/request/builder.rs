@@ -104,9 +104,10 @@ impl<P: Pipeline> Builder<'_, P> {
     /// CLIP are in either case on the GPU block by block, while a generation begins.
     ///
     /// # Errors
-    /// [`Error::Weights`] and [`Error::Io`] naming the file and the tensor that is missing, unknown, of the wrong shape or not
-    /// finite; [`Error::Unsupported`] for a configuration that this crate cannot run; [`Error::Limits`] where the GPU's memory
-    /// is too small; [`Error::Input`] for a LoRA's weight out of range or one for an expert that is not there.
+    /// [`Error::Weights`](crate::Error::Weights) and [`Error::Io`](crate::Error::Io) naming the file and the tensor that is missing, unknown,
+    /// of the wrong shape or not finite; [`Error::Unsupported`](crate::Error::Unsupported) for a configuration that this crate cannot run;
+    /// [`Error::Limits`](crate::Error::Limits) where the GPU's memory is too small; [`Error::Input`](crate::Error::Input) for a LoRA's weight
+    /// out of range or one for an expert that is not there.
     pub fn build(self) -> Result<P> {
         let budget = self.budget.on(self.device);
         P::load(self.device, &Recipe { budget, ..self.recipe })

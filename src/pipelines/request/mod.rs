@@ -60,8 +60,8 @@ impl<T> Request<T> {
         self
     }
 
-    /// What is not to be seen; used with a guidance scale above 1. Default: [`DEFAULT_NEGATIVE_PROMPT`]; the models of Wan2.1 with CLIP
-    /// have a few words more before it.
+    /// What is not to be seen; used with a guidance scale above 1. Default: [`DEFAULT_NEGATIVE_PROMPT`](crate::DEFAULT_NEGATIVE_PROMPT);
+    /// the models of Wan2.1 with CLIP have a few words more before it.
     pub fn negative_prompt(mut self, prompt: impl Into<String>) -> Self {
         self.settings.negative_prompt = Some(prompt.into());
         self
