@@ -42,35 +42,11 @@
 //! skeletons as it does. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
 //! them in the layout of diffusers ([`Conversion`]).
 //!
-//! # Floors
-//! A module uses only what stands below it.
-//! ```text
-//! pipelines              a request becomes frames
-//! models                 dit (with animate's parts) · vae · umt5 · clip; they do not change once loaded
-//! residency              which layers of a model are on the GPU now
-//! layers                 linear, norms, convolutions; weights on their way to the GPU
-//! ops                    one tensor operation a file, beside its kernel in wgsl/
-//! tensor
-//! gpu · weights · tokenizer · schedulers · video        islands; only gpu, and what stands on it, needs a GPU
-//! error · dtype · shape · shelf · rng · cancel · digest · partial_file · partial_folder
-//! ```
-//!
-//! | I want to change | go to |
-//! |---|---|
-//! | a kernel | `wgsl/NAME.wgsl`, `src/ops/NAME.rs`, its oracle in `tests/ops/oracle/NAME.rs` |
-//! | how a checkpoint is read | `src/weights`, `src/layers/loader.rs` |
-//! | what checkpoints can be saved as | `src/weights/storage.rs`, `src/weights/convert.rs` |
-//! | what LoRA files may look like | `src/weights/lora` |
-//! | a scheduler | one file in `src/schedulers` |
-//! | what the model is conditioned on | `src/pipelines/tasks/animate/job.rs`, `src/pipelines/tasks/video/job.rs` |
-//! | what one generation keeps, and which blocks stay for it | `src/models/dit/session.rs`, `src/pipelines/run/arrangement.rs`, `src/shelf.rs` |
-//! | the loop that all pipelines share | `src/pipelines/run/generation.rs` |
-//! | what is kept of a run to go on with | `src/pipelines/run/state.rs` |
-//! | images, videos, files | `src/video` |
-//!
 //! # Features
 //! - `mp4` (default): reads and writes MP4 and MOV with H.264. Compiles OpenH264, for which a C++ compiler is needed. Cisco's
 //!   patent licence covers the binaries that Cisco distributes, not builds from source.
+//! - `webgpu`: for `wasm32-unknown-unknown`, where the library type-checks. Generations block, which a browser allows in no thread of its
+//!   own, so it has not been run there.
 //!
 //! # Precision and repeatability
 //! [`Precision::F16`] halves the memory of operands; [`Precision::F32`] agrees with the reference in f32. All sums are f32 in

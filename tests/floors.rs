@@ -253,6 +253,33 @@ fn files_use_each_other_in_no_circle_but_those_on_the_map() {
     assert!(found == defended, "circles of files that the map does not name, or names in vain:\n{found:#?}\n{defended:#?}");
 }
 
+/// Lines from the name of a function to its closing brace, as rustfmt sets them.
+fn functions(text: &str) -> Vec<(usize, String)> {
+    let lines: Vec<_> = text.lines().collect();
+    let is_function = |line: &str| {
+        line.trim_start().split("fn ").next().is_some_and(|before| {
+            line.contains("fn ")
+                && before.split_whitespace().all(|word| word.starts_with("pub") || ["const", "async", "unsafe"].contains(&word))
+        })
+    };
+    let length = |(start, line): (usize, &&str)| {
+        let indent = line.len() - line.trim_start().len();
+        let end = lines[start..].iter().position(|line| line.len() == indent + 1 && line.ends_with('}'))?;
+        Some((end + 1, line.trim().to_string()))
+    };
+    lines.iter().enumerate().filter(|(_, line)| is_function(line)).filter_map(length).collect()
+}
+
+#[test]
+fn functions_are_short() {
+    let mut paths = Vec::new();
+    find(&source(), &mut paths);
+    let all = paths.iter().flat_map(|path| functions(&fs::read_to_string(path).expect("a source file")));
+    let long: Vec<_> = all.filter(|(lines, _)| *lines > 45).collect();
+    assert!(long.is_empty(), "functions of more than 45 lines: {long:?}");
+    assert_eq!(functions("fn a() {\n    b\n}\n\npub(crate) const fn c() {\n}\n").iter().map(|found| found.0).collect::<Vec<_>>(), [3, 2]);
+}
+
 #[test]
 fn a_circle_is_found() {
     let modules: BTreeMap<String, PathBuf> = ["a", "a::b", "c"].map(|name| (name.to_string(), PathBuf::new())).into();

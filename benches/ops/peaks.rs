@@ -1,6 +1,6 @@
 //! What the adapter can do at most.
 
-use wan_animate::unversioned::gpu::{Arg, Element, Kernel, Needs, Slot};
+use wan_animate::unversioned::gpu::{Arg, Element, Kernel, Slot};
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::{DType, Result};
 
@@ -30,16 +30,8 @@ out_set(group * WG + lane, {sum});
 }}
 "
     );
-    let kernel: &'static Kernel = Box::leak(Box::new(Kernel {
-        name: "peak",
-        source: source.leak(),
-        libs: &[],
-        workgroup: LANES as u32,
-        slots: SLOTS,
-        params_bytes: 12,
-        variants: &[&[]],
-        needs: Needs::Nothing,
-    }));
+    let kernel: &'static Kernel =
+        Box::leak(Box::new(Kernel { workgroup: LANES as u32, slots: SLOTS, ..Kernel::of("peak", source.leak(), 12) }));
     let out = rec.alloc(&[groups * LANES], DType::F32)?;
     let work = (2 * LANES * UNROLLED) as f64 * f64::from(ROUNDS);
     let params = [ROUNDS, 0.5f32.to_bits(), 1.0f32.to_bits()];

@@ -14,3 +14,5 @@ pub(crate) const ATTENTION: &str = include_str!("../../wgsl/lib/attention.wgsl")
 pub(crate) const ATTENTION_BIAS: &str = include_str!("../../wgsl/lib/attention_bias.wgsl");
 /// Needed by norms that divide by a row's root of the mean square.
 pub(crate) const ROW_FACTOR: &str = include_str!("../../wgsl/lib/row_factor.wgsl");
+/// Needed where scores go through workgroup memory.
+pub(crate) const ATTENTION_WEIGHTS: &str = include_str!("../../wgsl/lib/attention_weights.wgsl");

@@ -5,8 +5,7 @@ use std::path::Path;
 use image::{RgbImage, imageops};
 use serde::Deserialize;
 
-use super::preprocess::planes;
-use super::resize::{Filter, resize};
+use super::{preprocess::planes, resize::Filter, resize::resize};
 use crate::{Error, Result};
 
 /// A checkpoint's `preprocessor_config.json`: how its CLIP image processor prepares an image.

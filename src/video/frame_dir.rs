@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
-use super::source::{FrameSource, check_index};
 use super::still::{dimensions, open_image, sniff};
+use super::{source::FrameSource, source::check_index};
 use crate::{Error, Result};
 
 /// Endings of pictures: a file that has one but cannot be read would otherwise silently be a missing frame.

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::frame::Frame;
-use super::writer::Sink;
+use super::{frame::Frame, writer::Sink};
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 

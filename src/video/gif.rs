@@ -7,9 +7,7 @@ use std::path::Path;
 use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
 use image::{AnimationDecoder, Delay, DynamicImage, ImageDecoder, ImageError, RgbImage};
 
-use super::frame::Frame;
-use super::still::{MAX_BYTES, open};
-use super::writer::Sink;
+use super::{frame::Frame, still::MAX_BYTES, still::open, writer::Sink};
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 

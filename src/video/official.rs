@@ -3,8 +3,7 @@
 
 use image::{Rgb, RgbImage, imageops};
 
-use super::preprocess::{planes, signed_planes};
-use super::resize::{Filter, resize};
+use super::{preprocess::planes, preprocess::signed_planes, resize::Filter, resize::resize};
 use crate::{Error, Result};
 
 /// Fractional bits of OpenCV's bilinear weights.

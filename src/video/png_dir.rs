@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
 
-use super::frame::Frame;
-use super::writer::Sink;
+use super::{frame::Frame, writer::Sink};
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 
 use image::{RgbImage, imageops};
 
-use super::resize::{Filter, resize};
+use super::{resize::Filter, resize::resize};
 use crate::Result;
 
 /// The character image on a `width` x `height` canvas: scaled to fit, centred, the rest black. Never cropped.

@@ -2,8 +2,7 @@
 
 use image::RgbImage;
 
-use super::motion::{Motion, check_counts};
-use super::source::Frames;
+use super::{motion::Motion, motion::check_counts, source::Frames};
 use crate::Result;
 
 /// A motion, the video in which the character is replaced, and the mask of where it stands.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use image::RgbImage;
 
-use super::source::{FrameSource, check_index};
+use super::{source::FrameSource, source::check_index};
 use crate::Result;
 
 /// What the frames kept for going back may take, in bytes: a whole segment at common sizes.

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use image::{ImageFormat, RgbImage};
 
-use super::frame_dir::FrameDir;
-use super::gif::read_gif;
-use super::still::{open_image, sniff};
+use super::{frame_dir::FrameDir, gif::read_gif, still::open_image, still::sniff};
 use crate::{Error, Result};
 
 /// A video whose frames are read when they are needed, so that its length costs no memory.

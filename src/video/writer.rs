@@ -2,11 +2,7 @@
 
 use std::path::Path;
 
-use super::fps::check_rate;
-use super::frame::Frame;
-use super::frames_file::FramesFile;
-use super::gif::GifWriter;
-use super::png_dir::PngDir;
+use super::{fps::check_rate, frame::Frame, frames_file::FramesFile, gif::GifWriter, png_dir::PngDir};
 use crate::{Error, Result};
 
 /// One kind of output.

@@ -8,14 +8,10 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use super::claim::Claim;
-use super::entry::{Entry, Metadata};
-use super::names::Table;
-use super::scales::{SINGLE_FILE, attach_scales};
-use super::stored::{Stored, TensorInfo};
-use super::tensor::Tensor;
-use super::view::TensorView;
-use super::{gguf, locate, pth, safetensors};
+use super::{
+    claim::Claim, entry::Entry, entry::Metadata, gguf, locate, names::Table, pth, safetensors, scales::SINGLE_FILE, scales::attach_scales,
+    stored::Stored, stored::TensorInfo, tensor::Tensor, view::TensorView,
+};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::vocabulary::Vocabulary;

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use super::quantized::{Quantized, QuantizedForm};
-use super::tensor::Tensor;
-use super::view::TensorView;
+use super::{quantized::Quantized, quantized::QuantizedForm, tensor::Tensor, view::TensorView};
 use crate::dtype::DType;
 use crate::error::Result;
 

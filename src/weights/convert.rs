@@ -7,16 +7,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::blocks::Block;
-use super::checkpoint::Weights;
-use super::decode::decode;
-use super::encode::{e4m3_scale, encode};
-use super::encoding::Encoding;
-use super::gguf_header;
-use super::safetensors::{Outline, header};
-use super::storage::Storage;
-use super::stored::Stored;
-use super::view::position;
+use super::{
+    blocks::Block, checkpoint::Weights, decode::decode, encode::e4m3_scale, encode::encode, encoding::Encoding, gguf_header,
+    safetensors::Outline, safetensors::header, storage::Storage, stored::Stored, view::position,
+};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::partial_file::sync_parent;

@@ -2,8 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::blocks::Block;
-use super::encoding::Encoding;
+use super::{blocks::Block, encoding::Encoding};
 use crate::dtype::DType;
 
 /// The largest e4m3 number.

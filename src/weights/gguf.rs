@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::blocks::Block;
-use super::encoding::Encoding;
-use super::entry::{Entry, elements};
+use super::{blocks::Block, encoding::Encoding, entry::Entry, entry::elements};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::vocabulary::Vocabulary;

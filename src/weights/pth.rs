@@ -4,10 +4,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
-use super::encoding::Encoding;
-use super::entry::{Entry, elements};
 use super::pickle::{Object, Pickle, Value};
-use super::zip::Archive;
+use super::{encoding::Encoding, entry::Entry, entry::elements, zip::Archive};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 

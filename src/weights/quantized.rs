@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::blocks::Block;
-use super::encoding::Encoding;
-use super::low_rank::LowRank;
+use super::{blocks::Block, encoding::Encoding, low_rank::LowRank};
 
 /// What there is to know of a [`Quantized`] tensor before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
-use super::encoding::Encoding;
 use super::entry::{Entry, Metadata, elements};
-use super::foreign;
+use super::{encoding::Encoding, foreign};
 use crate::error::{Error, Result};
 use crate::partial_file::PartialFile;
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::entry::Metadata;
-use super::rotation;
-use super::tensor::Tensor;
+use super::{entry::Metadata, rotation, tensor::Tensor};
 use crate::error::{Error, Result};
 
 /// What ComfyUI's single files put before every name of the model.

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::blocks::Block;
-use super::encoding::Encoding;
-use super::stored::Stored;
+use super::{blocks::Block, encoding::Encoding, stored::Stored};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 

@@ -7,10 +7,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use super::decode::{decode, gather};
-use super::encoding::Encoding;
-use super::entry::Entry;
-use super::rotation::rotate;
+use super::{decode::decode, decode::gather, encoding::Encoding, entry::Entry, rotation::rotate};
 
 /// What a checkpoint says of a tensor.
 #[derive(Clone, Debug)]

@@ -3,11 +3,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::delta::Delta;
-use super::encoding::Encoding;
-use super::low_rank::LowRank;
-use super::quantized::{Quantized, QuantizedForm};
-use super::stored::Stored;
+use super::{delta::Delta, encoding::Encoding, low_rank::LowRank, quantized::Quantized, quantized::QuantizedForm, stored::Stored};
 use crate::dtype::DType;
 use crate::error::Result;
 

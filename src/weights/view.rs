@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::decode::decode;
-use super::encoding::Encoding;
+use super::{decode::decode, encoding::Encoding};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 

@@ -3,11 +3,11 @@
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
-use crate::ops::{libs::ATTENTION, libs::ATTENTION_BIAS};
+use crate::ops::{libs::ATTENTION, libs::ATTENTION_BIAS, libs::ATTENTION_WEIGHTS};
 
 /// See `wgsl/attention_reg.wgsl`.
 pub static ATTENTION_REG: Kernel = Kernel {
-    libs: &[ATTENTION, ATTENTION_BIAS],
+    libs: &[ATTENTION, ATTENTION_BIAS, ATTENTION_WEIGHTS],
     slots: SLOTS,
     variants: &[
         &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("FOURS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1])],

@@ -3,11 +3,11 @@
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
-use crate::ops::libs::{ATTENTION, ATTENTION_BIAS, TURNED};
+use crate::ops::libs::{ATTENTION, ATTENTION_BIAS, ATTENTION_WEIGHTS, TURNED};
 
 /// See `wgsl/attention_tiled.wgsl`.
 pub static ATTENTION_TILED: Kernel = Kernel {
-    libs: &[ATTENTION, ATTENTION_BIAS, TURNED],
+    libs: &[ATTENTION, ATTENTION_BIAS, ATTENTION_WEIGHTS, TURNED],
     workgroup: 128,
     slots: SLOTS,
     variants: &[&[("FOURS", &[1, 2]), ("BIASED", &[0, 1])]],

@@ -9,8 +9,7 @@ use shiguredo_mp4::aux::SampleTableAccessor;
 use shiguredo_mp4::bitstream::h264::{LengthSize, parse_sps};
 use shiguredo_mp4::boxes::{Avc1Box, HdlrBox, MoovBox, SampleEntry, StblBox, TrakBox};
 
-use super::colour::Colour;
-use super::sps::Sps;
+use super::{colour::Colour, sps::Sps};
 use crate::{Error, Result};
 
 /// The largest picture of OpenH264, in pixels (36,864 macroblocks of level 5.2).

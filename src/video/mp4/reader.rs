@@ -11,8 +11,7 @@ use openh264::decoder::{DecodedYUV, Decoder, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
 use shiguredo_mp4::bitstream::h264::length_prefixed_to_annexb;
 
-use super::colour::Planes;
-use super::container::{Rotation, Track};
+use super::{colour::Planes, container::Rotation, container::Track};
 use crate::video::sequential::{Decode, Sequential, VideoInfo};
 use crate::{Error, Result};
 

@@ -15,8 +15,7 @@ use shiguredo_mp4::{BoxSize, BoxType, TrackKind};
 
 use super::colour::Colour;
 use crate::partial_file::PartialFile;
-use crate::video::frame::Frame;
-use crate::video::writer::Sink;
+use crate::video::{frame::Frame, writer::Sink};
 use crate::{Error, Result};
 
 /// Seconds between frames that a player can jump to.

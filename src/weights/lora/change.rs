@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::keys::Role;
-use super::strength::Strength;
+use super::{keys::Role, strength::Strength};
 use crate::error::{Error, Result};
 use crate::weights::checkpoint::Weights;
 use crate::weights::delta::{Factor, Kind, cols, rows};

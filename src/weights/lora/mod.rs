@@ -16,8 +16,7 @@ use targets::Targets;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::weights::checkpoint::{Weights, list};
-use crate::weights::delta::Delta;
+use crate::weights::{checkpoint::Weights, checkpoint::list, delta::Delta};
 
 /// Whether any of these tensors can only be part of a LoRA.
 pub(crate) fn is_lora(weights: &Weights) -> bool {
