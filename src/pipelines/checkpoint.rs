@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::models::registry::{model_of, name_of, open};
+use crate::models::registry::{model_of, name_of, open, open_all};
 use crate::models::spec::{Sizes, Spec};
 use crate::models::{clip, dit, umt5, vae};
 use crate::pipelines::parts::{Encoders, Files, ImageEncoder};
@@ -162,7 +162,7 @@ impl Opener<'_> {
     /// A part from where it is, or `None` where it is nowhere.
     fn part<C: Sizes>(&mut self, part: Part, models: &[&'static Spec]) -> Result<Option<Opened<C>>> {
         if let Some(path) = self.source.get(part) {
-            return described(open(path)?, models).map(Some);
+            return single(path, models).map(Some);
         }
         let weights = match &mut self.base {
             Base::Nothing => return Ok(None),
@@ -270,6 +270,13 @@ impl Opener<'_> {
         }
         Ok(SchedulerConfig::official(Scheduler::UniPc).with_shift(release::shift(transformer, two_experts)?))
     }
+}
+
+/// A part from a file or folder of its own, or from an all-in-one file.
+fn single<C: Sizes>(path: &Path, models: &[&'static Spec]) -> Result<Opened<C>> {
+    let mut parts = open_all(path)?;
+    let wanted = parts.iter().position(|part| model_of(part).is_some_and(|found| models.contains(&found)));
+    described(parts.swap_remove(wanted.unwrap_or(0)), models)
 }
 
 /// An opened part with its configuration.

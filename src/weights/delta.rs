@@ -7,6 +7,14 @@ use crate::linalg::product;
 pub struct Delta {
     pub kind: Kind,
     pub scale: f32,
+    pub magnitude: Option<Magnitude>,
+}
+
+/// DoRA: the changed tensor is brought to these lengths, row by row or, where they lie along the second axis, column by column.
+pub struct Magnitude {
+    pub lengths: Stored,
+    /// Of the way to that, how much is gone.
+    pub weight: f32,
 }
 
 /// How a change is stored.
@@ -28,9 +36,29 @@ pub enum Factor {
 impl Delta {
     /// Adds it to the values of the tensor that it was made for.
     pub fn add_to(&self, values: &mut [f32]) {
+        let before = if self.magnitude.is_some() { values.to_vec() } else { Vec::new() };
         for (value, delta) in values.iter_mut().zip(self.kind.values()) {
             *value += self.scale * delta;
         }
+        let Some(Magnitude { lengths, weight }) = &self.magnitude else { return };
+        // So many neighbours share a length, and after so many lengths they begin anew.
+        let (rows, count) = (self.kind.size().0.max(1), lengths.count().max(1));
+        let run = values.len() / if lengths.info.shape.first() == Some(&rows) { rows } else { rows * count };
+        bring_to_lengths(values, &lengths.to_f32(), run.max(1));
+        values.iter_mut().zip(before).for_each(|(value, before)| *value = before + weight * (*value - before));
+    }
+}
+
+/// Scales numbers so that all those that share one of the `lengths`, runs of neighbours again and again, have that length together.
+fn bring_to_lengths(values: &mut [f32], lengths: &[f32], run: usize) {
+    let mut squares = vec![0f64; lengths.len()];
+    for (i, run) in values.chunks(run).enumerate() {
+        squares[i % lengths.len()] += run.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+    }
+    for (i, run) in values.chunks_mut(run).enumerate() {
+        let (square, length) = (squares[i % lengths.len()], lengths[i % lengths.len()]);
+        let factor = f64::from(length) / square.sqrt().max(f64::from(f32::EPSILON));
+        run.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
     }
 }
 
