@@ -509,6 +509,18 @@ fn magnitudes_are_merged() {
             }
         }
     }
+    // PEFT has those of a convolution's rows along its second axis.
+    let module = "transformer.patch_embedding";
+    let lora = opened(&[
+        part(format!("{module}.lora_A.weight"), &[2, 36, 1, 2, 2], &numbers(288, 7.0)),
+        part(format!("{module}.lora_B.weight"), &[24, 2, 1, 1, 1], &numbers(48, 8.0)),
+        part(format!("{module}.lora_magnitude_vector"), &[1, 24, 1, 1, 1], &lengths),
+    ]);
+    let values = merged(&lora.expect("opens")).to_f32("patch_embedding.weight", &[24, 36, 1, 2, 2]).expect("there");
+    for (row, length) in values.chunks(144).zip(&lengths) {
+        let found = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+        assert!((found - length).abs() < 4e-6, "{found} is not {length}");
+    }
     // A fused module's rows are shared out.
     let (fused, long) = ("diffusion_model.face_adapter.fuser_blocks.0.linear1_kv", numbers(48, 3.0));
     let lora = opened(&[

@@ -10,9 +10,11 @@ pub struct Delta {
     pub magnitude: Option<Magnitude>,
 }
 
-/// DoRA: the changed tensor is brought to these lengths, row by row or, where they lie along the second axis, column by column.
+/// DoRA: the changed tensor is brought to these lengths.
 pub struct Magnitude {
     pub lengths: Stored,
+    /// Which of them is that of its first row; none where they are those of the places of the second axis.
+    pub first_row: Option<usize>,
     /// Of the way to that, how much is gone.
     pub weight: f32,
 }
@@ -40,16 +42,16 @@ impl Delta {
         for (value, delta) in values.iter_mut().zip(self.kind.values()) {
             *value += self.scale * delta;
         }
-        let Some(Magnitude { lengths, weight }) = &self.magnitude else { return };
-        // So many neighbours share a length, and after so many lengths they begin anew.
-        let (rows, count) = (self.kind.size().0.max(1), lengths.count().max(1));
-        let run = values.len() / if lengths.info.shape.first() == Some(&rows) { rows } else { rows * count };
-        bring_to_lengths(values, &lengths.to_f32(), run.max(1));
+        let Some(Magnitude { lengths, first_row, weight }) = &self.magnitude else { return };
+        let (rows, all) = (self.kind.size().0, lengths.to_f32());
+        // So many runs of neighbours have a length in common.
+        let (lengths, runs) = first_row.map_or((&all[..], rows * all.len()), |first| (&all[first..][..rows], rows));
+        bring_to_lengths(values, lengths, (values.len() / runs.max(1)).max(1));
         values.iter_mut().zip(before).for_each(|(value, before)| *value = before + weight * (*value - before));
     }
 }
 
-/// Scales numbers so that all those that share one of the `lengths`, runs of neighbours again and again, have that length together.
+/// Scales numbers so that all those of a length have it together: each run of neighbours has the next, and after the last the first again.
 fn bring_to_lengths(values: &mut [f32], lengths: &[f32], run: usize) {
     let mut squares = vec![0f64; lengths.len()];
     for (i, run) in values.chunks(run).enumerate() {

@@ -57,7 +57,11 @@ pub static TRANSFORMER: Spec = Spec {
     stem: "diffusion_pytorch_model",
     architecture: "wan",
     config: Config::json,
-    load: |loader, weights| Dit::load(loader, &Config::of(weights)?).map(drop),
+    load: |loader, weights| {
+        let config = Config::of(weights)?;
+        config.check()?;
+        Dit::load(loader, &config).map(drop)
+    },
 };
 
 /// All of Wan's transformers, from whose parts each takes its own.

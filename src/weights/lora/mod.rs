@@ -197,15 +197,24 @@ impl Lora {
             let magnitude = match &magnitude {
                 None => None,
                 Some(lengths) => {
-                    let lengths = part_of(lengths, &shape, part, found.len());
-                    Some(lengths.ok_or_else(|| refuse("the magnitudes of this DoRA do".into()))?)
+                    let found = self.magnitude(lengths, &shape, part, found.len());
+                    Some(found.ok_or_else(|| refuse("the magnitudes of this DoRA do".into()))?)
                 }
             };
             let scale = if magnitude.is_some() { scale } else { f64::from(self.weight) * scale } as f32;
-            let magnitude = magnitude.map(|lengths| Magnitude { lengths, weight: self.weight });
             Ok((name.to_string(), Delta { kind: own, scale, magnitude }))
         };
         found.iter().enumerate().map(fit).collect()
+    }
+
+    /// DoRA's lengths for a part of the tensor of a shape, or `None` where they are not for its rows, or for the columns of all of it.
+    fn magnitude(&self, lengths: &Stored, shape: &[usize], part: usize, parts: usize) -> Option<Magnitude> {
+        let (count, &rows, cols) = (lengths.count(), shape.first()?, shape.get(1));
+        // PEFT has those of a convolution's rows along the second axis.
+        let of_rows = count == rows && (lengths.info.shape.first() == Some(&rows) || cols != Some(&count));
+        let first_row = of_rows.then_some(part * (rows / parts));
+        let fits = of_rows || parts == 1 && cols == Some(&count);
+        fits.then(|| Magnitude { lengths: lengths.clone(), first_row, weight: self.weight })
     }
 }
 
@@ -215,12 +224,4 @@ fn made_for(base: &Weights, shape: &[usize], [rows, cols]: [usize; 2]) -> String
     let other = [rows, cols].into_iter().zip(needed).find(|(found, needed)| found != needed);
     let models = other.and_then(|(width, _)| Some((width, base.kin?.of_width(width)?)));
     models.map_or_else(String::new, |(width, models)| format!(" (for {models}, {width} wide)"))
-}
-
-/// DoRA's lengths for a part of the tensor of a shape, or `None` where they are not for its rows, or for the columns of all of it.
-fn part_of(lengths: &Stored, shape: &[usize], part: usize, parts: usize) -> Option<Stored> {
-    if lengths.info.shape.first() == shape.first() && Some(&lengths.count()) == shape.first() {
-        return lengths.part(part, parts);
-    }
-    (parts == 1 && lengths.info.shape.len() > 1 && Some(&lengths.count()) == shape.get(1)).then(|| lengths.clone())
 }
