@@ -164,6 +164,24 @@ fn what_a_run_would_refuse_is_found_by_headers_alone() {
         assert!(text.contains("  of another shape: 1\n") && text.contains(name) && text.contains(words), "{text}");
         assert!(refused.contains(&format!("`{name}`")), "{refused}");
     }
+    // A configuration can say anything; what it comes to is not tried out.
+    let json = |text: &str| fs::write(folder.path().join("config.json"), text).expect("written");
+    for (field, words) in [
+        (r#""num_layers": 1048576"#, "after 131072 others"),
+        (r#""image_dim": 9223372036854775807"#, "image_embedder"),
+        (r#""in_channels": 4611686018427387904"#, "patch_embedding"),
+        (r#""num_attention_heads": 0"#, "`num_attention_heads` is 0"),
+    ] {
+        json(
+            &format!(r#"{{"_class_name": "WanTransformer3DModel", "num_attention_heads": 2, "attention_head_dim": 12, {field}}}"#)
+                .replace(r#""num_attention_heads": 2, "attention_head_dim": 12, "num_attention_heads": 0"#, r#""num_attention_heads": 0"#),
+        );
+        let plain: Vec<Values> = tensors("transformer").into_iter().filter(|tensor| tensor.name.starts_with("blocks.")).collect();
+        save(&path, &plain);
+        let text = describe(&path, folder.path());
+        assert!(text.contains("cannot be loaded: ") && text.contains(words), "{text}");
+    }
+    fs::remove_file(folder.path().join("config.json")).expect("there");
     // Without the tensor that tells a size, there is no saying what is missing.
     let (text, refused) = changed("transformer", "patch_embedding.weight", |tensor| tensor.name = "patch.weight".into());
     assert!(text.contains("cannot be loaded: ") && text.contains("`patch_embedding.weight`: missing"), "{text}");

@@ -189,7 +189,7 @@ fn scales_are_applied_in_every_dialect() {
     let (json_size, int8_size) = ([json.len()], [int8.len()]);
     let scaled = [3.0, 6.0, -3.0, 1.5];
     let f32 = Encoding::from(DType::F32);
-    let cases: [(&str, Vec<NewTensor>, [f32; 4]); 5] = [
+    let cases: [(&str, Vec<NewTensor>, [f32; 4]); 7] = [
         ("plain", vec![new("l.weight", Encoding::F8E4M3, &[2, 2], &E4M3)], [1.0, 2.0, -1.0, 0.5]),
         (
             "legacy",
@@ -219,6 +219,21 @@ fn scales_are_applied_in_every_dialect() {
                 new("l.weight_scale", DType::F16.into(), &[2, 1], &halves),
             ],
             [2.0, -256.0, 4.0, -508.0],
+        ),
+        (
+            "Quanto's rows of bytes",
+            vec![
+                new("l.weight._data", Encoding::I8, &[2, 2], &[1, 0x80, 0xff, 127]),
+                new("l.weight._scale", DType::F16.into(), &[2, 1], &halves),
+                new("l.input_scale", f32, &[], &three),
+                new("l.output_scale", f32, &[], &three),
+            ],
+            [2.0, -256.0, 4.0, -508.0],
+        ),
+        (
+            "Quanto's floats",
+            vec![new("l.weight._data", Encoding::F8E4M3, &[2, 2], &E4M3), new("l.weight._scale", f32, &[], &three)],
+            scaled,
         ),
         (
             "16 bits",
@@ -272,6 +287,18 @@ fn unsupported_quantisations_are_named() {
     assert!(matches!(&error, Error::Unsupported(message) if message.contains("nvfp4")), "{error:?}");
     let error = opened(&[weight(), new("l.weight_scale", Encoding::U8, &[2], &[0; 2])]).expect_err("blocks");
     assert!(matches!(&error, Error::Weights { .. }) && error.to_string().contains("2 scales for 4 rows"), "{error:?}");
+    let data = |encoding| new("l.weight._data", encoding, &[4, 1], &[0; 4]);
+    let scale = |shape| new("l.weight._scale", Encoding::U8, shape, &[0; 4]);
+    let error = opened(&[data(Encoding::U8), scale(&[4, 1])]).expect_err("packed");
+    assert!(matches!(&error, Error::Unsupported(message) if message.contains("Quanto") && message.contains("`l.weight`")), "{error:?}");
+    let error = opened(&[data(Encoding::I8), scale(&[4, 1]), new("l.weight._shift", Encoding::U8, &[4], &[0; 4])]).expect_err("shifted");
+    assert!(matches!(&error, Error::Unsupported(message) if message.contains("Quanto")), "{error:?}");
+    let error = opened(&[data(Encoding::I8)]).expect_err("no scale");
+    assert!(error.to_string().contains("without their `_scale`"), "{error}");
+    let error = opened(&[data(Encoding::I8), scale(&[1, 4])]).expect_err("scales of columns");
+    assert!(error.to_string().contains("4 scales for 4 rows"), "{error}");
+    let error = opened(&[data(Encoding::I8), scale(&[4, 1]), weight()]).expect_err("twice");
+    assert!(error.to_string().contains("twice"), "{error}");
     let error = opened(&[weight(), new("l.comfy_quant", Encoding::U8, &[1], b"x")]).expect_err("damaged");
     assert!(error.to_string().contains("`l.comfy_quant`"), "{error}");
 }

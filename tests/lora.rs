@@ -75,6 +75,7 @@ fn a_video_by_experts_with_loras_of_their_own_equals_that_of_diffusers() {
 }
 
 /// A tensor of a LoRA file in f32.
+#[derive(Clone)]
 struct Part(String, Vec<usize>, Vec<f32>);
 
 fn part(name: impl Into<String>, shape: &[usize], values: &[f32]) -> Part {
@@ -307,8 +308,10 @@ fn what_does_not_fit_is_refused_by_name() {
         (base(&[q("alpha", &[2]), q("lora_A", &[3, 24]), q("lora_B", &[24, 3])]), vec!["to_q.alpha", "one number"]),
         (base(&[q("lora_A", &[3, 24]), q("lora_down", &[3, 24]), q("lora_B", &[24, 3])]), vec!["same part of the same module"]),
         (base(&[nan]), vec!["test-lora.safetensors", "to_q.diff_b", "element [0] is NaN"]),
-        (base(&[q("dora_scale", &[24])]), vec!["to_q.dora_scale", "DoRA"]),
-        (base(&[q("lora_magnitude_vector.default.weight", &[24])]), vec!["DoRA"]),
+        (base(&[q("dora_scale", &[24])]), vec!["to_q.dora_scale", "missing"]),
+        (base(&[q("lora_A", &[3, 24]), q("lora_B", &[24, 3]), q("dora_scale", &[23, 1])]), vec!["the magnitudes of this DoRA do not fit"]),
+        (base(&[q("lora_A", &[3, 24]), q("lora_B", &[24, 3]), q("dora_scale", &[1, 1])]), vec!["the magnitudes of this DoRA do not fit"]),
+        (base(&[q("hada_t1", &[24])]), vec!["LoHa with a core tensor"]),
         (base(&[q("weight", &[24, 24])]), vec!["1 of 1 tensors are no part of a LoRA", "to_q.weight"]),
     ];
     for (result, words) in cases {
@@ -386,5 +389,151 @@ fn damaged_metadata_is_refused_by_name() {
     }
     for value in ["None", "0", "16"] {
         open("ss_network_alpha", value).expect(value);
+    }
+}
+
+/// A rank of two on each of these modules of 24 x 24, and changes of their biases.
+fn distilled(modules: &[&str]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for (module, seed) in modules.iter().zip(1u8..) {
+        parts.push(part(format!("{module}.lora_down.weight"), &[2, 24], &numbers(48, f32::from(seed))));
+        parts.push(part(format!("{module}.lora_up.weight"), &[24, 2], &numbers(48, f32::from(seed) + 0.5)));
+        parts.push(part(format!("{module}.diff_b"), &[24], &numbers(24, f32::from(seed) + 0.7)));
+    }
+    parts
+}
+
+/// What was logged.
+static LOGGED: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        LOGGED.lock().expect("whole").push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+/// A LoRA of Wan2.1's I2V on a transformer without an image branch: as other programs take it, and as `strict` does.
+#[test]
+fn changes_of_absent_parts_are_left_out() {
+    if log::set_logger(&Logger).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+    let base = || golden_weights("family/t2v/transformer");
+    let own = ["diffusion_model.blocks.0.self_attn.q", "diffusion_model.blocks.1.cross_attn.k"];
+    let image =
+        ["diffusion_model.blocks.0.cross_attn.k_img", "diffusion_model.blocks.1.cross_attn.v_img", "transformer.blocks.1.attn2.add_k_proj"];
+    let mut parts = distilled(&[&own[..], &image].concat());
+    parts.push(part("diffusion_model.blocks.1.cross_attn.norm_k_img.diff", &[24], &numbers(24, 3.0)));
+    parts.push(part("diffusion_model.img_emb.proj.1.diff_b", &[24], &numbers(24, 4.0)));
+    parts.push(part("lora_unet_blocks_0_cross_attn_v_img.diff_b", &[24], &numbers(24, 5.0)));
+    parts.push(part("diffusion_model.face_adapter.fuser_blocks.0.linear1_q.diff_b", &[24], &numbers(24, 6.0)));
+    let (whole, rest) = (opened(&parts).expect("opens"), opened(&distilled(&own)).expect("opens"));
+    let [mut got, mut expected] = [base(), base()];
+    got.add_lora(&whole).expect("the others fit");
+    expected.add_lora(&rest).expect("fits");
+    for (name, _) in base().iter() {
+        assert_eq!(bits(&got, name), bits(&expected, name), "{name}");
+    }
+    // Merged again, as a plan and a pipeline do, it is said once.
+    base().add_lora(&whole).expect("the others fit");
+    let logged: Vec<String> = LOGGED.lock().expect("whole").iter().filter(|line| line.contains("left out")).cloned().collect();
+    assert!(
+        matches!(&logged[..], [line] if line.contains("7 of its 9 modules match nothing") && line.contains("`lora_unet_blocks_0_cross_attn_v_img.diff_b`")),
+        "{logged:?}"
+    );
+
+    let error = base().add_lora(&whole.strict(true)).expect_err("strict").to_string();
+    assert!(error.contains("7 of its 9 modules match nothing"), "{error}");
+    // Where the branch is there it counts, and a block that is not is no absent part.
+    golden_weights("tiny/transformer").add_lora(&opened(&distilled(&image)).expect("opens")).expect("fits");
+    for module in ["diffusion_model.blocks.40.self_attn.q", "diffusion_model.blocks.0.self_attn.z", "blocks.0.attn9.to_q", "input_blocks.0"]
+    {
+        let error = base().add_lora(&opened(&distilled(&[module, own[0]])).expect("opens")).expect_err(module).to_string();
+        assert!(error.contains("1 of its 2 modules match nothing") && error.contains(module), "{error}");
+    }
+}
+
+/// Some programs write infinity there.
+#[test]
+fn alpha_of_whole_factors_says_nothing() {
+    let (outer, inner) = (numbers(4 * 4, 1.0), numbers(6 * 6, 2.0));
+    let module = "lycoris_blocks_0_self_attn_q";
+    let factors = || vec![part(format!("{module}.lokr_w1"), &[4, 4], &outer), part(format!("{module}.lokr_w2"), &[6, 6], &inner)];
+    let expected = bits(&merged(&opened(&factors()).expect("opens")), "blocks.0.attn1.to_q.weight");
+    for alpha in [1.0, 0.0, 1e10, f32::INFINITY, f32::NAN] {
+        let parts = [factors(), vec![part(format!("{module}.alpha"), &[], &[alpha])]].concat();
+        assert_eq!(bits(&merged(&opened(&parts).expect("opens")), "blocks.0.attn1.to_q.weight"), expected, "{alpha}");
+    }
+}
+
+/// DoRA: the changed matrix with rows, or columns, of given lengths.
+#[test]
+fn magnitudes_are_merged() {
+    let (down, up) = (numbers(3 * 24, 1.0), numbers(24 * 3, 2.0));
+    let lengths: Vec<f32> = (0..24).map(|i| 0.5 + i as f32 / 8.0).collect();
+    let base = golden_weights("tiny/transformer").to_f32("blocks.0.attn1.to_q.weight", &[24, 24]).expect("there");
+    // Alpha over rank is 2.
+    let delta = |i: usize| 2.0 * (0..3).map(|k| f64::from(up[i / 24 * 3 + k]) * f64::from(down[k * 24 + i % 24])).sum::<f64>();
+    let changed: Vec<f64> = (0..576).map(|i| f64::from(base[i]) + delta(i)).collect();
+    let norm = |places: &mut dyn Iterator<Item = usize>| places.map(|i| changed[i] * changed[i]).sum::<f64>().sqrt();
+    let by_row = |i: usize| changed[i] * f64::from(lengths[i / 24]) / norm(&mut (0..24).map(|col| i / 24 * 24 + col));
+    let by_col = |i: usize| changed[i] * f64::from(lengths[i % 24]) / norm(&mut (0..24).map(|row| row * 24 + i % 24));
+    let cases: [(&str, &str, &[usize], &dyn Fn(usize) -> f64); 4] = [
+        ("diffusion_model.blocks.0.self_attn.q", "dora_scale", &[24, 1], &by_row),
+        ("diffusion_model.blocks.0.self_attn.q", "dora_scale", &[1, 24], &by_col),
+        ("transformer.blocks.0.attn1.to_q", "lora_magnitude_vector", &[24], &by_row),
+        ("base_model.model.blocks.0.self_attn.q", "lora_magnitude_vector.default.weight", &[24], &by_row),
+    ];
+    for (module, magnitude, shape, expected) in cases {
+        let lora = opened(&[
+            part(format!("{module}.lora_down.weight"), &[3, 24], &down),
+            part(format!("{module}.lora_up.weight"), &[24, 3], &up),
+            part(format!("{module}.alpha"), &[], &[6.0]),
+            part(format!("{module}.{magnitude}"), shape, &lengths),
+        ]);
+        let lora = lora.expect("opens");
+        for weight in [1.0f32, 0.5, -1.0] {
+            // A part of the way from the matrix to the changed one.
+            let got = merged(&lora.clone().weight(weight)).to_f32("blocks.0.attn1.to_q.weight", &[24, 24]).expect("there");
+            for (i, got) in got.into_iter().enumerate() {
+                let expected = f64::from(base[i]) + f64::from(weight) * (expected(i) - f64::from(base[i]));
+                assert!((f64::from(got) - expected).abs() < 2e-6, "{module}, {shape:?}, {weight}: {got} is not {expected}");
+            }
+        }
+    }
+    // PEFT has those of a convolution's rows along its second axis.
+    let module = "transformer.patch_embedding";
+    let lora = opened(&[
+        part(format!("{module}.lora_A.weight"), &[2, 36, 1, 2, 2], &numbers(288, 7.0)),
+        part(format!("{module}.lora_B.weight"), &[24, 2, 1, 1, 1], &numbers(48, 8.0)),
+        part(format!("{module}.lora_magnitude_vector"), &[1, 24, 1, 1, 1], &lengths),
+    ]);
+    let values = merged(&lora.expect("opens")).to_f32("patch_embedding.weight", &[24, 36, 1, 2, 2]).expect("there");
+    for (row, length) in values.chunks(144).zip(&lengths) {
+        let found = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+        assert!((found - length).abs() < 4e-6, "{found} is not {length}");
+    }
+    // A fused module's rows are shared out.
+    let (fused, long) = ("diffusion_model.face_adapter.fuser_blocks.0.linear1_kv", numbers(48, 3.0));
+    let lora = opened(&[
+        part(format!("{fused}.lora_down.weight"), &[3, 24], &down),
+        part(format!("{fused}.lora_up.weight"), &[48, 3], &numbers(144, 2.0)),
+        part(format!("{fused}.dora_scale"), &[48, 1], &long),
+    ]);
+    let weights = merged(&lora.expect("opens"));
+    for (name, lengths) in ["to_k", "to_v"].iter().zip(long.chunks(24)) {
+        let values = weights.to_f32(&format!("face_adapter.0.{name}.weight"), &[24, 24]).expect("there");
+        for (row, length) in values.chunks(24).zip(lengths) {
+            let found = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+            assert!((found - length.abs()).abs() < 2e-6, "{name}: {found} is not {length}");
+        }
     }
 }

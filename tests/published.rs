@@ -277,3 +277,22 @@ fn distillation_loras() {
         merge(&path("lightning"), &format!("Lightning with alpha on {model}"), &path("base"), blocks.len());
     }
 }
+
+/// Tried on a model of another width, a LoRA says what it is for.
+#[test]
+fn loras_for_other_widths() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for (made_for, base, words) in [
+        ("official_t2v_14b", "official_t2v_1_3b", "(for the 14B models, 5120 wide)"),
+        ("official_t2v_1_3b", "official_animate", "(for Wan 2.1's 1.3B models, 1536 wide)"),
+        ("official_ti2v", "official_t2v_14b", "(for Wan 2.2's 5B model, 3072 wide)"),
+    ] {
+        write_safetensors(&path("base"), &tensors(base, "BF16"));
+        let modules = linears(made_for, |name| name.starts_with("blocks.0.") || name.starts_with("blocks.1."));
+        write_safetensors(&path("lora"), &factors("diffusion_model.", &modules, KOHYA, true));
+        let lora = Lora::open(path("lora")).expect("opens");
+        let error = models::open(path("base")).expect("opens").add_lora(&lora).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 
 use cap::Cap;
 use tempfile::TempDir;
-use wan_animate::unversioned::tokenizer::Tokenizer;
 use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::coverage::Coverage;
+use wan_animate::unversioned::models::registry::model_of;
+use wan_animate::unversioned::weights::Weights;
 
 /// Ends the process, which is a finding, where more is asked for: libFuzzer's own `-malloc_limit_mb` needs a sanitizer.
 #[global_allocator]
@@ -28,9 +30,12 @@ pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Opens a checkpoint and reads all that is in it, however it fails.
+/// Opens a checkpoint, which may be of several models, and reads all that is in it, however it fails.
 pub fn read_all(path: &Path) {
-    let Ok(weights) = models::open(path) else { return };
+    models::registry::open_all(path).into_iter().flatten().for_each(read);
+}
+
+fn read(weights: Weights) {
     for (name, info) in weights.iter() {
         let _ = weights.to_f32(name, &info.shape);
         let stored = weights.claim(name, &info.shape).ok().filter(|claim| claim.form().is_some());
@@ -38,4 +43,5 @@ pub fn read_all(path: &Path) {
     }
     let _ = models::umt5::spec::tokenizer(&weights).map(|tokenizer| tokenizer.map(|tokenizer| tokenizer.encode("A dancer", 64)));
     let _ = weights.finish();
+    let _ = model_of(&weights).map(|model| Coverage::of(model, &weights));
 }

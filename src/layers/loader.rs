@@ -115,10 +115,9 @@ impl<'a> Loader<'a> {
 
     fn claim_as(&self, name: &str, shape: &[usize], is_operand: bool) -> Result<Option<Claim<'a>>> {
         match self.schema {
-            Some(schema) => schema.add(self.name(name), shape, is_operand),
-            None => return self.weights.map(|weights| weights.claim(&self.name(name), shape)).transpose(),
+            Some(schema) => schema.add(self.name(name), shape, is_operand).map(|()| None),
+            None => self.weights.map(|weights| weights.claim(&self.name(name), shape)).transpose(),
         }
-        Ok(None)
     }
 
     /// A tensor's values, to be read when they are needed.
@@ -141,8 +140,10 @@ impl<'a> Loader<'a> {
     /// A matrix [rows, cols]: any tensor of that many elements whose first axis is `rows`, given by its whole shape. Quantised ones stay as
     /// they are stored, unless their rows are no whole blocks or LoRAs change them in more than low rank.
     pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
-        let (full, size, operand) = (self.name(name), [shape[0], shape[1..].iter().product()], self.precision.operand());
-        let Some(claim) = self.claim_as(name, shape, operand == DType::F16)? else {
+        let operand = self.precision.operand();
+        let claim = self.claim_as(name, shape, operand == DType::F16)?;
+        let (full, size) = (self.name(name), [shape[0], shape[1..].iter().product()]);
+        let Some(claim) = claim else {
             return Matrix::upload(self.sink, &full, size, operand_dtype(operand, size[1]), &|| Ok(Cow::default()));
         };
         let check = || if self.trusting { Ok(()) } else { claim.check_finite() };

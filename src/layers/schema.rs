@@ -3,6 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use crate::error::{Error, Result};
+
+/// Models of 14B have 1,300 tensors, the largest of a billion numbers.
+const MOST_TENSORS: usize = 1 << 17;
+const MOST_ELEMENTS: usize = 1 << 40;
+
 /// The tensors of a model by name, once it was loaded by a [recording](super::Loader::recording) loader.
 #[derive(Debug, Default)]
 pub struct Schema(RefCell<BTreeMap<String, Asked>>);
@@ -17,9 +23,19 @@ pub struct Asked {
 }
 
 impl Schema {
-    pub(super) fn add(&self, name: String, shape: &[usize], is_operand: bool) {
-        let asked = Asked { shape: shape.to_vec(), is_operand: is_operand && shape.len() == 2 };
-        self.0.borrow_mut().insert(name, asked);
+    /// # Errors
+    /// [`Error::Input`] for more tensors, or a larger one, than any model has: configurations can say anything.
+    pub(super) fn add(&self, name: String, shape: &[usize], is_operand: bool) -> Result<()> {
+        let elements = shape.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
+        let mut tensors = self.0.borrow_mut();
+        if tensors.len() >= MOST_TENSORS || elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
+            let count = tensors.len();
+            return Err(Error::Input(format!(
+                "no model has a tensor `{name}` of shape {shape:?} after {count} others: the configuration is damaged"
+            )));
+        }
+        tensors.insert(name, Asked { shape: shape.to_vec(), is_operand: is_operand && shape.len() == 2 });
+        Ok(())
     }
 
     /// All that was asked for.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::models::coverage::Coverage;
-use crate::models::registry::{model_of, name_of, open};
+use crate::models::registry::{model_of, name_of, open_all};
 use crate::weights::{checkpoint::Weights, locate::checkpoints};
 
 /// How many names are shown of each list.
@@ -48,7 +48,7 @@ pub struct WeightsReport {
 pub fn inspect_weights(path: impl AsRef<Path>) -> Result<Vec<WeightsReport>> {
     let path = path.as_ref();
     if !path.is_dir() {
-        return Ok(vec![WeightsReport::of(&open(path)?)]);
+        return WeightsReport::all(path);
     }
     let mut files = checkpoints(path)?;
     let mut folders = Vec::new();
@@ -62,10 +62,15 @@ pub fn inspect_weights(path: impl AsRef<Path>) -> Result<Vec<WeightsReport>> {
     if files.is_empty() {
         return Err(Error::weights(path, "no file of weights is in this folder, nor in those in it"));
     }
-    files.iter().map(|file| Ok(WeightsReport::of(&open(file)?))).collect()
+    Ok(files.iter().map(|file| WeightsReport::all(file)).collect::<Result<Vec<_>>>()?.concat())
 }
 
 impl WeightsReport {
+    /// Of all models in a file.
+    fn all(path: &Path) -> Result<Vec<Self>> {
+        Ok(open_all(path)?.iter().map(Self::of).collect())
+    }
+
     fn of(weights: &Weights) -> Self {
         let (mut parameters, mut bytes, mut encodings) = (0, 0, BTreeMap::new());
         for (_, info) in weights.iter() {

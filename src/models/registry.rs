@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::{clip, dit, spec::Spec, umt5, vae};
 use crate::weights::lora::is_lora;
 use crate::weights::{checkpoint::Weights, names::Table};
@@ -33,14 +33,33 @@ pub fn name_of(weights: &Weights) -> &'static str {
 /// [`Weights::open`], then by diffusers' names whatever the layout.
 ///
 /// # Errors
-/// As [`Weights::open`], and where tensors are not as their layout says.
+/// As [`Weights::open`], and where tensors are not as their layout says, or there are several models in one file.
 pub fn open(path: impl AsRef<Path>) -> Result<Weights> {
-    let mut weights = Weights::open(path)?;
+    let path = path.as_ref();
+    let mut parts = open_all(path)?;
+    match (parts.pop(), &parts[..]) {
+        (Some(only), []) => Ok(only),
+        (last, others) => {
+            let names: Vec<_> = others.iter().chain(&last).map(name_of).collect();
+            Err(Error::weights(path, format!("this is {} in one: give it where one of them is wanted", names.join(", "))))
+        }
+    }
+}
+
+/// The models of a checkpoint, which are several where that is an all-in-one file, by diffusers' names whatever the layout.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_all(path: &Path) -> Result<Vec<Weights>> {
+    Weights::open(path)?.split().into_iter().map(named).collect()
+}
+
+fn named(mut weights: Weights) -> Result<Weights> {
     if let Some(table) = tables().find(|table| weights.contains(table.sign)) {
         weights.rename(table)?;
     }
     if let Some(model) = model_of(&weights) {
-        weights.set_aliases(model.tables);
+        model.kin.into_iter().for_each(|kin| weights.set_kin(kin));
         model.unneeded.iter().for_each(|prefix| weights.ignore(prefix));
     }
     Ok(weights)

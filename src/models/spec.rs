@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::json::read_json;
 use crate::layers::Loader;
-use crate::weights::{checkpoint::Weights, config::config_beside, names::Table};
+use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin, names::Table};
 
 /// A kind of model. Each has one, in its folder, and a line in the [registry](super::registry).
 pub struct Spec {
@@ -18,8 +18,10 @@ pub struct Spec {
     pub name: &'static str,
     /// Tensors that it alone has, in diffusers' or transformers' names.
     pub signs: &'static [&'static str],
-    /// What its tensors are called in other layouts. LoRAs may call them so too.
+    /// What its tensors are called in other layouts.
     pub tables: &'static [&'static Table],
+    /// What LoRAs for it may be made for, where there are some.
+    pub kin: Option<&'static Kin>,
     /// What names of tensors begin with that files have and the model has no use for.
     pub unneeded: &'static [&'static str],
     /// Tensors that belong to another part, such as a vocabulary.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use super::{
-    claim::Claim, entry::Entry, entry::Metadata, gguf, locate, names::Table, pth, safetensors, scales::SINGLE_FILE, scales::attach_scales,
-    stored::Stored, stored::TensorInfo, tensor::Tensor, view::TensorView,
+    claim::Claim, entry::Entry, entry::Metadata, gguf, kin::Kin, locate, names::Table, pth, safetensors, scales::SINGLE_FILE,
+    scales::attach_scales, stored::Stored, stored::TensorInfo, tensor::Tensor, view::TensorView,
 };
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -31,8 +31,8 @@ pub struct Weights {
     pub(super) tensors: BTreeMap<String, Tensor>,
     metadata: Metadata,
     layout: Option<&'static Table>,
-    /// By whose names LoRAs may call its tensors too.
-    pub(super) aliases: &'static [&'static Table],
+    /// What LoRAs for it may be made for.
+    pub(super) kin: Option<&'static Kin>,
 }
 
 impl Weights {
@@ -55,7 +55,7 @@ impl Weights {
         }
         let Files { mut tensors, metadata } = files;
         attach_scales(&path, &mut tensors, &metadata)?;
-        let mut weights = Self { path, tensors: BTreeMap::new(), metadata, layout: None, aliases: &[] };
+        let mut weights = Self { path, tensors: BTreeMap::new(), metadata, layout: None, kin: None };
         for (name, tensor) in tensors {
             let name = name.strip_prefix(SINGLE_FILE).map(String::from).unwrap_or(name);
             insert(&mut weights.tensors, name, tensor)?;
@@ -89,9 +89,23 @@ impl Weights {
         Ok(())
     }
 
-    /// From now on LoRAs may call its tensors by the names of these tables too.
-    pub fn set_aliases(&mut self, tables: &'static [&'static Table]) {
-        self.aliases = tables;
+    /// From now on LoRAs for its relatives are for it too.
+    pub fn set_kin(&mut self, kin: &'static Kin) {
+        self.kin = Some(kin);
+    }
+
+    /// The models of an all-in-one file, which has more than one of them, each with its own names.
+    pub fn split(mut self) -> Vec<Self> {
+        let mut parts = BTreeMap::from([(String::new(), BTreeMap::new())]);
+        for (name, tensor) in std::mem::take(&mut self.tensors) {
+            let (part, own) = part_of(&name);
+            parts.entry(part.into()).or_default().insert(own.into(), tensor);
+        }
+        if parts.len() > 1 {
+            parts.retain(|_, tensors| !tensors.is_empty());
+        }
+        let part = |tensors| Self { path: self.path.clone(), tensors, metadata: self.metadata.clone(), ..self };
+        parts.into_values().map(part).collect()
     }
 
     /// A tensor to be kept without the checkpoint, its elements found to be finite.
@@ -301,6 +315,15 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Which of the models in an all-in-one file a name belongs to, and what it is there: that of the transformer has lost its prefix already.
+fn part_of(name: &str) -> (&str, &str) {
+    if let Some((encoder, own)) = name.strip_prefix("text_encoders.").and_then(|rest| rest.split_once('.')) {
+        return (encoder, own.strip_prefix("transformer.").unwrap_or(own));
+    }
+    let prefixed = ["vae.", "first_stage_model.", "clip_vision."].into_iter().find_map(|part| Some((part, name.strip_prefix(part)?)));
+    prefixed.unwrap_or(("", name))
 }
 
 /// Adds a tensor whose name must be new.

@@ -7,6 +7,16 @@ use crate::linalg::product;
 pub struct Delta {
     pub kind: Kind,
     pub scale: f32,
+    pub magnitude: Option<Magnitude>,
+}
+
+/// DoRA: the changed tensor is brought to these lengths.
+pub struct Magnitude {
+    pub lengths: Stored,
+    /// Which of them is that of its first row; none where they are those of the places of the second axis.
+    pub first_row: Option<usize>,
+    /// Of the way to that, how much is gone.
+    pub weight: f32,
 }
 
 /// How a change is stored.
@@ -28,9 +38,29 @@ pub enum Factor {
 impl Delta {
     /// Adds it to the values of the tensor that it was made for.
     pub fn add_to(&self, values: &mut [f32]) {
+        let before = if self.magnitude.is_some() { values.to_vec() } else { Vec::new() };
         for (value, delta) in values.iter_mut().zip(self.kind.values()) {
             *value += self.scale * delta;
         }
+        let Some(Magnitude { lengths, first_row, weight }) = &self.magnitude else { return };
+        let (rows, all) = (self.kind.size().0, lengths.to_f32());
+        // So many runs of neighbours have a length in common.
+        let (lengths, runs) = first_row.map_or((&all[..], rows * all.len()), |first| (&all[first..][..rows], rows));
+        bring_to_lengths(values, lengths, (values.len() / runs.max(1)).max(1));
+        values.iter_mut().zip(before).for_each(|(value, before)| *value = before + weight * (*value - before));
+    }
+}
+
+/// Scales numbers so that all those of a length have it together: each run of neighbours has the next, and after the last the first again.
+fn bring_to_lengths(values: &mut [f32], lengths: &[f32], run: usize) {
+    let mut squares = vec![0f64; lengths.len()];
+    for (i, run) in values.chunks(run).enumerate() {
+        squares[i % lengths.len()] += run.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+    }
+    for (i, run) in values.chunks_mut(run).enumerate() {
+        let (square, length) = (squares[i % lengths.len()], lengths[i % lengths.len()]);
+        let factor = f64::from(length) / square.sqrt().max(f64::from(f32::EPSILON));
+        run.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
     }
 }
 

@@ -65,7 +65,9 @@ struct Factors<'a> {
 
 fn factors(delta: &Delta) -> Option<Factors<'_>> {
     match &delta.kind {
-        Kind::Plain(Factor::Product(left, right)) => Some(Factors { scale: delta.scale, left, right, rank: rows(right) }),
+        Kind::Plain(Factor::Product(left, right)) if delta.magnitude.is_none() => {
+            Some(Factors { scale: delta.scale, left, right, rank: rows(right) })
+        }
         _ => None,
     }
 }

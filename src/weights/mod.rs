@@ -14,6 +14,7 @@ mod entry;
 mod foreign;
 mod gguf;
 mod gguf_header;
+pub mod kin;
 pub(crate) mod locate;
 pub mod lora;
 pub mod low_rank;

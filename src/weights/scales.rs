@@ -1,4 +1,4 @@
-//! Scales that lie beside quantised tensors, in the dialects of ComfyUI's and Kijai's files.
+//! Scales that lie beside quantised tensors, in the dialects of ComfyUI's, Kijai's and Quanto's files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{entry::Metadata, rotation, tensor::Tensor};
+use super::{encoding::Encoding, entry::Metadata, rotation, tensor::Tensor};
 use crate::error::{Error, Result};
 
 /// What ComfyUI's single files put before every name of the model.
@@ -16,7 +16,7 @@ pub(super) const SINGLE_FILE: &str = "model.diffusion_model.";
 const SCALES: [&str; 2] = ["scale_weight", "weight_scale"];
 
 /// What else a quantised layer may have, for computing in eight bits.
-const INPUT_SCALES: [&str; 2] = ["scale_input", "input_scale"];
+const INPUT_SCALES: [&str; 3] = ["scale_input", "input_scale", "output_scale"];
 
 /// Says of the whole file that it has scales.
 const MARKER: &str = "scaled_fp8";
@@ -33,9 +33,35 @@ const UNSUPPORTED: [(&str, &str); 2] = [("weight_scale_2", "nvfp4"), ("pre_quant
 /// How layers are quantised, as JSON for the whole file, in its metadata.
 const METADATA: &str = "_quantization_metadata";
 
+/// Quanto's names of a weight's numbers and of their scale; it has a third part where several numbers share a byte.
+const QUANTO: [&str; 3] = ["._data", "._scale", "._shift"];
+
+/// Gives what Quanto stores the names that others have.
+fn rename_quanto(tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
+    let weights: Vec<String> = tensors.keys().filter_map(|name| Some(name.strip_suffix(QUANTO[0])?.into())).collect();
+    for weight in weights {
+        let [data, scale, shift] = QUANTO.map(|part| tensors.remove(&format!("{weight}{part}")));
+        let Some(data) = data else { continue };
+        if shift.is_some() || !matches!(data.stored.info.encoding, Encoding::I8 | Encoding::F8E4M3 | Encoding::F8E5M2) {
+            let file = data.stored.info.file.display();
+            return Err(Error::Unsupported(format!(
+                "{file}: tensor `{weight}` is stored as Quanto's int4 or int2; give a file in int8 or fp8"
+            )));
+        }
+        let fail = |message: &str| Error::tensor(&data.stored.info.file, &weight, message);
+        let scale = scale.ok_or_else(|| fail("Quanto's numbers without their `_scale`: the file is damaged"))?;
+        let taken = [tensors.insert(format!("{weight}_scale"), scale), tensors.insert(weight.clone(), data)];
+        if let Some(other) = taken.into_iter().flatten().next() {
+            return Err(Error::tensor(&other.stored.info.file, &weight, "it is in this file twice, quantised and not"));
+        }
+    }
+    Ok(())
+}
+
 /// Takes the scales out of the tensors of `file` and gives each to the weight that it belongs to.
 pub(super) fn attach_scales(file: &Path, tensors: &mut BTreeMap<String, Tensor>, metadata: &Metadata) -> Result<()> {
     tensors.retain(|name, _| name.rsplit('.').next() != Some(MARKER));
+    rename_quanto(tensors)?;
     let mut formats = formats(file, metadata)?;
     let layers: Vec<String> = tensors.keys().filter_map(|name| name.strip_suffix(".weight")).map(String::from).collect();
     for layer in layers {
@@ -49,7 +75,7 @@ pub(super) fn attach_scales(file: &Path, tensors: &mut BTreeMap<String, Tensor>,
         let fail = |message| Error::tensor(&weight.stored.info.file, &format!("{layer}.weight"), message);
         if let Some(scale) = &scale {
             let (count, rows) = (scale.stored.count(), weight.stored.info.shape.first().copied().unwrap_or(1));
-            if count != 1 && count != rows {
+            if count != 1 && (count != rows || scale.stored.info.shape[0] != rows) {
                 return Err(fail(format!("{count} scales for {rows} rows: scales of blocks (mxfp8 and the like) are not supported")));
             }
         }

@@ -16,6 +16,7 @@ pub static CLIP: Spec = Spec {
     signs: &["pre_layrnorm.weight", "vision_model.pre_layrnorm.weight"],
     tables: &[&OFFICIAL],
     // The projection to the space of texts, in ComfyUI's file.
+    kin: None,
     unneeded: &["visual_projection."],
     besides: &[],
     stem: "model",

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::json::read_json;
+use crate::layers::{loader::Loader, schema::Schema};
 use crate::models::dit::{Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::OFFICIAL};
 use crate::models::spec::{Sizes, Spec, config_json};
-use crate::weights::{checkpoint::Weights, config::config_beside};
+use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin};
 
 /// What every published transformer has; shapes tell it only where there is a face adapter.
 const HEAD_DIM: usize = 128;
@@ -44,12 +45,30 @@ pub static TRANSFORMER: Spec = Spec {
     name: "a video transformer",
     signs: &["blocks.0.attn1.to_q.weight", "condition_embedder.time_proj.weight"],
     tables: &[&OFFICIAL],
+    kin: Some(&KIN),
     unneeded: &[],
     besides: &[],
     stem: "diffusion_pytorch_model",
     architecture: "wan",
     config: Config::json,
-    load: |loader, weights| Dit::<Block>::load(loader, &Config::of(weights)?).map(drop),
+    load: |loader, weights| {
+        let config = Config::of(weights)?;
+        config.check()?;
+        Dit::<Block>::load(loader, &config).map(drop)
+    },
+};
+
+/// All of Wan's transformers, from whose parts each takes its own.
+static KIN: Kin = Kin {
+    tables: &[&OFFICIAL],
+    names: || {
+        let schema = Schema::default();
+        let images = Config { num_layers: 5, added_kv_proj_dim: Some(1280), pos_embed_seq_len: Some(514), ..Config::default() };
+        // Five layers of the sizes that are published: an adapter acts after the first.
+        Animate::load(&Loader::recording(&schema, None), &images)
+            .map_or_else(|_| Vec::new(), |_| schema.into_tensors().into_keys().collect())
+    },
+    widths: &[(1536, "Wan 2.1's 1.3B models"), (3072, "Wan 2.2's 5B model"), (5120, "the 14B models")],
 };
 
 impl Sizes for Config {

@@ -16,7 +16,9 @@ pub static UMT5: Spec = Spec {
     name: "a UMT5 text encoder",
     signs: &["encoder.block.0.layer.0.SelfAttention.q.weight"],
     tables: &[&OFFICIAL, &GGUF],
-    unneeded: &[],
+    kin: None,
+    // What generates text, in files of the whole model.
+    unneeded: &["decoder.", "dec.", "lm_head."],
     besides: &[VOCABULARY],
     stem: "model",
     architecture: "t5encoder",

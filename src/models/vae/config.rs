@@ -152,6 +152,10 @@ impl Config {
             if channels % patch != 0 {
                 return Err(Error::Input(format!("vae config: `{field}` is {channels}, no multiple of the {patch} pixels of a patch")));
             }
+            if channels / patch == 12 {
+                let what = "a decoder of frames twice as high and wide (upscale 2x), which is not supported; take the VAE that this one was made of";
+                return Err(Error::Unsupported(format!("vae config: `{field}` is {channels}: {what}")));
+            }
         }
         let down = self.encoder_levels().into_iter().map(|level| (level.outputs, level.inputs, level.block()));
         let up = self.decoder_levels().into_iter().filter(|level| level.step.is_some());

@@ -28,6 +28,7 @@ pub static VAE_2_1: Spec = Spec {
     name: "a VAE 2.1",
     signs: &["encoder.down_blocks.0.norm1.gamma", "decoder.up_blocks.0.upsamplers.0.resample.1.weight"],
     tables: &[&OFFICIAL_2_1, &OFFICIAL_2_1_SHALLOW],
+    kin: None,
     unneeded: &[],
     besides: &[],
     stem: "diffusion_pytorch_model",

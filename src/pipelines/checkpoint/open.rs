@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::models::registry::{model_of, name_of, open};
+use crate::models::registry::{model_of, name_of, open, open_all};
 use crate::models::{clip, dit, spec::Sizes, spec::Spec, umt5, vae};
 use crate::pipelines::checkpoint::parts::{Encoders, Files, ImageEncoder};
 use crate::pipelines::checkpoint::release::{self, Release};
@@ -159,7 +159,7 @@ impl Opener<'_> {
     /// A part from where it is, or `None` where it is nowhere.
     fn part<C: Sizes>(&mut self, part: Part, models: &[&'static Spec]) -> Result<Option<Opened<C>>> {
         if let Some(path) = self.source.get(part) {
-            return described(open(path)?, models).map(Some);
+            return single(path, models).map(Some);
         }
         let weights = match &mut self.base {
             Base::Nothing => return Ok(None),
@@ -267,6 +267,13 @@ impl Opener<'_> {
         }
         Ok(SchedulerConfig::official(Scheduler::UniPc).with_shift(release::shift(transformer, two_experts)?))
     }
+}
+
+/// A part from a file or folder of its own, or from an all-in-one file.
+fn single<C: Sizes>(path: &Path, models: &[&'static Spec]) -> Result<Opened<C>> {
+    let mut parts = open_all(path)?;
+    let wanted = parts.iter().position(|part| model_of(part).is_some_and(|found| models.contains(&found)));
+    described(parts.swap_remove(wanted.unwrap_or(0)), models)
 }
 
 /// An opened part with its configuration.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::models::registry::{model_of, name_of, open};
+use crate::models::registry::{model_of, name_of, open, open_all};
 use crate::models::{dit, spec::Spec, vae};
 use crate::weights::{checkpoint::Weights, locate::checkpoints};
 
@@ -31,8 +31,8 @@ impl Release {
     pub fn open(folder: &Path) -> Result<Self> {
         let (mut found, mut failure) = (Vec::new(), None);
         for file in checkpoints(folder)? {
-            match open(&file) {
-                Ok(weights) => found.push(weights),
+            match open_all(&file) {
+                Ok(parts) => found.extend(parts),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }

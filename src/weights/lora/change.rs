@@ -6,6 +6,7 @@ use super::{keys::Role, strength::Strength};
 use crate::error::{Error, Result};
 use crate::weights::checkpoint::Weights;
 use crate::weights::delta::{Factor, Kind, cols, rows};
+use crate::weights::stored::Stored;
 
 /// What a file has for one module: the tensors' names by their role.
 pub type Module = BTreeMap<Role, String>;
@@ -19,6 +20,8 @@ pub struct Change {
     pub kind: Kind,
     /// Alpha over rank, or 1.
     pub scale: f64,
+    /// DoRA's.
+    pub magnitude: Option<Stored>,
 }
 
 /// All changes of the module `name`; `strength` counts where it has no alpha of its own.
@@ -28,20 +31,26 @@ pub fn changes(file: &Weights, name: &str, module: &Module, strength: &Strength)
     // Names of tensors that are parameters of their own come without an ending.
     let (weight, bias, modulation) = (vec![weight, name.into()], vec![bias], vec![modulation, name.into()]);
     let mut changes = Vec::new();
+    let mut change = |(key, kind), names: &[String], scale, magnitude| {
+        changes.push(Change { key, names: names.to_vec(), kind, scale, magnitude });
+    };
     for (role, names) in [(Role::Diff, &weight), (Role::DiffBias, &bias), (Role::DiffModulation, &modulation)] {
         if let Some((key, factor)) = rest.whole(role)? {
-            changes.push(Change { key, names: names.clone(), kind: Kind::Plain(factor), scale: 1.0 });
+            change((key, Kind::Plain(factor)), names, 1.0, None);
         }
     }
-    let alpha = rest.alpha()?;
+    let alpha = rest.module.remove(&Role::Alpha);
     if let Some((key, kind)) = rest.factored()? {
-        let scale = kind.rank().map_or(1.0, |rank| match alpha {
-            Some(alpha) => f64::from(alpha) / rank as f64,
-            None => strength.scale(name, rank),
-        });
-        changes.push(Change { key, names: weight, kind, scale });
+        let scale = match (kind.rank(), alpha) {
+            // Of two whole factors of LoKr alpha says nothing, and may be anything.
+            (None, _) => 1.0,
+            (Some(rank), Some(alpha)) => f64::from(rest.alpha(&alpha)?) / rank as f64,
+            (Some(rank), None) => strength.scale(name, rank),
+        };
+        let magnitude = rest.module.remove(&Role::Magnitude).map(|key| file.own(&key)).transpose()?;
+        change((key, kind), &weight, scale, magnitude);
         if let Some((key, factor)) = rest.whole(Role::UpBias)? {
-            changes.push(Change { key, names: bias, kind: Kind::Plain(factor), scale });
+            change((key, Kind::Plain(factor)), &bias, scale, None);
         }
     }
     match rest.module.values().next() {
@@ -57,12 +66,11 @@ struct Rest<'a> {
 }
 
 impl Rest<'_> {
-    fn alpha(&mut self) -> Result<Option<f32>> {
-        let Some(key) = self.module.remove(&Role::Alpha) else { return Ok(None) };
-        let shape = self.file.info(&key).map(|info| info.shape.clone()).unwrap_or_default();
-        match self.file.to_f32(&key, &shape)?[..] {
-            [alpha] => Ok(Some(alpha)),
-            _ => Err(Error::tensor(self.file.path(), &key, format!("shape {shape:?}, but alpha is one number"))),
+    fn alpha(&self, key: &str) -> Result<f32> {
+        let shape = self.file.info(key).map(|info| info.shape.clone()).unwrap_or_default();
+        match self.file.to_f32(key, &shape)?[..] {
+            [alpha] => Ok(alpha),
+            _ => Err(Error::tensor(self.file.path(), key, format!("shape {shape:?}, but alpha is one number"))),
         }
     }
 

@@ -11,6 +11,8 @@ pub enum Role {
     UpBias,
     /// A number; over the rank, it is the strength.
     Alpha,
+    /// DoRA: the lengths of the changed weight's rows, or of its columns.
+    Magnitude,
     /// The change of a weight, as a whole.
     Diff,
     /// The change of a bias.
@@ -59,7 +61,7 @@ const ENDINGS: [(&str, Role); 25] = [
     (".hada_t1", Role::Unsupported("LoHa with a core tensor")),
     (".lokr_t2", Role::Unsupported("LoKr with a core tensor")),
     (".lora_mid", Role::Unsupported("LoCon with a core tensor")),
-    (".dora_scale", Role::Unsupported("DoRA")),
+    (".dora_scale", Role::Magnitude),
 ];
 
 /// PEFT's name of what DoRA adds; an adapter's name may follow.
@@ -72,7 +74,7 @@ const PREFIXES: [&str; 10] =
 /// The module and the role that a tensor's name says, or `None` where it is no part of a LoRA.
 pub fn parse(name: &str) -> Option<(&str, Role)> {
     if let Some((module, _)) = name.split_once(MAGNITUDE) {
-        return Some((bare(module), Role::Unsupported("DoRA")));
+        return Some((bare(module), Role::Magnitude));
     }
     let name = name.strip_suffix(".weight").unwrap_or(name);
     let found = |name| ENDINGS.iter().find_map(|&(ending, role)| <str>::strip_suffix(name, ending).map(|module| (bare(module), role)));

@@ -7,7 +7,7 @@ mod targets;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use change::{Change, Module, changes};
 use keys::Role;
@@ -16,7 +16,7 @@ use targets::Targets;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::weights::{checkpoint::Weights, checkpoint::list, delta::Delta};
+use crate::weights::{checkpoint::Weights, checkpoint::list, delta::Delta, delta::Magnitude, stored::Stored};
 
 /// Whether any of these tensors can only be part of a LoRA.
 pub(crate) fn is_lora(weights: &Weights) -> bool {
@@ -44,8 +44,8 @@ const MOST: f32 = 4.0;
 
 /// A LoRA: what a file adds to a transformer's weights, and how strongly. Cheap to clone.
 ///
-/// The file may be of any format that checkpoints have. It may hold low-rank products (LoRA, with or without `alpha`), LoHa, LoKr, and whole
-/// changes of weights, biases and modulations (`.diff`, `.diff_b`, `.diff_m`), under the names of diffusers, PEFT, the official release,
+/// The file may be of any format that checkpoints have. It may hold low-rank products (LoRA, with or without `alpha`), LoHa, LoKr, any of them
+/// with DoRA's magnitudes, and whole changes of weights, biases and modulations (`.diff`, `.diff_b`, `.diff_m`), under the names of diffusers, PEFT, the official release,
 /// ComfyUI, kohya, musubi or LyCORIS.
 ///
 /// `alpha` is that of the file's `.alpha` tensors, otherwise of its metadata (diffusers' `lora_adapter_metadata`, kohya's `ss_network_alpha`)
@@ -79,14 +79,15 @@ pub struct Lora {
     modules: Arc<BTreeMap<String, Module>>,
     strength: Arc<Strength>,
     weight: f32,
+    strict: bool,
+    warned: Arc<Once>,
 }
 
 impl Lora {
     /// Opens a file. Its tensors are read when a pipeline that it was given to is built.
     ///
     /// # Errors
-    /// [`Error::Weights`] and [`Error::Io`] as for any checkpoint, and where names are no LoRA's; [`Error::Unsupported`] for DoRA and core
-    /// tensors.
+    /// [`Error::Weights`] and [`Error::Io`] as for any checkpoint, and where names are no LoRA's; [`Error::Unsupported`] for core tensors.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let file = Weights::open(path)?;
         let mut modules: BTreeMap<String, Module> = BTreeMap::new();
@@ -111,12 +112,26 @@ impl Lora {
             return Err(Error::weights(file.path(), message));
         }
         let strength = Strength::of(&file)?;
-        Ok(Self { file: Arc::new(file), modules: Arc::new(modules), strength: Arc::new(strength), weight: 1.0 })
+        Ok(Self {
+            file: Arc::new(file),
+            modules: Arc::new(modules),
+            strength: Arc::new(strength),
+            weight: 1.0,
+            strict: false,
+            warned: Arc::new(Once::new()),
+        })
     }
 
     /// How strongly it is applied, -4 to 4. Default: 1.
     pub fn weight(mut self, weight: f32) -> Self {
         self.weight = weight;
+        self
+    }
+
+    /// Whether changes of parts that the model lacks and its relatives have, such as the image branch of Wan2.1's I2V, are refused. Default: they
+    /// are left out, as other programs do, with a warning in the log.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
         self
     }
 
@@ -135,43 +150,76 @@ impl Lora {
             return Err(Error::Input(format!("{}: a LoRA weight of {}; it must be from -{MOST} to {MOST}", path.display(), self.weight)));
         }
         let targets = Targets::of(base);
-        let (mut deltas, mut unmatched) = (Vec::new(), Vec::new());
+        let (mut deltas, mut unmatched, mut absent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (name, module) in self.modules.iter() {
             for change in changes(&self.file, name, module, &self.strength)? {
                 match targets.find(&change.names) {
-                    Some(found) => deltas.extend(self.fit(&change, &found, base)?),
-                    None => unmatched.push(change.key),
+                    Some(found) => deltas.extend(self.fit(change, &found, base)?),
+                    None if !self.strict && targets.are_absent(&change.names) => drop(absent.insert(name, change.key)),
+                    None => drop(unmatched.insert(name, change.key)),
                 }
             }
         }
+        let (base, count) = (base.path().display(), self.modules.len());
+        let say = |keys: BTreeMap<&String, String>, what: &str| {
+            let keys: Vec<_> = keys.into_values().collect();
+            format!("{} of its {count} modules match nothing in {base}{what}: {}", keys.len(), list(&keys))
+        };
         if !unmatched.is_empty() {
-            let message = format!(
-                "{} of its {} modules match nothing in {}, so it was made for another model: {}",
-                unmatched.len(),
-                self.modules.len(),
-                base.path().display(),
-                list(&unmatched)
-            );
-            return Err(Error::weights(path, message));
+            return Err(Error::weights(path, say(unmatched, ", so it was made for another model")));
+        }
+        if !absent.is_empty() {
+            let message = say(absent, ", which lacks a part that its relatives have, and are left out");
+            self.warned.call_once(|| log::warn!("{}: {message}", path.display()));
         }
         Ok(deltas)
     }
 
     /// A change as those of the tensors that its target is cut into.
-    fn fit(&self, change: &Change, found: &[&str], base: &Weights) -> Result<Vec<(String, Delta)>> {
-        let scale = (f64::from(self.weight) * change.scale) as f32;
+    fn fit(&self, change: Change, found: &[&str], base: &Weights) -> Result<Vec<(String, Delta)>> {
+        let Change { key, kind, scale, magnitude, .. } = change;
+        let mut shape = base.info(found[0]).map(|info| info.shape.clone()).unwrap_or_default();
+        if let Some(rows) = shape.first_mut() {
+            *rows *= found.len();
+        }
+        let refuse = |what: String| {
+            let names = found.join("` and `");
+            Error::tensor(self.file.path(), &key, format!("{what} not fit `{names}`, which has shape {shape:?}"))
+        };
         let fit = |(part, name): (usize, &&str)| {
-            let mut shape = base.info(name).map(|info| info.shape.clone()).unwrap_or_default();
-            if let Some(rows) = shape.first_mut() {
-                *rows *= found.len();
-            }
-            let kind = change.kind.part(part, found.len()).filter(|_| change.kind.fits(&shape)).ok_or_else(|| {
-                let (rows, cols) = change.kind.size();
-                let message = format!("a change of {rows} x {cols} does not fit `{}`, which has shape {shape:?}", found.join("` and `"));
-                Error::tensor(self.file.path(), &change.key, message)
+            let own = kind.part(part, found.len()).filter(|_| kind.fits(&shape));
+            let own = own.ok_or_else(|| {
+                let (rows, cols) = kind.size();
+                refuse(format!("a change of {rows} x {cols}{} does", made_for(base, &shape, [rows, cols])))
             })?;
-            Ok((name.to_string(), Delta { kind, scale }))
+            let magnitude = match &magnitude {
+                None => None,
+                Some(lengths) => {
+                    let found = self.magnitude(lengths, &shape, part, found.len());
+                    Some(found.ok_or_else(|| refuse("the magnitudes of this DoRA do".into()))?)
+                }
+            };
+            let scale = if magnitude.is_some() { scale } else { f64::from(self.weight) * scale } as f32;
+            Ok((name.to_string(), Delta { kind: own, scale, magnitude }))
         };
         found.iter().enumerate().map(fit).collect()
     }
+
+    /// DoRA's lengths for a part of the tensor of a shape, or `None` where they are not for its rows, or for the columns of all of it.
+    fn magnitude(&self, lengths: &Stored, shape: &[usize], part: usize, parts: usize) -> Option<Magnitude> {
+        let (count, &rows, cols) = (lengths.count(), shape.first()?, shape.get(1));
+        // PEFT has those of a convolution's rows along the second axis.
+        let of_rows = count == rows && (lengths.info.shape.first() == Some(&rows) || cols != Some(&count));
+        let first_row = of_rows.then_some(part * (rows / parts));
+        let fits = of_rows || parts == 1 && cols == Some(&count);
+        fits.then(|| Magnitude { lengths: lengths.clone(), first_row, weight: self.weight })
+    }
+}
+
+/// Which models a change of another width is for, where they are published ones.
+fn made_for(base: &Weights, shape: &[usize], [rows, cols]: [usize; 2]) -> String {
+    let needed = [shape.first().copied().unwrap_or(1), shape.iter().skip(1).product()];
+    let other = [rows, cols].into_iter().zip(needed).find(|(found, needed)| found != needed);
+    let models = other.and_then(|(width, _)| Some((width, base.kin?.of_width(width)?)));
+    models.map_or_else(String::new, |(width, models)| format!(" (for {models}, {width} wide)"))
 }
