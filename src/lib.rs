@@ -89,6 +89,7 @@ mod ops;
 mod partial_file;
 mod partial_folder;
 mod pipelines;
+pub mod preprocess;
 mod residency;
 mod rng;
 mod schedulers;

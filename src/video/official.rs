@@ -17,23 +17,40 @@ const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 /// Keys' cubic, as torch has it.
 const A: f64 = -0.75;
 
+/// Where a picture lies on a canvas into which it is fitted: in the middle, as large as fits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fit {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) x: u32,
+    pub(crate) y: u32,
+}
+
+impl Fit {
+    /// A picture and a canvas of these widths and heights. A side can become 0.
+    pub(crate) fn new((own_width, own_height): (u32, u32), (width, height): (u32, u32)) -> Self {
+        let (w, h, own_w, own_h) = (f64::from(width), f64::from(height), f64::from(own_width), f64::from(own_height));
+        // In the order of the original's operations: the last bit decides what is cut off.
+        let (fit_width, fit_height) =
+            if own_h / own_w > h / w { ((h / own_h * own_w) as u32, height) } else { (width, (w / own_w * own_h) as u32) };
+        Self { width: fit_width, height: fit_height, x: (width - fit_width) / 2, y: (height - fit_height) / 2 }
+    }
+}
+
 /// The character image on a `width` x `height` canvas: scaled to fit (`cv2.INTER_LINEAR`), centred, the rest black.
 ///
 /// # Errors
 /// [`Error::Input`] where the image is so thin that nothing of it would be left.
 pub fn letterbox(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
-    let (own_width, own_height) = (f64::from(image.width()), f64::from(image.height()));
-    // In the order of the original's operations: the last bit decides what is cut off.
-    let (fit_width, fit_height) = if own_height / own_width > f64::from(height) / f64::from(width) {
-        ((f64::from(height) / own_height * own_width) as u32, height)
-    } else {
-        (width, (f64::from(width) / own_width * own_height) as u32)
-    };
-    let fitted = bilinear(image, fit_width, fit_height)?;
+    let fit = Fit::new(image.dimensions(), (width, height));
+    Ok(place(&bilinear(image, fit.width, fit.height)?, fit, width, height))
+}
+
+/// A fitted picture on its canvas.
+pub(crate) fn place(fitted: &RgbImage, fit: Fit, width: u32, height: u32) -> RgbImage {
     let mut canvas = RgbImage::new(width, height);
-    let (x, y) = ((width - fit_width) / 2, (height - fit_height) / 2);
-    imageops::replace(&mut canvas, &fitted, x.into(), y.into());
-    Ok(canvas)
+    imageops::replace(&mut canvas, fitted, fit.x.into(), fit.y.into());
+    canvas
 }
 
 /// One frame of a mask video, stretched to `width` x `height`, its red taken. Returns `[1, height, width]` in [0, 1].
@@ -113,7 +130,7 @@ fn cubic_taps(source: u32, target: u32) -> Vec<[(usize, f64); 4]> {
 
 /// An image stretched to `width` x `height` as `cv2.resize` does with `INTER_LINEAR` on bytes: two neighbours along each axis, whatever the
 /// scale, in fixed point, whose lower bits are cut off between the axes.
-fn bilinear(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
+pub(crate) fn bilinear(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     check_sides(image, width, height)?;
     if (width, height) == image.dimensions() {
         return Ok(image.clone());
@@ -144,7 +161,7 @@ fn linear_taps(source: u32, target: u32) -> Vec<[(u32, i64); 2]> {
     (0..target).map(tap).collect()
 }
 
-fn check_sides(image: &RgbImage, width: u32, height: u32) -> Result<()> {
+pub(crate) fn check_sides(image: &RgbImage, width: u32, height: u32) -> Result<()> {
     let (own_width, own_height) = image.dimensions();
     if [own_width, own_height, width, height].contains(&0) {
         return Err(Error::Input(format!(
