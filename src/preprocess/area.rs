@@ -12,7 +12,9 @@ const LEAST_PART: f64 = 1e-3;
 pub(super) fn shrink(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     check_sides(image, width, height)?;
     let (own_width, own_height) = image.dimensions();
-    let whole = |source: u32, target: u32| source % target == 0 && (scale(source, target) - f64::from(source / target)).abs() < f64::EPSILON;
+    let whole = |source: u32, target: u32| {
+        source.is_multiple_of(target) && (scale(source, target) - f64::from(source / target)).abs() < f64::EPSILON
+    };
     if whole(own_width, width) && whole(own_height, height) {
         return Ok(whole_blocks(image, own_width / width, own_height / height));
     }

@@ -59,8 +59,8 @@ impl Keypoints {
             KeypointsFormat::ComfyUi => write(path, &openpose::pictures(self)),
             KeypointsFormat::OpenPose => {
                 fs::create_dir_all(path).map_err(Error::io(path))?;
-                let files = openpose::files(self).into_iter().enumerate();
-                files.map(|(index, frame)| write(&path.join(format!("{index:012}_keypoints.json")), &frame)).collect()
+                let mut files = openpose::files(self).into_iter().enumerate();
+                files.try_for_each(|(index, frame)| write(&path.join(format!("{index:012}_keypoints.json")), &frame))
             }
         }
     }

@@ -72,7 +72,9 @@ pub(super) fn from_pictures(pictures: &[Picture], size: Option<(u32, u32)>) -> R
     let own = |picture: &Picture| picture.canvas_width.zip(picture.canvas_height);
     let first = pictures.first().ok_or_else(|| Error::Input("there is no frame in it".into()))?;
     let (width, height) = own(first).or(size).ok_or_else(|| Error::Input("does not say the size of the pictures; give it".into()))?;
-    if let Some((index, (w, h))) = pictures.iter().enumerate().find_map(|(index, picture)| Some((index, own(picture).filter(|own| *own != (width, height))?))) {
+    if let Some((index, (w, h))) =
+        pictures.iter().enumerate().find_map(|(index, picture)| Some((index, own(picture).filter(|own| *own != (width, height))?)))
+    {
         let message = format!("frame {index} is of a picture of {w}x{h} pixels, but the first of {width}x{height}");
         return Err(Error::Input(message));
     }
@@ -106,7 +108,8 @@ fn choose(persons: Vec<WholeBody>, last: Option<PersonBox>) -> WholeBody {
 /// Whether all places are shares of the picture.
 fn is_normalised(picture: &Picture) -> bool {
     let parts = |person: &Person| {
-        let Person { pose_keypoints_2d: pose, face_keypoints_2d: face, hand_left_keypoints_2d: left, hand_right_keypoints_2d: right } = person;
+        let Person { pose_keypoints_2d: pose, face_keypoints_2d: face, hand_left_keypoints_2d: left, hand_right_keypoints_2d: right } =
+            person;
         [pose, face, left, right].into_iter().flatten().all(|part| part.chunks(3).all(|at| at.iter().take(2).all(|place| *place <= 1.0)))
     };
     picture.people.iter().all(parts)
@@ -140,7 +143,8 @@ impl Person {
             Keypoint { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0, score: a.score.min(b.score) }
         };
         let neck_or_hip = |index: usize| if index == MID_HIP { middle(11, 12) } else { middle(5, 6) };
-        let all: Vec<Keypoint> = BODY_25.iter().enumerate().map(|(index, from)| from.map_or_else(|| neck_or_hip(index), |from| points[from])).collect();
+        let all: Vec<Keypoint> =
+            BODY_25.iter().enumerate().map(|(index, from)| from.map_or_else(|| neck_or_hip(index), |from| points[from])).collect();
         let left_out = |index: usize| body == BODY_18 && index == MID_HIP;
         let pose: Vec<Keypoint> = (0..25).filter(|&index| !left_out(index)).map(|index| all[index]).take(body).collect();
         let face: Vec<Keypoint> = [person.face(), &[middle_of(points, 59..65), middle_of(points, 65..71)]].concat();
@@ -177,8 +181,7 @@ fn pack(points: &[Keypoint]) -> Flat {
 /// As ComfyUI has them.
 pub(super) fn pictures(keypoints: &Keypoints) -> Vec<Picture> {
     let (width, height) = (Some(keypoints.width()), Some(keypoints.height()));
-    let picture =
-        |frame| Picture { people: vec![Person::new(frame, BODY_18)], canvas_width: width, canvas_height: height, version: None };
+    let picture = |frame| Picture { people: vec![Person::new(frame, BODY_18)], canvas_width: width, canvas_height: height, version: None };
     keypoints.frames().iter().map(picture).collect()
 }
 

@@ -15,8 +15,8 @@ use super::retarget::{Retarget, Retargeted};
 use super::skeleton::skeletons;
 use super::smooth::{fill_gaps, smooth};
 use super::sources::{Faces, Fitted, Grown, Masks, Overlay, Poses};
-use crate::video::fps::Sampling;
 use crate::video::Frames;
+use crate::video::fps::Sampling;
 use crate::{Error, Result};
 
 /// Frames a second of a video that does not know.
@@ -313,7 +313,9 @@ fn look_at_masks(report: &mut [FrameReport], keypoints: &Keypoints, masks: &Mask
         last = Some((mask, frame.person));
     }
     match report.iter().all(|frame| frame.mask_pixels == Some(0)) {
-        true => Err(Error::Input("the mask is empty in all frames: nothing would be replaced; the person is where red is above 127".into())),
+        true => {
+            Err(Error::Input("the mask is empty in all frames: nothing would be replaced; the person is where red is above 127".into()))
+        }
         false => Ok(()),
     }
 }

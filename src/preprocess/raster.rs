@@ -32,11 +32,16 @@ pub(super) fn line(image: &mut RgbImage, from: Place, to: Place, colour: Colour)
     }
 }
 
-/// A line of `thickness` pixels with round ends.
+/// A line of `thickness` pixels with round ends. What leaves the picture by more than its thickness is cut off first.
 pub(super) fn thick_line(image: &mut RgbImage, from: Place, to: Place, thickness: i64, colour: Colour) {
     if thickness <= 1 {
         return line(image, from, to, colour);
     }
+    let (width, height) = size(image);
+    let moved = |(x, y): Place, by: i64| (x + by, y + by);
+    let inflated = (width + 2 * thickness, height + 2 * thickness);
+    let Some((from, to)) = clip(inflated, moved(from, thickness), moved(to, thickness)) else { return };
+    let (from, to) = (moved(from, -thickness), moved(to, -thickness));
     let (dx, dy) = ((from.0 - to.0) as f64, (to.1 - from.1) as f64);
     let length = (dx * dx + dy * dy).sqrt();
     if length > 0.0 {

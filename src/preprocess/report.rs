@@ -139,7 +139,8 @@ fn frame_json(frame: &FrameReport) -> Value {
     let person = frame.person.map(|found| [found.x1, found.x2, found.y1, found.y2].map(round));
     let [left_hand, right_hand] = frame.hand_scores.map(round);
     let flags: Vec<&str> = frame.flags.iter().map(|flag| flag.name()).collect();
-    let scores = json!({ "body": round(frame.body_score), "face": round(frame.face_score), "left_hand": left_hand, "right_hand": right_hand });
+    let scores =
+        json!({ "body": round(frame.body_score), "face": round(frame.face_score), "left_hand": left_hand, "right_hand": right_hand });
     json!({ "box": person, "scores": scores, "mask_pixels": frame.mask_pixels, "flags": flags })
 }
 

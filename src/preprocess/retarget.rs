@@ -2,8 +2,8 @@
 
 use super::keypoints::{FARTHEST, Keypoint, Keypoints};
 use super::skeleton::{
-    L_ANKLE, L_EAR, L_EYE, L_HIP, L_SHOULDER, L_TOE, L_WRIST, LIMBS, NECK, NOSE, R_ANKLE, R_EAR, R_EYE, R_HIP, R_SHOULDER, R_TOE, R_WRIST, Skeleton,
-    shares_of,
+    L_ANKLE, L_EAR, L_EYE, L_HIP, L_SHOULDER, L_TOE, L_WRIST, LIMBS, NECK, NOSE, R_ANKLE, R_EAR, R_EYE, R_HIP, R_SHOULDER, R_TOE, R_WRIST,
+    Skeleton, shares_of,
 };
 use crate::{Error, Result};
 
@@ -140,7 +140,8 @@ impl Retarget {
         };
         let scale = height_ratio.unwrap_or_else(|| edited_source.side() / edited_target.side());
         let edited_target = edited_target.enlarged(scale);
-        let ratio = |line| Some(edited_target.length(line) * of_target / edited_source.length(line) / of_source).filter(|ratio| ratio.is_finite());
+        let ratio =
+            |line| Some(edited_target.length(line) * of_target / edited_source.length(line) / of_source).filter(|ratio| ratio.is_finite());
         let measured: [Option<f64>; 19] = std::array::from_fn(ratio);
         let shoulders = measured[0].zip(measured[1]).map_or(1.0, |(right, left)| (right + left) / 2.0);
         let mut ratios = measured.map(|ratio| ratio.unwrap_or(shoulders));

@@ -1,7 +1,7 @@
 //! Images as the official code prepares them (`wan/animate.py`, `wan/modules/animate/clip.py` of Wan-Video/Wan2.2): by OpenCV and torch, where
 //! diffusers uses Pillow.
 
-use image::{Rgb, RgbImage, imageops};
+use image::{RgbImage, imageops};
 
 use super::preprocess::{planes, signed_planes};
 use super::resize::{Filter, resize};
@@ -136,25 +136,41 @@ pub(crate) fn bilinear(image: &RgbImage, width: u32, height: u32) -> Result<RgbI
         return Ok(image.clone());
     }
     let (columns, rows) = (linear_taps(image.width(), width), linear_taps(image.height(), height));
-    Ok(RgbImage::from_fn(width, height, |x, y| {
-        let (column, row) = (columns[x as usize], rows[y as usize]);
-        Rgb(std::array::from_fn(|channel| {
-            let across = |y: u32| column.iter().map(|&(x, weight)| weight * i64::from(image.get_pixel(x, y).0[channel])).sum::<i64>();
-            // Of 22 bits 4 are cut off before the second weight, 16 after it, and 2 rounded.
-            let sum: i64 = row.iter().map(|&(y, weight)| ((across(y) >> 4) * weight) >> 16).sum();
-            ((sum + 2) >> 2).clamp(0, 255) as u8
-        }))
-    }))
+    let mut samples = Vec::with_capacity(3 * width as usize * height as usize);
+    // Of the two source rows that an output row is between, each made once as long as it is needed.
+    let mut across: [(u32, Vec<i32>); 2] = [(u32::MAX, Vec::new()), (u32::MAX, Vec::new())];
+    for [(above, upper), (below, lower)] in rows {
+        if across[1].0 == above {
+            across.swap(0, 1);
+        }
+        for (line, row) in across.iter_mut().zip([above, below]).filter(|(line, row)| line.0 != *row) {
+            *line = (row, row_across(image, row, &columns));
+        }
+        // Of 22 bits 4 are cut off before the second weight, 16 after it, and 2 rounded.
+        let between = |(a, b): (&i32, &i32)| ((((a >> 4) * upper) >> 16) + (((b >> 4) * lower) >> 16) + 2) >> 2;
+        samples.extend(across[0].1.iter().zip(&across[1].1).map(|pair| between(pair).clamp(0, 255) as u8));
+    }
+    Ok(RgbImage::from_raw(width, height, samples).expect("as many samples as pixels"))
+}
+
+/// A source row between its columns, not rounded.
+fn row_across(image: &RgbImage, row: u32, columns: &[[(u32, i32); 2]]) -> Vec<i32> {
+    let len = 3 * image.width() as usize;
+    let source = &image.as_raw()[row as usize * len..][..len];
+    let sample = |x: u32, channel: usize| i32::from(source[3 * x as usize + channel]);
+    let between =
+        |[(left, a), (right, b)]: &[(u32, i32); 2]| [0, 1, 2].map(|channel| a * sample(*left, channel) + b * sample(*right, channel));
+    columns.iter().flat_map(between).collect()
 }
 
 /// For each output sample its two neighbours, those past the ends repeated, and their weights in 11 bits.
-fn linear_taps(source: u32, target: u32) -> Vec<[(u32, i64); 2]> {
+fn linear_taps(source: u32, target: u32) -> Vec<[(u32, i32); 2]> {
     let scale = 1.0 / (f64::from(target) / f64::from(source));
     let tap = |index: u32| {
         let position = ((f64::from(index) + 0.5) * scale - 0.5) as f32;
         let first = position.floor();
         let place = |at: f32| at.clamp(0.0, (source - 1) as f32) as u32;
-        let weight = |part: f32| (part * (1 << BITS) as f32).round_ties_even() as i64;
+        let weight = |part: f32| (part * (1 << BITS) as f32).round_ties_even() as i32;
         let t = position - first;
         [(place(first), weight(1.0 - t)), (place(first + 1.0), weight(t))]
     };

@@ -20,7 +20,8 @@ pub fn size(value: &Value) -> (u32, u32) {
 /// A person that stands in a picture of 200x120 pixels, moved to the right by `dx`; every point is sure.
 pub fn standing(dx: f64) -> WholeBody {
     let mut person = WholeBody::missing();
-    let body = [(50, 10), (52, 8), (48, 8), (55, 10), (45, 10), (60, 30), (40, 30), (66, 45), (34, 45), (68, 60), (32, 60), (57, 65), (43, 65)];
+    let body =
+        [(50, 10), (52, 8), (48, 8), (55, 10), (45, 10), (60, 30), (40, 30), (66, 45), (34, 45), (68, 60), (32, 60), (57, 65), (43, 65)];
     let legs = [(57, 85), (43, 85), (57, 105), (43, 105), (58, 110), (60, 109), (56, 108), (42, 110), (40, 109), (44, 108)];
     for (index, at) in person.points_mut().iter_mut().enumerate() {
         let spread = |step: usize| (index * step % 13) as f64;

@@ -22,7 +22,12 @@ fn the_own_format_gives_the_same_numbers_again() {
 
 /// What the other formats keep: 17 points of the body, the face and the hands; the feet where `feet`.
 fn kept(person: &WholeBody, feet: bool) -> Vec<Keypoint> {
-    person.points().iter().enumerate().map(|(index, at)| if (17..23).contains(&index) && !feet { Keypoint::default() } else { *at }).collect()
+    person
+        .points()
+        .iter()
+        .enumerate()
+        .map(|(index, at)| if (17..23).contains(&index) && !feet { Keypoint::default() } else { *at })
+        .collect()
 }
 
 #[test]

@@ -2,7 +2,8 @@ use image::{GrayImage, Luma, RgbImage};
 use serde_json::Value;
 use wan_animate::image;
 use wan_animate::preprocess::{
-    FaceBox, Keypoint, Keypoints, MaskGrowth, Retarget, Skeleton, area_size, crop_face, dilate, draw_pose, fit_canvas, official_face_box, skeletons,
+    FaceBox, Keypoint, Keypoints, MaskGrowth, Retarget, Skeleton, area_size, crop_face, dilate, draw_pose, fit_canvas, official_face_box,
+    skeletons,
 };
 
 use super::common::{person, size};
@@ -28,7 +29,11 @@ fn drawings_are_opencv_s_to_the_pixel() {
         let keypoints = Keypoints::new(width, height, None, vec![person(&case["points"])]).unwrap();
         let drawing = draw_pose(&skeletons(&keypoints)[0], width, height);
         let drawn = drawing.pixels().filter(|pixel| pixel.0 != [0; 3]).count();
-        assert_eq!((drawn as u64, hash(drawing.as_raw())), (case["drawn"].as_u64().unwrap(), case["drawing"].as_str().unwrap().into()), "pose {index}");
+        assert_eq!(
+            (drawn as u64, hash(drawing.as_raw())),
+            (case["drawn"].as_u64().unwrap(), case["drawing"].as_str().unwrap().into()),
+            "pose {index}"
+        );
     }
 }
 
