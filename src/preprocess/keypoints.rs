@@ -46,6 +46,10 @@ impl WholeBody {
         Self([Keypoint::default(); NUM_KEYPOINTS])
     }
 
+    fn map(&self, change: impl Fn(&Keypoint) -> Keypoint) -> Self {
+        Self(std::array::from_fn(|index| change(&self.0[index])))
+    }
+
     /// All 133 points.
     pub fn points(&self) -> &[Keypoint; NUM_KEYPOINTS] {
         &self.0
@@ -134,6 +138,14 @@ impl Keypoints {
         Self::new(self.width, self.height, self.fps, frames)
     }
 
+    /// The same person in pictures stretched to `width` x `height` pixels, for key points that were found in smaller ones. Fails for a side
+    /// of 0 or above 65536.
+    pub fn resized(&self, width: u32, height: u32) -> Result<Self> {
+        let (x, y) = (f64::from(width) / f64::from(self.width), f64::from(height) / f64::from(self.height));
+        let frames = self.frames.iter().map(|frame| frame.map(|at| Keypoint { x: at.x * x, y: at.y * y, ..*at })).collect();
+        Self::new(width, height, self.fps, frames)
+    }
+
     /// The frames that `sampling` takes.
     pub(super) fn sampled(&self, sampling: &Sampling) -> Self {
         let frames = (0..sampling.num_frames()).map(|index| self.frames[sampling.source(index)].clone()).collect();
@@ -152,7 +164,7 @@ impl Keypoints {
             y: at.y * f64::from(fit.height) / own_height + f64::from(fit.y),
             score: at.score,
         };
-        let frames = self.frames.iter().map(|frame| WholeBody(std::array::from_fn(|index| moved(&frame.0[index])))).collect();
+        let frames = self.frames.iter().map(|frame| frame.map(moved)).collect();
         Self { width, height, fps: self.fps, frames }
     }
 }

@@ -26,7 +26,7 @@ pub enum KeypointsFormat {
     ComfyUi,
 }
 
-/// The own format. OpenPose's has `people` in its place, which reading fails on with a hint.
+/// The own format.
 #[derive(Serialize, Deserialize)]
 struct File {
     format: String,
@@ -49,6 +49,24 @@ impl Keypoints {
     /// Places that are all within 0 to 1 are shares of it. Of the other formats the own size counts.
     pub fn open_sized(path: impl AsRef<Path>, width: u32, height: u32) -> Result<Self> {
         read(path.as_ref(), Some((width, height)))
+    }
+
+    /// As [`open`](Self::open), of a file's text. OpenPose's says no size, so that one must be given; of the others the own size counts.
+    pub fn from_json(json: &str, size: Option<(u32, u32)>) -> Result<Self> {
+        let is = |start: &str| json.trim_start().starts_with(start);
+        if is("[") {
+            return openpose::from_pictures(&parse::<Vec<Picture>>(json)?, size);
+        }
+        // OpenPose's files begin with a version and the people.
+        if !json.contains("\"frames\"") && json.contains("\"people\"") {
+            return openpose::from_pictures(&[parse(json)?], size);
+        }
+        from_file(parse(json)?)
+    }
+
+    /// The text of a file of the own format.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.to_file()).expect("finite numbers are JSON")
     }
 
     /// Saves them. Reading the own format again gives the same numbers; the others have fewer points.
@@ -82,16 +100,7 @@ fn read(path: &Path, size: Option<(u32, u32)>) -> Result<Keypoints> {
 }
 
 fn read_file(path: &Path, size: Option<(u32, u32)>) -> Result<Keypoints> {
-    let json = load(path)?;
-    let is = |start: &str| json.trim_start().starts_with(start);
-    if is("[") {
-        return openpose::from_pictures(&parse::<Vec<Picture>>(&json)?, size);
-    }
-    // OpenPose's files begin with a version and the people.
-    if !json.contains("\"frames\"") && json.contains("\"people\"") {
-        return openpose::from_pictures(&[parse(&json)?], size);
-    }
-    from_file(parse(&json)?)
+    Keypoints::from_json(&load(path)?, size)
 }
 
 fn read_folder(path: &Path, size: Option<(u32, u32)>) -> Result<Keypoints> {

@@ -47,7 +47,8 @@ pub(super) fn draw_overlay(frame: &mut RgbImage, shown: &Shown) {
     for (index, at) in shown.person.points().iter().enumerate().filter(|(_, at)| at.score > 0.0) {
         let place = (at.x as i64, at.y as i64);
         disc(frame, place, if index < 23 { unit + 1 } else { unit - 1 }, colour(at.score));
-        if index < 17 {
+        // Those of eyes and ears would lie on each other.
+        if index == 0 || (5..17).contains(&index) {
             write_number(frame, (place.0 + 3 * unit, place.1 - 3 * unit), (at.score * 100.0).round(), unit, colour(at.score));
         }
     }

@@ -54,6 +54,12 @@ impl PersonBox {
         Self { x1: self.x1 - dx, x2: self.x2 + dx, y1: self.y1 - dy, y2: self.y2 + dy }
     }
 
+    /// What of it is in a picture of this size.
+    pub(super) fn within(&self, width: u32, height: u32) -> Self {
+        let (across, down) = (|x: f64| x.clamp(0.0, width.into()), |y: f64| y.clamp(0.0, height.into()));
+        Self { x1: across(self.x1), x2: across(self.x2), y1: down(self.y1), y2: down(self.y2) }
+    }
+
     /// What is shared, over what is covered: 0 to 1.
     pub(super) fn iou(&self, other: &Self) -> f64 {
         let (x1, x2) = (self.x1.max(other.x1), self.x2.min(other.x2));

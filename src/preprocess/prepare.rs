@@ -7,7 +7,7 @@ use image::RgbImage;
 use super::canvas::area_size;
 use super::conditions::{Conditions, Replaced};
 use super::cuts::find_cuts;
-use super::face::{FaceBox, FaceCrop, FaceFrom, face_boxes};
+use super::face::{FaceBox, FaceCrop, face_boxes};
 use super::keypoints::Keypoints;
 use super::mask::MaskGrowth;
 use super::report::{FrameReport, Report, report_mask, report_points, retarget_json};
@@ -229,8 +229,9 @@ impl Preprocess {
             smooth(&mut frames, clip.fps, &cuts);
         }
         let keypoints = Keypoints::new(keypoints.width(), keypoints.height(), Some(clip.fps), frames)?;
-        let (faces, from): (Vec<FaceBox>, Vec<FaceFrom>) = face_boxes(&keypoints, self.face, &cuts).into_iter().unzip();
-        let report = report_points(&keypoints, &cuts, &filled, &from);
+        let faces = face_boxes(&keypoints, self.face, &cuts);
+        let report = report_points(&keypoints, &cuts, &filled, &faces);
+        let faces = faces.into_iter().map(|(found, _)| found).collect();
         Ok(Found { keypoints, faces, report })
     }
 }
@@ -334,5 +335,5 @@ fn require_size(what: &str, (width, height): (u32, u32), sizes: &[(u32, u32)]) -
         return Ok(());
     }
     let known: Vec<String> = sizes.iter().map(|(width, height)| format!("{width}x{height}")).collect();
-    Err(Error::Input(format!("{what} of pictures of {width}x{height} pixels, not of {}", known.join(" or "))))
+    Err(Error::Input(format!("{what} of pictures of {width}x{height} pixels, not of {}; resize them", known.join(" or "))))
 }

@@ -3,7 +3,7 @@
 use image::GrayImage;
 use serde_json::{Map, Value, json};
 
-use super::face::FaceFrom;
+use super::face::{FaceBox, FaceFrom};
 use super::keypoints::{Keypoint, Keypoints, WholeBody};
 use super::mask::{area, dilate, islands};
 use super::person_box::{PersonBox, SURE};
@@ -36,11 +36,11 @@ pub enum Flag {
     GapFilled,
     /// There is nothing in the mask.
     MaskEmpty,
-    /// The mask is less than 0.15 of the person's box.
+    /// The mask is less than 0.15 of the person's box, grown by a quarter for hair and clothes.
     MaskSmall,
-    /// It is more than 1.1 of the box.
+    /// It is more than 1.1 of that box.
     MaskLarge,
-    /// More than a twentieth of it is outside the box, grown by a tenth.
+    /// More than a twentieth of it is outside that box, grown by another tenth.
     MaskOutside,
     /// A twentieth of it or more is not connected with the largest part.
     MaskFragments,
@@ -86,6 +86,8 @@ impl Flag {
 pub struct FrameReport {
     /// Around all sure points, where there are two.
     pub person: Option<PersonBox>,
+    /// Where the face is cut out.
+    pub face: FaceBox,
     /// Mean score of the 17 points of the body.
     pub body_score: f64,
     /// Mean scores of the left and the right hand's points.
@@ -141,7 +143,8 @@ fn frame_json(frame: &FrameReport) -> Value {
     let flags: Vec<&str> = frame.flags.iter().map(|flag| flag.name()).collect();
     let scores =
         json!({ "body": round(frame.body_score), "face": round(frame.face_score), "left_hand": left_hand, "right_hand": right_hand });
-    json!({ "box": person, "scores": scores, "mask_pixels": frame.mask_pixels, "flags": flags })
+    let face = [frame.face.x1, frame.face.x2, frame.face.y1, frame.face.y2];
+    json!({ "box": person, "face_box": face, "scores": scores, "mask_pixels": frame.mask_pixels, "flags": flags })
 }
 
 /// What a report says of retargeting.
@@ -152,12 +155,13 @@ pub(super) fn retarget_json(retargeted: &Retargeted) -> Value {
 }
 
 /// What the points tell of each frame.
-pub(super) fn report_points(keypoints: &Keypoints, cuts: &[usize], filled: &[bool], faces: &[FaceFrom]) -> Vec<FrameReport> {
+pub(super) fn report_points(keypoints: &Keypoints, cuts: &[usize], filled: &[bool], faces: &[(FaceBox, FaceFrom)]) -> Vec<FrameReport> {
     let frames = keypoints.frames();
     let one = |index: usize| {
         let cut = cuts.contains(&index);
         let (switched, jumped) = if index == 0 || cut { (false, false) } else { moves(&frames[index - 1], &frames[index]) };
-        let mut report = scores(&frames[index]);
+        let (face, from) = faces[index];
+        let mut report = scores(&frames[index], face);
         let lost = |score: f64| score < SURE;
         let raised = [
             (cut, Flag::Cut),
@@ -167,9 +171,9 @@ pub(super) fn report_points(keypoints: &Keypoints, cuts: &[usize], filled: &[boo
             (switched, Flag::SubjectSwitch),
             (lost(report.hand_scores[0]), Flag::LeftHandLost),
             (lost(report.hand_scores[1]), Flag::RightHandLost),
-            (faces[index] == FaceFrom::Points && lost(report.face_score), Flag::FaceLost),
-            (faces[index] == FaceFrom::Before, Flag::FaceHeld),
-            (faces[index] == FaceFrom::Centre, Flag::FaceCentred),
+            (from == FaceFrom::Points && lost(report.face_score), Flag::FaceLost),
+            (from == FaceFrom::Before, Flag::FaceHeld),
+            (from == FaceFrom::Centre, Flag::FaceCentred),
             (filled[index], Flag::GapFilled),
         ];
         report.flags.extend(raised.into_iter().filter(|(raised, _)| *raised).map(|(_, flag)| flag));
@@ -179,9 +183,10 @@ pub(super) fn report_points(keypoints: &Keypoints, cuts: &[usize], filled: &[boo
 }
 
 /// A report without flags.
-fn scores(person: &WholeBody) -> FrameReport {
+fn scores(person: &WholeBody, face: FaceBox) -> FrameReport {
     FrameReport {
         person: PersonBox::of(person),
+        face,
         body_score: mean(person.body()),
         hand_scores: [mean(person.left_hand()), mean(person.right_hand())],
         face_score: mean(person.face()),
@@ -220,8 +225,10 @@ pub(super) fn report_mask(frame: &mut FrameReport, person: &WholeBody, mask: &Gr
     let parts = islands(mask);
     let mut raised = vec![(pixels - parts[0].len() >= pixels.div_ceil(20), Flag::MaskFragments)];
     if let Some(own) = frame.person {
-        let share = pixels as f64 / own.area();
-        let outside = mask_outside(mask, &own.grown(0.1)) as f64 / pixels as f64;
+        // Hair and clothes are beyond the points.
+        let room = own.grown(0.25).within(mask.width(), mask.height());
+        let share = pixels as f64 / room.area();
+        let outside = mask_outside(mask, &room.grown(0.1)) as f64 / pixels as f64;
         raised.extend([(share < 0.15, Flag::MaskSmall), (share > 1.1, Flag::MaskLarge), (outside > 0.05, Flag::MaskOutside)]);
         raised.push((recall(person, mask, own.diagonal()) < 0.8, Flag::PointsOutsideMask));
         let still = |last: Option<PersonBox>| last.is_some_and(|last| last.iou(&own) > 0.7);

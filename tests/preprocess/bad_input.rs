@@ -2,7 +2,9 @@ use std::fs;
 
 use tempfile::tempdir;
 use wan_animate::image::RgbImage;
-use wan_animate::preprocess::{FaceCrop, Keypoint, Keypoints, Limb, MaskGrowth, Preprocess, Retarget, WholeBody, area_size, fit_canvas};
+use wan_animate::preprocess::{
+    FaceCrop, Keypoint, Keypoints, Limb, MaskGrowth, Preprocess, Retarget, WholeBody, area_size, draw_pose, fit_canvas, skeletons,
+};
 use wan_animate::video::Frames;
 
 use super::common::{Rated, keypoints, mask, refuses, standing, video};
@@ -52,6 +54,36 @@ fn files_that_are_none() {
     let empty = tempdir().unwrap();
     refuses(Keypoints::open_sized(empty.path(), 9, 9), "holds no JSON file");
     assert!(Keypoints::open(folder.path().join("missing.json")).is_err());
+}
+
+/// Files of every form with bytes changed, left out and repeated: a value or an error, and what is read can be drawn.
+#[test]
+fn damaged_files_are_no_crash() {
+    let seeds =
+        ["own", "comfyui", "openpose"].map(|name| fs::read(format!("{}/fuzz/seeds/keypoints/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let mut state = 1u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut read = 0;
+    for round in 0..3000 {
+        let mut bytes = seeds[round % 3].clone();
+        for _ in 0..=random(3) {
+            let (at, len) = (random(bytes.len()), random(8));
+            let end = (at + len).min(bytes.len());
+            match random(3) {
+                0 => bytes[at] = b"0123456789-.e[]{},\"n"[random(20)],
+                1 => drop(bytes.drain(at..end)),
+                _ => bytes.splice(at..at, bytes[at..end].to_vec()).for_each(drop),
+            }
+        }
+        let Ok(keypoints) = Keypoints::from_json(&String::from_utf8_lossy(&bytes), Some((64, 48))) else { continue };
+        let made = Retarget::new(keypoints.clone()).apply(&keypoints).unwrap();
+        made.skeletons().iter().chain(&skeletons(&keypoints)).for_each(|skeleton| drop(draw_pose(skeleton, 64, 48)));
+        read += 1;
+    }
+    assert!(read > 300, "{read} of them could be read");
 }
 
 #[test]

@@ -18,6 +18,9 @@ fn the_own_format_gives_the_same_numbers_again() {
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     clip().save(&file, KeypointsFormat::CocoWholeBody).unwrap();
     assert_eq!(Keypoints::open(&file).unwrap(), clip());
+    assert_eq!(Keypoints::from_json(&clip().to_json(), None).unwrap(), clip());
+    let larger = clip().resized(400, 360).unwrap();
+    assert_eq!((larger.width(), larger.frames()[0].points()[0].x, larger.frames()[0].points()[0].y), (400, 100.0, 30.0));
 }
 
 /// What the other formats keep: 17 points of the body, the face and the hands; the feet where `feet`.
