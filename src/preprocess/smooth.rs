@@ -87,8 +87,12 @@ fn torso(frames: &[WholeBody]) -> f64 {
 mod tests {
     use super::*;
 
+    /// The nose of a person whose torso is 150 pixels long.
     fn at(x: f64, score: f64) -> WholeBody {
         let mut person = WholeBody::missing();
+        for (index, y) in [(5, 100.0), (6, 100.0), (11, 250.0), (12, 250.0)] {
+            person.points_mut()[index] = Keypoint { x: 80.0, y, score: 1.0 };
+        }
         person.points_mut()[0] = Keypoint { x, y: 2.0 * x, score };
         person
     }
