@@ -125,7 +125,7 @@ impl Report {
         counts
     }
 
-    /// As JSON: `summary` (frames by flag), `retarget` (`scale`, `ratios` by limb) where asked for, `frames`.
+    /// As JSON: `summary` (frames by flag), `retarget` (`scale`, `ratios` by limb, `unsure` limbs) where asked for, `frames`.
     pub fn to_json(&self) -> String {
         let summary: Map<String, Value> = self.summary().into_iter().map(|(flag, count)| (flag.name().into(), json!(count))).collect();
         let mut report = json!({ "summary": summary, "frames": self.frames.iter().map(frame_json).collect::<Vec<_>>() });
@@ -151,7 +151,8 @@ fn frame_json(frame: &FrameReport) -> Value {
 pub(super) fn retarget_json(retargeted: &Retargeted) -> Value {
     let name = |limb: Limb| format!("{limb:?}").to_lowercase();
     let ratios: Map<String, Value> = Limb::ALL.into_iter().map(|limb| (name(limb), json!(retargeted.ratio(limb)))).collect();
-    json!({ "scale": retargeted.scale(), "ratios": ratios })
+    let unsure: Vec<String> = retargeted.unsure().iter().map(|limb| name(*limb)).collect();
+    json!({ "scale": retargeted.scale(), "ratios": ratios, "unsure": unsure })
 }
 
 /// What the points tell of each frame.

@@ -1,6 +1,7 @@
 //! Giving the driving person's movements to a body of other proportions.
 
 use super::keypoints::{FARTHEST, Keypoint, Keypoints};
+use super::person_box::SURE;
 use super::skeleton::{
     L_ANKLE, L_EAR, L_EYE, L_HIP, L_SHOULDER, L_TOE, L_WRIST, LIMBS, NECK, NOSE, R_ANKLE, R_EAR, R_EYE, R_HIP, R_SHOULDER, R_TOE, R_WRIST,
     Skeleton, shares_of,
@@ -103,10 +104,9 @@ impl Retarget {
         (self.reference.width(), self.reference.height())
     }
 
-    /// With the reference's picture, and its edited one, fitted into a canvas.
+    /// With the reference's picture fitted into a canvas.
     pub(super) fn fitted(&self, width: u32, height: u32) -> Self {
-        let fitted = |keypoints: &Keypoints| keypoints.fitted(width, height);
-        Self { reference: fitted(&self.reference), edited_reference: self.edited_reference.as_ref().map(fitted), ..self.clone() }
+        Self { reference: self.reference.fitted(width, height), ..self.clone() }
     }
 
     /// The poses of a video on the reference's picture. Fails when a limb's ratio is out of range.
@@ -115,44 +115,47 @@ impl Retarget {
             return Err(Error::Input(format!("a limb cannot be scaled by {ratio}; give 0.05 to 20")));
         }
         let frames = shares_of(driving);
-        let source = Person::new(driving, frames[0].clone());
+        // The first frame, unless nobody is there.
+        let there = |frame: &&Skeleton| Person::new(driving, (*frame).clone()).length(0) > 0.0;
+        let source = Person::new(driving, frames.iter().find(there).unwrap_or(&frames[0]).clone());
         let target = Person::first(&self.reference);
         let scale = height_ratio(&source, &target).unwrap_or_else(|| source.side() / target.side());
-        let mut ratios = self.measure(&source, &target);
+        let edited_source = self.edited_driving.as_ref().map_or_else(|| source.clone(), |edited| source.edited(edited));
+        let edited_target = self.edited_reference.as_ref().map_or_else(|| target.clone(), |edited| target.edited(edited));
+        let unsure = |limb: &Limb| limb.lines().iter().any(|&line| edited_source.score(line).min(edited_target.score(line)) < SURE);
+        let unsure = Limb::ALL.into_iter().filter(unsure).collect();
+        let mut ratios = measure((&source, &edited_source), (&target, &edited_target));
         for (limb, set) in Limb::ALL.iter().zip(self.scales) {
             limb.lines().iter().for_each(|&line| ratios[line] = set.unwrap_or(ratios[line]));
         }
         let target = target.enlarged(scale);
         let shift = shift(&source, &target, &ratios);
         let skeletons = frames.iter().map(|frame| rebuild(frame, &source, &ratios, shift, scale)).collect();
-        Ok(Retargeted { width: self.reference.width(), height: self.reference.height(), skeletons, ratios, scale })
+        Ok(Retargeted { width: self.reference.width(), height: self.reference.height(), skeletons, ratios, scale, unsure })
     }
+}
 
-    /// The ratio for each of the body's lines.
-    fn measure(&self, source: &Person, target: &Person) -> [f64; 19] {
-        let edited = |own: &Person, edited: &Option<Keypoints>| edited.as_ref().map_or_else(|| own.clone(), Person::first);
-        let (edited_source, edited_target) = (edited(source, &self.edited_driving), edited(target, &self.edited_reference));
-        let height_ratio = height_ratio(&edited_source, &edited_target);
-        // An edit may have changed the scale, which shows where no height could be measured.
-        let [of_source, of_target] = match height_ratio {
-            Some(_) => [1.0, 1.0],
-            None => [head_ratio(source, &edited_source), head_ratio(target, &edited_target)],
-        };
-        let scale = height_ratio.unwrap_or_else(|| edited_source.side() / edited_target.side());
-        let edited_target = edited_target.enlarged(scale);
-        let ratio =
-            |line| Some(edited_target.length(line) * of_target / edited_source.length(line) / of_source).filter(|ratio| ratio.is_finite());
-        let measured: [Option<f64>; 19] = std::array::from_fn(ratio);
-        let shoulders = measured[0].zip(measured[1]).map_or(1.0, |(right, left)| (right + left) / 2.0);
-        let mut ratios = measured.map(|ratio| ratio.unwrap_or(shoulders));
-        for (a, b) in PAIRS {
-            (ratios[a], ratios[b]) = (ratios[a].max(ratios[b]), ratios[a].max(ratios[b]));
-        }
-        for (a, b) in MEANS {
-            (ratios[a], ratios[b]) = ((ratios[a] + ratios[b]) / 2.0, (ratios[a] + ratios[b]) / 2.0);
-        }
-        ratios
+/// The ratio for each of the body's lines, of two persons as they are and as their edited pictures show them.
+fn measure((source, edited_source): (&Person, &Person), (target, edited_target): (&Person, &Person)) -> [f64; 19] {
+    let height_ratio = height_ratio(edited_source, edited_target);
+    // An edit may have changed the scale, which shows where no height could be measured.
+    let [of_source, of_target] = match height_ratio {
+        Some(_) => [1.0, 1.0],
+        None => [head_ratio(source, edited_source), head_ratio(target, edited_target)],
+    };
+    let edited_target = edited_target.clone().enlarged(height_ratio.unwrap_or_else(|| edited_source.side() / edited_target.side()));
+    let ratio =
+        |line| Some(edited_target.length(line) * of_target / edited_source.length(line) / of_source).filter(|ratio| ratio.is_finite());
+    let measured: [Option<f64>; 19] = std::array::from_fn(ratio);
+    let shoulders = measured[0].zip(measured[1]).map_or(1.0, |(right, left)| (right + left) / 2.0);
+    let mut ratios = measured.map(|ratio| ratio.unwrap_or(shoulders));
+    for (a, b) in PAIRS {
+        (ratios[a], ratios[b]) = (ratios[a].max(ratios[b]), ratios[a].max(ratios[b]));
     }
+    for (a, b) in MEANS {
+        (ratios[a], ratios[b]) = ((ratios[a] + ratios[b]) / 2.0, (ratios[a] + ratios[b]) / 2.0);
+    }
+    ratios
 }
 
 /// Poses with the character's proportions, on its picture.
@@ -163,6 +166,7 @@ pub struct Retargeted {
     skeletons: Vec<Skeleton>,
     ratios: [f64; 19],
     scale: f64,
+    unsure: Vec<Limb>,
 }
 
 impl Retargeted {
@@ -186,6 +190,12 @@ impl Retargeted {
         self.ratios[limb.lines()[0]]
     }
 
+    /// Limbs that were measured with points whose scores are below 0.3, such as legs out of the picture. Where the driving video shows
+    /// them, an edited reference or [`Retarget::limb_scale`] is better.
+    pub fn unsure(&self) -> &[Limb] {
+        &self.unsure
+    }
+
     /// The driving person's height in heights of the character.
     pub fn scale(&self) -> f64 {
         self.scale
@@ -207,6 +217,16 @@ impl Person {
 
     fn first(keypoints: &Keypoints) -> Self {
         Self::new(keypoints, Skeleton::shares(&keypoints.frames()[0], keypoints.width(), keypoints.height()))
+    }
+
+    /// The person of an edited picture, fitted into the unedited one's size.
+    fn edited(&self, keypoints: &Keypoints) -> Self {
+        Self::first(&keypoints.fitted(self.width as u32, self.height as u32))
+    }
+
+    /// The lower score of a line's ends.
+    fn score(&self, line: usize) -> f64 {
+        self.skeleton.body[LIMBS[line].0].score.min(self.skeleton.body[LIMBS[line].1].score)
     }
 
     /// In a picture so many times as large, of whole pixels.

@@ -148,6 +148,17 @@ fn limbs_are_as_long_as_set() {
 }
 
 #[test]
+fn limbs_that_are_not_seen_are_named() {
+    let mut bust = standing(0.0);
+    bust.points_mut()[13..23].iter_mut().for_each(|at| at.score = 0.1);
+    let driving = keypoints(vec![WholeBody::missing(), standing(0.0)]);
+    let made = Retarget::new(keypoints(vec![bust])).apply(&driving).unwrap();
+    assert_eq!(made.unsure(), [Limb::Thighs, Limb::Calves, Limb::Feet]);
+    let nose = |skeleton: &wan_animate::preprocess::Skeleton| (skeleton.body[0].x - 50.0).hypot(skeleton.body[0].y - 10.0);
+    assert!(nose(&made.skeletons()[1]) < 1e-9, "measured in the first frame that has somebody");
+}
+
+#[test]
 fn nobody_to_measure_is_no_crash() {
     let driving = keypoints(vec![WholeBody::missing(), standing(0.0)]);
     let made = Retarget::new(Keypoints::new(64, 64, None, vec![WholeBody::missing()]).unwrap()).apply(&driving).unwrap();
