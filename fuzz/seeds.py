@@ -131,6 +131,16 @@ def configs():
             shutil.copy(path, target("config") / "_".join(path.relative_to(GOLDENS).with_suffix("").parts))
 
 
+def keypoints():
+    out = target("keypoints")
+    points = [[x % 60, x % 44, 0.9] for x in range(133)]
+    (out / "own").write_text(json.dumps({"format": "coco-wholebody-133", "width": 64, "height": 48, "fps": 30.0, "frames": [[None, *points[1:]]]}))
+    flat = lambda count: [number for point in points[:count] for number in point]
+    person = {"pose_keypoints_2d": flat(18), "face_keypoints_2d": flat(70), "hand_left_keypoints_2d": flat(21), "hand_right_keypoints_2d": None}
+    (out / "comfyui").write_text(json.dumps([{"people": [person, person], "canvas_width": 64, "canvas_height": 48}, {"people": [], "canvas_width": 64, "canvas_height": 48}]))
+    (out / "openpose").write_text(json.dumps({"version": 1.3, "people": [{"pose_keypoints_2d": [number / 60 for number in flat(25)]}]}))
+
+
 def videos():
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=32x16:rate=8:duration=0.5", "-bitexact"]
     for name, format, more in [("mp4", "mp4", ["-bf", "2"]), ("fast", "mp4", ["-movflags", "+faststart"]), ("mov", "mov", ["-bf", "0"])]:
@@ -139,5 +149,5 @@ def videos():
 
 
 if __name__ == "__main__":
-    for write in [safetensors, index, torch_archives, gguf_files, tokenizers, loras, configs, videos]:
+    for write in [safetensors, index, torch_archives, gguf_files, tokenizers, loras, configs, videos, keypoints]:
         write()

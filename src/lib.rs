@@ -38,8 +38,8 @@
 //! ```
 //!
 //! # What it does not do
-//! It does not find poses, faces or masks in a video: those come from Wan2.2's own preprocessing, or any tool that draws
-//! skeletons as it does. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
+//! It does not yet find poses, faces or masks in a video by itself: key points and masks are given, and [`preprocess`] makes the rest; or all of
+//! it comes from Wan2.2's own preprocessing. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
 //! them in the layout of diffusers ([`Conversion`]).
 //!
 //! # Features
@@ -68,6 +68,7 @@ mod ops;
 mod partial_file;
 mod partial_folder;
 mod pipelines;
+pub mod preprocess;
 mod rng;
 mod schedulers;
 mod shape;

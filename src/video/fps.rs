@@ -16,18 +16,53 @@ impl Frames {
         check_rate(fps)?;
         match self.fps() {
             Some(own) if own != fps => {
-                if !(own.is_finite() && own >= LOWEST_OWN) {
-                    return Err(Error::Input(format!("a video that says it has {own} frames a second cannot be played at {fps}")));
-                }
-                let num_frames = (self.num_frames() as f64 / own * fps) as usize;
-                if num_frames == 0 {
-                    let message = format!("a video of {} frames at {own} fps has no frame at {fps} fps", self.num_frames());
-                    return Err(Error::Input(message));
-                }
-                Self::new(Resampled { source: self, own, fps, num_frames })
+                let sampling = Sampling::new(self.num_frames(), own, fps)?;
+                self.sampled(sampling)
             }
             _ => Ok(self),
         }
+    }
+
+    /// The frames that `sampling` takes.
+    pub(crate) fn sampled(self, sampling: Sampling) -> Result<Self> {
+        Self::new(Resampled { source: self, sampling })
+    }
+}
+
+/// Which frames of a video are shown when it is played at another rate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampling {
+    own_frames: usize,
+    own: f64,
+    fps: f64,
+    num_frames: usize,
+}
+
+impl Sampling {
+    /// Of a video of `own_frames` at `own` frames a second, played at `fps`. Fails as [`Frames::at_fps`] does.
+    pub(crate) fn new(own_frames: usize, own: f64, fps: f64) -> Result<Self> {
+        check_rate(fps)?;
+        if !(own.is_finite() && own >= LOWEST_OWN) {
+            return Err(Error::Input(format!("a video that says it has {own} frames a second cannot be played at {fps}")));
+        }
+        let num_frames = (own_frames as f64 / own * fps) as usize;
+        if num_frames == 0 {
+            return Err(Error::Input(format!("a video of {own_frames} frames at {own} fps has no frame at {fps} fps")));
+        }
+        Ok(Self { own_frames, own, fps, num_frames })
+    }
+
+    pub(crate) fn num_frames(&self) -> usize {
+        self.num_frames
+    }
+
+    pub(crate) fn fps(&self) -> f64 {
+        self.fps
+    }
+
+    /// The frame of the video that is shown as the frame at `index`.
+    pub(crate) fn source(&self, index: usize) -> usize {
+        ((index as f64 / self.fps * self.own).round_ties_even() as usize).min(self.own_frames - 1)
     }
 }
 
@@ -41,14 +76,12 @@ pub(super) fn check_rate(fps: f64) -> Result<()> {
 
 struct Resampled {
     source: Frames,
-    own: f64,
-    fps: f64,
-    num_frames: usize,
+    sampling: Sampling,
 }
 
 impl FrameSource for Resampled {
     fn num_frames(&self) -> usize {
-        self.num_frames
+        self.sampling.num_frames
     }
 
     fn size(&self) -> (u32, u32) {
@@ -56,13 +89,12 @@ impl FrameSource for Resampled {
     }
 
     fn fps(&self) -> Option<f64> {
-        Some(self.fps)
+        Some(self.sampling.fps)
     }
 
     fn read(&self, index: usize) -> Result<RgbImage> {
-        check_index(index, self.num_frames)?;
-        let nearest = (index as f64 / self.fps * self.own).round_ties_even() as usize;
-        self.source.read(nearest.min(self.source.num_frames() - 1))
+        check_index(index, self.sampling.num_frames)?;
+        self.source.read(self.sampling.source(index))
     }
 }
 

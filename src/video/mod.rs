@@ -8,7 +8,7 @@
 //! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`]; [`official`] |
 
 pub mod clip_image;
-mod fps;
+pub(crate) mod fps;
 mod frame;
 mod frame_dir;
 mod frames_file;

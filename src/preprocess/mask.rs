@@ -1,0 +1,170 @@
+//! From where a person is to what is generated anew.
+
+use std::ops::Range;
+
+use image::{GrayImage, Luma, RgbImage};
+
+use crate::{Error, Result};
+
+const WHITE: u8 = 255;
+
+/// How a person's mask grows into the mask of what is generated. The defaults are those of Wan2.2's own preprocessing: the box around the
+/// person, grown by 9 pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskGrowth {
+    /// How often the mask is dilated; 3 by default. With 0 the mask is used as it is, without a grid.
+    pub iterations: u32,
+    /// Width and height in pixels of the square that it is dilated by; 7 by default.
+    pub kernel_size: u32,
+    /// Into how many columns the box around the mask is divided; a cell that the mask touches is filled. 1 by default: the whole box.
+    pub w_subdivisions: u32,
+    /// Into how many rows it is divided; 1 by default.
+    pub h_subdivisions: u32,
+}
+
+impl Default for MaskGrowth {
+    fn default() -> Self {
+        Self { iterations: 3, kernel_size: 7, w_subdivisions: 1, h_subdivisions: 1 }
+    }
+}
+
+impl MaskGrowth {
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { kernel_size, w_subdivisions, h_subdivisions, .. } = *self;
+        let settings = [("kernel_size", kernel_size), ("w_subdivisions", w_subdivisions), ("h_subdivisions", h_subdivisions)];
+        match settings.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(Error::Input(format!("a mask's {name} cannot be 0; give 1 or more"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The mask of what is generated. Fails when the kernel's size or a number of subdivisions is 0.
+    pub fn apply(&self, mask: &GrayImage) -> Result<GrayImage> {
+        self.check()?;
+        if self.iterations == 0 {
+            return Ok(mask.clone());
+        }
+        let dilated = dilate(mask, self.kernel_size, self.iterations);
+        Ok(fill_grid(dilated, self.w_subdivisions, self.h_subdivisions))
+    }
+}
+
+/// The mask of a picture: 255 where its red is above 127, else 0.
+pub fn binary_mask(image: &RgbImage) -> GrayImage {
+    GrayImage::from_fn(image.width(), image.height(), |x, y| Luma([if image.get_pixel(x, y).0[0] > 127 { WHITE } else { 0 }]))
+}
+
+/// A mask (0 or 255) grown by a square of `kernel_size` pixels, `iterations` times, as `cv2.dilate` does.
+pub fn dilate(mask: &GrayImage, kernel_size: u32, iterations: u32) -> GrayImage {
+    // No picture is larger than the bounds.
+    let (kernel, iterations) = (i64::from(kernel_size.clamp(1, 1 << 20)), i64::from(iterations.min(1 << 20)));
+    // The anchor of a square of even size is right of its middle.
+    let (before, after) = (kernel / 2 * iterations, (kernel - 1 - kernel / 2) * iterations);
+    let (width, height) = mask.dimensions();
+    let rows = spread(mask.as_raw(), width as usize, before, after);
+    let rows = GrayImage::from_raw(width, height, rows).expect("as many pixels as before");
+    let turned = transpose(&rows);
+    let columns = spread(turned.as_raw(), height as usize, before, after);
+    transpose(&GrayImage::from_raw(height, width, columns).expect("as many pixels as before"))
+}
+
+/// Each row's pixels are white where one of the `before` pixels to their left or the `after` to their right is.
+fn spread(pixels: &[u8], width: usize, before: i64, after: i64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pixels.len());
+    for row in pixels.chunks(width.max(1)) {
+        let mut counts = vec![0i64; row.len() + 1];
+        for (x, &pixel) in row.iter().enumerate() {
+            counts[x + 1] = counts[x] + i64::from(pixel != 0);
+        }
+        let at = |x: i64| counts[x.clamp(0, row.len() as i64) as usize];
+        out.extend((0..row.len() as i64).map(|x| if at(x + after + 1) - at(x - before) > 0 { WHITE } else { 0 }));
+    }
+    out
+}
+
+fn transpose(image: &GrayImage) -> GrayImage {
+    GrayImage::from_fn(image.height(), image.width(), |x, y| *image.get_pixel(y, x))
+}
+
+/// Divides the box around the mask into cells of whole pixels and fills those that it touches. The last column and row of the box are not
+/// part of any cell.
+fn fill_grid(mut mask: GrayImage, w_subdivisions: u32, h_subdivisions: u32) -> GrayImage {
+    let Some((columns, rows)) = extent(&mask) else { return mask };
+    let cells = |range: &Range<u32>, subdivisions: u32| {
+        let (start, last) = (range.start, range.end - 1);
+        let step = ((last - start) / subdivisions).max(1);
+        (start..last).step_by(step as usize).map(move |cell| cell..(cell + step).min(last))
+    };
+    for columns in cells(&columns, w_subdivisions) {
+        for rows in cells(&rows, h_subdivisions) {
+            let places = || rows.clone().flat_map(|y| columns.clone().map(move |x| (x, y)));
+            if places().any(|(x, y)| mask.get_pixel(x, y).0[0] != 0) {
+                places().for_each(|(x, y)| mask.put_pixel(x, y, Luma([WHITE])));
+            }
+        }
+    }
+    mask
+}
+
+/// The columns and rows from the first to the last with a white pixel.
+pub(super) fn extent(mask: &GrayImage) -> Option<(Range<u32>, Range<u32>)> {
+    let mut found: Option<(Range<u32>, Range<u32>)> = None;
+    for (x, y, _) in mask.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] != 0) {
+        let (columns, rows) = found.get_or_insert((x..x + 1, y..y + 1));
+        *columns = columns.start.min(x)..columns.end.max(x + 1);
+        *rows = rows.start.min(y)..rows.end.max(y + 1);
+    }
+    found
+}
+
+/// How many pixels are white.
+pub(super) fn area(mask: &GrayImage) -> usize {
+    mask.as_raw().iter().filter(|&&pixel| pixel != 0).count()
+}
+
+/// The frame with all that is generated made black.
+pub fn cut_out(frame: &RgbImage, mask: &GrayImage) -> RgbImage {
+    let mut out = frame.clone();
+    for (pixel, of) in out.pixels_mut().zip(mask.pixels()) {
+        if of.0[0] != 0 {
+            pixel.0 = [0; 3];
+        }
+    }
+    out
+}
+
+/// The parts of a mask that do not touch, not even by corners: their pixels, the largest first.
+pub(super) fn islands(mask: &GrayImage) -> Vec<Vec<(u32, u32)>> {
+    let (width, height) = mask.dimensions();
+    let mut seen = vec![false; (width * height) as usize];
+    let mut islands = Vec::new();
+    for (x, y, _) in mask.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] != 0) {
+        if std::mem::replace(&mut seen[(y * width + x) as usize], true) {
+            continue;
+        }
+        let mut island = vec![(x, y)];
+        let mut next = 0;
+        while let Some(&(x, y)) = island.get(next) {
+            next += 1;
+            let around = |at: u32, side: u32| at.saturating_sub(1)..=(at + 1).min(side - 1);
+            for (x, y) in around(y, height).flat_map(|y| around(x, width).map(move |x| (x, y))) {
+                if mask.get_pixel(x, y).0[0] != 0 && !std::mem::replace(&mut seen[(y * width + x) as usize], true) {
+                    island.push((x, y));
+                }
+            }
+        }
+        islands.push(island);
+    }
+    islands.sort_by_key(|island| std::cmp::Reverse(island.len()));
+    islands
+}
+
+/// The mask without islands of less than `share` of it.
+pub(super) fn without_islands(mask: &GrayImage, share: f64) -> GrayImage {
+    let mut out = mask.clone();
+    let least = share * area(mask) as f64;
+    for (x, y) in islands(mask).into_iter().filter(|island| (island.len() as f64) < least).flatten() {
+        out.put_pixel(x, y, Luma([0]));
+    }
+    out
+}
