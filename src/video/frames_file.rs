@@ -5,7 +5,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::frame::Frame;
-use super::writer::Sink;
+use super::sink::Sink;
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 

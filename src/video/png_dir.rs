@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use image::ImageFormat;
 
 use super::frame::Frame;
-use super::writer::Sink;
+use super::sink::Sink;
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 

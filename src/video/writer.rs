@@ -5,15 +5,10 @@ use std::path::Path;
 use super::fps::check_rate;
 use super::frame::Frame;
 use super::frames_file::FramesFile;
-use super::gif::GifWriter;
+use super::gif_writer::GifWriter;
 use super::png_dir::PngDir;
+use super::sink::Sink;
 use crate::{Error, Result};
-
-/// One kind of output.
-pub(super) trait Sink: Send {
-    fn write(&mut self, frame: &Frame) -> Result<()>;
-    fn finish(self: Box<Self>) -> Result<()>;
-}
 
 /// Writes frames to a file or directory, in a memory that does not depend on their number.
 ///

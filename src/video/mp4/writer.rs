@@ -11,12 +11,13 @@ use openh264::{OpenH264API, Timestamp};
 use shiguredo_mp4::bitstream::h264::{H264NalUnitType, H264SampleEntryConfig, LengthSize, build_avc1_box, parse_annexb_nal_units};
 use shiguredo_mp4::boxes::{SampleEntry, UnknownBox};
 use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size};
-use shiguredo_mp4::{BoxSize, BoxType, TrackKind};
+use shiguredo_mp4::TrackKind;
 
 use super::colour::Colour;
+use super::movie::any_box;
 use crate::partial_file::PartialFile;
 use crate::video::frame::Frame;
-use crate::video::writer::Sink;
+use crate::video::sink::Sink;
 use crate::{Error, Result};
 
 /// Seconds between frames that a player can jump to.
@@ -186,8 +187,7 @@ fn frame_time(fps: f64) -> (NonZeroU32, u32) {
 /// Says BT.709 to players that do not look into the stream.
 fn colour_box(quicktime: bool) -> UnknownBox {
     let payload = if quicktime { b"nclc\0\x01\0\x01\0\x01".to_vec() } else { b"nclx\0\x01\0\x01\0\x01\0".to_vec() };
-    let box_type = BoxType::Normal(*b"colr");
-    UnknownBox { box_type, box_size: BoxSize::with_payload_size(box_type, payload.len() as u64), payload }
+    any_box(*b"colr", payload)
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
