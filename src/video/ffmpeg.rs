@@ -73,7 +73,7 @@ fn command(path: &Path, pass_through: &str, from: Option<f64>) -> Command {
     let mut file = OsString::from("file:");
     file.push(path);
     command.args(["-protocol_whitelist", "file", "-i"]).arg(file);
-    command.args(["-an", "-sn", "-dn", pass_through, "passthrough", "-pix_fmt", "rgb24", "-sws_flags", "accurate_rnd"]);
+    command.args(["-an", "-sn", "-dn", pass_through, "passthrough", "-pix_fmt", "rgb24", "-sws_flags", "bicubic"]);
     command
 }
 

@@ -3,13 +3,17 @@
 //! | to change | go to |
 //! |---|---|
 //! | which files are read | `kind` (what a file is), `open` (the choice), `still`, `animation`, `frame_dir`, `mp4`, `ffmpeg` |
-//! | which files are written | `writer` (the choice), `png_dir`, `frames_file`, `gif_writer`, `mp4` |
+//! | which files are written | `writer` (the choice), `options`, `png_dir`, `frames_file`, `gif_writer`, `mp4`, `webm`, `matroska` |
+//! | sound | `audio`, `mp4` |
 //! | when frames are shown | `timing`, `fps` |
 //! | what a generation is given | `source`, `motion`, `scene` |
 //! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`]; [`official`] |
 
 mod animation;
+mod audio;
 pub mod clip_image;
+#[cfg(feature = "mp4")]
+mod colour;
 mod ffmpeg;
 mod fps;
 mod frame;
@@ -17,11 +21,14 @@ mod frame_dir;
 mod frames_file;
 mod gif_writer;
 mod kind;
+#[cfg(feature = "webm")]
+mod matroska;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;
 pub mod official;
 mod open;
+mod options;
 mod png_dir;
 pub mod preprocess;
 pub mod resize;
@@ -31,10 +38,14 @@ mod sink;
 mod source;
 mod still;
 mod timing;
+#[cfg(feature = "webm")]
+mod webm;
 mod writer;
 
+pub use audio::Audio;
 pub use frame::Frame;
 pub use motion::Motion;
+pub use options::{Effort, VideoOptions};
 pub use scene::Scene;
 pub use source::{FrameSource, Frames};
 pub use still::open_image;

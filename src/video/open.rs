@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::animation::read_animation;
+use super::audio::Audio;
 use super::ffmpeg;
 use super::frame_dir::FrameDir;
 use super::kind::Kind;
@@ -26,6 +27,28 @@ impl Frames {
         let path = path.as_ref();
         let frames = if path.is_dir() { Self::new(FrameDir::open(path)?)? } else { open_file(path)? };
         Ok(frames.with_path(Some(path.into())))
+    }
+}
+
+impl Audio {
+    /// The sound of an MP4 or MOV file, whatever the codec of its video (feature `mp4`). `None` where it has none, and for pictures and
+    /// directories.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where there may be sound that is not copied: in other containers and of other kinds than AAC, Opus, FLAC,
+    /// ALAC and AC-3.
+    pub fn open(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        let path = path.as_ref();
+        if path.is_dir() {
+            return Ok(None);
+        }
+        match Kind::of(path)? {
+            Kind::Mp4 => read_audio(path),
+            Kind::Other(name) if !name.ends_with("picture") => {
+                Err(Error::Unsupported(format!("{}: the sound of {name} is not copied", path.display())))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -54,6 +77,16 @@ fn open_mp4(path: &Path) -> Result<Frames> {
         Opened::Frames(source) => Frames::new(source),
         Opened::Refused(reason) => ffmpeg::open(path, &reason, ffmpeg::VIDEO),
     }
+}
+
+#[cfg(feature = "mp4")]
+fn read_audio(path: &Path) -> Result<Option<Audio>> {
+    super::mp4::read_audio(path)
+}
+
+#[cfg(not(feature = "mp4"))]
+fn read_audio(_: &Path) -> Result<Option<Audio>> {
+    Ok(None)
 }
 
 #[cfg(not(feature = "mp4"))]

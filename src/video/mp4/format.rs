@@ -9,12 +9,12 @@ use shiguredo_mp4::bitstream::h264::{LengthSize, parse_sps};
 use shiguredo_mp4::boxes::AvccBox;
 
 use super::boxes::find;
-use super::colour::Colour;
 use super::movie::damaged;
 use super::refusal::{Refusal, unsupported};
 use super::samples::Sample;
 use super::slice::{Pps, is_temporal_cavlc};
 use super::sps::Sps;
+use crate::video::colour::Colour;
 use crate::{Error, Result};
 
 /// The largest picture of OpenH264, in pixels (36,864 macroblocks of level 5.2).

@@ -11,18 +11,20 @@
 
 mod bits;
 mod boxes;
-mod colour;
 mod edits;
 mod format;
 mod movie;
+mod muxing;
 mod orientation;
 mod reader;
 mod refusal;
 mod samples;
 mod slice;
+mod sound;
 mod sps;
 mod track;
 mod writer;
 
 pub(super) use reader::{Opened, open_mp4};
+pub(super) use sound::read_audio;
 pub(super) use writer::Mp4Writer;

@@ -12,9 +12,9 @@ use openh264::decoder::{DecodedYUV, Decoder, DecoderConfig, Flush};
 use openh264::formats::YUVSource;
 use shiguredo_mp4::bitstream::h264::length_prefixed_to_annexb;
 
-use super::colour::Planes;
 use super::refusal::Refusal;
 use super::track::Track;
+use crate::video::colour::Planes;
 use crate::video::sequential::{Decode, Sequential, VideoInfo};
 use crate::video::source::{FrameSource, check_index};
 use crate::video::timing::Timing;

@@ -94,11 +94,8 @@ fn video_tracks<'a>(path: &Path, movie: &'a Movie, file_len: u64) -> Result<Vec<
     Ok(candidates)
 }
 
-/// The H.264 track to read: enabled before others, then the largest, then the first. Pictures beside the video, such as covers, are
-/// passed over with all that is no H.264.
+/// The H.264 track to read. Pictures beside the video, such as covers, are passed over with all that is no H.264.
 fn choose<'a>(path: &Path, candidates: Vec<Candidate<'a>>) -> Result<Candidate<'a>, Refusal> {
-    let codec = |candidate: &Candidate| candidate.entry.map(|entry| sample_entry(entry).0);
-    let is_h264 = |candidate: &Candidate| matches!(codec(candidate).as_ref(), Some(b"avc1" | b"avc3"));
     let is_picture = |candidate: &Candidate| matches!(codec(candidate).as_ref(), Some(b"jpeg" | b"png "));
     if !candidates.iter().any(is_h264) {
         let other = candidates.iter().find(|candidate| !is_picture(candidate)).or(candidates.first());
@@ -108,6 +105,19 @@ fn choose<'a>(path: &Path, candidates: Vec<Candidate<'a>>) -> Result<Candidate<'
             _ => Err(damaged(path, "its video track names no codec").into()),
         };
     }
+    best(candidates.into_iter().filter(is_h264)).ok_or_else(|| damaged(path, "its video track names no codec").into())
+}
+
+/// The video track that players show, whatever its codec, and its samples.
+pub(super) fn video_track<'a>(path: &Path, movie: &'a Movie, file_len: u64) -> Result<(&'a TrakBox, Vec<Sample>)> {
+    let candidates = video_tracks(path, movie, file_len)?;
+    let any_h264 = candidates.iter().any(is_h264);
+    let best = best(candidates.into_iter().filter(|candidate| is_h264(candidate) || !any_h264));
+    best.map(|candidate| (candidate.track, candidate.samples)).ok_or_else(|| damaged(path, "it has no video track"))
+}
+
+/// The track that is shown: enabled before others, then the largest, then the first.
+fn best<'a>(candidates: impl DoubleEndedIterator<Item = Candidate<'a>>) -> Option<Candidate<'a>> {
     let rank = |candidate: &Candidate| {
         let side = |at: usize| {
             let entry = candidate.entry.map(|entry| sample_entry(entry).1).unwrap_or_default();
@@ -116,8 +126,15 @@ fn choose<'a>(path: &Path, candidates: Vec<Candidate<'a>>) -> Result<Candidate<'
         (candidate.track.tkhd_box.flag_track_enabled, side(24) * side(26))
     };
     // Of equals the last is the greatest.
-    let best = candidates.into_iter().rev().filter(is_h264).max_by_key(rank);
-    best.ok_or_else(|| damaged(path, "its video track names no codec").into())
+    candidates.rev().max_by_key(rank)
+}
+
+fn codec(candidate: &Candidate) -> Option<[u8; 4]> {
+    candidate.entry.map(|entry| sample_entry(entry).0)
+}
+
+fn is_h264(candidate: &Candidate) -> bool {
+    matches!(codec(candidate).as_ref(), Some(b"avc1" | b"avc3"))
 }
 
 fn codec_name(kind: [u8; 4]) -> String {
