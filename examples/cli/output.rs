@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
-use wan_animate::video::{Frame, Frames, VideoWriter};
+use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
 use wan_animate::{Error, Event, Generation, Result, Stage};
 
 use super::Loaded;
@@ -15,6 +15,7 @@ use super::kept::Kept;
 pub struct Output<'a> {
     path: &'a Path,
     fps: f64,
+    options: VideoOptions,
     sheet: Option<Sheet<'a>>,
     state: Option<&'a Path>,
 }
@@ -28,8 +29,8 @@ struct Sheet<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub fn new(path: &'a Path, fps: f64) -> Self {
-        Self { path, fps, sheet: None, state: None }
+    pub fn new(path: &'a Path, fps: f64, options: VideoOptions) -> Self {
+        Self { path, fps, options, sheet: None, state: None }
     }
 
     /// Keeps what the run needs to go on if it is cut off.
@@ -47,7 +48,7 @@ impl<'a> Output<'a> {
     /// Runs a generation to its end, writing frames as they come, and sums up.
     pub(super) fn write<P>(self, mut generation: Generation, loaded: &Loaded<P>) -> Result<()> {
         let (width, height) = generation.size();
-        let mut writer = VideoWriter::create(self.path, width, height, self.fps)?;
+        let mut writer = VideoWriter::create_with(self.path, width, height, self.fps, &self.options)?;
         let mut sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
         let bar = progress_bar(&generation);
         let mut times = StageTimes::new();
@@ -93,20 +94,11 @@ impl<'a> Output<'a> {
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
             sheet.write(wanted.reference, wanted.pose, wanted.offset)?;
         }
-        eprintln!("{}: {frames} frames of {width}x{height} at {} fps", self.path.display(), self.fps);
+        let what = if frames == 1 { "frame" } else { "frames" };
+        eprintln!("{}: {frames} {what} of {width}x{height} pixels at {} fps", self.path.display(), self.fps);
         summarise(loaded, &times);
         write_profile(loaded)
     }
-}
-
-/// Refuses to write over what is read: the same file, a folder that is read from, or the folder of an image.
-pub fn check_input(output: &Path, input: &Path) -> Result<()> {
-    let (Ok(output), Ok(input)) = (output.canonicalize(), input.canonicalize()) else { return Ok(()) };
-    if output != input && (!output.is_dir() || input.parent() != Some(&output)) {
-        return Ok(());
-    }
-    let message = "is read from, and frames would be written over what is there; choose another place for the result";
-    Err(Error::Input(format!("{}: {message}", output.display())))
 }
 
 fn write_profile<P>(loaded: &Loaded<P>) -> Result<()> {

@@ -83,7 +83,7 @@ mod tests {
         // Two pieces, the later first.
         let pieces = presented(&[edit(67, 2560), edit(67, 1024)]);
         assert_eq!((pieces.frames, pieces.ticks), (vec![3, 4, 5, 0, 1, 2], vec![0, 512, 1024, 1029, 1541, 2053, 2565]));
-        assert_eq!(presented(&[edit(10, 90_000)]).frames, []);
+        assert!(presented(&[edit(10, 90_000)]).frames.is_empty());
     }
 
     #[test]
