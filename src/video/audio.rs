@@ -55,8 +55,14 @@ mod tests {
     #[test]
     fn what_is_heard_with_the_frames_is_kept() {
         let packet = |index: u32| Packet { offset: 0, size: 1, duration: 10, at: f64::from(index) * 0.1 - 0.05 };
-        let audio =
-            Audio { path: "a.mp4".into(), kind: *b"mp4a", entry: vec![], timescale: 100, packets: (0..10).map(packet).collect(), begin: 0.0 };
+        let audio = Audio {
+            path: "a.mp4".into(),
+            kind: *b"mp4a",
+            entry: vec![],
+            timescale: 100,
+            packets: (0..10).map(packet).collect(),
+            begin: 0.0,
+        };
         let cut = |audio: &Audio, seconds: f64| {
             let (packets, lead) = audio.cut(seconds);
             (packets.len(), (lead * 1000.0).round())

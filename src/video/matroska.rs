@@ -41,7 +41,15 @@ pub(super) struct Matroska<W> {
 
 impl<W: Write + Seek> Matroska<W> {
     pub(super) fn begin(mut output: W, description: &Description) -> io::Result<Self> {
-        let header = [uint(0x4286, 1), uint(0x42f7, 1), uint(0x42f2, 4), uint(0x42f3, 8), element(0x4282, b"webm"), uint(0x4287, 4), uint(0x4285, 2)];
+        let header = [
+            uint(0x4286, 1),
+            uint(0x42f7, 1),
+            uint(0x42f2, 4),
+            uint(0x42f3, 8),
+            element(0x4282, b"webm"),
+            uint(0x4287, 4),
+            uint(0x4285, 2),
+        ];
         output.write_all(&element(0x1a45_dfa3, &header.concat()))?;
         output.write_all(&id(0x1853_8067))?;
         // The size, filled in at the end.

@@ -5,8 +5,8 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use rav1e::prelude::{
-    ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig, EncoderStatus, FrameType, MatrixCoefficients, PixelRange,
-    Rational, SpeedSettings, TransferCharacteristics,
+    ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig, EncoderStatus, FrameType, MatrixCoefficients,
+    PixelRange, Rational, SpeedSettings, TransferCharacteristics,
 };
 
 use super::colour::Colour;
@@ -46,7 +46,9 @@ impl WebmWriter {
     pub(super) fn create(path: &Path, size: (u32, u32), fps: f64, options: &VideoOptions) -> Result<Self> {
         let (width, height) = size;
         if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
-            return Err(Error::Input(format!("AV1 is written with even sides, not {width}x{height}; choose an even size or write .gif or PNG")));
+            return Err(Error::Input(format!(
+                "AV1 is written with even sides, not {width}x{height}; choose an even size or write .gif or PNG"
+            )));
         }
         let encoder = Config::new().with_encoder_config(config(size, fps, options)).new_context().map_err(|e| failed(path, &e))?;
         let (file, output) = PartialFile::create(path)?;

@@ -53,7 +53,8 @@ impl VideoWriter {
             "gif" => Box::new(GifWriter::create(path, width, height, fps)?),
             "safetensors" => Box::new(FramesFile::create(path, width, height)?),
             other => {
-                let message = format!("cannot write `.{other}`; end the name in .mp4, .mov, .webm, .gif, .safetensors, or in / for PNG files");
+                let message =
+                    format!("cannot write `.{other}`; end the name in .mp4, .mov, .webm, .gif, .safetensors, or in / for PNG files");
                 return Err(Error::Input(format!("{}: {message}", path.display())));
             }
         };

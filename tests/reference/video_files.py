@@ -89,7 +89,7 @@ def refused():
     grey("lossless.mp4", "-qp", "0", frames=4, codec=["-c:v", "libx264"])
     grey("lossless_444.mp4", "-qp", "0", "-pix_fmt", "yuv444p", frames=4, codec=["-c:v", "libx264"])
     grey("chroma_422.mp4", "-pix_fmt", "yuv422p", frames=4)
-    grey("ten_bits.mov", "-pix_fmt", "yuv420p10le", frames=4)
+    grey("ten_bits.mov", "-pix_fmt", "yuv420p10le", "-crf", "1", frames=4)
     grey("interlaced.mp4", "-flags", "+ilme+ildct", "-x264-params", "interlaced=1", frames=4)
     grey("temporal.mp4", "-x264-params", "cabac=0:direct=temporal:bframes=3:b-adapt=0", frames=12)
     grey("fragmented.mp4", "-movflags", "frag_keyframe+empty_moov", frames=4)
@@ -110,13 +110,13 @@ def animated():
 
 
 def sounding():
-    tone = ["-f", "lavfi", "-i", "sine=f=440:r=48000"]
-    video = ["-f", "lavfi", "-i", GREY.format(rate=30), *tone, "-frames:v", "45", "-t", "1.5", *X264, "-bf", "2", "-b:a", "24k", "-bitexact"]
+    tone = ["-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.5"]
+    grey = ["-f", "lavfi", "-t", "1.5", "-i", GREY.format(rate=30)]
+    video = [*grey, *tone, *X264, "-bf", "2", "-b:a", "24k", "-bitexact"]
     ffmpeg(*video, "-c:a", "aac", OUT / "sound.mp4")
     ffmpeg(*video, "-c:a", "aac", OUT / "sound.mov")
     ffmpeg(*video, "-c:a", "libopus", OUT / "sound_opus.mp4")
-    ffmpeg("-f", "lavfi", "-i", GREY.format(rate=30), "-itsoffset", "0.4", *tone, "-frames:v", "45", "-t", "1.5", *X264, "-b:a", "24k", "-c:a", "aac",
-           "-bitexact", OUT / "sound_late.mp4")
+    ffmpeg(*grey, "-itsoffset", "0.4", *tone, *X264, "-b:a", "24k", "-c:a", "aac", "-bitexact", OUT / "sound_late.mp4")
 
 
 OUT.mkdir(exist_ok=True)

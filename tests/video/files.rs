@@ -255,7 +255,7 @@ fn safetensors_keep_every_bit() {
 fn impossible_outputs_are_refused_before_any_frame() {
     let folder = tempfile::tempdir().unwrap();
     let create = |name: &str, width, height, fps| VideoWriter::create(folder.path().join(name), width, height, fps);
-    for (name, words) in [("out.webm", ".mp4, .mov, .gif"), ("out.jpg", "`.jpg`"), ("no/such/folder/out.gif", "out.gif")] {
+    for (name, words) in [("out.avi", ".mp4, .mov, .webm, .gif"), ("out.jpg", "`.jpg`"), ("no/such/folder/out.gif", "out.gif")] {
         let error = refusal(create(name, 16, 16, 30.0));
         assert!(error.contains(words), "{error}");
     }
@@ -263,7 +263,9 @@ fn impossible_outputs_are_refused_before_any_frame() {
         assert!(refusal(create("out.gif", 16, 16, fps)).contains("rate"));
     }
     assert!(refusal(create("out.gif", 0, 16, 30.0)).contains("0x16"));
-    assert!(refusal(VideoWriter::create_with(folder.path().join("out.gif"), 8, 8, 9.0, &VideoOptions::default().quality(101))).contains("101"));
+    assert!(
+        refusal(VideoWriter::create_with(folder.path().join("out.gif"), 8, 8, 9.0, &VideoOptions::default().quality(101))).contains("101")
+    );
     if cfg!(feature = "mp4") {
         assert!(refusal(create("out.mp4", 17, 16, 30.0)).contains("even"));
         assert!(refusal(create("out.mp4", 4096, 4096, 30.0)).contains("3840x2160"));

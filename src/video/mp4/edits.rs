@@ -43,7 +43,8 @@ pub(super) fn present(edits: &[ElstEntry], (movie, track): (u32, u32), shown: &[
             let moved = |at: i64| (at - begin).saturating_add(clock);
             frames.extend(first..past);
             ticks.extend(shown[first..past].iter().map(|&(at, _)| moved(at)));
-            last_end = shown[first..past].last().map_or(last_end, |frame| moved(end(frame)));
+            // The last frame shown need not be the last one coded, whose duration says when the track ends; the edit says it too.
+            last_end = shown[first..past].last().map_or(last_end, |frame| moved(end(frame).min(until)));
         }
         clock = clock.saturating_add(duration);
     }
@@ -71,8 +72,9 @@ mod tests {
     fn what_is_hidden_is_not_presented() {
         let ticks = |first: i64, count: i64| (0..=count).map(|index| first + 512 * index).collect::<Vec<_>>();
         assert_eq!(presented(&[]), Presentation { frames: (0..6).collect(), ticks: ticks(1024, 6) });
-        // The delay of B-frames, and a duration that lost a part of a millisecond.
-        assert_eq!(presented(&[edit(199, 1024)]), Presentation { frames: (0..6).collect(), ticks: ticks(0, 6) });
+        // The delay of B-frames.
+        assert_eq!(presented(&[edit(200, 1024)]), Presentation { frames: (0..6).collect(), ticks: ticks(0, 6) });
+        assert_eq!(presented(&[edit(199, 1024)]).frames.len(), 6, "a duration that lost a part of a millisecond");
         assert_eq!(presented(&[edit(0, 1024)]).frames.len(), 6);
         // A lead-in and an end.
         assert_eq!(presented(&[edit(100, 2048)]), Presentation { frames: vec![2, 3, 4], ticks: ticks(0, 3) });
@@ -82,7 +84,7 @@ mod tests {
         assert_eq!(presented(&[edit(100, -1), edit(200, 1024)]).ticks, ticks(1536, 6));
         // Two pieces, the later first.
         let pieces = presented(&[edit(67, 2560), edit(67, 1024)]);
-        assert_eq!((pieces.frames, pieces.ticks), (vec![3, 4, 5, 0, 1, 2], vec![0, 512, 1024, 1029, 1541, 2053, 2565]));
+        assert_eq!((pieces.frames, pieces.ticks), (vec![3, 4, 5, 0, 1, 2], vec![0, 512, 1024, 1029, 1541, 2053, 2058]));
         assert!(presented(&[edit(10, 90_000)]).frames.is_empty());
     }
 

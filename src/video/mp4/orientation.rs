@@ -69,7 +69,9 @@ mod tests {
     #[test]
     fn pixels_go_where_the_matrix_says() {
         let source = RgbImage::from_fn(3, 2, |x, y| [x as u8, y as u8, 7].into());
-        for upper in [[1, 0, 0, 1], [-1, 0, 0, 1], [1, 0, 0, -1], [-1, 0, 0, -1], [0, 1, -1, 0], [0, -1, 1, 0], [0, 1, 1, 0], [0, -1, -1, 0]] {
+        for upper in
+            [[1, 0, 0, 1], [-1, 0, 0, 1], [1, 0, 0, -1], [-1, 0, 0, -1], [0, 1, -1, 0], [0, -1, 1, 0], [0, 1, 1, 0], [0, -1, -1, 0]]
+        {
             let orientation = Orientation::from_matrices(matrix(upper), UPRIGHT).expect("known");
             assert_eq!(Orientation::from_matrices(UPRIGHT, matrix(upper)), Some(orientation), "the movie's matrix counts as the track's");
             let shown = orientation.apply(source.clone());
