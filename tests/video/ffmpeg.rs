@@ -239,3 +239,36 @@ fn webm_is_read_by_ffmpeg() {
         last = error;
     }
 }
+
+/// What a browser makes of the files: their size, and that their time goes on.
+#[test]
+#[ignore = "needs the program chromium"]
+fn chromium_plays_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = Audio::open(file("sound.mp4")).unwrap();
+    let names = if cfg!(feature = "webm") { &["a.mp4", "a.webm"][..] } else { &["a.mp4"] };
+    for name in names {
+        let options = VideoOptions::default().effort(wan_animate::video::Effort::Fast).audio(sound.clone().filter(|_| *name == "a.mp4"));
+        let mut writer = VideoWriter::create_with(folder.path().join(name), 64, 48, 30.0, &options).unwrap();
+        (0..45).for_each(|index| writer.write(&Frame::from(&picture(index, 64, 48))).unwrap());
+        writer.finish().unwrap();
+        let page = folder.path().join("page.html");
+        let script = "const say = text => document.body.append(text + '; ');
+            v.onerror = () => say('error ' + v.error.message);
+            v.onended = () => say(`${v.videoWidth}x${v.videoHeight} played ${v.currentTime.toFixed(1)} s of ${v.getVideoPlaybackQuality().totalVideoFrames > 20}`);
+            v.play().catch(error => say('error ' + error));";
+        std::fs::write(&page, format!("<body><video id=v src={name}></video><script>{script}</script></body>")).unwrap();
+        let mut chromium = Command::new("chromium");
+        chromium.args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--autoplay-policy=no-user-gesture-required",
+            "--timeout=6000",
+            "--dump-dom",
+        ]);
+        let output = chromium.arg(format!("file://{}", page.display())).output().expect("chromium is installed");
+        let dom = String::from_utf8_lossy(&output.stdout);
+        assert!(dom.contains("64x48 played 1.5 s of true"), "{name}: {dom}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
