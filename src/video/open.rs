@@ -74,7 +74,7 @@ fn unknown(path: &Path) -> Error {
 fn open_mp4(path: &Path) -> Result<Frames> {
     use super::mp4::{Opened, open_mp4};
     match open_mp4(path)? {
-        Opened::Frames(source) => Frames::new(source),
+        Opened::Frames(source) => Frames::new(*source),
         Opened::Refused(reason) => ffmpeg::open(path, &reason, ffmpeg::VIDEO),
     }
 }

@@ -138,9 +138,12 @@ fn config((width, height): (u32, u32), fps: f64, options: &VideoOptions) -> Enco
     }
 }
 
-/// 1 to 100 as AV1's quantiser of 0 to 255, so that frames are as near to what they were as H.264's of the same quality.
+/// 1 to 100 as AV1's quantiser of 0 to 255, so that frames are as near to what they were as H.264's of the same quality. From 75 on they are
+/// so good that it takes small steps to be better.
 fn quantiser(quality: u8) -> usize {
-    (255.0 - 2.25 * f64::from(quality)).round() as usize
+    let quality = f64::from(quality);
+    let quantiser = if quality <= 75.0 { 240.0 - 2.8 * quality } else { 117.0 - 1.16 * quality };
+    quantiser.round() as usize
 }
 
 /// The sequence header at the start of a keyframe, which a file's description has too.

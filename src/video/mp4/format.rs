@@ -49,7 +49,7 @@ impl Format {
     pub(super) fn read(path: &Path, file: &mut File, entry: &[u8], samples: &[Sample]) -> Result<Self, Refusal> {
         let broken = |what: &str| damaged(path, &format!("its H.264 {what} is broken"));
         let children = entry.get(ENTRY_FIELDS..).unwrap_or_default();
-        let avcc = find(children, *b"avcC").and_then(|payload| decode_avcc(payload)).ok_or_else(|| broken("configuration"))?;
+        let avcc = find(children, *b"avcC").and_then(decode_avcc).ok_or_else(|| broken("configuration"))?;
         let length_size = LengthSize::from_length_size_minus_one(avcc.length_size_minus_one.get()).map_err(|_| broken("configuration"))?;
         let sets: Vec<_> = avcc.sps_list.into_iter().chain(avcc.pps_list).collect();
         let mut stream = Stream { path, file, length_size, configured: sets.len(), sets };

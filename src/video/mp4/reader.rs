@@ -22,7 +22,7 @@ use crate::{Error, Result};
 
 /// What opening a whole file comes to.
 pub(in crate::video) enum Opened {
-    Frames(Mp4Source),
+    Frames(Box<Mp4Source>),
     /// It is not read, for this reason.
     Refused(String),
 }
@@ -40,7 +40,7 @@ pub(in crate::video) fn open_mp4(path: &Path) -> Result<Opened> {
     let info = VideoInfo { num_frames: track.samples.len(), size, timing: Timing::default() };
     let (presented, timing) = (std::mem::take(&mut track.presentation.frames), std::mem::take(&mut track.timing));
     let reader = Mp4Reader { path: path.into(), file, track, decoder: None, next_sample: 0, ready: VecDeque::new() };
-    Ok(Opened::Frames(Mp4Source { frames: Sequential::new(info, reader), presented, timing }))
+    Ok(Opened::Frames(Box::new(Mp4Source { frames: Sequential::new(info, reader), presented, timing })))
 }
 
 /// The frames that a file presents, of all that are in it.
