@@ -89,6 +89,9 @@ fn rates_of_television_lose_no_frame() {
     }
 }
 
+/// How ffmpeg lays a picture.
+type Way = fn(&RgbImage) -> RgbImage;
+
 #[test]
 fn pictures_come_upright_by_every_matrix() {
     let folder = tempfile::tempdir().unwrap();
@@ -104,7 +107,7 @@ fn pictures_come_upright_by_every_matrix() {
         Frames::open(&path)
     };
     // Each as `ffmpeg -vf` has it: nothing, hflip, vflip, both, transpose 1, 2, 0 and 3.
-    let ways: [([i32; 4], fn(&RgbImage) -> RgbImage); 8] = [
+    let ways: [([i32; 4], Way); 8] = [
         ([1, 0, 0, 1], RgbImage::clone),
         ([-1, 0, 0, 1], flip_horizontal),
         ([1, 0, 0, -1], flip_vertical),
