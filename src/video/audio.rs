@@ -1,4 +1,5 @@
 //! The sound of a video file, as it is coded there.
+#![cfg_attr(not(feature = "mp4"), allow(dead_code, reason = "only MP4 and MOV files have sound here"))]
 
 use std::path::PathBuf;
 
