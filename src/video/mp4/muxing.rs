@@ -78,20 +78,21 @@ impl Contents {
         output.flush().map_err(Error::io(path))
     }
 
-    /// Frames by their times, sound in groups before the frames that it is heard with.
+    /// Frames by their times, sound in groups among the frames that it is heard with.
     fn pieces<'a>(&'a self, cut: Option<&Cut<'a>>) -> Vec<Piece<'a>> {
         let mut packets = cut.map_or(&[][..], |cut| cut.packets).iter().peekable();
         let mut pieces = Vec::with_capacity(self.frames.len() + packets.len());
         let begin = cut.map_or(0.0, |cut| cut.audio.begin);
         let mut heard = 0.0;
         for (index, frame) in self.frames.iter().enumerate() {
+            // The first piece is a frame, so that the first track is the video.
+            pieces.push(Piece::Frame(frame));
             if index as f64 / self.fps >= heard {
                 heard += SOUND_SECONDS;
                 while let Some(packet) = packets.next_if(|packet| packet.at - begin < heard) {
                     pieces.push(Piece::Packet(packet));
                 }
             }
-            pieces.push(Piece::Frame(frame));
         }
         pieces.extend(packets.map(Piece::Packet));
         pieces
