@@ -13,14 +13,17 @@ demo: driver
 	./examples/demo/run
 
 test: driver
+	@command -v ffmpeg >/dev/null || echo "wan-animate: tests that need the program ffmpeg are passed over; \`make test-all\` installs it"
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
 
-# Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint.
+# Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint, and those that need the program ffmpeg or Chromium.
 test-all: test
+	./.ci/programs ffmpeg chromium
 	$(CARGO) test -- --ignored
+	$(CARGO) test --features webm --test video -- --ignored webm
 
 # The ops in every family on the drivers that can be fetched: see .ci/software-driver. Takes some minutes.
 test-drivers: driver

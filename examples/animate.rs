@@ -14,7 +14,7 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { common } = CommandLine::parse();
-    cli::report(animate(&common.or_demo()))
+    cli::report(|| animate(&common.or_demo()))
 }
 
 fn animate(common: &cli::Arguments) -> Result<()> {

@@ -21,5 +21,5 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { video, image, last_image } = CommandLine::parse();
-    cli::report(cli::run_video(&video, Some(&image), last_image.as_ref(), 16.0))
+    cli::report(|| cli::run_video(&video, Some(&image), last_image.as_ref(), 16.0))
 }

@@ -22,7 +22,8 @@ struct CommandLine {
 }
 
 fn main() -> std::process::ExitCode {
-    cli::report(replace(CommandLine::parse()))
+    let arguments = CommandLine::parse();
+    cli::report(|| replace(arguments))
 }
 
 fn replace(CommandLine { common, background, mask }: CommandLine) -> Result<()> {

@@ -13,5 +13,5 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { video } = CommandLine::parse();
-    cli::report(cli::run_video(&video, None, None, 16.0))
+    cli::report(|| cli::run_video(&video, None, None, 16.0))
 }

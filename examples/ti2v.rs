@@ -18,5 +18,5 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { video, image } = CommandLine::parse();
-    cli::report(cli::run_video(&video, image.as_ref(), None, 24.0))
+    cli::report(|| cli::run_video(&video, image.as_ref(), None, 24.0))
 }

@@ -85,9 +85,9 @@ fn join(module: &str, name: &str) -> String {
     if module.is_empty() { name.into() } else { format!("{module}::{name}") }
 }
 
-/// A file without comments and without its tests.
+/// A file without comments and without its tests. Whom it shows a name is no use of theirs.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().replace("pub(in crate::", "pub(in ");
     text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line }).collect::<Vec<_>>().join("\n")
 }
 

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod video {
+    mod containers;
+    mod ffmpeg;
     mod files;
     mod goldens;
     mod preprocess;
+    mod sound;
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use image::RgbImage;
-use wan_animate::video::{Frames, Motion, open_image};
+use wan_animate::video::{Audio, Frames, Motion, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Error, Result};
 
-use super::output::check_input;
-use super::{Engine, Output, Settings, demo};
+use super::sound::{self, Sound};
+use super::{Destination, Engine, Output, Settings, demo};
 
 /// Frames a second of images, which do not say their own.
 const DEFAULT_FPS: f64 = 30.0;
@@ -28,9 +28,11 @@ pub struct Arguments {
     /// Face crops, frame by frame with the pose. Without it the face is empty.
     #[arg(long, value_name = "PATH")]
     face: Option<PathBuf>,
-    /// Where the result goes: .mp4, .mov, .gif, .safetensors, or a directory for PNG files.
-    #[arg(long, value_name = "PATH")]
-    out: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
+    /// The sound of MP4 and MOV files: keep copies that of the first of background, pose and face that has any, cut to the result.
+    #[arg(long, value_enum, value_name = "keep|none", hide_possible_values = true, default_value = "keep")]
+    audio: Sound,
     /// Frames made at once, 4n + 1; by default 77, or 17 with the demo's checkpoint.
     #[arg(long, value_name = "N")]
     segment_frames: Option<usize>,
@@ -89,6 +91,16 @@ impl Arguments {
         Motion::new(open(&self.pose)?, open(&self.face)?)
     }
 
+    /// What is heard with the frames, which are `fps` a second. `inputs` are those of `replace`.
+    fn sound(&self, inputs: &[&PathBuf], fps: f64) -> Result<Option<Audio>> {
+        if let Sound::None = self.audio {
+            return Ok(None);
+        }
+        let inputs = inputs.iter().copied().chain(&self.pose).chain(&self.face).map(PathBuf::as_path);
+        let audio = sound::find(inputs, self.fps.is_some())?;
+        Ok(audio.map(|audio| audio.skip(self.frame_offset as f64 / fps)))
+    }
+
     fn request(&self, request: AnimateRequest) -> Result<AnimateRequest> {
         let mut request = self.settings.apply(request)?;
         if let Some(prompt) = &self.prompt {
@@ -107,17 +119,18 @@ pub fn run(
 ) -> Result<()> {
     let reference = arguments.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))?;
     let own = arguments.pose.iter().chain(&arguments.face).chain([reference]);
-    own.chain(inputs.iter().copied()).try_for_each(|input| check_input(&arguments.out, input))?;
+    own.chain(inputs.iter().copied()).try_for_each(|input| arguments.destination.check_input(input))?;
     let reference = open_image(reference)?;
     let loaded = arguments.engine.load(AnimatePipeline::builder)?;
     let write = |request: AnimateRequest, motion: &Motion| {
         let fps = arguments.fps.or(motion.fps()).unwrap_or(DEFAULT_FPS);
-        let mut output = Output::new(&arguments.out, fps).state(arguments.settings.state.as_ref());
+        let request = arguments.request(request)?;
+        let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
+        let options = arguments.destination.options().audio(arguments.sound(inputs, fps)?);
+        let mut output = Output::new(arguments.destination.path()?, fps, options).state(arguments.settings.state.as_ref());
         if let Some(sheet) = &arguments.contact_sheet {
             output = output.contact_sheet(sheet, &reference, motion.pose(), arguments.frame_offset);
         }
-        let request = arguments.request(request)?;
-        let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
         output.write(request.start()?, &loaded)
     };
     generate(&loaded.pipeline, &reference, &write)

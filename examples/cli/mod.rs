@@ -5,11 +5,14 @@ mod animate;
 mod checkpoint;
 mod contact_sheet;
 mod demo;
+mod destination;
 mod kept;
 mod lora;
 mod output;
 mod settings;
+mod sound;
 mod video;
+mod warnings;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +23,7 @@ use wan_animate::{Builder, Device, MemoryBudget, Pipeline, Plan, Precision, Resu
 
 pub use animate::{Arguments, run};
 pub use checkpoint::Checkpoint;
+pub use destination::Destination;
 pub use lora::LoraFile;
 pub use output::Output;
 pub use settings::Settings;
@@ -46,7 +50,7 @@ pub struct Engine {
     /// GPU memory that may be taken, in GiB, or auto for nine tenths of the adapter's; what does not fit is streamed. By default all weights stay.
     #[arg(long, value_name = "GIB", value_parser = memory_budget)]
     memory_budget: Option<MemoryBudget>,
-    /// Says what the request will take, stage by stage, and makes nothing.
+    /// Says what the request will take, stage by stage, and makes nothing; needs no --out.
     #[arg(long)]
     plan: bool,
 }
@@ -100,9 +104,10 @@ impl Engine {
     }
 }
 
-/// Prints an error as a person wants to read it.
-pub fn report(result: Result<()>) -> ExitCode {
-    match result {
+/// Runs an example, and prints warnings and an error as a person wants to read them.
+pub fn report(example: impl FnOnce() -> Result<()>) -> ExitCode {
+    warnings::print();
+    match example() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
-use wan_animate::video::{Frame, Frames, VideoWriter};
+use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
 use wan_animate::{Error, Event, Generation, Result, Stage};
 
 use super::Loaded;
@@ -15,6 +15,7 @@ use super::kept::Kept;
 pub struct Output<'a> {
     path: &'a Path,
     fps: f64,
+    options: VideoOptions,
     sheet: Option<Sheet<'a>>,
     state: Option<&'a Path>,
 }
@@ -28,8 +29,8 @@ struct Sheet<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub fn new(path: &'a Path, fps: f64) -> Self {
-        Self { path, fps, sheet: None, state: None }
+    pub fn new(path: &'a Path, fps: f64, options: VideoOptions) -> Self {
+        Self { path, fps, options, sheet: None, state: None }
     }
 
     /// Keeps what the run needs to go on if it is cut off.
@@ -47,66 +48,72 @@ impl<'a> Output<'a> {
     /// Runs a generation to its end, writing frames as they come, and sums up.
     pub(super) fn write<P>(self, mut generation: Generation, loaded: &Loaded<P>) -> Result<()> {
         let (width, height) = generation.size();
-        let mut writer = VideoWriter::create(self.path, width, height, self.fps)?;
-        let mut sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
-        let bar = progress_bar(&generation);
+        let writer = VideoWriter::create_with(self.path, width, height, self.fps, &self.options)?;
+        let sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
+        let mut frames = Taken { writer: Some(writer), sheet, count: 0 };
         let mut times = StageTimes::new();
-        let mut kept = self.state.map(|path| Kept::open(path, &generation)).transpose()?;
-        let mut frames = 0;
-        let mut take = |frame: &Frame| {
-            if let Some(sheet) = &mut sheet {
-                sheet.offer(frames, frame);
-            }
-            frames += 1;
-            writer.write(frame)
-        };
-        if let Some(kept) = &mut kept {
-            kept.replay(&generation, |frame| take(&frame))?;
-        }
-        while let Some(event) = generation.next() {
-            match event? {
-                Event::Stage(stage) => {
-                    times.begin(stage);
-                    bar.set_message(stage.to_string());
-                }
-                Event::Step(step) => {
-                    if let Some(kept) = &mut kept {
-                        kept.save(&generation.state())?;
-                    }
-                    bar.set_position((step.segment * step.steps + step.step + 1) as u64);
-                    bar.set_message(format!("{step}, about {:.0} s of steps left", step.remaining.as_secs_f64()));
-                }
-                Event::Frame(frame) => {
-                    take(&frame)?;
-                    if let Some(kept) = &mut kept {
-                        kept.add(&frame)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        writer.finish()?;
-        if let Some(kept) = kept {
-            kept.remove()?;
-        }
-        bar.finish_and_clear();
+        run(&mut generation, self.state, &mut frames, &mut times)?;
+        let Taken { sheet, count, .. } = frames;
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
             sheet.write(wanted.reference, wanted.pose, wanted.offset)?;
         }
-        eprintln!("{}: {frames} frames of {width}x{height} at {} fps", self.path.display(), self.fps);
+        let what = if count == 1 { "frame" } else { "frames" };
+        eprintln!("{}: {count} {what} of {width}x{height} pixels at {} fps", self.path.display(), self.fps);
         summarise(loaded, &times);
         write_profile(loaded)
     }
 }
 
-/// Refuses to write over what is read: the same file, a folder that is read from, or the folder of an image.
-pub fn check_input(output: &Path, input: &Path) -> Result<()> {
-    let (Ok(output), Ok(input)) = (output.canonicalize(), input.canonicalize()) else { return Ok(()) };
-    if output != input && (!output.is_dir() || input.parent() != Some(&output)) {
-        return Ok(());
+/// Where finished frames go.
+struct Taken {
+    writer: Option<VideoWriter>,
+    sheet: Option<ContactSheet>,
+    count: usize,
+}
+
+impl Taken {
+    fn take(&mut self, frame: &Frame) -> Result<()> {
+        if let Some(sheet) = &mut self.sheet {
+            sheet.offer(self.count, frame);
+        }
+        self.count += 1;
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.write(frame))
     }
-    let message = "is read from, and frames would be written over what is there; choose another place for the result";
-    Err(Error::Input(format!("{}: {message}", output.display())))
+}
+
+/// Makes all frames, and completes the video.
+fn run(generation: &mut Generation, state: Option<&Path>, frames: &mut Taken, times: &mut StageTimes) -> Result<()> {
+    let bar = progress_bar(generation);
+    let mut kept = state.map(|path| Kept::open(path, generation)).transpose()?;
+    if let Some(kept) = &mut kept {
+        kept.replay(generation, |frame| frames.take(&frame))?;
+    }
+    while let Some(event) = generation.next() {
+        match event? {
+            Event::Stage(stage) => {
+                times.begin(stage);
+                bar.set_message(stage.to_string());
+            }
+            Event::Step(step) => {
+                if let Some(kept) = &mut kept {
+                    kept.save(&generation.state())?;
+                }
+                bar.set_position((step.segment * step.steps + step.step + 1) as u64);
+                bar.set_message(format!("{step}, about {:.0} s of steps left", step.remaining.as_secs_f64()));
+            }
+            Event::Frame(frame) => {
+                frames.take(&frame)?;
+                if let Some(kept) = &mut kept {
+                    kept.add(&frame)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    frames.writer.take().map_or(Ok(()), VideoWriter::finish)?;
+    kept.map_or(Ok(()), Kept::remove)?;
+    bar.finish_and_clear();
+    Ok(())
 }
 
 fn write_profile<P>(loaded: &Loaded<P>) -> Result<()> {

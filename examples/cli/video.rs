@@ -6,8 +6,7 @@ use clap::Args;
 use wan_animate::video::open_image;
 use wan_animate::{Error, Expert, Result, VideoPipeline};
 
-use super::output::check_input;
-use super::{Engine, LoraFile, Output, Settings};
+use super::{Destination, Engine, LoraFile, Output, Settings};
 
 #[derive(Args, Debug)]
 pub struct VideoArguments {
@@ -25,9 +24,8 @@ pub struct VideoArguments {
     /// What is to be seen.
     #[arg(long, value_name = "TEXT")]
     prompt: String,
-    /// Where the result goes: .mp4, .mov, .gif, .safetensors, or a directory for PNG files.
-    #[arg(long, value_name = "PATH")]
-    out: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
     /// Frames of the video, 4n + 1; by default the model's own number.
     #[arg(long, value_name = "N")]
     num_frames: Option<usize>,
@@ -47,7 +45,7 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Opti
         let message = "give --model DIR, or --transformer FILE: the demo's checkpoint is for `animate` and `replace` alone";
         return Err(Error::Input(message.into()));
     }
-    first.into_iter().chain(last).try_for_each(|image| check_input(&arguments.out, image))?;
+    first.into_iter().chain(last).try_for_each(|image| arguments.destination.check_input(image))?;
     let first = first.map(open_image).transpose()?;
     let last = last.map(open_image).transpose()?;
     let places = [(Expert::HighNoise, &arguments.lora_high), (Expert::LowNoise, &arguments.lora_low)];
@@ -76,6 +74,7 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Opti
     }
     let request = arguments.settings.apply(request)?;
     let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
-    let output = Output::new(&arguments.out, arguments.fps.unwrap_or(fps));
+    let destination = &arguments.destination;
+    let output = Output::new(destination.path()?, arguments.fps.unwrap_or(fps), destination.options());
     output.state(arguments.settings.state.as_ref()).write(request.start()?, &loaded)
 }

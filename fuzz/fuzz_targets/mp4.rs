@@ -1,6 +1,6 @@
 #![no_main]
 
-use wan_animate::video::Frames;
+use wan_animate::video::{Audio, Frames};
 use wan_animate_fuzz::file;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -9,10 +9,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     else {
         return;
     };
-    let Ok(frames) = Frames::open(file("video.mp4", bytes)) else { return };
+    let path = file("video.mp4", bytes);
+    let _ = Audio::open(&path).map(|audio| audio.map(|audio| audio.skip(0.5)));
+    let Ok(frames) = Frames::open(path) else { return };
     let (width, height) = frames.size();
     // The decoder is another project's: some frames, for what lies between, and no large ones, which take it long.
+    let read = |frames: &Frames| (0..frames.num_frames().min(4)).rev().for_each(|index| drop(frames.read(index)));
     if width * height <= 1 << 14 {
-        (0..frames.num_frames().min(4)).rev().for_each(|index| drop(frames.read(index)));
+        read(&frames);
+        let _ = frames.at_fps(29.97).map(|frames| read(&frames));
     }
 });

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
-use super::still::{dimensions, open_image, sniff};
-use super::{source::FrameSource, source::check_index};
+use super::kind::Kind;
+use super::source::{FrameSource, check_index};
+use super::still::{dimensions, open_image};
 use crate::{Error, Result};
 
 /// Endings of pictures: a file that has one but cannot be read would otherwise silently be a missing frame.
-const PICTURE_ENDINGS: [&str; 12] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "exr", "jxl"];
+const PICTURE_ENDINGS: [&str; 13] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "exr", "jxl"];
 
-/// The PNG, JPEG and WebP images (and the first pictures of GIFs) of a directory, by name, numbers by value: `2` before `10`.
+/// The PNG, JPEG and WebP images (and the first pictures of animations) of a directory, by name, numbers by value: `2` before `10`.
 pub(super) struct FrameDir {
     files: Vec<PathBuf>,
     size: (u32, u32),
@@ -70,12 +71,14 @@ fn is_frame(file: &Path) -> Result<bool> {
     if name(file).starts_with('.') || !file.is_file() {
         return Ok(false);
     }
-    if sniff(file)?.is_some() {
+    let kind = Kind::of(file)?;
+    if matches!(kind, Kind::Picture(_)) {
         return Ok(true);
     }
     let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     if PICTURE_ENDINGS.contains(&ending.as_str()) {
-        return Err(Error::Input(format!("{}: not a PNG, JPEG or WebP image; convert or remove it", file.display())));
+        let is = if let Kind::Other(name) = kind { format!("{name}, not") } else { "not".into() };
+        return Err(Error::Input(format!("{}: {is} a PNG, JPEG or WebP image; convert or remove it", file.display())));
     }
     Ok(false)
 }

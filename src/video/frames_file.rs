@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::{frame::Frame, writer::Sink};
+use super::frame::Frame;
+use super::sink::Sink;
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 

@@ -2,33 +2,50 @@
 //!
 //! | to change | go to |
 //! |---|---|
-//! | which files are read | `source` (the choice), `still`, `frame_dir`, `gif`, `mp4` |
-//! | which files are written | `writer` (the choice), `png_dir`, `frames_file`, `gif`, `mp4` |
-//! | what a generation is given | `motion`, `scene`, `fps` |
+//! | which files are read | `kind` (what a file is), `open` (the choice), `still`, `animation`, `frame_dir`, `mp4`, `ffmpeg` |
+//! | which files are written | `writer` (the choice), `options`, `png_dir`, `frames_file`, `gif_writer`, `mp4`, `webm`, `matroska` |
+//! | sound | `audio`, `mp4` |
+//! | when frames are shown | `timing`, `fps` |
+//! | what a generation is given | `source`, `motion`, `scene` |
 //! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`]; [`official`] |
 
+mod animation;
+mod audio;
 pub mod clip_image;
+#[cfg(feature = "mp4")]
+mod colour;
+mod ffmpeg;
 pub(crate) mod fps;
 mod frame;
 mod frame_dir;
 mod frames_file;
-mod gif;
+mod gif_writer;
+mod kind;
+#[cfg(feature = "webm")]
+mod matroska;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;
 pub mod official;
+mod open;
+mod options;
 mod png_dir;
 pub mod preprocess;
 pub mod resize;
 mod scene;
-#[cfg(feature = "mp4")]
 mod sequential;
+mod sink;
 mod source;
 mod still;
+mod timing;
+#[cfg(feature = "webm")]
+mod webm;
 mod writer;
 
+pub use audio::Audio;
 pub use frame::Frame;
 pub use motion::Motion;
+pub use options::{Effort, VideoOptions};
 pub use scene::Scene;
 pub use source::{FrameSource, Frames};
 pub use still::open_image;

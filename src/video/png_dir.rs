@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
 
-use super::{frame::Frame, writer::Sink};
+use super::frame::Frame;
+use super::sink::Sink;
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 

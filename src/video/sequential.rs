@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use image::RgbImage;
 
-use super::{source::FrameSource, source::check_index};
+use super::source::{FrameSource, check_index};
+use super::timing::Timing;
 use crate::Result;
 
 /// What the frames kept for going back may take, in bytes: a whole segment at common sizes.
@@ -24,11 +25,11 @@ pub(super) trait Decode: Send {
 }
 
 /// What a container says of its video.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct VideoInfo {
     pub(super) num_frames: usize,
     pub(super) size: (u32, u32),
-    pub(super) fps: Option<f64>,
+    pub(super) timing: Timing,
 }
 
 /// A [`FrameSource`] over a [`Decode`]. It keeps the last frames, because a video shorter than its segments is read to and fro.
@@ -64,7 +65,11 @@ impl<D: Decode> FrameSource for Sequential<D> {
     }
 
     fn fps(&self) -> Option<f64> {
-        self.info.fps
+        self.info.timing.fps
+    }
+
+    fn times(&self) -> Option<&[f64]> {
+        self.info.timing.times.as_deref()
     }
 
     fn read(&self, index: usize) -> Result<RgbImage> {
@@ -135,7 +140,7 @@ mod tests {
 
     #[test]
     fn frames_come_in_any_order_and_mostly_from_the_kept_ones() {
-        let info = VideoInfo { num_frames: 250, size: (1, 1), fps: None };
+        let info = VideoInfo { num_frames: 250, size: (1, 1), timing: Timing::default() };
         let video = Sequential::new(info, Numbers { next: 0, decoded: 0 });
         let read = |index: usize| assert_eq!(video.read(index).unwrap().get_pixel(0, 0).0[0] as usize, index);
         (0..100).chain((0..99).rev()).chain(0..100).for_each(read);

@@ -6,18 +6,23 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
+use super::ffmpeg;
+use super::kind::Kind;
 use crate::{Error, Result};
 
 /// A picture larger than this, decoded, is taken for a bomb.
 pub(super) const MAX_BYTES: u64 = 1 << 30;
 
 /// Reads a PNG, JPEG, WebP or GIF file (the first picture of it), whatever its name says, turned upright by its EXIF
-/// orientation.
+/// orientation. Other formats, such as AVIF, go through the program `ffmpeg` where [`Frames::open`](super::Frames::open) would.
 ///
 /// Alpha is dropped, not blended, grey is repeated, and of 16-bit samples the upper byte is kept, all as in Pillow's
 /// `convert("RGB")` (which however cuts 16-bit grey off at 255).
 pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage> {
     let path = path.as_ref();
+    if let Kind::Other(name) = Kind::of(path)? {
+        return ffmpeg::open(path, &format!("{name}, which is not read"), ffmpeg::PICTURE)?.read(0);
+    }
     let reader = reader(path)?;
     let refused = |e: image::ImageError| Error::Input(format!("{}: {e}; save it again as PNG or JPEG", path.display()));
     if reader.format() == Some(ImageFormat::Jpeg) && !is_whole_jpeg(open(path)?).map_err(Error::io(path))? {
@@ -32,13 +37,6 @@ pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(refused)?;
     image.apply_orientation(orientation);
     Ok(to_rgb(image))
-}
-
-/// The format of a picture file by its first bytes, if it is one that can be read.
-pub(super) fn sniff(path: &Path) -> Result<Option<ImageFormat>> {
-    use ImageFormat::{Gif, Jpeg, Png, WebP};
-    let format = ImageReader::new(open(path)?).with_guessed_format().map_err(Error::io(path))?.format();
-    Ok(format.filter(|format| matches!(format, Png | Jpeg | WebP | Gif)))
 }
 
 /// Width and height of a picture file, upright, without decoding it.
@@ -56,7 +54,7 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
 }
 
 fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
-    if sniff(path)?.is_none() {
+    if !matches!(Kind::of(path)?, Kind::Picture(_)) {
         return Err(Error::Input(format!("{}: not a PNG, JPEG, WebP or GIF file", path.display())));
     }
     ImageReader::new(open(path)?).with_guessed_format().map_err(Error::io(path))

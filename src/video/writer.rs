@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::{fps::check_rate, frame::Frame, frames_file::FramesFile, gif::GifWriter, png_dir::PngDir};
+use super::fps::check_rate;
+use super::frame::Frame;
+use super::frames_file::FramesFile;
+use super::gif_writer::GifWriter;
+use super::options::VideoOptions;
+use super::png_dir::PngDir;
+use super::sink::Sink;
 use crate::{Error, Result};
-
-/// One kind of output.
-pub(super) trait Sink: Send {
-    fn write(&mut self, frame: &Frame) -> Result<()>;
-    fn finish(self: Box<Self>) -> Result<()>;
-}
 
 /// Writes frames to a file or directory, in a memory that does not depend on their number.
 ///
@@ -23,41 +23,44 @@ pub struct VideoWriter {
 }
 
 impl VideoWriter {
-    /// [`create_with_quality`](Self::create_with_quality) at a quality of 90, which the eye hardly tells from lossless.
+    /// [`create_with`](Self::create_with) the default options.
     pub fn create(path: impl AsRef<Path>, width: u32, height: u32, fps: f64) -> Result<Self> {
-        Self::create_with_quality(path, width, height, fps, 90)
+        Self::create_with(path, width, height, fps, &VideoOptions::default())
     }
 
     /// Begins a video of `width` x `height` pixels at `fps` frames a second. The path's ending says what it is:
     ///
-    /// - `.mp4`, `.mov`: H.264, 4:2:0, BT.709 (feature `mp4`); even sides of at most 3840 by 2160 pixels. `quality`, 1 to
-    ///   100, sets the quantiser.
+    /// - `.mp4`, `.mov`: H.264, 4:2:0, BT.709 (feature `mp4`); even sides of at most 3840 by 2160 pixels.
+    /// - `.webm`: AV1, 4:2:0, BT.709 (feature `webm`); even sides. It takes far longer than the others.
     /// - `.gif`: 256 colours a frame, 0.01 to 50 fps.
     /// - `.safetensors`: a tensor `frames`, f32 `[F, height, width, 3]` in [0, 1]. It has no rate.
     /// - a directory that exists, or a path without an ending or with a closing `/`: `000000.png`, `000001.png` and so on.
     ///   What an earlier, longer video left there under such names is removed.
     ///
     /// Fails on any other ending, a size or rate that the format cannot hold, and where nothing can be written.
-    pub fn create_with_quality(path: impl AsRef<Path>, width: u32, height: u32, fps: f64, quality: u8) -> Result<Self> {
+    pub fn create_with(path: impl AsRef<Path>, width: u32, height: u32, fps: f64, options: &VideoOptions) -> Result<Self> {
         let path = path.as_ref();
         if width == 0 || height == 0 {
             return Err(Error::Input(format!("{}: a video cannot have {width}x{height} pixels", path.display())));
         }
         check_rate(fps)?;
-        if !(1..=100).contains(&quality) {
-            return Err(Error::Input(format!("a quality of {quality} is outside 1 to 100")));
-        }
+        options.check()?;
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let sink: Box<dyn Sink> = match ending.as_str() {
             _ if is_folder(path) => Box::new(PngDir::create(path)?),
-            "mp4" | "mov" => create_mp4(path, width, height, fps, quality)?,
+            "mp4" | "mov" => create_mp4(path, (width, height), fps, options)?,
+            "webm" => create_webm(path, (width, height), fps, options)?,
             "gif" => Box::new(GifWriter::create(path, width, height, fps)?),
             "safetensors" => Box::new(FramesFile::create(path, width, height)?),
             other => {
-                let message = format!("cannot write `.{other}`; end the name in .mp4, .mov, .gif, .safetensors, or in / for PNG files");
+                let message =
+                    format!("cannot write `.{other}`; end the name in .mp4, .mov, .webm, .gif, .safetensors, or in / for PNG files");
                 return Err(Error::Input(format!("{}: {message}", path.display())));
             }
         };
+        if options.audio.is_some() && (!matches!(ending.as_str(), "mp4" | "mov") || is_folder(path)) {
+            log::warn!("{}: only MP4 and MOV files hold sound, so it is left out", path.display());
+        }
         Ok(Self { sink, width, height, num_frames: 0 })
     }
 
@@ -87,11 +90,21 @@ fn is_folder(path: &Path) -> bool {
 }
 
 #[cfg(feature = "mp4")]
-fn create_mp4(path: &Path, width: u32, height: u32, fps: f64, quality: u8) -> Result<Box<dyn Sink>> {
-    Ok(Box::new(super::mp4::Mp4Writer::create(path, width, height, fps, quality)?))
+fn create_mp4(path: &Path, size: (u32, u32), fps: f64, options: &VideoOptions) -> Result<Box<dyn Sink>> {
+    Ok(Box::new(super::mp4::Mp4Writer::create(path, size, fps, options)?))
 }
 
 #[cfg(not(feature = "mp4"))]
-fn create_mp4(path: &Path, _: u32, _: u32, _: f64, _: u8) -> Result<Box<dyn Sink>> {
+fn create_mp4(path: &Path, _: (u32, u32), _: f64, _: &VideoOptions) -> Result<Box<dyn Sink>> {
     Err(Error::Unsupported(format!("{}: writing MP4 and MOV needs the crate's feature `mp4`", path.display())))
+}
+
+#[cfg(feature = "webm")]
+fn create_webm(path: &Path, size: (u32, u32), fps: f64, options: &VideoOptions) -> Result<Box<dyn Sink>> {
+    Ok(Box::new(super::webm::WebmWriter::create(path, size, fps, options)?))
+}
+
+#[cfg(not(feature = "webm"))]
+fn create_webm(path: &Path, _: (u32, u32), _: f64, _: &VideoOptions) -> Result<Box<dyn Sink>> {
+    Err(Error::Unsupported(format!("{}: writing WebM needs the crate's feature `webm`", path.display())))
 }

@@ -3,12 +3,12 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
-use wan_animate::video::{Frame, Frames, Motion, Scene, VideoWriter, open_image};
+use wan_animate::video::{Frame, Frames, Motion, Scene, VideoOptions, VideoWriter, open_image};
 
 use super::goldens::Goldens;
 
 /// A picture with colour everywhere, that moves with `index` and differs from all others. Smooth, as 4:2:0 cannot keep edges.
-fn picture(index: usize, width: u32, height: u32) -> RgbImage {
+pub(super) fn picture(index: usize, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let wave = |speed: f32, phase: f32| {
             let t = (x as f32 * 0.02 + y as f32 * 0.01 + index as f32 * 0.2) * speed + phase;
@@ -26,12 +26,12 @@ fn write_video(path: &Path, num_frames: usize, (width, height): (u32, u32), fps:
     writer.finish().unwrap();
 }
 
-fn difference(a: &RgbImage, b: &RgbImage) -> (f64, u8) {
+pub(super) fn difference(a: &RgbImage, b: &RgbImage) -> (f64, u8) {
     let pairs = || a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b));
     (pairs().map(f64::from).sum::<f64>() / a.as_raw().len() as f64, pairs().max().unwrap())
 }
 
-fn refusal<T>(result: wan_animate::Result<T>) -> String {
+pub(super) fn refusal<T>(result: wan_animate::Result<T>) -> String {
     result.err().expect("a refusal").to_string()
 }
 
@@ -64,7 +64,7 @@ fn mp4_and_mov_keep_count_size_rate_and_colour() {
     assert_eq!(listing(&folder), ["a.mp4", "b.MOV", "c.mov"], "nothing temporary is left");
 }
 
-/// 1 level: H.264 decodes exactly, so only f32 and f64 can round a tie apart.
+/// 1 level: these decode exactly (B-frames without direct prediction in parts of blocks), so only f32 and f64 can round a tie apart.
 #[test]
 #[cfg(feature = "mp4")]
 fn videos_of_another_encoder_are_read() {
@@ -89,30 +89,6 @@ fn videos_of_another_encoder_are_read() {
 
 #[test]
 #[cfg(feature = "mp4")]
-fn turned_videos_come_upright() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.mp4");
-    write_video(&path, 2, (48, 32), 30.0);
-    let upright = Frames::open(&path).unwrap().read(1).unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    // The first four of nine 16.16 numbers, a b u c d, lie 40 bytes behind the name of the track's header.
-    let matrix = bytes.windows(4).position(|window| window == b"tkhd").unwrap() + 44;
-    let mut turn = |values: [i32; 5]| {
-        let values: Vec<u8> = values.iter().flat_map(|value| (value << 16).to_be_bytes()).collect();
-        bytes[matrix..matrix + 20].copy_from_slice(&values);
-        fs::write(&path, &bytes).unwrap();
-        let video = Frames::open(&path).unwrap();
-        let image = video.read(1).unwrap();
-        assert_eq!(video.size(), image.dimensions());
-        image
-    };
-    assert_eq!(turn([0, 1, 0, -1, 0]), image::imageops::rotate90(&upright));
-    assert_eq!(turn([-1, 0, 0, 0, -1]), image::imageops::rotate180(&upright));
-    assert_eq!(turn([0, -1, 0, 1, 0]), image::imageops::rotate270(&upright));
-}
-
-#[test]
-#[cfg(feature = "mp4")]
 fn mp4_frames_read_the_same_in_any_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.mp4");
@@ -131,7 +107,7 @@ fn lower_quality_makes_smaller_files() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = |quality: u8| {
         let path = folder.path().join(format!("{quality}.mp4"));
-        let mut writer = VideoWriter::create_with_quality(&path, 64, 64, 30.0, quality).unwrap();
+        let mut writer = VideoWriter::create_with(&path, 64, 64, 30.0, &VideoOptions::default().quality(quality)).unwrap();
         (0..10).for_each(|index| writer.write(&Frame::from(&picture(index, 64, 64))).unwrap());
         writer.finish().unwrap();
         fs::metadata(path).unwrap().len()
@@ -279,7 +255,7 @@ fn safetensors_keep_every_bit() {
 fn impossible_outputs_are_refused_before_any_frame() {
     let folder = tempfile::tempdir().unwrap();
     let create = |name: &str, width, height, fps| VideoWriter::create(folder.path().join(name), width, height, fps);
-    for (name, words) in [("out.webm", ".mp4, .mov, .gif"), ("out.jpg", "`.jpg`"), ("no/such/folder/out.gif", "out.gif")] {
+    for (name, words) in [("out.avi", ".mp4, .mov, .webm, .gif"), ("out.jpg", "`.jpg`"), ("no/such/folder/out.gif", "out.gif")] {
         let error = refusal(create(name, 16, 16, 30.0));
         assert!(error.contains(words), "{error}");
     }
@@ -287,7 +263,9 @@ fn impossible_outputs_are_refused_before_any_frame() {
         assert!(refusal(create("out.gif", 16, 16, fps)).contains("rate"));
     }
     assert!(refusal(create("out.gif", 0, 16, 30.0)).contains("0x16"));
-    assert!(refusal(VideoWriter::create_with_quality(folder.path().join("out.gif"), 8, 8, 9.0, 101)).contains("101"));
+    assert!(
+        refusal(VideoWriter::create_with(folder.path().join("out.gif"), 8, 8, 9.0, &VideoOptions::default().quality(101))).contains("101")
+    );
     if cfg!(feature = "mp4") {
         assert!(refusal(create("out.mp4", 17, 16, 30.0)).contains("even"));
         assert!(refusal(create("out.mp4", 4096, 4096, 30.0)).contains("3840x2160"));

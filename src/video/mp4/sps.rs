@@ -1,17 +1,36 @@
 //! What an H.264 sequence parameter set says of colour and format (ITU-T H.264, 7.3.2.1.1 and annex E).
 
+use super::bits::Bits;
+
 /// The part of a sequence parameter set that decides whether and how its frames can be shown.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sps {
+    /// 66 is Baseline, 77 Main, 88 Extended, 100 High.
+    pub(super) profile: u32,
+    pub(super) id: u32,
     /// 1 is 4:2:0.
     pub(super) chroma_format: u32,
     /// Of luma and chroma, in bits.
     pub(super) bit_depths: (u32, u32),
+    /// Bits of a slice's frame number.
+    pub(super) frame_num_bits: u32,
+    pub(super) picture_order: PictureOrder,
     /// Whether frames may be coded as two fields.
     pub(super) interlaced: bool,
     /// The matrix in H.273's numbers and whether the range is full, where the stream says.
     pub(super) matrix: Option<u8>,
     pub(super) full_range: Option<bool>,
+}
+
+/// How a slice tells when its picture is shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum PictureOrder {
+    /// By a number of so many bits.
+    Counted { bits: u32 },
+    /// By what it is off a cycle; `deltas` says whether slices tell that.
+    Cycle { deltas: bool },
+    /// In the order of decoding.
+    Decoded,
 }
 
 impl Sps {
@@ -20,7 +39,7 @@ impl Sps {
         let mut bits = Bits::new(nal.get(1..)?);
         let profile = bits.take(8)?;
         bits.take(16)?;
-        bits.unsigned()?;
+        let id = bits.unsigned()?;
         let (mut chroma_format, mut bit_depths) = (1, (8, 8));
         if [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135].contains(&profile) {
             chroma_format = bits.unsigned()?;
@@ -34,8 +53,8 @@ impl Sps {
                 (0..lists).try_for_each(|list| bits.skip_scaling_list(if list < 6 { 16 } else { 64 }))?;
             }
         }
-        bits.unsigned()?;
-        bits.skip_picture_order()?;
+        let frame_num_bits = exponent(&mut bits)?;
+        let picture_order = bits.picture_order()?;
         bits.unsigned()?;
         bits.take(1)?;
         bits.unsigned()?;
@@ -49,60 +68,17 @@ impl Sps {
             (0..4).try_for_each(|_| bits.unsigned().map(drop))?;
         }
         let (full_range, matrix) = if bits.flag()? { bits.colour()? } else { (None, None) };
-        Some(Self { chroma_format, bit_depths, interlaced, matrix, full_range })
+        Some(Self { profile, id, chroma_format, bit_depths, frame_num_bits, picture_order, interlaced, matrix, full_range })
     }
 }
 
-/// Bits of a NAL unit, its emulation prevention bytes taken out.
-struct Bits {
-    bytes: Vec<u8>,
-    position: usize,
+/// How many bits a number has whose size is given less 4.
+fn exponent(bits: &mut Bits) -> Option<u32> {
+    bits.unsigned()?.checked_add(4).filter(|&bits| bits <= 16)
 }
 
+/// What only a sequence parameter set has.
 impl Bits {
-    fn new(escaped: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(escaped.len());
-        let mut zeros = 0;
-        for &byte in escaped {
-            if zeros >= 2 && byte == 3 {
-                zeros = 0;
-                continue;
-            }
-            zeros = if byte == 0 { zeros + 1 } else { 0 };
-            bytes.push(byte);
-        }
-        Self { bytes, position: 0 }
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        let byte = self.bytes.get(self.position / 8)?;
-        let bit = byte >> (7 - self.position % 8) & 1;
-        self.position += 1;
-        Some(bit == 1)
-    }
-
-    fn take(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0, |value, _| Some(value << 1 | u32::from(self.flag()?)))
-    }
-
-    /// An unsigned Exp-Golomb number.
-    fn unsigned(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.flag()? {
-            zeros += 1;
-        }
-        if zeros > 31 {
-            return None;
-        }
-        Some((1 << zeros) - 1 + self.take(zeros)?)
-    }
-
-    /// A signed Exp-Golomb number.
-    fn signed(&mut self) -> Option<i64> {
-        let code = i64::from(self.unsigned()?);
-        Some(if code % 2 == 1 { (code + 1) / 2 } else { -code / 2 })
-    }
-
     fn skip_scaling_list(&mut self, entries: u32) -> Option<()> {
         if !self.flag()? {
             return Some(());
@@ -119,17 +95,18 @@ impl Bits {
         Some(())
     }
 
-    fn skip_picture_order(&mut self) -> Option<()> {
+    fn picture_order(&mut self) -> Option<PictureOrder> {
         match self.unsigned()? {
-            0 => self.unsigned().map(drop),
+            0 => exponent(self).map(|bits| PictureOrder::Counted { bits }),
             1 => {
-                self.take(1)?;
+                let deltas = !self.flag()?;
                 self.signed()?;
                 self.signed()?;
                 let cycle = self.unsigned()?;
-                (0..cycle.min(255)).try_for_each(|_| self.signed().map(drop))
+                (0..cycle.min(255)).try_for_each(|_| self.signed().map(drop))?;
+                Some(PictureOrder::Cycle { deltas })
             }
-            _ => Some(()),
+            _ => Some(PictureOrder::Decoded),
         }
     }
 
@@ -164,7 +141,17 @@ mod tests {
             0x67, 0x64, 0x00, 0x0b, 0xac, 0xd9, 0x46, 0xc4, 0xe8, 0x40, 0x00, 0x00, 0x03, 0x00, 0x40, 0x00, 0x00, 0x0f, 0x03, 0xc5, 0x0a,
             0x65, 0x80,
         ];
-        let expected = Sps { chroma_format: 1, bit_depths: (8, 8), interlaced: false, matrix: None, full_range: None };
+        let expected = Sps {
+            profile: 100,
+            id: 0,
+            chroma_format: 1,
+            bit_depths: (8, 8),
+            frame_num_bits: 4,
+            picture_order: PictureOrder::Counted { bits: 6 },
+            interlaced: false,
+            matrix: None,
+            full_range: None,
+        };
         assert_eq!(Sps::parse(&high), Some(expected));
         for length in 0..high.len() - 6 {
             // Cut anywhere, it is refused or read, never a panic.

@@ -1,13 +1,14 @@
-//! Animated GIF in and out.
+//! Animated GIF as output.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
-use image::{AnimationDecoder, Delay, DynamicImage, ImageDecoder, ImageError, RgbImage};
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::{Delay, DynamicImage, ImageError};
 
-use super::{frame::Frame, still::MAX_BYTES, still::open, writer::Sink};
+use super::frame::Frame;
+use super::sink::Sink;
 use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 
@@ -15,28 +16,6 @@ use crate::{Error, Result};
 const MAX_FPS: f64 = 50.0;
 /// The longest is some eleven minutes; this rounds it.
 const MIN_FPS: f64 = 0.01;
-
-/// All frames of a GIF, which is decoded whole, and its mean rate where it is animated.
-pub(super) fn read_gif(path: &Path) -> Result<(Vec<RgbImage>, Option<f64>)> {
-    let refused = |e: ImageError| Error::Input(format!("{}: {e}", path.display()));
-    let decoder = GifDecoder::new(open(path)?).map_err(refused)?;
-    let frame_bytes = decoder.total_bytes();
-    let check_bytes = |frames: usize| match frames as u64 * frame_bytes > MAX_BYTES {
-        true => Err(Error::Input(format!("{}: too large for a GIF; convert it to MP4", path.display()))),
-        false => Ok(()),
-    };
-    check_bytes(1)?;
-    let (mut images, mut milliseconds) = (Vec::new(), 0.0);
-    for frame in decoder.into_frames() {
-        let frame = frame.map_err(refused)?;
-        let (numerator, denominator) = frame.delay().numer_denom_ms();
-        milliseconds += f64::from(numerator) / f64::from(denominator);
-        images.push(DynamicImage::ImageRgba8(frame.into_buffer()).into_rgb8());
-        check_bytes(images.len())?;
-    }
-    let fps = (images.len() > 1 && milliseconds > 0.0).then(|| 1000.0 * images.len() as f64 / milliseconds);
-    Ok((images, fps))
-}
 
 /// Writes an endless GIF, each frame with its own 256 colours.
 pub(super) struct GifWriter {
