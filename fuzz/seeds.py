@@ -52,6 +52,10 @@ def safetensors():
     save_file(scaled | {f"{name}.weight_scale": torch.tensor(2.0)}, out / "metadata", layers)
     rows = {f"{name}.weight": torch.ones(4, 4, dtype=torch.int8), f"{name}.weight_scale": torch.ones(4, 1), f"{name}.comfy_quant": text({"format": "int8_tensorwise"})}
     save_file(scaled | rows, out / "rows")
+    quanto = {f"{name}.weight._data": torch.ones(4, 4, dtype=torch.int8), f"{name}.weight._scale": torch.ones(4, 1), f"{name}.input_scale": torch.ones(())}
+    save_file({key: value for key, value in scaled.items() if key != f"{name}.weight"} | quanto, out / "quanto")
+    parts = ones({"vae.encoder.conv_in.bias": (4,), "text_encoders.umt5xxl.transformer.shared.weight": (2, 3), "clip_vision.vision_model.pre_layrnorm.weight": (4,)}, torch.float16)
+    save_file(ones(NATIVE, torch.float16, "model.diffusion_model.") | parts, out / "all_in_one")
     vocabulary = {"spiece_model": torch.tensor([10, 4, 10, 2, 65, 66], dtype=torch.uint8), "shared.weight": torch.ones(2, 3)}
     save_file(vocabulary, out / "vocabulary")
 
@@ -123,6 +127,11 @@ def loras():
     hada = {f"blocks.0.attn1.to_q.hada_w{i}_{side}": torch.ones((4, 2) if side == "a" else (2, 4)) for i in (1, 2) for side in "ab"}
     lokr = {"lycoris_face_adapter_fuser_blocks_0_linear1_kv.lokr_w1": torch.ones(2, 1), "lycoris_face_adapter_fuser_blocks_0_linear1_kv.lokr_w2": torch.ones(4, 4)}
     save_file(hada | lokr, out / "lycoris")
+    dora = {"diffusion_model.blocks.0.self_attn.q.dora_scale": torch.ones(4, 1), "diffusion_model.patch_embedding.lora_magnitude_vector": torch.ones(1, 4, 1, 1, 1)}
+    conv = {"diffusion_model.patch_embedding.lora_A.weight": torch.ones(2, 3, 1, 2, 2), "diffusion_model.patch_embedding.lora_B.weight": torch.ones(4, 2, 1, 1, 1)}
+    save_file(factors(".lora_A.weight", ".lora_B.weight", "diffusion_model.", native) | conv | dora, out / "dora")
+    image = ["blocks.0.self_attn.q", "blocks.0.cross_attn.k_img"]
+    save_file(factors(".lora_down.weight", ".lora_up.weight", "diffusion_model.", image), out / "image_branch")
 
 
 def configs():

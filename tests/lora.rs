@@ -452,6 +452,9 @@ fn changes_of_absent_parts_are_left_out() {
 
     let error = base().add_lora(&whole.strict(true)).expect_err("strict").to_string();
     assert!(error.contains("7 of its 9 modules match nothing"), "{error}");
+    // A LoRA of nothing but absent parts is for another model.
+    let error = base().add_lora(&opened(&distilled(&image[..1])).expect("opens")).expect_err("nothing fits").to_string();
+    assert!(error.contains("1 of its 1 modules match nothing"), "{error}");
     // Where the branch is there it counts, and a block that is not is no absent part.
     golden_weights("tiny/transformer").add_lora(&opened(&distilled(&image)).expect("opens")).expect("fits");
     for module in ["diffusion_model.blocks.40.self_attn.q", "diffusion_model.blocks.0.self_attn.z", "blocks.0.attn9.to_q", "input_blocks.0"]
@@ -486,7 +489,8 @@ fn magnitudes_are_merged() {
     let norm = |places: &mut dyn Iterator<Item = usize>| places.map(|i| changed[i] * changed[i]).sum::<f64>().sqrt();
     let by_row = |i: usize| changed[i] * f64::from(lengths[i / 24]) / norm(&mut (0..24).map(|col| i / 24 * 24 + col));
     let by_col = |i: usize| changed[i] * f64::from(lengths[i % 24]) / norm(&mut (0..24).map(|row| row * 24 + i % 24));
-    let cases: [(&str, &str, &[usize], &dyn Fn(usize) -> f64); 4] = [
+    type Expected<'a> = &'a dyn Fn(usize) -> f64;
+    let cases: [(&str, &str, &[usize], Expected); 4] = [
         ("diffusion_model.blocks.0.self_attn.q", "dora_scale", &[24, 1], &by_row),
         ("diffusion_model.blocks.0.self_attn.q", "dora_scale", &[1, 24], &by_col),
         ("transformer.blocks.0.attn1.to_q", "lora_magnitude_vector", &[24], &by_row),

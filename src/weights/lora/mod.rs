@@ -55,9 +55,12 @@ const MOST: f32 = 4.0;
 /// [`Precision::F32`](crate::Precision::F32) and f16 in [`Precision::F16`](crate::Precision::F16), as after diffusers' `fuse_lora` in that
 /// precision but rounded once, also where the checkpoint stores bf16; others stay as they are.
 ///
+/// DoRA's magnitudes (`dora_scale`, PEFT's `lora_magnitude_vector`) are the lengths that rows, or columns, of the changed matrix are brought to. A weight
+/// other than 1 is the part of the way from the matrix as it was to that.
+///
 /// Quantised matrices stay quantised: low-rank products are kept as their factors, in f32, and added whenever the matrix is expanded to floats,
 /// before it is rounded to f16. The result is that of merging but for the order of sums. They take `4 * rank * (rows + columns)` bytes a
-/// matrix. What is no product of that kind (LoHa, LoKr, `.diff`), or takes as much as the matrix, is merged while loading; that tensor then
+/// matrix. What is no product of that kind (LoHa, LoKr, DoRA, `.diff`), or takes as much as the matrix, is merged while loading; that tensor then
 /// is a float on the GPU.
 ///
 /// ```no_run
@@ -159,6 +162,10 @@ impl Lora {
                     None => drop(unmatched.insert(name, change.key)),
                 }
             }
+        }
+        if deltas.is_empty() {
+            // Then it is no LoRA for this model at all.
+            unmatched.append(&mut absent);
         }
         let (base, count) = (base.path().display(), self.modules.len());
         let say = |keys: BTreeMap<&String, String>, what: &str| {
