@@ -85,6 +85,7 @@ mod gpu;
 mod layers;
 mod linalg;
 mod models;
+mod onnx;
 mod ops;
 mod partial_file;
 mod partial_folder;

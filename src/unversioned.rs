@@ -13,4 +13,4 @@ macro_rules! expose {
     };
 }
 
-expose! { gpu layers linalg models ops pipelines rng schedulers shape tensor tokenizer weights }
+expose! { gpu layers linalg models onnx ops pipelines rng schedulers shape tensor tokenizer weights }

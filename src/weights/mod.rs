@@ -14,6 +14,7 @@ mod inspect;
 mod kind;
 mod locate;
 mod lora;
+mod map;
 pub mod names;
 mod pickle;
 mod pth;
@@ -30,12 +31,9 @@ mod zip;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-use memmap2::Mmap;
 
 pub use blocks::Block;
 pub(crate) use convert::{Converted, Watch};
@@ -46,6 +44,7 @@ pub use kind::Kind;
 pub use locate::checkpoints;
 pub(crate) use locate::is_plain_name;
 pub use lora::{Lora, LowRank};
+pub(crate) use map::map;
 pub use quantized_view::Quantized;
 pub use safetensors::{NewTensor, write_safetensors};
 pub use schema::Coverage;
@@ -387,16 +386,4 @@ fn is_zip(bytes: &[u8]) -> bool {
 
 fn is_gguf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"GGUF")
-}
-
-#[allow(unsafe_code)]
-fn map(path: &Path) -> Result<Mmap> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    if file.metadata().map_err(Error::io(path))?.len() == 0 {
-        return Err(Error::weights(path, "the file is empty; download it again"));
-    }
-    // SAFETY: the mapping is read-only and private to this process. Its bytes are only ever read as bytes, for which every value is valid. The
-    // one hazard is another process changing the file meanwhile: the documentation of `Weights` forbids that, as no user of mapped files can
-    // prevent it; cutting the file short would end this process, changing it would change weights, neither reaches other memory.
-    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }

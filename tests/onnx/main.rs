@@ -1,0 +1,4 @@
+//! Networks from ONNX files, computed on the host.
+
+mod cases;
+mod close;
