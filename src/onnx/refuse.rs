@@ -7,20 +7,20 @@ use super::node::Node;
 use crate::{Error, Result};
 
 /// The versions of the operator set whose operators are known.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
+const OPSETS: std::ops::RangeInclusive<i64> = 6..=28;
 
 /// Why operators are not supported, by name or the beginning of it, and what to do.
 const FAMILIES: [(&[&str], &str, &str); 6] = [
-    (&["If", "Loop", "Scan"], "control flow", "export the model by tracing it, and without the suppression of overlapping boxes"),
+    (&["If", "Loop", "Scan"], "it is control flow", "export the model by tracing it, and without the suppression of overlapping boxes"),
     (
         &["QLinear", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"],
-        "quantised",
+        "it is quantised",
         "take the model in f32 or f16",
     ),
-    (&["Sequence", "SplitToSequence", "ConcatFromSequence", "Optional"], "lists of tensors", "export the model without them"),
-    (&["Random", "Bernoulli", "Multinomial"], "random numbers", "export the model for inference"),
-    (&["LSTM", "GRU", "RNN"], "recurrent", "no network of this kind is needed here"),
-    (&["String", "Regex", "TfIdf", "Label"], "text", "no network of this kind is needed here"),
+    (&["Sequence", "SplitToSequence", "ConcatFromSequence", "Optional"], "it is about lists of tensors", "export the model without them"),
+    (&["Random", "Bernoulli", "Multinomial"], "it is about random numbers", "export the model for inference"),
+    (&["LSTM", "GRU", "RNN"], "it is recurrent", "no network of this kind is needed here"),
+    (&["String", "Regex", "TfIdf", "Label"], "it is about text", "no network of this kind is needed here"),
 ];
 
 /// Checks the version of the operator set.
@@ -62,8 +62,8 @@ fn fault(node: &Node, domain: &str) -> Option<String> {
     let Some(operator) = operator(&node.op) else {
         let is_member = |names: &[&str]| names.iter().any(|name| node.op == *name || name.len() > 4 && node.op.starts_with(name));
         let family = FAMILIES.iter().find(|(names, ..)| is_member(names));
-        let (what, hint) = family.map_or(("its operator", "export the model without it"), |&(_, what, hint)| (what, hint));
-        return Some(format!("{what}, which is not supported: {hint}"));
+        let (what, hint) = family.map_or(("its operator is not one that networks for pictures need", "export the model without it"), |&(_, what, hint)| (what, hint));
+        return Some(format!("{what}, and not supported: {hint}"));
     };
     if !operator.inputs.contains(&node.inputs.len()) {
         let (least, most) = operator.inputs.clone().into_inner();

@@ -22,11 +22,30 @@ fn shapes<'a>(inputs: &[Fact<'a>]) -> Vec<&'a [usize]> {
     inputs.iter().map(|input| input.shape).collect()
 }
 
-/// Two inputs, the second stretched as before version 7 where `axis` says so; none does in what is read.
-fn pair<'a>(call: &Call<'a>) -> Result<(Fact<'a>, Fact<'a>, Vec<usize>), Fault> {
-    let (a, b) = (call.input(0)?, call.input(1)?);
-    let shape = common(&[a, b])?;
-    Ok((a, b, shape))
+/// Two inputs and the shape that they broadcast to.
+struct Pair<'a> {
+    a: Fact<'a>,
+    b: Fact<'a>,
+    /// The second input's shape, which an attribute may have aligned to another axis than the last.
+    other: Vec<usize>,
+    shape: Vec<usize>,
+}
+
+impl<'a> Pair<'a> {
+    fn of(call: &Call<'a>) -> Result<Self, Fault> {
+        let (a, b) = (call.input(0)?, call.input(1)?);
+        let mut other = b.shape.to_vec();
+        if let (true, Some(axis)) = (call.opset < 7, call.node.int("axis")?) {
+            let axis = a.axis(axis)?;
+            other.resize(a.rank().saturating_sub(axis).max(other.len()), 1);
+        }
+        let shape = common(&[a, Fact::shaped(&other, b.kind)])?;
+        Ok(Self { a, b, other, shape })
+    }
+
+    fn combine<A: Copy, B: Copy, C>(&self, x: &[A], y: &[B], function: impl Fn(A, B) -> C) -> Vec<C> {
+        combine((x, self.a.shape), (y, &self.other), &self.shape, function)
+    }
 }
 
 fn mixed<T>(a: &Data, b: &Data) -> Result<T, Fault> {
@@ -35,7 +54,7 @@ fn mixed<T>(a: &Data, b: &Data) -> Result<T, Fault> {
 
 /// Arithmetic on two tensors.
 pub(super) fn arithmetic<'a>(call: &Call<'a>) -> Outputs<'a> {
-    let (a, b, shape) = pair(call)?;
+    let pair = Pair::of(call)?;
     let (float, int): (fn(f32, f32) -> f32, fn(i64, i64) -> i64) = match call.node.op.as_str() {
         "Add" => (|a, b| a + b, i64::wrapping_add),
         "Sub" => (|a, b| a - b, i64::wrapping_sub),
@@ -43,41 +62,47 @@ pub(super) fn arithmetic<'a>(call: &Call<'a>) -> Outputs<'a> {
         "Div" => (|a, b| a / b, i64::wrapping_div),
         // Of floating-point numbers only the remainder with the sign of the dividend is defined.
         _ if call.node.flag("fmod", false)? => (|a, b| a % b, i64::wrapping_rem),
-        _ => (|a, b| a - b * (a / b).floor(), |a, b| (a.wrapping_rem(b)).wrapping_add(b).wrapping_rem(b)),
+        _ => (
+            |a, b| {
+                let rest = a % b;
+                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+            },
+            |a, b| a.wrapping_rem(b).wrapping_add(b).wrapping_rem(b),
+        ),
     };
     let divides = matches!(call.node.op.as_str(), "Div" | "Mod");
-    Output::only(shape.clone(), a.kind, move || match (a.data()?, b.data()?) {
-        (Data::F32(x), Data::F32(y)) => Ok(Data::F32(combine((x, a.shape), (y, b.shape), &shape, float))),
+    Output::only(pair.shape.clone(), pair.a.kind, move || match (pair.a.data()?, pair.b.data()?) {
+        (Data::F32(x), Data::F32(y)) => Ok(Data::F32(pair.combine(x, y, float))),
         (Data::I64(_), Data::I64(y)) if divides && y.contains(&0) => wrong("it divides a whole number by 0"),
-        (Data::I64(x), Data::I64(y)) => Ok(Data::I64(combine((x, a.shape), (y, b.shape), &shape, int))),
+        (Data::I64(x), Data::I64(y)) => Ok(Data::I64(pair.combine(x, y, int))),
         (x, y) => mixed(x, y),
     })
 }
 
 /// Powers; the exponent may be of another kind.
 pub(super) fn power<'a>(call: &Call<'a>) -> Outputs<'a> {
-    let (a, b, shape) = pair(call)?;
+    let pair = Pair::of(call)?;
     let exact = |x: i64, y: i64| match u32::try_from(y) {
         Ok(exponent) => x.wrapping_pow(exponent),
         Err(_) => (x as f64).powf(y as f64) as i64,
     };
-    Output::only(shape.clone(), a.kind, move || match (a.data()?, b.data()?) {
-        (Data::F32(x), Data::F32(y)) => Ok(Data::F32(combine((x, a.shape), (y, b.shape), &shape, |x: f32, y| match y {
+    Output::only(pair.shape.clone(), pair.a.kind, move || match (pair.a.data()?, pair.b.data()?) {
+        (Data::F32(x), Data::F32(y)) => Ok(Data::F32(pair.combine(x, y, |x: f32, y| match y {
             2.0 => x * x,
             _ => x.powf(y),
         }))),
-        (Data::F32(x), Data::I64(y)) => Ok(Data::F32(combine((x, a.shape), (y, b.shape), &shape, |x: f32, y| x.powf(y as f32)))),
+        (Data::F32(x), Data::I64(y)) => Ok(Data::F32(pair.combine(x, y, |x: f32, y| x.powf(y as f32)))),
         (Data::I64(x), Data::F32(y)) => {
-            Ok(Data::I64(combine((x, a.shape), (y, b.shape), &shape, |x, y: f32| (x as f64).powf(y.into()) as i64)))
+            Ok(Data::I64(pair.combine(x, y, |x, y: f32| (x as f64).powf(y.into()) as i64)))
         }
-        (Data::I64(x), Data::I64(y)) => Ok(Data::I64(combine((x, a.shape), (y, b.shape), &shape, exact))),
+        (Data::I64(x), Data::I64(y)) => Ok(Data::I64(pair.combine(x, y, exact))),
         (x, y) => mixed(x, y),
     })
 }
 
 /// Comparisons.
 pub(super) fn compare<'a>(call: &Call<'a>) -> Outputs<'a> {
-    let (a, b, shape) = pair(call)?;
+    let pair = Pair::of(call)?;
     let (float, int): (fn(f32, f32) -> bool, fn(i64, i64) -> bool) = match call.node.op.as_str() {
         "Equal" => (|a, b| a == b, |a, b| a == b),
         "Less" => (|a, b| a < b, |a, b| a < b),
@@ -86,30 +111,31 @@ pub(super) fn compare<'a>(call: &Call<'a>) -> Outputs<'a> {
         _ => (|a, b| a >= b, |a, b| a >= b),
     };
     let is_equal = call.node.op == "Equal";
-    Output::only(shape.clone(), Kind::Bool, move || match (a.data()?, b.data()?) {
-        (Data::F32(x), Data::F32(y)) => Ok(Data::Bool(combine((x, a.shape), (y, b.shape), &shape, float))),
-        (Data::I64(x), Data::I64(y)) => Ok(Data::Bool(combine((x, a.shape), (y, b.shape), &shape, int))),
-        (Data::Bool(x), Data::Bool(y)) if is_equal => Ok(Data::Bool(combine((x, a.shape), (y, b.shape), &shape, |a, b| a == b))),
+    Output::only(pair.shape.clone(), Kind::Bool, move || match (pair.a.data()?, pair.b.data()?) {
+        (Data::F32(x), Data::F32(y)) => Ok(Data::Bool(pair.combine(x, y, float))),
+        (Data::I64(x), Data::I64(y)) => Ok(Data::Bool(pair.combine(x, y, int))),
+        (Data::Bool(x), Data::Bool(y)) if is_equal => Ok(Data::Bool(pair.combine(x, y, |a, b| a == b))),
         (x, y) => mixed(x, y),
     })
 }
 
 /// Connectives of truth values.
 pub(super) fn connect<'a>(call: &Call<'a>) -> Outputs<'a> {
-    let (a, b, shape) = pair(call)?;
+    let pair = Pair::of(call)?;
     let connective: fn(bool, bool) -> bool = match call.node.op.as_str() {
         "And" => |a, b| a && b,
         "Or" => |a, b| a || b,
         _ => |a, b| a != b,
     };
-    Output::only(shape.clone(), Kind::Bool, move || Ok(Data::Bool(combine((a.bool()?, a.shape), (b.bool()?, b.shape), &shape, connective))))
+    Output::only(pair.shape.clone(), Kind::Bool, move || Ok(Data::Bool(pair.combine(pair.a.bool()?, pair.b.bool()?, connective))))
 }
 
 /// Negative numbers times a slope, which broadcasts to the input's shape.
 pub(super) fn prelu<'a>(call: &Call<'a>) -> Outputs<'a> {
     let (x, slope) = (call.floats(0)?, call.floats(1)?);
     // Some exporters give one slope a channel as a list, which would belong to the last axis.
-    let per_channel = slope.rank() == 1 && x.rank() > 2 && slope.shape[0] == x.shape[1] && slope.shape[0] != x.shape[x.rank() - 1];
+    let is_listed = slope.rank() == 1 && x.rank() > 2 && slope.shape[0] == x.shape[1];
+    let per_channel = is_listed && (call.opset < 7 || slope.shape[0] != x.shape[x.rank() - 1]);
     let mut slopes = slope.shape.to_vec();
     if per_channel {
         slopes.resize(x.rank() - 1, 1);

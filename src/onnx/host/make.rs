@@ -72,6 +72,12 @@ pub(super) fn cast<'a>(call: &Call<'a>) -> Outputs<'a> {
     Output::only(x.shape.to_vec(), to.kind(), move || Ok(to.cast(x.data()?)))
 }
 
+/// The kind of another tensor.
+pub(super) fn cast_like<'a>(call: &Call<'a>) -> Outputs<'a> {
+    let (x, kind) = (call.input(0)?, call.input(1)?.kind);
+    Output::only(x.shape.to_vec(), kind, move || Ok(of_kind(kind).cast(x.data()?)))
+}
+
 /// The input as it is, and a mask of what was kept of it: all.
 pub(super) fn dropout<'a>(call: &Call<'a>) -> Outputs<'a> {
     let x = call.input(0)?;

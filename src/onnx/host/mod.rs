@@ -36,6 +36,8 @@ pub(super) struct Operator {
 /// The most inputs of operators that take any number.
 const ANY: usize = 1 << 12;
 
+/// Of versions before 7: since then there is no other way.
+const BROADCAST: &[&str] = &["axis", "broadcast"];
 const WINDOW: &[&str] = &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides", "count_include_pad", "p", "storage_order"];
 const CONV: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"];
 const REDUCE: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"];
@@ -73,11 +75,11 @@ const OPERATORS: &[Operator] = operators! {
     unary::not, 1..=1, &[], false => "Not";
     unary::is_special, 1..=1, &["detect_negative", "detect_positive"], false => "IsInf" "IsNaN";
     unary::clip, 1..=3, &["min", "max"], false => "Clip";
-    binary::arithmetic, 2..=2, &[], false => "Add" "Sub" "Mul" "Div";
+    binary::arithmetic, 2..=2, BROADCAST, false => "Add" "Sub" "Mul" "Div";
     binary::arithmetic, 2..=2, &["fmod"], false => "Mod";
-    binary::power, 2..=2, &[], false => "Pow";
-    binary::compare, 2..=2, &[], false => "Equal" "Less" "LessOrEqual" "Greater" "GreaterOrEqual";
-    binary::connect, 2..=2, &[], false => "And" "Or" "Xor";
+    binary::power, 2..=2, BROADCAST, false => "Pow";
+    binary::compare, 2..=2, BROADCAST, false => "Equal" "Less" "LessOrEqual" "Greater" "GreaterOrEqual";
+    binary::connect, 2..=2, BROADCAST, false => "And" "Or" "Xor";
     binary::prelu, 2..=2, &[], false => "PRelu";
     binary::variadic, 1..=ANY, &[], false => "Max" "Min" "Sum" "Mean";
     binary::select, 3..=3, &[], false => "Where";
@@ -102,16 +104,17 @@ const OPERATORS: &[Operator] = operators! {
     make::constant_of_shape, 1..=1, &["value"], false => "ConstantOfShape";
     make::range, 3..=3, &[], false => "Range";
     make::cast, 1..=1, &["to", "saturate", "round_mode"], false => "Cast";
-    make::dropout, 1..=3, &["ratio", "seed"], false => "Dropout";
+    make::cast_like, 2..=2, &["saturate", "round_mode"], false => "CastLike";
+    make::dropout, 1..=3, &["is_test", "ratio", "seed"], false => "Dropout";
     make::eye_like, 1..=1, &["dtype", "k"], false => "EyeLike";
     make::trilu, 1..=2, &["upper"], false => "Trilu";
     make::one_hot, 3..=3, &["axis"], false => "OneHot";
     matmul::matmul, 2..=2, &[], true => "MatMul";
-    matmul::gemm, 2..=3, &["alpha", "beta", "transA", "transB"], true => "Gemm";
+    matmul::gemm, 2..=3, &["alpha", "beta", "broadcast", "transA", "transB"], true => "Gemm";
     normalize::softmax, 1..=1, &["axis"], false => "Softmax" "LogSoftmax" "Hardmax";
     normalize::lp, 1..=1, &["axis", "p"], false => "LpNormalization";
     normalize::layer, 2..=3, &["axis", "epsilon", "stash_type"], false => "LayerNormalization" "RMSNormalization";
-    normalize::batch, 5..=5, &["epsilon", "momentum", "training_mode", "spatial"], false => "BatchNormalization";
+    normalize::batch, 5..=5, &["epsilon", "is_test", "momentum", "spatial", "training_mode"], false => "BatchNormalization";
     normalize::groups, 3..=3, &["epsilon", "num_groups", "stash_type"], false => "InstanceNormalization" "GroupNormalization";
     pieces::concat, 1..=ANY, &["axis"], false => "Concat";
     pieces::split, 1..=2, &["axis", "num_outputs", "split"], false => "Split";
