@@ -103,7 +103,7 @@ impl Element {
     }
 
     /// Elements from the whole numbers that a file may have in their place: of 16-bit floating-point types their bits.
-    pub(super) fn from_ints(self, ints: Vec<i64>) -> Data {
+    pub(super) fn of_ints(self, ints: Vec<i64>) -> Data {
         match self {
             Self::F16 => Data::F32(ints.iter().map(|&bits| f16::from_bits(bits as u16).to_f32()).collect()),
             Self::Bf16 => Data::F32(ints.iter().map(|&bits| bf16::from_bits(bits as u16).to_f32()).collect()),

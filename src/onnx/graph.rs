@@ -109,7 +109,9 @@ impl Graph {
         match fault {
             Fault::Wrong(message) => Error::weights(path, format!("{node}: {message}")),
             Fault::Unsupported(message) => Error::Unsupported(format!("{}: {node}: {message}", path.display())),
-            Fault::Unknown => Error::Unsupported(format!("{}: {node}: what it makes depends on elements that are not known", path.display())),
+            Fault::Unknown => {
+                Error::Unsupported(format!("{}: {node}: what it makes depends on elements that are not known", path.display()))
+            }
         }
     }
 }

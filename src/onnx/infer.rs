@@ -13,14 +13,14 @@ use super::tensor::Constant;
 use super::value::{Kind, Value};
 use crate::Result;
 
-/// How many elements of constants may be gone through and made, all in all.
+/// How many elements of constants may be gone through and made, all in all; heavy operators may go through them for each other.
 const MAX_FOLDED: usize = 1 << 24;
 
-/// The most elements that a heavy operator takes and makes where it is computed at once.
-const MAX_HEAVY: usize = 1 << 12;
+/// The most elements of a constant that shapes are told from.
+const MAX_READ: usize = 1 << 12;
 
-/// The most elements of constants that shapes are told from.
-const MAX_READ: usize = 1 << 16;
+/// The same of numbers that a heavy operator might work on: bounds and factors alone.
+const MAX_READ_HEAVY: usize = 64;
 
 /// Tells the shapes of all values of a graph from those of its inputs, which are there already.
 ///
@@ -55,28 +55,31 @@ impl Inference<'_, '_> {
             return Ok(false);
         }
         let taken = node.inputs.iter().flatten().map(|&value| self.count(value)).sum::<usize>();
-        let most = if operator.is_heavy { MAX_HEAVY } else { *self.budget };
-        let is_constant = node.inputs.iter().flatten().all(|value| self.draft.constants.contains_key(value)) && taken <= most;
-        let values: Vec<_> = node.inputs.iter().map(|&input| input.and_then(|value| self.value(value, is_constant))).collect();
+        let work = |elements: usize| if operator.is_heavy { elements.saturating_mul(elements) } else { elements };
+        let is_constant = node.inputs.iter().flatten().all(|value| self.draft.constants.contains_key(value)) && work(taken) <= *self.budget;
+        let value = |value| self.value(value, is_constant, operator.is_heavy);
+        let values: Vec<_> = node.inputs.iter().map(|&input| input.and_then(value)).collect();
         let outlines: Vec<_> = node.inputs.iter().map(|&input| input.and_then(|value| self.outlines[value].clone())).collect();
-        let facts: Vec<_> = values.iter().zip(&outlines).map(|(value, outline)| match (value, outline) {
-            (Some(value), _) => Some(Fact::known(value)),
-            (None, outline) => outline.as_ref().map(|outline| Fact::shaped(&outline.shape, outline.kind)),
-        }).collect();
-        let outputs = match (operator.apply)(&Call { node, opset: self.opset, inputs: &facts }) {
+        let facts: Vec<_> = values
+            .iter()
+            .zip(&outlines)
+            .map(|(value, outline)| match (value, outline) {
+                (Some(value), _) => Some(Fact::known(value)),
+                (None, outline) => outline.as_ref().map(|outline| Fact::shaped(&outline.shape, outline.kind)),
+            })
+            .collect();
+        let outputs = match operator.apply(&Call { node, opset: self.opset, inputs: &facts }) {
             Err(Fault::Unknown) => return Ok(false),
             outputs => outputs?,
         };
-        self.record(node, outputs, is_constant, taken, most)
+        let work = work(taken.saturating_add(outputs.iter().map(Output::count).sum()));
+        let is_folded = (is_constant || outputs.iter().all(|output| output.is_constant)) && work <= *self.budget;
+        *self.budget -= if is_folded { work } else { 0 };
+        self.record(node, outputs, is_folded)?;
+        Ok(is_folded)
     }
 
-    fn record(&mut self, node: &Node, outputs: Vec<Output>, is_constant: bool, taken: usize, most: usize) -> Result<bool, Fault> {
-        if node.outputs.len() > outputs.len() && node.outputs[outputs.len()..].iter().any(Option::is_some) {
-            return wrong(format!("it has {} outputs; {} are supported", node.outputs.len(), outputs.len()));
-        }
-        let made = outputs.iter().map(Output::count).sum::<usize>();
-        let is_folded = outputs.iter().all(|output| output.is_constant) || is_constant && made <= most;
-        let is_folded = is_folded && made.saturating_add(taken) <= *self.budget;
+    fn record(&mut self, node: &Node, outputs: Vec<Output>, is_folded: bool) -> Result<(), Fault> {
         for (&value, output) in node.outputs.iter().zip(outputs) {
             let Some(value) = value else { continue };
             self.outlines[value] = Some(Outline { shape: output.shape.clone(), kind: output.kind });
@@ -84,20 +87,17 @@ impl Inference<'_, '_> {
                 self.draft.constants.insert(value, Constant::Known(output.compute()?.into()));
             }
         }
-        if is_folded {
-            *self.budget -= made + taken;
-        }
-        Ok(is_folded)
+        Ok(())
     }
 
     fn count(&self, value: usize) -> usize {
         self.outlines[value].as_ref().map_or(0, |outline| outline.shape.iter().product())
     }
 
-    /// A constant's elements, where they are needed: all of them to compute, few to tell shapes from.
-    fn value(&self, value: usize, is_constant: bool) -> Option<Arc<Value>> {
+    /// A constant's elements, where they are few, or needed to compute.
+    fn value(&self, value: usize, is_constant: bool, is_heavy: bool) -> Option<Arc<Value>> {
         let constant = self.draft.constants.get(&value)?;
-        let is_read = is_constant || constant.kind() != Kind::F32 && self.count(value) <= MAX_READ || self.count(value) <= 64;
-        is_read.then(|| constant.value())
+        let most = if is_heavy && constant.kind() == Kind::F32 { MAX_READ_HEAVY } else { MAX_READ };
+        (is_constant || self.count(value) <= most).then(|| constant.value())
     }
 }

@@ -38,7 +38,9 @@ impl Attribute {
             (_, AttributeProto { is_other: true, .. }) => Self::Other,
             (1, _) => Self::Float(proto.float.unwrap_or_default()),
             (2, _) => Self::Int(proto.int.unwrap_or_default()),
-            (3, _) | (0, AttributeProto { text: Some(_), .. }) => Self::Text(String::from_utf8_lossy(proto.text.unwrap_or_default()).into()),
+            (3, _) | (0, AttributeProto { text: Some(_), .. }) => {
+                Self::Text(String::from_utf8_lossy(proto.text.unwrap_or_default()).into())
+            }
             (4 | 0, AttributeProto { tensor: Some(tensor), .. }) => Self::Tensor(super::tensor::inline(tensor)?),
             (6, _) => Self::Floats(proto.floats.clone()),
             (7, _) => Self::Ints(proto.ints.clone()),

@@ -60,9 +60,11 @@ impl Graph {
         let Draft { nodes, constants, .. } = draft;
         let graph = Self { path, opset, inputs, outputs, nodes, constants, outlines };
         match graph.host_memory() {
-            bytes if bytes > MAX_MEMORY => {
-                Err(Error::Limits(format!("{}: its values take {} GiB at a time: give it smaller inputs", graph.path.display(), bytes >> 30)))
-            }
+            bytes if bytes > MAX_MEMORY => Err(Error::Limits(format!(
+                "{}: its values take {} GiB at a time: give it smaller inputs",
+                graph.path.display(),
+                bytes >> 30
+            ))),
             _ => Ok(graph),
         }
     }
@@ -111,7 +113,11 @@ fn inputs(path: &Path, draft: &Draft, shapes: &[(&str, &[usize])]) -> Result<Vec
         })?;
         let shape = shape(path, info, given)?;
         if shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent.max(1))).is_none_or(|count| count > MAX_INPUT) {
-            return Err(Error::Limits(format!("{}: its input `{}` has the shape {shape:?}, which is too large", path.display(), info.name)));
+            return Err(Error::Limits(format!(
+                "{}: its input `{}` has the shape {shape:?}, which is too large",
+                path.display(),
+                info.name
+            )));
         }
         Ok(Port { name: info.name.into(), shape: Some(shape), kind: element.kind(), value })
     };
@@ -139,7 +145,8 @@ fn shape(path: &Path, info: &ValueInfo, given: Option<&[usize]>) -> Result<Vec<u
         Dim::Fixed(fixed) => Err(Error::weights(path, format!("its input `{}` has an extent of {fixed}", info.name))),
         Dim::Free(_) if axis == 0 => Ok(1),
         Dim::Free(name) => {
-            let message = format!("its input `{}` of shape {} has the free extent {axis} `{name}`: give it a shape", info.name, describe(dims));
+            let message =
+                format!("its input `{}` of shape {} has the free extent {axis} `{name}`: give it a shape", info.name, describe(dims));
             Err(Error::Unsupported(format!("{}: {message}", path.display())))
         }
     };

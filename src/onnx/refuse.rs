@@ -32,7 +32,9 @@ pub(super) fn check_opset(path: &Path, opsets: &[(&str, i64)]) -> Result<i64> {
     if !OPSETS.contains(&version) {
         let (first, last) = OPSETS.into_inner();
         let path = path.display();
-        return Err(Error::Unsupported(format!("{path}: operators of version {version}; {first} to {last} are supported: export it again")));
+        return Err(Error::Unsupported(format!(
+            "{path}: operators of version {version}; {first} to {last} are supported: export it again"
+        )));
     }
     Ok(version)
 }
@@ -57,12 +59,17 @@ pub(super) fn check_nodes(path: &Path, nodes: &[Node], domains: &[&str]) -> Resu
 
 fn fault(node: &Node, domain: &str) -> Option<String> {
     if !is_standard(domain) {
-        return Some(format!("an operator of `{domain}`, not of ONNX itself, which is not supported: export the model without such operators"));
+        return Some(format!(
+            "an operator of `{domain}`, not of ONNX itself, which is not supported: export the model without such operators"
+        ));
     }
     let Some(operator) = operator(&node.op) else {
         let is_member = |names: &[&str]| names.iter().any(|name| node.op == *name || name.len() > 4 && node.op.starts_with(name));
         let family = FAMILIES.iter().find(|(names, ..)| is_member(names));
-        let (what, hint) = family.map_or(("its operator is not one that networks for pictures need", "export the model without it"), |&(_, what, hint)| (what, hint));
+        let (what, hint) = family
+            .map_or(("its operator is not one that networks for pictures need", "export the model without it"), |&(_, what, hint)| {
+                (what, hint)
+            });
         return Some(format!("{what}, and not supported: {hint}"));
     };
     if !operator.inputs.contains(&node.inputs.len()) {

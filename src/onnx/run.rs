@@ -30,7 +30,9 @@ impl Graph {
         for (node, freed) in self.nodes.iter().zip(self.last_uses()) {
             self.node(node, &mut values, &mut unplanned).map_err(|fault| match fault {
                 RunFault::Fault(fault) => Self::error(&self.path, node, fault),
-                RunFault::Memory => Error::Limits(format!("{}: {node}: what it makes takes more memory than is sensible", self.path.display())),
+                RunFault::Memory => {
+                    Error::Limits(format!("{}: {node}: what it makes takes more memory than is sensible", self.path.display()))
+                }
             })?;
             for value in freed {
                 let gone = values[value].take();
@@ -72,10 +74,7 @@ impl Graph {
         let inputs: Vec<Option<Arc<Value>>> = node.inputs.iter().map(|&input| input.and_then(value)).collect();
         let facts: Vec<_> = inputs.iter().map(|input| input.as_deref().map(Fact::known)).collect();
         let operator = operator(&node.op).map_or_else(|| wrong("it has no operator"), Ok)?;
-        let outputs = (operator.apply)(&Call { node, opset: self.opset, inputs: &facts })?;
-        if node.outputs.len() > outputs.len() && node.outputs[outputs.len()..].iter().any(Option::is_some) {
-            return Err(wrong::<()>(format!("it has {} outputs; {} are supported", node.outputs.len(), outputs.len())).unwrap_err().into());
-        }
+        let outputs = operator.apply(&Call { node, opset: self.opset, inputs: &facts })?;
         let is_unplanned = |value: &Option<usize>| value.is_some_and(|value| self.outlines[value].is_none());
         let new: u64 = node.outputs.iter().zip(&outputs).filter(|(value, _)| is_unplanned(value)).map(|(_, output)| size(output)).sum();
         *unplanned += new;

@@ -31,6 +31,24 @@ pub(super) struct Mapped {
     shape: Vec<usize>,
 }
 
+/// The most elements of tensors that are read when the file is opened: shapes and settings of nodes are told from them.
+const MAX_READ: usize = 1 << 12;
+
+impl Mapped {
+    fn value(&self) -> Value {
+        Value::new(&self.shape, self.element.decode(&self.map[self.range.clone()]))
+    }
+}
+
+impl From<Mapped> for Constant {
+    fn from(mapped: Mapped) -> Self {
+        match mapped.shape.iter().product::<usize>() {
+            0..=MAX_READ => Self::Known(mapped.value().into()),
+            _ => Self::Mapped(mapped),
+        }
+    }
+}
+
 impl Constant {
     pub(super) fn shape(&self) -> &[usize] {
         match self {
@@ -50,7 +68,7 @@ impl Constant {
     pub(super) fn value(&self) -> Arc<Value> {
         match self {
             Self::Known(value) => value.clone(),
-            Self::Mapped(mapped) => Value::new(&mapped.shape, mapped.element.decode(&mapped.map[mapped.range.clone()])).into(),
+            Self::Mapped(mapped) => mapped.value().into(),
         }
     }
 }
@@ -68,7 +86,7 @@ pub(super) fn inline(proto: &TensorProto) -> Result<Value, String> {
             element.decode(raw)
         }
         None if element.kind() == Kind::F32 && proto.ints.is_empty() => Data::F32(proto.floats.clone()),
-        None => element.from_ints(proto.ints.clone()),
+        None => element.of_ints(proto.ints.clone()),
     };
     if data.len() != count {
         return Err(format!("its shape {shape:?} has {count} elements, the file {}", data.len()));
@@ -105,14 +123,14 @@ impl<'a> Files<'a> {
     pub(super) fn constant(&mut self, proto: &TensorProto) -> Result<Constant> {
         let fail = |message: String| Error::tensor(self.path, proto.name, message);
         if proto.is_external {
-            return self.external(proto).map(Constant::Mapped);
+            return self.external(proto).map(Constant::from);
         }
         let Some(raw) = proto.raw else {
             return inline(proto).map(|value| Constant::Known(value.into())).map_err(fail);
         };
         let (element, shape) = self.head(proto, |count, element| check_bytes(raw.len(), count, element))?;
         let begin = raw.as_ptr().addr() - self.map.as_ptr().addr();
-        Ok(Constant::Mapped(Mapped { map: self.map.clone(), range: begin..begin + raw.len(), element, shape }))
+        Ok(Mapped { map: self.map.clone(), range: begin..begin + raw.len(), element, shape }.into())
     }
 
     /// Element type and extents, where the number of elements passes a check.

@@ -22,3 +22,11 @@ fn numbers(value: &Value) -> Vec<f64> {
         Data::Bool(elements) => elements.iter().map(|&element| u8::from(element).into()).collect(),
     }
 }
+
+/// The largest difference between two tensors of the same shape, and the largest element.
+pub fn largest(found: &Value, expected: &Value) -> (f64, f64) {
+    assert_eq!(found.shape(), expected.shape());
+    let (found, expected) = (numbers(found), numbers(expected));
+    let error = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, |a: f64, b| if b > a || b.is_nan() { b } else { a });
+    (error, expected.iter().fold(0.0, |a, b| a.max(b.abs())))
+}

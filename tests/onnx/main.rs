@@ -2,3 +2,6 @@
 
 mod cases;
 mod close;
+mod files;
+mod goldens;
+mod make;

@@ -1,6 +1,6 @@
 //! Functions of two or more elements, with broadcasting.
 
-use super::elements::{combine, stretched};
+use super::elements::{OfTwo, combine, stretched};
 use crate::onnx::call::{Call, Fact, Output, Outputs};
 use crate::onnx::fault::{Fault, wrong};
 use crate::onnx::strided::broadcast;
@@ -55,7 +55,7 @@ fn mixed<T>(a: &Data, b: &Data) -> Result<T, Fault> {
 /// Arithmetic on two tensors.
 pub(super) fn arithmetic<'a>(call: &Call<'a>) -> Outputs<'a> {
     let pair = Pair::of(call)?;
-    let (float, int): (fn(f32, f32) -> f32, fn(i64, i64) -> i64) = match call.node.op.as_str() {
+    let (float, int): OfTwo = match call.node.op.as_str() {
         "Add" => (|a, b| a + b, i64::wrapping_add),
         "Sub" => (|a, b| a - b, i64::wrapping_sub),
         "Mul" => (|a, b| a * b, i64::wrapping_mul),
@@ -92,18 +92,18 @@ pub(super) fn power<'a>(call: &Call<'a>) -> Outputs<'a> {
             _ => x.powf(y),
         }))),
         (Data::F32(x), Data::I64(y)) => Ok(Data::F32(pair.combine(x, y, |x: f32, y| x.powf(y as f32)))),
-        (Data::I64(x), Data::F32(y)) => {
-            Ok(Data::I64(pair.combine(x, y, |x, y: f32| (x as f64).powf(y.into()) as i64)))
-        }
+        (Data::I64(x), Data::F32(y)) => Ok(Data::I64(pair.combine(x, y, |x, y: f32| (x as f64).powf(y.into()) as i64))),
         (Data::I64(x), Data::I64(y)) => Ok(Data::I64(pair.combine(x, y, exact))),
         (x, y) => mixed(x, y),
     })
 }
 
+type Comparison = (fn(f32, f32) -> bool, fn(i64, i64) -> bool);
+
 /// Comparisons.
 pub(super) fn compare<'a>(call: &Call<'a>) -> Outputs<'a> {
     let pair = Pair::of(call)?;
-    let (float, int): (fn(f32, f32) -> bool, fn(i64, i64) -> bool) = match call.node.op.as_str() {
+    let (float, int): Comparison = match call.node.op.as_str() {
         "Equal" => (|a, b| a == b, |a, b| a == b),
         "Less" => (|a, b| a < b, |a, b| a < b),
         "LessOrEqual" => (|a, b| a <= b, |a, b| a <= b),
@@ -151,7 +151,7 @@ pub(super) fn prelu<'a>(call: &Call<'a>) -> Outputs<'a> {
 pub(super) fn variadic<'a>(call: &Call<'a>) -> Outputs<'a> {
     let inputs = (0..call.inputs.len()).map(|number| call.input(number)).collect::<Result<Vec<_>, _>>()?;
     let shape = common(&inputs)?;
-    let (float, int): (fn(f32, f32) -> f32, fn(i64, i64) -> i64) = match call.node.op.as_str() {
+    let (float, int): OfTwo = match call.node.op.as_str() {
         "Max" => (|a, b| if a > b || a.is_nan() { a } else { b }, |a, b| a.max(b)),
         "Min" => (|a, b| if a < b || a.is_nan() { a } else { b }, |a, b| a.min(b)),
         _ => (|a, b| a + b, i64::wrapping_add),

@@ -28,7 +28,8 @@ fn implicit(terms: &[Vec<char>]) -> Vec<char> {
 /// How far apart the elements of an operand lie along each of some letters.
 fn steps(operand: Fact, term: &[char], letters: &[char]) -> Vec<isize> {
     let strides = strides(operand.shape);
-    let step = |letter: &char| (0..term.len()).filter(|&axis| term[axis] == *letter && operand.shape[axis] > 1).map(|axis| strides[axis]).sum();
+    let step =
+        |letter: &char| (0..term.len()).filter(|&axis| term[axis] == *letter && operand.shape[axis] > 1).map(|axis| strides[axis]).sum();
     letters.iter().map(step).collect()
 }
 
@@ -42,7 +43,8 @@ pub(super) fn einsum<'a>(call: &Call<'a>) -> Outputs<'a> {
     }
     let terms = left.split(',').zip(&operands).map(|(term, operand)| letters(term, operand.rank())).collect::<Result<Vec<_>, _>>()?;
     let extent = |letter: &char| {
-        let found = terms.iter().zip(&operands).flat_map(|(term, operand)| term.iter().zip(operand.shape)).filter(|(own, _)| *own == letter);
+        let found =
+            terms.iter().zip(&operands).flat_map(|(term, operand)| term.iter().zip(operand.shape)).filter(|(own, _)| *own == letter);
         found.map(|(_, &extent)| extent).try_fold(1, |known, extent| match (known, extent) {
             (known, 1) => Ok(known),
             (1, extent) => Ok(extent),
@@ -60,7 +62,12 @@ pub(super) fn einsum<'a>(call: &Call<'a>) -> Outputs<'a> {
     let mut order = kept.clone();
     order.extend(terms.concat().into_iter().filter(|letter| !kept.contains(letter)));
     let mut seen = Vec::new();
-    order.retain(|letter| !seen.contains(letter) && { seen.push(*letter); true });
+    order.retain(|letter| {
+        !seen.contains(letter) && {
+            seen.push(*letter);
+            true
+        }
+    });
     let shape = order.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
     if shape.iter().try_fold(1usize, |all, &extent| all.checked_mul(extent.max(1))).is_none() {
         return unsupported(format!("`{equation}` has too many terms"));
@@ -70,10 +77,12 @@ pub(super) fn einsum<'a>(call: &Call<'a>) -> Outputs<'a> {
         return wrong(format!("`{equation}` is no sum of products"));
     }
     Output::floats(result.clone(), move || {
-        let mut walks: Vec<_> = operands.iter().zip(&terms).map(|(&operand, term)| Places::new(&shape, &steps(operand, term, &order), 0)).collect();
+        let mut walks: Vec<_> =
+            operands.iter().zip(&terms).map(|(&operand, term)| Places::new(&shape, &steps(operand, term, &order), 0)).collect();
         let data = operands.iter().map(|operand| operand.f32()).collect::<Result<Vec<_>, _>>()?;
         let summed: usize = shape[result.len()..].iter().product();
-        let mut product = || data.iter().zip(&mut walks).map(|(data, walk)| walk.next().map_or(0.0, |place| f64::from(data[place]))).product::<f64>();
+        let mut product =
+            || data.iter().zip(&mut walks).map(|(data, walk)| walk.next().map_or(0.0, |place| f64::from(data[place]))).product::<f64>();
         Ok((0..result.iter().product::<usize>()).map(|_| (0..summed).map(|_| product()).sum::<f64>() as f32).collect())
     })
 }

@@ -5,8 +5,16 @@ use crate::onnx::fault::Fault;
 use crate::onnx::strided::Places;
 use crate::onnx::value::Data;
 
+/// The same function of two floating-point numbers and of two integers.
+pub(super) type OfTwo = (fn(f32, f32) -> f32, fn(i64, i64) -> i64);
+
 /// A function of the elements of two tensors that broadcast to a shape.
-pub(super) fn combine<A: Copy, B: Copy, C>(a: (&[A], &[usize]), b: (&[B], &[usize]), shape: &[usize], function: impl Fn(A, B) -> C) -> Vec<C> {
+pub(super) fn combine<A: Copy, B: Copy, C>(
+    a: (&[A], &[usize]),
+    b: (&[B], &[usize]),
+    shape: &[usize],
+    function: impl Fn(A, B) -> C,
+) -> Vec<C> {
     let is_whole = |own: &[usize]| own.iter().product::<usize>() == shape.iter().product::<usize>();
     match (a, b) {
         ((a, own), (b, other)) if is_whole(own) && is_whole(other) => a.iter().zip(b).map(|(&a, &b)| function(a, b)).collect(),

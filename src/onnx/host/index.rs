@@ -1,5 +1,6 @@
 //! Operators that pick elements by index, or put them there.
 
+use super::elements::OfTwo;
 use crate::onnx::call::{Call, Fact, Output, Outputs};
 use crate::onnx::fault::{Fault, unsupported, wrong};
 use crate::onnx::strided::{Places, strides};
@@ -85,7 +86,7 @@ pub(super) fn gather_nd<'a>(call: &Call<'a>) -> Outputs<'a> {
 
 /// What becomes of an element that another is put upon.
 fn scatter(reduction: &str, mut to: Data, from: &Data, places: impl Iterator<Item = (usize, usize)>) -> Result<Data, Fault> {
-    let (float, int): (fn(f32, f32) -> f32, fn(i64, i64) -> i64) = match reduction {
+    let (float, int): OfTwo = match reduction {
         "none" => {
             to.put(from, places)?;
             return Ok(to);

@@ -20,6 +20,7 @@ mod window;
 use std::ops::RangeInclusive;
 
 use super::call::{Call, Outputs};
+use super::fault::wrong;
 
 /// An operator.
 pub(super) struct Operator {
@@ -28,7 +29,7 @@ pub(super) struct Operator {
     pub(super) inputs: RangeInclusive<usize>,
     /// Which attributes it may have: another one might change what it means.
     pub(super) attributes: &'static [&'static str],
-    pub(super) apply: for<'a> fn(&Call<'a>) -> Outputs<'a>,
+    apply: for<'a> fn(&Call<'a>) -> Outputs<'a>,
     /// Whether its work may be out of proportion to what it takes and makes.
     pub(super) is_heavy: bool,
 }
@@ -38,7 +39,8 @@ const ANY: usize = 1 << 12;
 
 /// Of versions before 7: since then there is no other way.
 const BROADCAST: &[&str] = &["axis", "broadcast"];
-const WINDOW: &[&str] = &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides", "count_include_pad", "p", "storage_order"];
+const WINDOW: &[&str] =
+    &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides", "count_include_pad", "p", "storage_order"];
 const CONV: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"];
 const REDUCE: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"];
 const ARG: &[&str] = &["axis", "keepdims", "select_last_index"];
@@ -138,4 +140,16 @@ const OPERATORS: &[Operator] = operators! {
 /// The operator of a name.
 pub(super) fn operator(name: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|operator| operator.name == name)
+}
+
+impl Operator {
+    /// What the operator gives: at least as many values as the node has names for.
+    pub(super) fn apply<'a>(&self, call: &Call<'a>) -> Outputs<'a> {
+        let outputs = (self.apply)(call)?;
+        let wanted = call.node.outputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        if wanted > outputs.len() {
+            return wrong(format!("it has {wanted} outputs; {} are supported", outputs.len()));
+        }
+        Ok(outputs)
+    }
 }

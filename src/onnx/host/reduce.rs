@@ -136,10 +136,12 @@ pub(super) fn cumulative<'a>(call: &Call<'a>) -> Outputs<'a> {
     let (excludes, reverses) = (call.node.flag("exclusive", false)?, call.node.flag("reverse", false)?);
     let (outer, extent, inner) = x.around(axis);
     // The places along the axis of each line, in the order of summing.
-    let lines = move || (0..outer * inner).map(move |line| {
-        let start = line / inner * extent * inner + line % inner;
-        (0..extent).map(move |at| start + if reverses { extent - 1 - at } else { at } * inner)
-    });
+    let lines = move || {
+        (0..outer * inner).map(move |line| {
+            let start = line / inner * extent * inner + line % inner;
+            (0..extent).map(move |at| start + if reverses { extent - 1 - at } else { at } * inner)
+        })
+    };
     Output::only(x.shape.to_vec(), x.kind, move || match x.data()? {
         Data::F32(x) => {
             let mut result = vec![0.0; x.len()];

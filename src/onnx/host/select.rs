@@ -26,18 +26,22 @@ pub(super) fn top_k<'a>(call: &Call<'a>) -> Outputs<'a> {
     ])
 }
 
+/// Both zeros are equal, and what is no number is the largest.
+fn rising(a: f32, b: f32) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
 /// The places of the best elements of each line along an axis, in the order of the result. Of equals the first is better.
 fn best_along(x: Fact, axis: usize, wanted: usize, is_largest: bool) -> Result<Vec<usize>, Fault> {
     let (outer, extent, inner) = x.around(axis);
     let data = x.data()?;
     let order = |a: &usize, b: &usize| {
-        let rising = match data {
-            Data::F32(x) => x[*a].total_cmp(&x[*b]),
+        let order = match data {
+            Data::F32(x) => rising(x[*a], x[*b]),
             Data::I64(x) => x[*a].cmp(&x[*b]),
             Data::Bool(x) => x[*a].cmp(&x[*b]),
         };
-        let order = if is_largest { rising.reverse() } else { rising };
-        order.then(a.cmp(b))
+        if is_largest { order.reverse() } else { order }.then(a.cmp(b))
     };
     let mut result = vec![0; outer * wanted * inner];
     if result.is_empty() {
@@ -105,7 +109,7 @@ pub(super) fn non_max_suppression<'a>(call: &Call<'a>) -> Outputs<'a> {
         let scores = &scores[line * count..][..count];
         let at = |number: usize| corners(&boxes[(batch * count + number) * 4..][..4], is_centered);
         let mut order: Vec<usize> = (0..count).filter(|&number| scores[number] > least).collect();
-        order.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap_or(Ordering::Equal));
+        order.sort_by(|&a, &b| rising(scores[b], scores[a]));
         let mut chosen: Vec<usize> = Vec::new();
         for number in order {
             if chosen.len() < most && chosen.iter().all(|&other| overlap(at(number), at(other)) <= threshold) {

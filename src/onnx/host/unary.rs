@@ -103,10 +103,13 @@ fn erf(x: f32) -> f32 {
     (std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum) as f32
 }
 
+/// The same function of a floating-point number and of an integer.
+type OfOne = (fn(f32) -> f32, fn(i64) -> i64);
+
 /// An operator that works on integers too.
 pub(super) fn map_any<'a>(call: &Call<'a>) -> Outputs<'a> {
     let x = call.input(0)?;
-    let (float, int): (fn(f32) -> f32, fn(i64) -> i64) = match call.node.op.as_str() {
+    let (float, int): OfOne = match call.node.op.as_str() {
         "Abs" => (f32::abs, i64::wrapping_abs),
         "Neg" => (|x| -x, i64::wrapping_neg),
         "Sign" => (|x| if x == 0.0 || x.is_nan() { x } else { x.signum() }, i64::signum),
