@@ -90,6 +90,22 @@ impl Graph {
         most
     }
 
+    /// Leaves out the nodes and constants that no output needs.
+    pub(super) fn prune(&mut self) {
+        let mut is_needed = vec![false; self.outlines.len()];
+        self.outputs.iter().for_each(|port| is_needed[port.value] = true);
+        let mut kept = Vec::with_capacity(self.nodes.len());
+        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
+            if node.outputs.iter().flatten().any(|&value| is_needed[value]) {
+                node.inputs.iter().flatten().for_each(|&value| is_needed[value] = true);
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        self.nodes = kept;
+        self.constants.retain(|&value, _| is_needed[value]);
+    }
+
     /// For each node, the values that nobody needs after it; constants are none of them.
     pub(super) fn last_uses(&self) -> Vec<Vec<usize>> {
         let mut is_needed = vec![false; self.outlines.len()];

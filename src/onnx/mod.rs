@@ -6,6 +6,7 @@ mod call;
 mod draft;
 mod element;
 mod fault;
+mod fuse;
 mod graph;
 mod host;
 mod infer;

@@ -66,6 +66,47 @@ impl Node {
         Ok(Self { name, op: proto.op.into(), inputs: Vec::new(), outputs: Vec::new(), attributes })
     }
 
+    /// A node in the place of others: it makes what `last`, the last of them, made.
+    pub(super) fn instead(last: &Self, op: &str, inputs: &[usize]) -> Self {
+        let inputs = inputs.iter().copied().map(Some).collect();
+        Self { name: last.name.clone(), op: op.into(), inputs, outputs: last.outputs.clone(), attributes: Vec::new() }
+    }
+
+    /// The node with an attribute set.
+    pub(super) fn with_ints(mut self, name: &str, ints: Vec<i64>) -> Self {
+        self.attributes.retain(|(known, _)| known != name);
+        self.attributes.push((name.into(), Attribute::Ints(ints)));
+        self
+    }
+
+    /// The node with an attribute set.
+    pub(super) fn with_int(mut self, name: &str, int: i64) -> Self {
+        self.attributes.push((name.into(), Attribute::Int(int)));
+        self
+    }
+
+    /// The node with an attribute set.
+    pub(super) fn with_float(mut self, name: &str, float: f32) -> Self {
+        self.attributes.push((name.into(), Attribute::Float(float)));
+        self
+    }
+
+    /// The node without an attribute.
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.attributes.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// The number of an input; `None` where there is none.
+    pub(super) fn input(&self, number: usize) -> Option<usize> {
+        self.inputs.get(number).copied().flatten()
+    }
+
+    /// The number of the first output.
+    pub(super) fn output(&self) -> Option<usize> {
+        self.outputs.first().copied().flatten()
+    }
+
     /// The names of its attributes.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         self.attributes.iter().map(|(name, _)| name.as_str())

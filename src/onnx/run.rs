@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::call::{Call, Fact, Output};
 use super::fault::{Fault, wrong};
 use super::graph::Graph;
-use super::host::operator;
+use super::host::any_operator;
 use super::node::Node;
 use super::value::Value;
 use crate::{Error, Result};
@@ -73,7 +73,7 @@ impl Graph {
         let value = |value: usize| values[value].clone().or_else(|| self.constants.get(&value).map(|constant| constant.value()));
         let inputs: Vec<Option<Arc<Value>>> = node.inputs.iter().map(|&input| input.and_then(value)).collect();
         let facts: Vec<_> = inputs.iter().map(|input| input.as_deref().map(Fact::known)).collect();
-        let operator = operator(&node.op).map_or_else(|| wrong("it has no operator"), Ok)?;
+        let operator = any_operator(&node.op).map_or_else(|| wrong("it has no operator"), Ok)?;
         let outputs = operator.apply(&Call { node, opset: self.opset, inputs: &facts })?;
         let is_unplanned = |value: &Option<usize>| value.is_some_and(|value| self.outlines[value].is_none());
         let new: u64 = node.outputs.iter().zip(&outputs).filter(|(value, _)| is_unplanned(value)).map(|(_, output)| size(output)).sum();

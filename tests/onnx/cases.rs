@@ -136,14 +136,17 @@ fn networks_are_computed_as_onnxruntime_does() {
         let inputs = values(&folder, "input").expect("tensors");
         // Height and width are free in some files: they are those of the input that was made.
         let path = folder.join("model.onnx");
-        let graph = Graph::open(&path, &[]).or_else(|_| Graph::open(&path, &[("images", inputs[0].shape())])).expect("opened");
+        let mut graph = Graph::open(&path, &[]).or_else(|_| Graph::open(&path, &[("images", inputs[0].shape())])).expect("opened");
         let begin = std::time::Instant::now();
-        let found = graph.run(&named(&graph, inputs)).expect("computed");
+        let found = graph.run(&named(&graph, inputs.clone())).expect("computed");
         let took = begin.elapsed();
+        graph.fuse();
+        let fused = graph.run(&named(&graph, inputs)).expect("computed");
         let (expected, plain) = (values(&folder, "output").expect("tensors"), values(&folder, "plain").expect("tensors"));
         assert_eq!(found.len(), expected.len());
         for (number, ((found, expected), plain)) in found.iter().zip(&expected).zip(&plain).enumerate() {
-            let ((error, most), (own, _)) = (largest(found, expected), largest(plain, expected));
+            let ((error, most), (own, _), (change, _)) = (largest(found, expected), largest(plain, expected), largest(&fused[number], found));
+            assert!(change <= own.max(1e-4 * most), "{name}: output {number} differs by {change} after fusion, where it is up to {most}");
             println!(
                 "{name}: output {number}: {:.1e} of {most:.3e} (onnxruntime itself {:.1e}), {} ms",
                 error / most,

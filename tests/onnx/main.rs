@@ -3,5 +3,6 @@
 mod cases;
 mod close;
 mod files;
+mod fusion;
 mod goldens;
 mod make;

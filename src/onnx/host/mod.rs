@@ -4,6 +4,7 @@ mod binary;
 mod conv;
 mod einsum;
 mod elements;
+mod fused;
 mod index;
 mod layout;
 mod make;
@@ -137,7 +138,18 @@ const OPERATORS: &[Operator] = operators! {
     select::non_max_suppression, 2..=5, &["center_point_box"], true => "NonMaxSuppression";
 };
 
-/// The operator of a name.
+/// Operators that fusions make; files cannot name them.
+const FUSED: &[Operator] = operators! {
+    fused::linear, 3..=3, &[], true => "Linear";
+    fused::scaled_dot_product, 3..=3, &["scale"], true => "ScaledDotProduct";
+};
+
+/// The operator of a name, be it one that fusions make.
+pub(super) fn any_operator(name: &str) -> Option<&'static Operator> {
+    operator(name).or_else(|| FUSED.iter().find(|operator| operator.name == name))
+}
+
+/// The operator that ONNX calls so.
 pub(super) fn operator(name: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|operator| operator.name == name)
 }

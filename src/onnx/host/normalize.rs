@@ -39,7 +39,8 @@ fn lines(x: &[f32], [outer, extent, inner]: [usize; 3], function: impl Fn(&mut [
     result
 }
 
-fn softmax_of(line: &mut [f32]) {
+/// Softmax of one line, in its place.
+pub(super) fn softmax_of(line: &mut [f32]) {
     let most = line.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
     line.iter_mut().for_each(|x| *x = (*x - most).exp());
     let sum = line.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
