@@ -5,6 +5,8 @@
 //! multiple of four. All axes and element formats work with any sizes otherwise.
 
 pub mod attention;
+pub mod binary;
+pub mod channelwise;
 pub mod conv;
 pub mod copy;
 pub mod depthwise;
@@ -17,9 +19,15 @@ pub mod matmul;
 pub mod matrix;
 pub mod norm_rope;
 pub mod permute;
+pub mod pool;
 pub mod product;
+pub mod resample;
 pub mod rms_norm;
+pub mod rows;
 pub mod shortcut;
+pub mod strided;
+pub mod unary;
+pub mod walk;
 
 use std::time::Instant;
 
@@ -34,6 +42,8 @@ pub static KERNELS: &[&Kernel] = &[
     &attention::ATTENTION_SG,
     &attention::ATTENTION_SHORT,
     &attention::ATTENTION_TILED,
+    &binary::BINARY,
+    &channelwise::CHANNELWISE,
     &conv::CONV_COOP,
     &conv::CONV_REG,
     &conv::CONV_SG,
@@ -52,8 +62,13 @@ pub static KERNELS: &[&Kernel] = &[
     &product::sg::MATMUL_SG,
     &product::tiled::MATMUL_TILED,
     &permute::PERMUTE,
+    &pool::POOL,
+    &resample::RESAMPLE,
     &rms_norm::RMS_NORM,
+    &rows::ROWS,
     &shortcut::SHORTCUT,
+    &strided::STRIDED,
+    &unary::UNARY,
 ];
 
 pub(crate) const ACTIVATION: &str = include_str!("../../wgsl/lib/activation.wgsl");
@@ -64,6 +79,9 @@ pub(crate) const TURNED: &str = include_str!("../../wgsl/lib/turned.wgsl");
 /// Needed by kernels that feed cooperative matrices with two operands.
 pub(crate) const OPERAND_TILES: &str = include_str!("../../wgsl/lib/operand_tiles.wgsl");
 pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
+pub(crate) const REDUCE_MAX: &str = include_str!("../../wgsl/lib/reduce_max.wgsl");
+/// Needed by kernels that walk along axes with strides.
+pub(crate) const WALK: &str = include_str!("../../wgsl/lib/walk.wgsl");
 
 /// A function applied to each element; the numbers are those of `wgsl/lib/activation.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

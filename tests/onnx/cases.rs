@@ -145,7 +145,8 @@ fn networks_are_computed_as_onnxruntime_does() {
         let (expected, plain) = (values(&folder, "output").expect("tensors"), values(&folder, "plain").expect("tensors"));
         assert_eq!(found.len(), expected.len());
         for (number, ((found, expected), plain)) in found.iter().zip(&expected).zip(&plain).enumerate() {
-            let ((error, most), (own, _), (change, _)) = (largest(found, expected), largest(plain, expected), largest(&fused[number], found));
+            let ((error, most), (own, _), (change, _)) =
+                (largest(found, expected), largest(plain, expected), largest(&fused[number], found));
             assert!(change <= own.max(1e-4 * most), "{name}: output {number} differs by {change} after fusion, where it is up to {most}");
             println!(
                 "{name}: output {number}: {:.1e} of {most:.3e} (onnxruntime itself {:.1e}), {} ms",

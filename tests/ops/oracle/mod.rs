@@ -2,6 +2,8 @@
 
 pub mod activation;
 pub mod attention;
+pub mod binary;
+pub mod channelwise;
 pub mod conv;
 pub mod copy;
 pub mod depthwise;
@@ -13,5 +15,10 @@ pub mod lincomb;
 pub mod matmul;
 pub mod norm_rope;
 pub mod permute;
+pub mod pool;
+pub mod resample;
 pub mod rms_norm;
+pub mod rows;
 pub mod shortcut;
+pub mod strided;
+pub mod unary;
