@@ -10,6 +10,7 @@ mod fuse;
 mod graph;
 mod host;
 mod infer;
+pub mod lower;
 mod node;
 mod open;
 mod proto;

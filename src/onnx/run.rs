@@ -28,12 +28,7 @@ impl Graph {
         }
         let mut unplanned = 0;
         for (node, freed) in self.nodes.iter().zip(self.last_uses()) {
-            self.node(node, &mut values, &mut unplanned).map_err(|fault| match fault {
-                RunFault::Fault(fault) => Self::error(&self.path, node, fault),
-                RunFault::Memory => {
-                    Error::Limits(format!("{}: {node}: what it makes takes more memory than is sensible", self.path.display()))
-                }
-            })?;
+            self.node(node, &mut values, &mut unplanned).map_err(|fault| self.run_error(node, fault))?;
             for value in freed {
                 let gone = values[value].take();
                 unplanned -= gone.filter(|_| self.outlines[value].is_none()).map_or(0, |gone| bytes(&gone));
@@ -51,7 +46,7 @@ impl Graph {
         made.into_iter().flatten().map(|value| Ok(Arc::unwrap_or_clone(value))).collect()
     }
 
-    fn check_inputs(&self, inputs: &[(&str, Value)]) -> Result<()> {
+    pub(super) fn check_inputs(&self, inputs: &[(&str, Value)]) -> Result<()> {
         let fail = |message: String| Err(Error::Input(format!("{}: {message}", self.path.display())));
         if let Some((name, _)) = inputs.iter().find(|(name, _)| !self.inputs.iter().any(|port| port.name == *name)) {
             return fail(format!("it has no input `{name}`"));
@@ -67,6 +62,27 @@ impl Graph {
             }
         }
         Ok(())
+    }
+
+    /// What a node makes of the values that it is given, by its outputs; `None` for an output without a name.
+    ///
+    /// # Errors
+    /// As [`Graph::run`].
+    pub(super) fn compute(&self, node: &Node, inputs: &[Option<Arc<Value>>]) -> Result<Vec<Option<Value>>> {
+        let mut values: Vec<Option<Arc<Value>>> = vec![None; self.outlines.len()];
+        for (number, value) in node.inputs.iter().zip(inputs) {
+            number.iter().for_each(|&number| values[number] = value.clone());
+        }
+        self.node(node, &mut values, &mut 0).map_err(|fault| self.run_error(node, fault))?;
+        let mut made = |value: &Option<usize>| value.and_then(|value| values[value].take()).map(Arc::unwrap_or_clone);
+        Ok(node.outputs.iter().map(&mut made).collect())
+    }
+
+    fn run_error(&self, node: &Node, fault: RunFault) -> Error {
+        match fault {
+            RunFault::Fault(fault) => Self::error(&self.path, node, fault),
+            RunFault::Memory => Error::Limits(format!("{}: {node}: what it makes takes more memory than is sensible", self.path.display())),
+        }
     }
 
     fn node(&self, node: &Node, values: &mut [Option<Arc<Value>>], unplanned: &mut u64) -> Result<(), RunFault> {

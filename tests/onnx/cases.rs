@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use wan_animate::Device;
 use wan_animate::unversioned::onnx::{Graph, Value, read_tensor};
 
 use crate::close::{difference, largest};
+use crate::gpu::compare;
 
 /// Every reason for which a case may be refused.
 const REASONS: [&str; 16] = [
@@ -129,19 +131,23 @@ fn small_models_are_computed_or_refused_for_a_listed_reason() {
     assert!(counts[0] >= 82 && counts[1] >= 35 && counts[2] >= 7, "{counts:?} small models are computed");
 }
 
+/// A network with inputs. Height and width are free in some files: they are those of the input that was made.
+fn open_network(folder: &Path) -> (Graph, Vec<Value>) {
+    let (path, inputs) = (folder.join("model.onnx"), values(folder, "input").expect("tensors"));
+    let graph = Graph::open(&path, &[]).or_else(|_| Graph::open(&path, &[("images", inputs[0].shape())])).expect("opened");
+    (graph, inputs)
+}
+
 #[test]
 #[ignore = "needs the networks that `make test-all` writes"]
 fn networks_are_computed_as_onnxruntime_does() {
     for (name, folder) in folders("networks") {
-        let inputs = values(&folder, "input").expect("tensors");
-        // Height and width are free in some files: they are those of the input that was made.
-        let path = folder.join("model.onnx");
-        let mut graph = Graph::open(&path, &[]).or_else(|_| Graph::open(&path, &[("images", inputs[0].shape())])).expect("opened");
+        let (mut graph, inputs) = open_network(&folder);
         let begin = std::time::Instant::now();
         let found = graph.run(&named(&graph, inputs.clone())).expect("computed");
         let took = begin.elapsed();
         graph.fuse();
-        let fused = graph.run(&named(&graph, inputs)).expect("computed");
+        let fused = graph.run(&named(&graph, inputs.clone())).expect("computed");
         let (expected, plain) = (values(&folder, "output").expect("tensors"), values(&folder, "plain").expect("tensors"));
         assert_eq!(found.len(), expected.len());
         for (number, ((found, expected), plain)) in found.iter().zip(&expected).zip(&plain).enumerate() {
@@ -157,5 +163,20 @@ fn networks_are_computed_as_onnxruntime_does() {
             // Where onnxruntime without its optimisations is further from itself, so is single precision.
             assert!(error <= own.max(1e-4 * most), "{name}: output {number} differs by {error} where it is up to {most}");
         }
+    }
+}
+
+#[test]
+#[ignore = "needs the networks that `make test-all` writes"]
+fn networks_are_computed_on_the_gpu_as_on_the_host() {
+    let device = Device::builder().build().expect("a GPU or a software driver");
+    for (name, folder) in folders("networks") {
+        let (graph, inputs) = open_network(&folder);
+        let inputs: Vec<_> = graph.inputs().iter().map(|port| port.name.clone()).zip(inputs).collect();
+        let inputs: Vec<_> = inputs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let expected = graph.run(&inputs).expect("computed");
+        let (errors, on_host) = compare(graph, &inputs, &expected, &device);
+        println!("{name}: {errors:?} on the GPU, {on_host} nodes on the host");
+        assert!(errors.iter().all(|&error| error <= 1e-3), "{name}: {errors:?}");
     }
 }

@@ -5,4 +5,5 @@ mod close;
 mod files;
 mod fusion;
 mod goldens;
+mod gpu;
 mod make;

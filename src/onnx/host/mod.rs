@@ -13,10 +13,10 @@ mod normalize;
 mod pieces;
 mod pool;
 mod reduce;
-mod resize;
+pub(super) mod resize;
 mod select;
 mod unary;
-mod window;
+pub(super) mod window;
 
 use std::ops::RangeInclusive;
 

@@ -173,6 +173,22 @@ fn sizes(call: &Call, x: Fact, axes: &[usize], scales: Option<&[f32]>) -> Result
 
 /// Resize, and Upsample as it was before.
 pub(super) fn resize<'a>(call: &Call<'a>) -> Outputs<'a> {
+    let (x, plans) = (call.input(0)?, plans(call)?);
+    let shape = plans.iter().map(|plan| plan.to).collect();
+    let outside = call.node.float_or("extrapolation_value", 0.0)?;
+    Output::only(shape, x.kind, move || resized(x, &plans, outside))
+}
+
+/// Which elements along an axis an element of the result is made of, with their weights.
+pub(in crate::onnx) type Taps = Vec<(usize, f32)>;
+
+/// For each axis, what each element of the result is made of; `None` for what is outside a cropped part.
+pub(in crate::onnx) fn taps(call: &Call) -> Result<Vec<Vec<Option<Taps>>>, Fault> {
+    Ok(plans(call)?.iter().map(|plan| (0..plan.to).map(|at| plan.taps(at)).collect()).collect())
+}
+
+/// How each axis is resized.
+fn plans(call: &Call) -> Result<Vec<Axis>, Fault> {
     let (x, node) = (call.input(0)?, call.node);
     let is_old = node.op == "Upsample" || call.opset < 11;
     let axes = match node.ints("axes")? {
@@ -192,18 +208,15 @@ pub(super) fn resize<'a>(call: &Call<'a>) -> Outputs<'a> {
     if !roi.is_empty() && roi.len() != 2 * axes.len() {
         return wrong(format!("its roi {roi:?} does not fit {} axes", axes.len()));
     }
-    let mut plans = Vec::new();
-    for (axis, &(to, scale)) in sizes.iter().enumerate() {
+    let plan = |(axis, &(to, scale)): (usize, &(usize, f64))| {
         let number = axes.iter().position(|&other| other == axis).filter(|_| !roi.is_empty());
         let roi = number.map_or([0.0, 1.0], |number| [roi[number].into(), roi[number + axes.len()].into()]);
         if x.shape[axis] == 0 && to > 0 {
             return wrong("it resizes an image of no elements");
         }
-        plans.push(settings.axis(x.shape[axis], to, scale, roi));
-    }
-    let shape = sizes.iter().map(|&(to, _)| to).collect();
-    let outside = node.float_or("extrapolation_value", 0.0)?;
-    Output::only(shape, x.kind, move || resized(x, &plans, outside))
+        Ok(settings.axis(x.shape[axis], to, scale, roi))
+    };
+    sizes.iter().enumerate().map(plan).collect()
 }
 
 struct Settings {

@@ -11,16 +11,16 @@ const MAX_EXTENT: i64 = 1 << 30;
 
 /// How a window slides along one axis.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slide {
+pub(in crate::onnx) struct Slide {
     /// The image's extent.
-    pub(super) image: usize,
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-    pub(super) dilation: usize,
+    pub(in crate::onnx) image: usize,
+    pub(in crate::onnx) kernel: usize,
+    pub(in crate::onnx) stride: usize,
+    pub(in crate::onnx) dilation: usize,
     /// Padding before and after the image.
-    pub(super) pads: [usize; 2],
+    pub(in crate::onnx) pads: [usize; 2],
     /// How many places the window has.
-    pub(super) places: usize,
+    pub(in crate::onnx) places: usize,
 }
 
 impl Slide {
@@ -32,12 +32,12 @@ impl Slide {
     }
 
     /// Where in the image an element of the window lies, or `None` in the padding.
-    pub(super) fn at(&self, place: usize, element: usize) -> Option<usize> {
+    pub(in crate::onnx) fn at(&self, place: usize, element: usize) -> Option<usize> {
         (place * self.stride + element * self.dilation).checked_sub(self.pads[0]).filter(|&at| at < self.image)
     }
 
     /// The elements of the image that the window covers.
-    pub(super) fn covered(&self, place: usize) -> impl Iterator<Item = usize> {
+    pub(in crate::onnx) fn covered(&self, place: usize) -> impl Iterator<Item = usize> {
         let begin = place * self.stride;
         let first = self.pads[0].saturating_sub(begin).div_ceil(self.dilation);
         let end = (self.pads[0] + self.image).saturating_sub(begin).div_ceil(self.dilation).min(self.kernel);
@@ -45,13 +45,13 @@ impl Slide {
     }
 
     /// How many of the window's elements are before the end of the image with its padding.
-    pub(super) fn within_pads(&self, place: usize) -> usize {
+    pub(in crate::onnx) fn within_pads(&self, place: usize) -> usize {
         let room = (self.pads[0] + self.image + self.pads[1]).saturating_sub(place * self.stride);
         room.div_ceil(self.dilation).min(self.kernel)
     }
 
     /// The places at which an element of the window is in the image.
-    pub(super) fn inside(&self, element: usize) -> Range<usize> {
+    pub(in crate::onnx) fn inside(&self, element: usize) -> Range<usize> {
         let shift = element * self.dilation;
         let begin = self.pads[0].saturating_sub(shift).div_ceil(self.stride).min(self.places);
         let end = (self.image + self.pads[0]).saturating_sub(shift).div_ceil(self.stride).min(self.places);
@@ -61,8 +61,8 @@ impl Slide {
 
 /// How a window slides over an image; axes that it has not are of one element.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
-    pub(super) axes: [Slide; 3],
+pub(in crate::onnx) struct Window {
+    pub(in crate::onnx) axes: [Slide; 3],
     /// How many axes there are.
     rank: usize,
 }
@@ -148,7 +148,7 @@ impl Settings {
 
 impl Window {
     /// The window of a convolution or a pool over images of these extents.
-    pub(super) fn of(call: &Call, image: &[usize], kernel: Option<&[usize]>, ceil: bool) -> Result<Self, Fault> {
+    pub(in crate::onnx) fn of(call: &Call, image: &[usize], kernel: Option<&[usize]>, ceil: bool) -> Result<Self, Fault> {
         let settings = Settings::of(call, image, kernel)?;
         Self::build(image.len(), |axis| {
             let mut slide = settings.slide(axis, image[axis]);
@@ -172,7 +172,7 @@ impl Window {
 
     /// The window of the convolution that a transposed one is the transpose of: it slides over the larger image, and its places
     /// are the elements of the smaller one.
-    pub(super) fn transposed(call: &Call, places: &[usize], kernel: &[usize]) -> Result<Self, Fault> {
+    pub(in crate::onnx) fn transposed(call: &Call, places: &[usize], kernel: &[usize]) -> Result<Self, Fault> {
         let settings = Settings::of(call, places, Some(kernel))?;
         let rank = places.len();
         let extra = extents(call.node, "output_padding", 0, rank)?;
@@ -199,7 +199,7 @@ impl Window {
     }
 
     /// The window that is the whole image.
-    pub(super) fn whole(image: &[usize]) -> Self {
+    pub(in crate::onnx) fn whole(image: &[usize]) -> Self {
         let all: usize = image.iter().product();
         let slide = Slide { image: all, kernel: all, ..Slide::FLAT };
         Self { axes: [Slide::FLAT, Slide::FLAT, slide], rank: 1 }
@@ -214,17 +214,17 @@ impl Window {
     }
 
     /// The extents of what a window's places make.
-    pub(super) fn places(&self) -> Vec<usize> {
+    pub(in crate::onnx) fn places(&self) -> Vec<usize> {
         self.axes[3 - self.rank..].iter().map(|slide| slide.places).collect()
     }
 
     /// The extents of the image.
-    pub(super) fn image(&self) -> Vec<usize> {
+    pub(in crate::onnx) fn image(&self) -> Vec<usize> {
         self.axes[3 - self.rank..].iter().map(|slide| slide.image).collect()
     }
 
     /// The window's elements.
-    pub(super) fn kernel(&self) -> usize {
+    pub(in crate::onnx) fn kernel(&self) -> usize {
         self.axes.iter().map(|slide| slide.kernel).product()
     }
 }

@@ -1,0 +1,127 @@
+//! What nodes need on the GPU before they run.
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::gpu::sink::Sink;
+use crate::onnx::call::{Call, Fact};
+use crate::onnx::graph::Graph;
+use crate::onnx::host::window::Window;
+use crate::onnx::node::Node;
+use crate::ops::conv::ConvWeight;
+use crate::ops::matrix::Matrix;
+use crate::ops::pool;
+use crate::tensor::Tensor;
+
+/// A node's weights.
+pub(super) enum Weights {
+    /// None, or none in a form of its own.
+    None,
+    Conv {
+        weight: ConvWeight,
+        bias: Option<Tensor>,
+        window: pool::Window,
+    },
+    Channelwise {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        window: pool::Window,
+    },
+    Linear {
+        weight: Matrix,
+        bias: Option<Tensor>,
+    },
+}
+
+impl Weights {
+    pub(super) fn load(graph: &Graph, node: &Node, device: &Device) -> Result<Self> {
+        let loaded = match node.op.as_str() {
+            "Conv" => conv(graph, node, device)?,
+            "Linear" | "MatMul" => linear(graph, node, device, false)?,
+            "Gemm" => gemm(graph, node, device)?,
+            _ => None,
+        };
+        Ok(loaded.unwrap_or(Self::None))
+    }
+}
+
+/// A constant as a vector.
+pub(super) fn vector(graph: &Graph, value: usize, device: &Device) -> Result<Option<Tensor>> {
+    let Some(constant) = graph.constants.get(&value).map(|constant| constant.value()) else { return Ok(None) };
+    let Some(elements) = constant.f32().filter(|elements| !elements.is_empty()) else { return Ok(None) };
+    device.upload("constant", constant.shape(), DType::F32, bytemuck::cast_slice(elements)).map(Some)
+}
+
+fn bias(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Tensor>> {
+    node.input(2).map_or(Ok(None), |value| vector(graph, value, device))
+}
+
+/// The window of a convolution or pool over images of two axes, where the kernels can do it.
+pub(super) fn window(graph: &Graph, node: &Node) -> Option<pool::Window> {
+    let shape = |number| node.input(number).and_then(|value| graph.outline(value)).map(|outline| outline.shape.as_slice());
+    let image = shape(0).filter(|shape| shape.len() == 4)?;
+    let kernel = if node.op == "Conv" { Some(&shape(1)?[2..]) } else { None };
+    let facts: Vec<Option<Fact>> = Vec::new();
+    let call = Call { node, opset: graph.opset, inputs: &facts };
+    let ceil = node.flag("ceil_mode", false).ok()?;
+    let slides = Window::of(&call, &image[2..], kernel, ceil).ok()?.axes;
+    let both = |of: fn(&crate::onnx::host::window::Slide) -> usize| [of(&slides[1]), of(&slides[2])];
+    let pad = [1, 2].map(|axis| (slides[axis].pads[0], slides[axis].pads[1]));
+    let window =
+        pool::Window { kernel: both(|slide| slide.kernel), stride: both(|slide| slide.stride), pad, places: both(|slide| slide.places) };
+    (both(|slide| slide.dilation) == [1, 1] && window.check([image[2], image[3]]).is_ok()).then_some(window)
+}
+
+fn conv(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> {
+    let (Some(window), Some(weight)) = (window(graph, node), node.input(1).and_then(|value| graph.constants.get(&value))) else {
+        return Ok(None);
+    };
+    let (weight, group) = (weight.value(), node.int_or("group", 1).unwrap_or(0));
+    let (Some(values), &[out, inner, h, w]) = (weight.f32(), weight.shape()) else { return Ok(None) };
+    let bias = bias(graph, node, device)?;
+    if node.input(2).is_some() && bias.is_none() {
+        return Ok(None);
+    }
+    if group as usize == out && inner == 1 && group > 1 {
+        // [C, 1, H, W] to [H, W, C].
+        let turned: Vec<f32> = (0..h * w).flat_map(|tap| values[tap..].iter().step_by(h * w).copied()).collect();
+        let weight = device.upload("weight", &[h, w, out], DType::F32, bytemuck::cast_slice(&turned))?;
+        return Ok(Some(Weights::Channelwise { weight, bias, window }));
+    }
+    // What the window leaves over at the end must be what the kernel leaves over too.
+    let fits = |axis: usize| {
+        let image = [1, 2].map(|axis| graph.outline(node.input(0).unwrap_or(0)).map_or(0, |outline| outline.shape[axis + 1]));
+        let room = image[axis] + window.pad[axis].0 + window.pad[axis].1;
+        room >= window.kernel[axis] && (room - window.kernel[axis]) / window.stride[axis] + 1 == window.places[axis]
+    };
+    if group != 1 || window.stride[0] != window.stride[1] || !(fits(0) && fits(1)) {
+        return Ok(None);
+    }
+    let weight = ConvWeight::upload(device, "weight", [out, inner, 1, h, w], values, DType::F32)?;
+    Ok(Some(Weights::Conv { weight, bias, window }))
+}
+
+/// A product with a constant matrix [in, out], or [out, in] where it is turned already.
+fn linear(graph: &Graph, node: &Node, device: &Device, is_turned: bool) -> Result<Option<Weights>> {
+    let Some(weight) = node.input(1).and_then(|value| graph.constants.get(&value)).map(|constant| constant.value()) else {
+        return Ok(None);
+    };
+    let (Some(values), &[rows, cols]) = (weight.f32().filter(|values| !values.is_empty()), weight.shape()) else { return Ok(None) };
+    let turned: Vec<f32> = match is_turned {
+        true => values.to_vec(),
+        false => (0..cols).flat_map(|col| values[col..].iter().step_by(cols).copied()).collect(),
+    };
+    let shape = if is_turned { [rows, cols] } else { [cols, rows] };
+    let weight = Matrix::upload(device, "weight", shape, DType::F32, bytemuck::cast_slice(&turned))?;
+    let bias = bias(graph, node, device)?;
+    let fits = bias.as_ref().map_or(node.input(2).is_none(), |bias| bias.shape() == [shape[0]]);
+    Ok(fits.then_some(Weights::Linear { weight, bias }))
+}
+
+fn gemm(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> {
+    let is_plain = [("alpha", 1.0), ("beta", 1.0)].iter().all(|(name, one)| node.float_or(name, 1.0).is_ok_and(|float| float == *one));
+    match (is_plain && !node.flag("transA", false).unwrap_or(true), node.flag("transB", false)) {
+        (true, Ok(is_turned)) => linear(graph, node, device, is_turned),
+        _ => Ok(None),
+    }
+}
