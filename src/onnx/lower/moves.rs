@@ -33,6 +33,11 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, _: &Weights) -> 
         }
         "Concat" => concat(run, rec, node, &shapes[0]),
         "Split" => split(run, rec, (node, value), &shapes),
+        "Slice" | "Gather" | "Expand" => {
+            let Some(x) = part(run, rec, (node, value), &shapes[0])? else { return Ok(None) };
+            Ok(Some(vec![x]))
+        }
+        "Pad" => pad(run, rec, (node, value), &shapes[0]),
         _ => Ok(None),
     }
 }
@@ -74,4 +79,90 @@ fn split(run: &Run, rec: &mut Recorder, (node, value): (&Node, usize), shapes: &
         Ok(out)
     };
     shapes.iter().map(part).collect::<Result<Vec<_>>>().map(Some)
+}
+
+/// Elements of a tensor that lie evenly: the first, and how far apart they are along each axis of the result.
+fn part(run: &Run, rec: &mut Recorder, (node, value): (&Node, usize), shape: &[usize]) -> Result<Option<Laid>> {
+    let x = run.gpu(rec, value)?;
+    let view = match node.op.as_str() {
+        "Slice" => slice(run, rec, node, &x)?,
+        "Gather" => gather(run, rec, node, &x)?,
+        _ => Some(expand(&x, shape)),
+    };
+    let Some(view) = view.filter(|view| view.strides.len() == shape.len()) else { return Ok(None) };
+    // Where the axes are the same, in the same order.
+    let order = if shape.len() == x.order.len() { x.order.clone() } else { (0..shape.len()).collect() };
+    let out = alike(rec, shape, &order)?;
+    strided(rec, shape, (&x.tensor, &view), (&out.tensor, &View { offset: 0, strides: out.strides() }))?;
+    Ok(Some(out))
+}
+
+/// The whole numbers of an input, or of the attribute that older versions have instead.
+fn ints(run: &Run, rec: &mut Recorder, node: &Node, number: usize, attribute: &str) -> Result<Option<Vec<i64>>> {
+    match node.input(number) {
+        Some(value) => Ok(run.host(rec, value)?.i64().map(<[i64]>::to_vec)),
+        None => Ok(node.ints(attribute).ok().flatten().map(<[i64]>::to_vec)),
+    }
+}
+
+fn slice(run: &Run, rec: &mut Recorder, node: &Node, x: &Laid) -> Result<Option<View>> {
+    let (shape, mut strides, mut offset) = (x.shape(), x.strides(), 0);
+    let Some(starts) = ints(run, rec, node, 1, "starts")? else { return Ok(None) };
+    let axes = ints(run, rec, node, 3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = ints(run, rec, node, 4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    for ((&start, &axis), &step) in starts.iter().zip(&axes).zip(&steps) {
+        let axis = axis.rem_euclid(shape.len() as i64) as usize;
+        let extent = shape[axis] as i64;
+        let begin = if start < 0 { start.saturating_add(extent) } else { start }.clamp(0, extent - 1);
+        offset += begin as isize * strides[axis];
+        // A step beyond the end is taken by nobody.
+        strides[axis] *= step.clamp(-extent, extent) as isize;
+    }
+    Ok(Some(View { offset: offset as usize, strides }))
+}
+
+/// One index, or indices that are evenly apart.
+fn gather(run: &Run, rec: &mut Recorder, node: &Node, x: &Laid) -> Result<Option<View>> {
+    let Some(value) = node.input(1).filter(|value| run.network.graph.constants.contains_key(value)) else { return Ok(None) };
+    let indices = run.host(rec, value)?;
+    let (axis, extent) = (axis_of(node, x.order.len()), x.shape()[axis_of(node, x.order.len())] as i64);
+    let places: Vec<i64> = indices.i64().unwrap_or_default().iter().map(|&index| if index < 0 { index + extent } else { index }).collect();
+    let step = if let [first, second, ..] = places[..] { second - first } else { 0 };
+    let is_even = places.windows(2).all(|pair| pair[1] - pair[0] == step) && places.iter().all(|place| (0..extent).contains(place));
+    if !is_even || places.is_empty() || indices.shape().len() > 1 {
+        return Ok(None);
+    }
+    let mut strides = x.strides();
+    let offset = places[0] as usize * strides[axis] as usize;
+    match indices.shape() {
+        [] => drop(strides.remove(axis)),
+        _ => strides[axis] *= step as isize,
+    }
+    Ok(Some(View { offset, strides }))
+}
+
+fn expand(x: &Laid, shape: &[usize]) -> View {
+    let (own, strides) = (x.shape(), x.strides());
+    let lead = shape.len().saturating_sub(own.len());
+    let stride = |axis: usize| axis.checked_sub(lead).filter(|&at| own[at] == shape[axis]).map_or(0, |at| strides[at]);
+    View { offset: 0, strides: (0..shape.len()).map(stride).collect() }
+}
+
+/// One number around a tensor.
+fn pad(run: &Run, rec: &mut Recorder, (node, value): (&Node, usize), shape: &[usize]) -> Result<Option<Vec<Laid>>> {
+    let x = run.gpu(rec, value)?;
+    let fill = match node.input(2) {
+        Some(fill) => run.host(rec, fill)?.f32().and_then(|fill| fill.first().copied()),
+        None => Some(node.float_or("value", 0.0).unwrap_or(0.0)),
+    };
+    let pads = ints(run, rec, node, 1, "pads")?.filter(|pads| pads.len() == 2 * shape.len() && pads.iter().all(|&pad| pad >= 0));
+    let is_constant = node.text_or("mode", "constant").is_ok_and(|mode| mode == "constant") && node.input(3).is_none();
+    let (Some(fill), Some(pads), true) = (fill, pads, is_constant) else { return Ok(None) };
+    let out = alike(rec, shape, &x.order)?;
+    let number = rec.upload(&[1], &[fill])?;
+    let (steps, nowhere) = (out.strides(), View { offset: 0, strides: vec![0; shape.len()] });
+    strided(rec, shape, (&number, &nowhere), (&out.tensor, &View { offset: 0, strides: steps.clone() }))?;
+    let offset = pads.iter().zip(&steps).map(|(&pad, &step)| pad as usize * step as usize).sum();
+    strided(rec, &x.shape(), (&x.tensor, &View { offset: 0, strides: x.strides() }), (&out.tensor, &View { offset, strides: steps }))?;
+    Ok(Some(vec![out]))
 }
