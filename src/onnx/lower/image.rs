@@ -12,6 +12,7 @@ use crate::onnx::node::Node;
 use crate::ops::Activation;
 use crate::ops::channelwise::channelwise;
 use crate::ops::conv::{ConvOptions, conv};
+use crate::ops::permute::permute;
 use crate::ops::pool::{Pool, Window, pool};
 use crate::ops::resample::{Between, resample};
 
@@ -23,6 +24,15 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weight
             let pad = [(0, 0), window.pad[0], window.pad[1]];
             let options = ConvOptions { stride: window.stride[0], pad, bias: bias.as_ref(), ..ConvOptions::default() };
             conv(rec, &x, weight, options, DType::F32)?
+        }
+        (Weights::Shuffled { weight, bias, block }, _) => {
+            let x = run.gpu(rec, value)?.as_image(rec)?;
+            let options = ConvOptions { pad: [(0, 0), (1, 1), (1, 1)], bias: bias.as_ref(), ..ConvOptions::default() };
+            let blocks = conv(rec, &x, weight, options, DType::F32)?;
+            let (&[b, h, w, c], block) = (blocks.shape(), *block) else { return Ok(None) };
+            let c = c / (block * block);
+            let blocks = blocks.reshape(&[b, h, w, block, block, c]);
+            permute(rec, &blocks, &[0, 1, 3, 2, 4, 5], DType::F32)?.reshape(&[b, h * block, w * block, c])
         }
         (Weights::Channelwise { weight, bias, window }, _) => {
             let x = run.gpu(rec, value)?.as_image(rec)?;

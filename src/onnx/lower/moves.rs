@@ -37,6 +37,7 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, _: &Weights) -> 
             let Some(x) = part(run, rec, (node, value), &shapes[0])? else { return Ok(None) };
             Ok(Some(vec![x]))
         }
+        "DepthToSpace" => depth_to_space(run, rec, (node, value), &shapes[0]),
         "Pad" => pad(run, rec, (node, value), &shapes[0]),
         _ => Ok(None),
     }
@@ -165,4 +166,23 @@ fn pad(run: &Run, rec: &mut Recorder, (node, value): (&Node, usize), shape: &[us
     let offset = pads.iter().zip(&steps).map(|(&pad, &step)| pad as usize * step as usize).sum();
     strided(rec, &x.shape(), (&x.tensor, &View { offset: 0, strides: x.strides() }), (&out.tensor, &View { offset, strides: steps }))?;
     Ok(Some(vec![out]))
+}
+
+/// Channels become blocks of an image.
+fn depth_to_space(run: &Run, rec: &mut Recorder, (node, value): (&Node, usize), shape: &[usize]) -> Result<Option<Vec<Laid>>> {
+    let x = run.gpu(rec, value)?;
+    let (strides, size) = (x.strides(), node.int_or("blocksize", 1).unwrap_or(1) as usize);
+    let &[n, c, h, w] = shape else { return Ok(None) };
+    // How far apart the rows of a block, its columns, and the channels that are left lie.
+    let [down, across, channel] = match node.text_or("mode", "DCR") {
+        Ok("DCR") => [size * c, c, 1],
+        _ => [size, 1, size * size],
+    };
+    let step = |channels: usize| strides[1] * channels as isize;
+    let from = View { offset: 0, strides: vec![strides[0], step(channel), strides[2], step(down), strides[3], step(across)] };
+    let out = rec.alloc(shape, DType::F32)?;
+    let blocks = [n, c, h / size, size, w / size, size];
+    let to = View { offset: 0, strides: crate::ops::walk::strides(&blocks) };
+    strided(rec, &blocks, (&x.tensor, &from), (&out, &to))?;
+    Ok(Some(vec![Laid::plain(out)]))
 }

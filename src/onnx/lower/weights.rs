@@ -27,6 +27,12 @@ pub(super) enum Weights {
         bias: Option<Tensor>,
         window: pool::Window,
     },
+    /// A transposed convolution as one to as many times the channels, which become blocks of this size.
+    Shuffled {
+        weight: ConvWeight,
+        bias: Option<Tensor>,
+        block: usize,
+    },
     Linear {
         weight: Matrix,
         bias: Option<Tensor>,
@@ -37,6 +43,7 @@ impl Weights {
     pub(super) fn load(graph: &Graph, node: &Node, device: &Device) -> Result<Self> {
         let loaded = match node.op.as_str() {
             "Conv" => conv(graph, node, device)?,
+            "ConvTranspose" => conv_transpose(graph, node, device)?,
             "Linear" | "MatMul" => linear(graph, node, device, false)?,
             "Gemm" => gemm(graph, node, device)?,
             _ => None,
@@ -99,6 +106,45 @@ fn conv(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> 
     }
     let weight = ConvWeight::upload(device, "weight", [out, inner, 1, h, w], values, DType::F32)?;
     Ok(Some(Weights::Conv { weight, bias, window }))
+}
+
+/// Where the result is the image times the stride: each of a block's pixels is a convolution of the 3x3 pixels around one of the image.
+fn conv_transpose(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> {
+    let constant = |number| node.input(number).and_then(|value| graph.constants.get(&value)).map(|constant| constant.value());
+    let (Some(weight), Some(block)) = (constant(1), block_of(graph, node)) else { return Ok(None) };
+    let (Some(values), &[inputs, outputs, h, w]) = (weight.f32(), weight.shape()) else { return Ok(None) };
+    let pads = node.ints("pads").ok().flatten().map_or([0; 4], |pads| std::array::from_fn(|at| pads[at]));
+    // The first of a block reaches back, and the last on, over no more than one pixel of the image.
+    let reaches = |pad: i64, kernel: usize| pad <= block && kernel as i64 <= pad + block + 1;
+    let bias = constant(2);
+    if !reaches(pads[0], h) || !reaches(pads[1], w) || node.input(2).is_some() && bias.is_none() {
+        return Ok(None);
+    }
+    let mut turned = Vec::with_capacity(outputs * inputs * 9 * (block * block) as usize);
+    for at in 0..block * block * outputs as i64 {
+        let (down, across, output) = (at / outputs as i64 / block, at / outputs as i64 % block, at as usize % outputs);
+        for (input, tap) in (0..inputs).flat_map(|input| (0..9).map(move |tap| (input, tap))) {
+            let (y, x) = (down + pads[0] - block * (tap / 3 - 1), across + pads[1] - block * (tap % 3 - 1));
+            let is_inside = (0..h as i64).contains(&y) && (0..w as i64).contains(&x);
+            turned.push(if is_inside { values[((input * outputs + output) * h + y as usize) * w + x as usize] } else { 0.0 });
+        }
+    }
+    let (block, channels) = (block as usize, outputs * (block * block) as usize);
+    let repeated = bias.map(|bias| bias.f32().unwrap_or_default().repeat(block * block));
+    let bias = repeated.map(|bias| device.upload("bias", &[channels], DType::F32, bytemuck::cast_slice(&bias))).transpose()?;
+    let weight = ConvWeight::upload(device, "weight", [channels, inputs, 1, 3, 3], &turned, DType::F32)?;
+    Ok(Some(Weights::Shuffled { weight, bias, block }))
+}
+
+/// The stride of a transposed convolution that multiplies the image's extents by it, and does nothing else that is special.
+fn block_of(graph: &Graph, node: &Node) -> Option<i64> {
+    let outline = |value: Option<usize>| graph.outline(value?).map(|outline| &outline.shape);
+    let (image, result) = (outline(node.input(0))?, outline(node.output())?);
+    let &[block, other] = node.ints("strides").ok()?? else { return None };
+    let is_plain = node.int_or("group", 1).ok()? == 1 && node.text_or("auto_pad", "NOTSET").ok()? == "NOTSET" && !node.has("output_shape");
+    let is_dense = node.ints("dilations").ok()?.is_none_or(|dilations| dilations == [1, 1]);
+    let fits = block == other && image.len() == 4 && (2..4).all(|axis| result[axis] == image[axis] * block as usize);
+    (is_plain && is_dense && fits).then_some(block)
 }
 
 /// A product with a constant matrix [in, out], or [out, in] where it is turned already.
