@@ -1,7 +1,7 @@
 //! Functions of one and of two elements.
 
-use super::Run;
 use super::laid::Laid;
+use super::run::Run;
 use super::weights::Weights;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -26,7 +26,7 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, _: &Weights) -> 
         return Ok(Some(vec![Laid { tensor, order: x.order }]));
     }
     match (of_two(&node.op), node.input(1).filter(|&value| run.shape(value).is_some())) {
-        (Some(function), Some(other)) if node.inputs.len() == 2 && run.network.graph.opset >= 7 => {
+        (Some(function), Some(other)) if node.inputs.len() == 2 && run.graph.opset >= 7 => {
             let (a, b) = (run.gpu(rec, value)?, run.gpu(rec, other)?);
             combine(rec, &a, &b, function).map(|made| made.map(|made| vec![made]))
         }

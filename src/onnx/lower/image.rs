@@ -1,7 +1,7 @@
 //! Convolutions, pools and other sizes of images.
 
-use super::Run;
 use super::laid::Laid;
+use super::run::Run;
 use super::weights::{Weights, window};
 use crate::dtype::DType;
 use crate::error::Result;
@@ -61,7 +61,7 @@ fn pooling(run: &Run, node: &Node, value: usize) -> Option<(Pool, Window)> {
         _ => Pool::Mean,
     };
     let whole = Window { kernel: [shape[2], shape[3]], stride: [1, 1], pad: [(0, 0); 2], places: [1, 1] };
-    let window = if node.op.starts_with("Global") { Some(whole) } else { window(&run.network.graph, node) };
+    let window = if node.op.starts_with("Global") { Some(whole) } else { window(run.graph, node) };
     window.map(|window| (what, window))
 }
 
@@ -71,7 +71,7 @@ fn lines(run: &Run, rec: &mut Recorder, node: &Node) -> Result<Option<[Vec<Betwe
     let settings = node.inputs[1..].iter().map(|input| input.map(|value| run.host(rec, value)).transpose()).collect::<Result<Vec<_>>>()?;
     let mut facts = vec![Some(Fact::shaped(&shape, crate::onnx::value::Kind::F32))];
     facts.extend(settings.iter().map(|value| value.as_deref().map(Fact::known)));
-    let Ok(taps) = taps(&Call { node, opset: run.network.graph.opset, inputs: &facts }) else { return Ok(None) };
+    let Ok(taps) = taps(&Call { node, opset: run.graph.opset, inputs: &facts }) else { return Ok(None) };
     let is_kept =
         |axis: usize| taps[axis].len() == shape[axis] && (0..shape[axis]).all(|at| taps[axis][at].as_deref() == Some(&[(at, 1.0)]));
     if taps.len() != 4 || !is_kept(0) || !is_kept(1) {

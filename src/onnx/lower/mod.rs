@@ -5,6 +5,7 @@ mod image;
 mod laid;
 mod moves;
 mod rows;
+mod run;
 mod weights;
 
 use std::collections::HashMap;
@@ -12,11 +13,11 @@ use std::sync::Arc;
 
 use super::graph::Graph;
 use super::node::Node;
-use super::strided::Places;
-use super::value::{Data, Kind, Value};
-use crate::error::{Error, Result};
+use super::value::Value;
+use crate::error::Result;
 use crate::gpu::{Device, Recorder};
 use laid::Laid;
+use run::{Held, Run};
 use weights::{Weights, vector};
 
 /// A graph with its weights on the GPU.
@@ -26,13 +27,6 @@ pub struct Network {
     weights: Vec<Weights>,
     /// Constants that ops take as they are.
     constants: HashMap<usize, Laid>,
-}
-
-/// Where a value is.
-#[derive(Clone)]
-enum Held {
-    Gpu(Laid),
-    Host(Arc<Value>),
 }
 
 impl Network {
@@ -64,14 +58,14 @@ impl Network {
     /// As [`Graph::run`], and [`Error::Device`] where the GPU fails.
     pub fn run(&self, rec: &mut Recorder, inputs: &[(&str, Value)]) -> Result<(Vec<Value>, usize)> {
         self.graph.check_inputs(inputs)?;
-        let mut run = Run { network: self, values: HashMap::new() };
+        let mut run = Run { graph: &self.graph, constants: &self.constants, values: HashMap::new() };
         for port in &self.graph.inputs {
             let value = inputs.iter().find(|(name, _)| *name == port.name).map(|(_, value)| value.clone());
             run.values.extend(value.map(|value| (port.value, Held::Host(value.into()))));
         }
         let mut on_host = 0;
         for ((node, weights), freed) in self.graph.nodes.iter().zip(&self.weights).zip(self.graph.last_uses()) {
-            match run.on_gpu(rec, node, weights)? {
+            match on_gpu(&run, rec, node, weights)? {
                 Some(made) => run.keep(node, made.into_iter().map(Held::Gpu)),
                 None => {
                     on_host += 1;
@@ -86,69 +80,12 @@ impl Network {
     }
 }
 
-/// A run of a network.
-struct Run<'a> {
-    network: &'a Network,
-    values: HashMap<usize, Held>,
-}
-
-impl Run<'_> {
-    fn keep(&mut self, node: &Node, made: impl Iterator<Item = Held>) {
-        self.values.extend(node.outputs.iter().zip(made).filter_map(|(value, held)| Some(((*value)?, held))));
-    }
-
-    /// What a node makes by ops of the GPU, where there are any for it.
-    fn on_gpu(&self, rec: &mut Recorder, node: &Node, weights: &Weights) -> Result<Option<Vec<Laid>>> {
-        let lowered = [image::lower, rows::lower, elements::lower, moves::lower];
-        for lower in lowered {
-            if let Some(made) = lower(self, rec, node, weights)? {
-                return Ok(Some(made));
-            }
-        }
-        Ok(None)
-    }
-
-    fn on_host(&self, rec: &mut Recorder, node: &Node) -> Result<Vec<Value>> {
-        let inputs = node.inputs.iter().map(|input| input.map(|value| self.host(rec, value)).transpose()).collect::<Result<Vec<_>>>()?;
-        let made = self.network.graph.compute(node, &inputs)?;
-        // Outputs without a name are kept by nobody.
-        Ok(made.into_iter().map(|value| value.unwrap_or_else(|| Value::new(&[0], Data::F32(Vec::new())))).collect())
-    }
-
-    /// A value's extents, where it is of floating-point numbers and not empty.
-    fn shape(&self, value: usize) -> Option<Vec<usize>> {
-        let (shape, kind) = match (self.values.get(&value), self.network.graph.constants.get(&value)) {
-            (Some(Held::Gpu(laid)), _) => (laid.shape(), Kind::F32),
-            (Some(Held::Host(value)), _) => (value.shape().to_vec(), value.data().kind()),
-            (None, Some(constant)) => (constant.shape().to_vec(), constant.kind()),
-            (None, None) => return None,
-        };
-        (kind == Kind::F32 && !shape.contains(&0)).then_some(shape)
-    }
-
-    /// An input on the GPU.
-    fn gpu(&self, rec: &mut Recorder, value: usize) -> Result<Laid> {
-        match (self.values.get(&value), self.network.constants.get(&value)) {
-            (Some(Held::Gpu(laid)), _) | (None, Some(laid)) => Ok(laid.clone()),
-            _ => {
-                let host = self.host(rec, value)?;
-                rec.upload(host.shape(), host.f32().unwrap_or_default()).map(Laid::plain)
-            }
+/// What a node makes by ops of the GPU, where there are any for it.
+fn on_gpu(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weights) -> Result<Option<Vec<Laid>>> {
+    for lower in [image::lower, rows::lower, elements::lower, moves::lower] {
+        if let Some(made) = lower(run, rec, node, weights)? {
+            return Ok(Some(made));
         }
     }
-
-    /// A value on the host.
-    fn host(&self, rec: &mut Recorder, value: usize) -> Result<Arc<Value>> {
-        match (self.values.get(&value), self.network.graph.constants.get(&value)) {
-            (Some(Held::Host(value)), _) => Ok(value.clone()),
-            (Some(Held::Gpu(laid)), _) => {
-                let elements = rec.download(&laid.tensor)?;
-                let shape = laid.shape();
-                let elements = Places::new(&shape, &laid.strides(), 0).map(|place| elements[place]).collect();
-                Ok(Value::new(&shape, Data::F32(elements)).into())
-            }
-            (None, Some(constant)) => Ok(constant.value()),
-            (None, None) => Err(Error::weights(&self.network.graph.path, format!("nothing makes the value {value}"))),
-        }
-    }
+    Ok(None)
 }

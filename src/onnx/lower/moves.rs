@@ -1,7 +1,7 @@
 //! Other shapes, orders and parts.
 
-use super::Run;
 use super::laid::Laid;
+use super::run::Run;
 use super::weights::Weights;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::ops::strided::{View, strided};
 
 pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, _: &Weights) -> Result<Option<Vec<Laid>>> {
     let Some(value) = node.input(0).filter(|&value| run.shape(value).is_some()) else { return Ok(None) };
-    let outline = |number: usize| node.outputs.get(number).copied().flatten().and_then(|value| run.network.graph.outline(value));
+    let outline = |number: usize| node.outputs.get(number).copied().flatten().and_then(|value| run.graph.outline(value));
     let shapes: Option<Vec<_>> = (0..node.outputs.len()).map(|number| outline(number).map(|outline| outline.shape.clone())).collect();
     let Some(shapes) = shapes.filter(|shapes| shapes.iter().all(|shape| !shape.contains(&0))) else { return Ok(None) };
     match node.op.as_str() {
@@ -124,7 +124,7 @@ fn slice(run: &Run, rec: &mut Recorder, node: &Node, x: &Laid) -> Result<Option<
 
 /// One index, or indices that are evenly apart.
 fn gather(run: &Run, rec: &mut Recorder, node: &Node, x: &Laid) -> Result<Option<View>> {
-    let Some(value) = node.input(1).filter(|value| run.network.graph.constants.contains_key(value)) else { return Ok(None) };
+    let Some(value) = node.input(1).filter(|value| run.graph.constants.contains_key(value)) else { return Ok(None) };
     let indices = run.host(rec, value)?;
     let (axis, extent) = (axis_of(node, x.order.len()), x.shape()[axis_of(node, x.order.len())] as i64);
     let places: Vec<i64> = indices.i64().unwrap_or_default().iter().map(|&index| if index < 0 { index + extent } else { index }).collect();

@@ -1,7 +1,7 @@
 //! Products with matrices, norms, softmax and reductions along the last axis, attention.
 
-use super::Run;
 use super::laid::Laid;
+use super::run::Run;
 use super::weights::Weights;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -47,7 +47,7 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weight
 
 fn softmax_axis(run: &Run, node: &Node) -> i64 {
     // Before version 13 all axes from this one on are one, which is the last alone where it is the last.
-    let default = if run.network.graph.opset >= 13 { -1 } else { 1 };
+    let default = if run.graph.opset >= 13 { -1 } else { 1 };
     node.int_or("axis", default).unwrap_or(0)
 }
 
