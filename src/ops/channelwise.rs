@@ -35,7 +35,7 @@ struct Params {
     pad: [u32; 2],
 }
 
-/// x [B, H, W, C] with w [KH, KW, C], the bias [C] and then the activation, by a window whose kernel is w's: [B, H, W, C] of its places as `dtype`.
+/// x [B, H, W, C] with w [KH, KW, C], the bias `[C]` and then the activation, by a window whose kernel is w's: [B, H, W, C] of its places as `dtype`.
 pub fn channelwise(
     rec: &mut Recorder,
     x: &Tensor,

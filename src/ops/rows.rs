@@ -52,7 +52,7 @@ pub fn softmax(rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
     Ok(out)
 }
 
-/// Each row of x [L, C] in f32 reduced to a number: [L].
+/// Each row of x [L, C] in f32 reduced to a number: `[L]`.
 pub fn reduce(rec: &mut Recorder, x: &Tensor, reduction: Reduction) -> Result<Tensor> {
     let dims = Dims::new().check("x", x, &["L", "C"])?;
     let out = rec.alloc(&[dims.get("L")], DType::F32)?;

@@ -33,6 +33,28 @@ fn steps(operand: Fact, term: &[char], letters: &[char]) -> Vec<isize> {
     letters.iter().map(step).collect()
 }
 
+/// The extent that a letter stands for.
+fn extent(letter: char, terms: &[Vec<char>], operands: &[Fact]) -> Result<usize, Fault> {
+    let axes = terms.iter().zip(operands).flat_map(|(term, operand)| term.iter().zip(operand.shape));
+    axes.filter(|(own, _)| **own == letter).try_fold(1, |known, (_, &extent)| match (known, extent) {
+        (known, 1) => Ok(known),
+        (1, extent) => Ok(extent),
+        (known, extent) if known == extent => Ok(known),
+        _ => wrong(format!("`{letter}` has different extents")),
+    })
+}
+
+/// All letters once: those of the result, then those that are summed over.
+fn order(kept: &[char], terms: &[Vec<char>]) -> Vec<char> {
+    let mut order: Vec<char> = Vec::new();
+    for &letter in kept.iter().chain(terms.iter().flatten()) {
+        if !order.contains(&letter) {
+            order.push(letter);
+        }
+    }
+    order
+}
+
 /// Any sum of products.
 pub(super) fn einsum<'a>(call: &Call<'a>) -> Outputs<'a> {
     let equation: String = call.node.text_or("equation", "")?.chars().filter(|letter| !letter.is_whitespace()).collect();
@@ -42,16 +64,6 @@ pub(super) fn einsum<'a>(call: &Call<'a>) -> Outputs<'a> {
         return wrong(format!("`{equation}` does not fit {} inputs", operands.len()));
     }
     let terms = left.split(',').zip(&operands).map(|(term, operand)| letters(term, operand.rank())).collect::<Result<Vec<_>, _>>()?;
-    let extent = |letter: &char| {
-        let found =
-            terms.iter().zip(&operands).flat_map(|(term, operand)| term.iter().zip(operand.shape)).filter(|(own, _)| *own == letter);
-        found.map(|(_, &extent)| extent).try_fold(1, |known, extent| match (known, extent) {
-            (known, 1) => Ok(known),
-            (1, extent) => Ok(extent),
-            (known, extent) if known == extent => Ok(known),
-            _ => wrong(format!("`{letter}` of `{equation}` has different extents")),
-        })
-    };
     let kept = match right {
         Some(right) => {
             let most = terms.iter().map(|term| term.iter().filter(|letter| letter.is_ascii_digit()).count()).max().unwrap_or(0);
@@ -59,16 +71,8 @@ pub(super) fn einsum<'a>(call: &Call<'a>) -> Outputs<'a> {
         }
         None => implicit(&terms),
     };
-    let mut order = kept.clone();
-    order.extend(terms.concat().into_iter().filter(|letter| !kept.contains(letter)));
-    let mut seen = Vec::new();
-    order.retain(|letter| {
-        !seen.contains(letter) && {
-            seen.push(*letter);
-            true
-        }
-    });
-    let shape = order.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
+    let order = order(&kept, &terms);
+    let shape = order.iter().map(|letter| extent(*letter, &terms, &operands)).collect::<Result<Vec<_>, _>>()?;
     if shape.iter().try_fold(1usize, |all, &extent| all.checked_mul(extent.max(1))).is_none() {
         return unsupported(format!("`{equation}` has too many terms"));
     }

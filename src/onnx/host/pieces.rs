@@ -170,13 +170,11 @@ fn pads(call: &Call, x: Fact) -> Result<Vec<[i64; 2]>, Fault> {
     Ok(result)
 }
 
-/// A tensor with more elements around it.
-pub(super) fn pad<'a>(call: &Call<'a>) -> Outputs<'a> {
-    let x = call.input(0)?;
-    let (pads, mode) = (pads(call, x)?, call.node.text_or("mode", "constant")?);
-    let shape = x.shape.iter().zip(&pads).map(|(&extent, [before, after])| usize::try_from(extent as i64 + before + after));
-    let Ok(shape) = shape.collect::<Result<Vec<_>, _>>() else { return wrong("it cuts off more than there is") };
-    let source: fn(i64, i64) -> Option<i64> = match mode {
+type Source = fn(i64, i64) -> Option<i64>;
+
+/// Which element each place along an axis takes, by how far it is from the first; `None` for the number around a tensor.
+fn source(mode: &str) -> Result<Source, Fault> {
+    Ok(match mode {
         "constant" => |at, extent| (0..extent).contains(&at).then_some(at),
         "edge" => |at, extent| Some(at.clamp(0, extent - 1)),
         "wrap" => |at, extent| Some(at.rem_euclid(extent)),
@@ -186,7 +184,16 @@ pub(super) fn pad<'a>(call: &Call<'a>) -> Outputs<'a> {
             Some(at.min(period - at).min(extent - 1))
         },
         other => return unsupported(format!("its mode `{other}` is not supported")),
-    };
+    })
+}
+
+/// A tensor with more elements around it.
+pub(super) fn pad<'a>(call: &Call<'a>) -> Outputs<'a> {
+    let x = call.input(0)?;
+    let (pads, mode) = (pads(call, x)?, call.node.text_or("mode", "constant")?);
+    let shape = x.shape.iter().zip(&pads).map(|(&extent, [before, after])| usize::try_from(extent as i64 + before + after));
+    let Ok(shape) = shape.collect::<Result<Vec<_>, _>>() else { return wrong("it cuts off more than there is") };
+    let source = source(mode)?;
     if mode != "constant" && x.count() == 0 && shape.iter().product::<usize>() > 0 {
         return wrong("it repeats elements of a tensor that has none");
     }

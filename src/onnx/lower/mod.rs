@@ -33,7 +33,7 @@ impl Network {
     /// Uploads what a graph, which may be fused, needs on the GPU.
     ///
     /// # Errors
-    /// [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
+    /// [`Error::Limits`](crate::Error::Limits) and [`Error::Device`](crate::Error::Device) where the GPU has no room, or fails.
     pub fn load(graph: Graph, device: &Device) -> Result<Self> {
         let weights = graph.nodes.iter().map(|node| Weights::load(&graph, node, device)).collect::<Result<Vec<_>>>()?;
         let mut constants = HashMap::new();
@@ -55,7 +55,7 @@ impl Network {
     /// Computes the outputs, in their order, and how many nodes the host computed.
     ///
     /// # Errors
-    /// As [`Graph::run`], and [`Error::Device`] where the GPU fails.
+    /// As [`Graph::run`], and [`Error::Device`](crate::Error::Device) where the GPU fails.
     pub fn run(&self, rec: &mut Recorder, inputs: &[(&str, Value)]) -> Result<(Vec<Value>, usize)> {
         self.graph.check_inputs(inputs)?;
         let mut run = Run { graph: &self.graph, constants: &self.constants, values: HashMap::new() };
