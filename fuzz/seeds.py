@@ -2,13 +2,14 @@
 
     python fuzz/seeds.py
 
-Needs torch 2.9.1, gguf 0.19.0, peft 0.21.2, safetensors 0.8.0, imageio-ffmpeg 0.6.0, and tests/goldens.
+Needs torch 2.9.1, gguf 0.19.0, peft 0.21.2, safetensors 0.8.0, imageio-ffmpeg 0.6.0, onnx 1.23.2, and tests/goldens.
 """
 
 import json
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import gguf
@@ -157,6 +158,17 @@ def videos():
         subprocess.run([*ffmpeg, *x264, "-f", format, target("mp4") / name], check=True)
 
 
+def networks():
+    """Many operators beside each other, as tests/reference has them."""
+    sys.path.append(str(GOLDENS.parent / "reference"))
+    from onnx_operators import FAMILIES
+    from onnx_random import Builder
+
+    for family in FAMILIES:
+        b = Builder(13, [1, 4, 6, 6])
+        (target("onnx") / family.__name__).write_bytes(b.model(list(family(b, "input"))).SerializeToString())
+
+
 if __name__ == "__main__":
-    for write in [safetensors, index, torch_archives, gguf_files, tokenizers, loras, configs, videos, keypoints]:
+    for write in [safetensors, index, torch_archives, gguf_files, tokenizers, loras, configs, videos, keypoints, networks]:
         write()

@@ -64,6 +64,7 @@ mod json;
 mod layers;
 mod linalg;
 mod models;
+mod onnx;
 mod ops;
 mod partial_file;
 mod partial_folder;

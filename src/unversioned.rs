@@ -13,4 +13,4 @@ macro_rules! expose {
     };
 }
 
-expose! { gpu json layers linalg models ops pipelines rng schedulers shape tokenizer vocabulary weights }
+expose! { gpu json layers linalg models onnx ops pipelines rng schedulers shape tokenizer vocabulary weights }

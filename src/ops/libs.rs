@@ -16,3 +16,6 @@ pub(crate) const ATTENTION_BIAS: &str = include_str!("../../wgsl/lib/attention_b
 pub(crate) const ROW_FACTOR: &str = include_str!("../../wgsl/lib/row_factor.wgsl");
 /// Needed where scores go through workgroup memory.
 pub(crate) const ATTENTION_WEIGHTS: &str = include_str!("../../wgsl/lib/attention_weights.wgsl");
+pub(crate) const REDUCE_MAX: &str = include_str!("../../wgsl/lib/reduce_max.wgsl");
+/// Needed by kernels that walk along axes with strides.
+pub(crate) const WALK: &str = include_str!("../../wgsl/lib/walk.wgsl");

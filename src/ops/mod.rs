@@ -6,6 +6,8 @@
 
 pub mod activation;
 pub mod attention;
+pub mod binary;
+pub mod channelwise;
 pub mod conv;
 pub mod copy;
 pub mod depthwise;
@@ -22,10 +24,16 @@ pub mod norm_rope;
 mod operand;
 pub mod permute;
 pub mod pixels;
+pub mod pool;
 pub mod product;
+pub mod resample;
 pub mod rms_norm;
+pub mod rows;
 pub mod shortcut;
+pub mod strided;
 mod tuned;
+pub mod unary;
+pub mod walk;
 
 use crate::gpu::Kernel;
 
@@ -39,6 +47,8 @@ pub static KERNELS: &[&Kernel] = &[
     &attention::ATTENTION_SG,
     &attention::ATTENTION_SHORT,
     &attention::ATTENTION_TILED,
+    &binary::BINARY,
+    &channelwise::CHANNELWISE,
     &conv::CONV_COOP,
     &conv::CONV_REG,
     &conv::CONV_SG,
@@ -58,6 +68,11 @@ pub static KERNELS: &[&Kernel] = &[
     &product::tiled::MATMUL_TILED,
     &permute::PERMUTE,
     &pixels::PIXELS,
+    &pool::POOL,
+    &resample::RESAMPLE,
     &rms_norm::RMS_NORM,
+    &rows::ROWS,
     &shortcut::SHORTCUT,
+    &strided::STRIDED,
+    &unary::UNARY,
 ];

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::Mmap;
-
 use super::{
-    claim::Claim, entry::Entry, entry::Metadata, gguf, kin::Kin, locate, names::Table, pth, safetensors, scales::SINGLE_FILE,
+    claim::Claim, entry::Entry, entry::Metadata, gguf, kin::Kin, locate, map::map, names::Table, pth, safetensors, scales::SINGLE_FILE,
     scales::attach_scales, stored::Stored, stored::TensorInfo, tensor::Tensor, view::TensorView,
 };
 use crate::digest::Digest;
@@ -377,16 +374,4 @@ fn is_zip(bytes: &[u8]) -> bool {
 
 fn is_gguf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"GGUF")
-}
-
-#[allow(unsafe_code)]
-fn map(path: &Path) -> Result<Mmap> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    if file.metadata().map_err(Error::io(path))?.len() == 0 {
-        return Err(Error::weights(path, "the file is empty; download it again"));
-    }
-    // SAFETY: the mapping is read-only and private to this process. Its bytes are only ever read as bytes, for which every value is valid. The
-    // one hazard is another process changing the file meanwhile: the documentation of `Weights` forbids that, as no user of mapped files can
-    // prevent it; cutting the file short would end this process, changing it would change weights, neither reaches other memory.
-    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }

@@ -18,6 +18,7 @@ pub mod kin;
 pub(crate) mod locate;
 pub mod lora;
 pub mod low_rank;
+pub(crate) mod map;
 pub mod names;
 mod pickle;
 mod pth;

@@ -2,6 +2,8 @@
 
 mod activation;
 mod attention;
+mod binary;
+mod channelwise;
 mod conv;
 mod copy;
 mod depthwise;
@@ -14,8 +16,13 @@ mod matmul;
 mod norm_rope;
 mod permute;
 mod pixels;
+mod pool;
+mod resample;
 mod rms_norm;
+mod rows;
 mod shortcut;
+mod strided;
+mod unary;
 
 use crate::case::{Case, Refusal};
 
@@ -37,6 +44,13 @@ pub fn cases() -> Vec<Case> {
         rms_norm::cases(),
         norm_rope::cases(),
         shortcut::cases(),
+        binary::cases(),
+        channelwise::cases(),
+        pool::cases(),
+        resample::cases(),
+        rows::cases(),
+        strided::cases(),
+        unary::cases(),
     ]
     .into_iter()
     .flatten()
@@ -60,6 +74,12 @@ pub fn refusals() -> Vec<Refusal> {
         rms_norm::refusals(),
         norm_rope::refusals(),
         shortcut::refusals(),
+        binary::refusals(),
+        channelwise::refusals(),
+        pool::refusals(),
+        resample::refusals(),
+        rows::refusals(),
+        strided::refusals(),
     ]
     .into_iter()
     .flatten()

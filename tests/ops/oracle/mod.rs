@@ -2,6 +2,8 @@
 
 pub mod activation;
 pub mod attention;
+pub mod binary;
+pub mod channelwise;
 pub mod conv;
 pub mod copy;
 pub mod depthwise;
@@ -14,5 +16,10 @@ pub mod matmul;
 pub mod norm_rope;
 pub mod permute;
 pub mod pixels;
+pub mod pool;
+pub mod resample;
 pub mod rms_norm;
+pub mod rows;
 pub mod shortcut;
+pub mod strided;
+pub mod unary;

@@ -1,0 +1,78 @@
+//! The values of a run, on the GPU or on the host as they are needed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::laid::Laid;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::onnx::graph::Graph;
+use crate::onnx::node::Node;
+use crate::onnx::strided::Places;
+use crate::onnx::value::{Data, Kind, Value};
+
+/// Where a value is.
+#[derive(Clone)]
+pub(super) enum Held {
+    Gpu(Laid),
+    Host(Arc<Value>),
+}
+
+/// A run of a network.
+pub(super) struct Run<'a> {
+    pub(super) graph: &'a Graph,
+    /// Constants that ops take as they are.
+    pub(super) constants: &'a HashMap<usize, Laid>,
+    pub(super) values: HashMap<usize, Held>,
+}
+
+impl Run<'_> {
+    pub(super) fn keep(&mut self, node: &Node, made: impl Iterator<Item = Held>) {
+        self.values.extend(node.outputs.iter().zip(made).filter_map(|(value, held)| Some(((*value)?, held))));
+    }
+
+    /// What a node makes, computed by the host.
+    pub(super) fn on_host(&self, rec: &mut Recorder, node: &Node) -> Result<Vec<Value>> {
+        let inputs = node.inputs.iter().map(|input| input.map(|value| self.host(rec, value)).transpose()).collect::<Result<Vec<_>>>()?;
+        let made = self.graph.compute(node, &inputs)?;
+        // Outputs without a name are kept by nobody.
+        Ok(made.into_iter().map(|value| value.unwrap_or_else(|| Value::new(&[0], Data::F32(Vec::new())))).collect())
+    }
+
+    /// A value's extents, where it is of floating-point numbers and not empty.
+    pub(super) fn shape(&self, value: usize) -> Option<Vec<usize>> {
+        let (shape, kind) = match (self.values.get(&value), self.graph.constants.get(&value)) {
+            (Some(Held::Gpu(laid)), _) => (laid.shape(), Kind::F32),
+            (Some(Held::Host(value)), _) => (value.shape().to_vec(), value.data().kind()),
+            (None, Some(constant)) => (constant.shape().to_vec(), constant.kind()),
+            (None, None) => return None,
+        };
+        (kind == Kind::F32 && !shape.contains(&0)).then_some(shape)
+    }
+
+    /// An input on the GPU.
+    pub(super) fn gpu(&self, rec: &mut Recorder, value: usize) -> Result<Laid> {
+        match (self.values.get(&value), self.constants.get(&value)) {
+            (Some(Held::Gpu(laid)), _) | (None, Some(laid)) => Ok(laid.clone()),
+            _ => {
+                let host = self.host(rec, value)?;
+                rec.upload(host.shape(), host.f32().unwrap_or_default()).map(Laid::plain)
+            }
+        }
+    }
+
+    /// A value on the host.
+    pub(super) fn host(&self, rec: &mut Recorder, value: usize) -> Result<Arc<Value>> {
+        match (self.values.get(&value), self.graph.constants.get(&value)) {
+            (Some(Held::Host(value)), _) => Ok(value.clone()),
+            (Some(Held::Gpu(laid)), _) => {
+                let elements = rec.download(&laid.tensor)?;
+                let shape = laid.shape();
+                let elements = Places::new(&shape, &laid.strides(), 0).map(|place| elements[place]).collect();
+                Ok(Value::new(&shape, Data::F32(elements)).into())
+            }
+            (None, Some(constant)) => Ok(constant.value()),
+            (None, None) => Err(Error::weights(&self.graph.path, format!("nothing makes the value {value}"))),
+        }
+    }
+}

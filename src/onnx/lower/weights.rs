@@ -1,0 +1,173 @@
+//! What nodes need on the GPU before they run.
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::gpu::Tensor;
+use crate::gpu::sink::Sink;
+use crate::onnx::call::{Call, Fact};
+use crate::onnx::graph::Graph;
+use crate::onnx::host::window::Window;
+use crate::onnx::node::Node;
+use crate::ops::conv::ConvWeight;
+use crate::ops::matrix::Matrix;
+use crate::ops::pool;
+
+/// A node's weights.
+pub(super) enum Weights {
+    /// None, or none in a form of its own.
+    None,
+    Conv {
+        weight: ConvWeight,
+        bias: Option<Tensor>,
+        window: pool::Window,
+    },
+    Channelwise {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        window: pool::Window,
+    },
+    /// A transposed convolution as one to as many times the channels, which become blocks of this size.
+    Shuffled {
+        weight: ConvWeight,
+        bias: Option<Tensor>,
+        block: usize,
+    },
+    Linear {
+        weight: Matrix,
+        bias: Option<Tensor>,
+    },
+}
+
+impl Weights {
+    pub(super) fn load(graph: &Graph, node: &Node, device: &Device) -> Result<Self> {
+        let loaded = match node.op.as_str() {
+            "Conv" => conv(graph, node, device)?,
+            "ConvTranspose" => conv_transpose(graph, node, device)?,
+            "Linear" | "MatMul" => linear(graph, node, device, false)?,
+            "Gemm" => gemm(graph, node, device)?,
+            _ => None,
+        };
+        Ok(loaded.unwrap_or(Self::None))
+    }
+}
+
+/// A constant as a vector.
+pub(super) fn vector(graph: &Graph, value: usize, device: &Device) -> Result<Option<Tensor>> {
+    let Some(constant) = graph.constants.get(&value).map(|constant| constant.value()) else { return Ok(None) };
+    let Some(elements) = constant.f32().filter(|elements| !elements.is_empty()) else { return Ok(None) };
+    device.upload("constant", constant.shape(), DType::F32, bytemuck::cast_slice(elements)).map(Some)
+}
+
+fn bias(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Tensor>> {
+    node.input(2).map_or(Ok(None), |value| vector(graph, value, device))
+}
+
+/// The window of a convolution or pool over images of two axes, where the kernels can do it.
+pub(super) fn window(graph: &Graph, node: &Node) -> Option<pool::Window> {
+    let shape = |number| node.input(number).and_then(|value| graph.outline(value)).map(|outline| outline.shape.as_slice());
+    let image = shape(0).filter(|shape| shape.len() == 4)?;
+    let kernel = if node.op == "Conv" { Some(&shape(1)?[2..]) } else { None };
+    let facts: Vec<Option<Fact>> = Vec::new();
+    let call = Call { node, opset: graph.opset, inputs: &facts };
+    let ceil = node.flag("ceil_mode", false).ok()?;
+    let slides = Window::of(&call, &image[2..], kernel, ceil).ok()?.axes;
+    let both = |of: fn(&crate::onnx::host::window::Slide) -> usize| [of(&slides[1]), of(&slides[2])];
+    let pad = [1, 2].map(|axis| (slides[axis].pads[0], slides[axis].pads[1]));
+    let window =
+        pool::Window { kernel: both(|slide| slide.kernel), stride: both(|slide| slide.stride), pad, places: both(|slide| slide.places) };
+    (both(|slide| slide.dilation) == [1, 1] && window.check([image[2], image[3]]).is_ok()).then_some(window)
+}
+
+fn conv(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> {
+    let (Some(window), Some(weight)) = (window(graph, node), node.input(1).and_then(|value| graph.constants.get(&value))) else {
+        return Ok(None);
+    };
+    let (weight, group) = (weight.value(), node.int_or("group", 1).unwrap_or(0));
+    let (Some(values), &[out, inner, h, w]) = (weight.f32(), weight.shape()) else { return Ok(None) };
+    let bias = bias(graph, node, device)?;
+    if node.input(2).is_some() && bias.is_none() {
+        return Ok(None);
+    }
+    if group as usize == out && inner == 1 && group > 1 {
+        // [C, 1, H, W] to [H, W, C].
+        let turned: Vec<f32> = (0..h * w).flat_map(|tap| values[tap..].iter().step_by(h * w).copied()).collect();
+        let weight = device.upload("weight", &[h, w, out], DType::F32, bytemuck::cast_slice(&turned))?;
+        return Ok(Some(Weights::Channelwise { weight, bias, window }));
+    }
+    // What the window leaves over at the end must be what the kernel leaves over too.
+    let fits = |axis: usize| {
+        let image = [1, 2].map(|axis| graph.outline(node.input(0).unwrap_or(0)).map_or(0, |outline| outline.shape[axis + 1]));
+        let room = image[axis] + window.pad[axis].0 + window.pad[axis].1;
+        room >= window.kernel[axis] && (room - window.kernel[axis]) / window.stride[axis] + 1 == window.places[axis]
+    };
+    if group != 1 || window.stride[0] != window.stride[1] || !(fits(0) && fits(1)) {
+        return Ok(None);
+    }
+    let weight = ConvWeight::upload(device, "weight", [out, inner, 1, h, w], DType::F32, &|| Ok(values.to_vec()))?;
+    Ok(Some(Weights::Conv { weight, bias, window }))
+}
+
+/// Where the result is the image times the stride: each of a block's pixels is a convolution of the 3x3 pixels around one of the image.
+fn conv_transpose(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> {
+    let constant = |number| node.input(number).and_then(|value| graph.constants.get(&value)).map(|constant| constant.value());
+    let (Some(weight), Some(block)) = (constant(1), block_of(graph, node)) else { return Ok(None) };
+    let (Some(values), &[inputs, outputs, h, w]) = (weight.f32(), weight.shape()) else { return Ok(None) };
+    let pads = node.ints("pads").ok().flatten().map_or([0; 4], |pads| std::array::from_fn(|at| pads[at]));
+    // The first of a block reaches back, and the last on, over no more than one pixel of the image.
+    let reaches = |pad: i64, kernel: usize| pad <= block && kernel as i64 <= pad + block + 1;
+    let bias = constant(2);
+    if !reaches(pads[0], h) || !reaches(pads[1], w) || node.input(2).is_some() && bias.is_none() {
+        return Ok(None);
+    }
+    let mut turned = Vec::with_capacity(outputs * inputs * 9 * (block * block) as usize);
+    for at in 0..block * block * outputs as i64 {
+        let (down, across, output) = (at / outputs as i64 / block, at / outputs as i64 % block, at as usize % outputs);
+        for (input, tap) in (0..inputs).flat_map(|input| (0..9).map(move |tap| (input, tap))) {
+            let (y, x) = (down + pads[0] - block * (tap / 3 - 1), across + pads[1] - block * (tap % 3 - 1));
+            let is_inside = (0..h as i64).contains(&y) && (0..w as i64).contains(&x);
+            turned.push(if is_inside { values[((input * outputs + output) * h + y as usize) * w + x as usize] } else { 0.0 });
+        }
+    }
+    let (block, channels) = (block as usize, outputs * (block * block) as usize);
+    let repeated = bias.map(|bias| bias.f32().unwrap_or_default().repeat(block * block));
+    let bias = repeated.map(|bias| device.upload("bias", &[channels], DType::F32, bytemuck::cast_slice(&bias))).transpose()?;
+    let weight = ConvWeight::upload(device, "weight", [channels, inputs, 1, 3, 3], DType::F32, &|| Ok(turned.clone()))?;
+    Ok(Some(Weights::Shuffled { weight, bias, block }))
+}
+
+/// The stride of a transposed convolution that multiplies the image's extents by it, and does nothing else that is special.
+fn block_of(graph: &Graph, node: &Node) -> Option<i64> {
+    let outline = |value: Option<usize>| graph.outline(value?).map(|outline| &outline.shape);
+    let (image, result) = (outline(node.input(0))?, outline(node.output())?);
+    let &[block, other] = node.ints("strides").ok()?? else { return None };
+    let is_plain = node.int_or("group", 1).ok()? == 1 && node.text_or("auto_pad", "NOTSET").ok()? == "NOTSET" && !node.has("output_shape");
+    let is_dense = node.ints("dilations").ok()?.is_none_or(|dilations| dilations == [1, 1]);
+    let fits = block == other && image.len() == 4 && (2..4).all(|axis| result[axis] == image[axis] * block as usize);
+    (is_plain && is_dense && fits).then_some(block)
+}
+
+/// A product with a constant matrix [in, out], or [out, in] where it is turned already.
+fn linear(graph: &Graph, node: &Node, device: &Device, is_turned: bool) -> Result<Option<Weights>> {
+    let Some(weight) = node.input(1).and_then(|value| graph.constants.get(&value)).map(|constant| constant.value()) else {
+        return Ok(None);
+    };
+    let (Some(values), &[rows, cols]) = (weight.f32().filter(|values| !values.is_empty()), weight.shape()) else { return Ok(None) };
+    let turned: Vec<f32> = match is_turned {
+        true => values.to_vec(),
+        false => (0..cols).flat_map(|col| values[col..].iter().step_by(cols).copied()).collect(),
+    };
+    let shape = if is_turned { [rows, cols] } else { [cols, rows] };
+    let weight = Matrix::upload(device, "weight", shape, DType::F32, &|| Ok(bytemuck::cast_slice(&turned).into()))?;
+    let bias = bias(graph, node, device)?;
+    let fits = bias.as_ref().map_or(node.input(2).is_none(), |bias| bias.shape() == [shape[0]]);
+    Ok(fits.then_some(Weights::Linear { weight, bias }))
+}
+
+fn gemm(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> {
+    let is_plain = [("alpha", 1.0), ("beta", 1.0)].iter().all(|(name, one)| node.float_or(name, 1.0).is_ok_and(|float| float == *one));
+    match (is_plain && !node.flag("transA", false).unwrap_or(true), node.flag("transB", false)) {
+        (true, Ok(is_turned)) => linear(graph, node, device, is_turned),
+        _ => Ok(None),
+    }
+}

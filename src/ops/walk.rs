@@ -1,0 +1,75 @@
+//! Several tensors walked through together, each with strides of its own.
+
+use crate::error::{Error, Result};
+
+/// The most axes that kernels walk along.
+pub const AXES: usize = 6;
+
+/// Extents, and strides by tensor; axes that are not needed come first and are of one element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Walk<const N: usize> {
+    /// How many elements there are along each axis.
+    pub extents: [u32; AXES],
+    /// How far apart they lie.
+    pub strides: [[i32; AXES]; N],
+}
+
+impl<const N: usize> Walk<N> {
+    /// Over these extents with these strides. Axes that lie one in another in every tensor become one.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where more than six are left.
+    pub fn new(shape: &[usize], strides: [&[isize]; N]) -> Result<Self> {
+        let mut axes: Vec<(usize, [isize; N])> = Vec::new();
+        for (at, &extent) in shape.iter().enumerate().filter(|(_, extent)| **extent != 1) {
+            let own = strides.map(|strides| strides[at]);
+            match axes.last_mut() {
+                Some((outer, steps)) if steps.iter().zip(&own).all(|(step, own)| *step == own * extent as isize) => {
+                    *outer *= extent;
+                    *steps = own;
+                }
+                _ => axes.push((extent, own)),
+            }
+        }
+        if axes.len() > AXES {
+            return Err(Error::Unsupported(format!("a walk along {} axes of shape {shape:?}; {AXES} are possible", axes.len())));
+        }
+        let mut walk = Self { extents: [1; AXES], strides: [[0; AXES]; N] };
+        for (place, (extent, steps)) in (AXES - axes.len()..).zip(axes) {
+            walk.extents[place] = extent as u32;
+            steps.iter().zip(&mut walk.strides).for_each(|(&step, strides)| strides[place] = step as i32);
+        }
+        Ok(walk)
+    }
+}
+
+/// How far apart neighbours along each axis lie in a tensor of this shape.
+pub fn strides(shape: &[usize]) -> Vec<isize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis] as isize;
+    }
+    strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_that_lie_one_in_another_become_one() {
+        let shape = [2, 3, 1, 4, 5];
+        let (own, rows) = (strides(&shape), [3, 1, 0, 0, 0]);
+        let walk = Walk::new(&shape, [&own, &rows]).expect("few axes");
+        assert_eq!(walk.extents, [1, 1, 1, 1, 6, 20]);
+        assert_eq!(walk.strides, [[0, 0, 0, 0, 20, 1], [0, 0, 0, 0, 1, 0]]);
+    }
+
+    #[test]
+    fn too_many_axes_are_refused() {
+        let shape = [2; 8];
+        let turned: Vec<_> = strides(&shape).into_iter().rev().collect();
+        let error = Walk::new(&shape, [&turned]).expect_err("eight axes");
+        assert!(error.to_string().contains("8 axes"), "{error}");
+    }
+}

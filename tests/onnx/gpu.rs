@@ -1,0 +1,56 @@
+//! Graphs on the GPU beside the same on the host.
+
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::onnx::lower::Network;
+use wan_animate::unversioned::onnx::{Graph, Value};
+use wan_animate::{Cancel, Device};
+
+use crate::close::largest;
+use crate::goldens::{noise, path, run};
+
+/// Computes a graph's fusion on the GPU: by how much of its largest element each output differs from what is expected, and how many nodes the host
+/// computed.
+pub fn compare(mut graph: Graph, inputs: &[(&str, Value)], expected: &[Value], device: &Device) -> (Vec<f64>, usize) {
+    graph.fuse();
+    let network = Network::load(graph, device).expect("loaded");
+    let mut rec = Recorder::new(device, Cancel::new());
+    let (found, on_host) = network.run(&mut rec, inputs).expect("computed");
+    let error = |(found, expected): (&Value, &Value)| {
+        let (error, most) = largest(found, expected);
+        error / most.max(f64::MIN_POSITIVE)
+    };
+    assert_eq!(found.len(), expected.len());
+    (found.iter().zip(expected).map(error).collect(), on_host)
+}
+
+#[test]
+fn networks_are_computed_as_on_the_host() {
+    let device = Device::builder().shader_checks(true).build().expect("a GPU or a software driver");
+    for (name, most_on_host) in [("vitpose_11", 0), ("vitpose_17", 0), ("yolox", 0), ("yolov10", 17), ("rtmpose", 2)] {
+        let graph = Graph::open(path(&format!("{name}.onnx")), &[]).expect("opened");
+        let expected = run(&graph);
+        let port = graph.inputs()[0].clone();
+        let input = noise(port.shape.as_deref().expect("a shape"));
+        let (errors, on_host) = compare(graph, &[(&port.name, input)], &expected, &device);
+        println!("{name}: {errors:?}, {on_host} nodes on the host");
+        assert!(errors.iter().all(|&error| error <= 1e-4), "{name}: {errors:?}");
+        assert!(on_host <= most_on_host, "{name}: {on_host} nodes on the host");
+    }
+}
+
+/// All operators beside each other: those that no op computes go to the host and back.
+#[test]
+fn operators_are_computed_as_on_the_host() {
+    let device = Device::builder().shader_checks(true).build().expect("a GPU or a software driver");
+    for name in ["operators_12", "operators_13"] {
+        let graph = Graph::open(path(&format!("{name}.onnx")), &[]).expect("opened");
+        let (expected, port) = (run(&graph), graph.inputs()[0].clone());
+        let makers: Vec<_> =
+            graph.outputs().iter().map(|port| graph.nodes().iter().find(|node| node.outputs.contains(&Some(port.value)))).collect();
+        let makers: Vec<_> = makers.into_iter().flatten().map(ToString::to_string).collect();
+        let (errors, on_host) = compare(graph, &[(&port.name, noise(&[1, 4, 6, 6]))], &expected, &device);
+        let wrong: Vec<_> = errors.iter().zip(&makers).filter(|(error, _)| **error > 1e-4).collect();
+        println!("{name}: {on_host} of {} nodes on the host", makers.len());
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+    }
+}

@@ -1,0 +1,38 @@
+use wan_animate::unversioned::ops::binary::{Function, binary};
+
+use crate::case::{Case, Refusal};
+use crate::host::Host;
+use crate::oracle::binary as oracle;
+
+fn case(a: &[usize], b: &[usize], function: Function) -> Case {
+    let a = Host::random(1, a, 4.0);
+    // Divisors stay away from 0.
+    let b = Host { values: Host::random(2, b, 3.0).values.iter().map(|value| value + value.signum()).collect(), ..Host::random(2, b, 3.0) };
+    Case::new(
+        format!("{function:?} of {:?} and {:?}", a.shape, b.shape),
+        [&a.clone(), &b.clone()],
+        move |rec, [a, b]| binary(rec, a, b, function),
+        move || oracle::binary(&a, &b, function),
+    )
+}
+
+pub fn cases() -> Vec<Case> {
+    use Function::{Add, Div, Leaky, Max, Min, Mul, Sub};
+    let alike = [Add, Sub, Mul, Div, Min, Max, Leaky].map(|function| case(&[5, 7], &[5, 7], function));
+    let stretched = [
+        case(&[2, 3, 4, 5], &[5], Add),
+        case(&[2, 3, 4, 5], &[3, 1, 1], Leaky),
+        case(&[1], &[3, 70], Sub),
+        case(&[4, 1, 3], &[2, 1], Div),
+        case(&[2, 1, 3, 1, 2, 1], &[1, 2, 1, 3, 1, 2], Mul),
+        case(&[3, 4, 1], &[3, 1, 6], Max),
+    ];
+    alike.into_iter().chain(stretched).collect()
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let refused = |says, a: &[usize], b: &[usize]| {
+        Refusal::new(says, [&Host::random(1, a, 1.0), &Host::random(2, b, 1.0)], |rec, [a, b]| binary(rec, a, b, Function::Add))
+    };
+    vec![refused("do not broadcast", &[3, 4], &[3]), refused("a walk along 8 axes", &[2, 1, 2, 1, 2, 1, 2, 1], &[1, 2, 1, 2, 1, 2, 1, 2])]
+}

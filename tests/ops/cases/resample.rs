@@ -1,0 +1,35 @@
+use wan_animate::DType::{F16, F32};
+use wan_animate::unversioned::ops::resample::{Between, resample};
+
+use crate::case::{Case, Refusal};
+use crate::host::Host;
+use crate::oracle::resample as oracle;
+
+fn case(x: Host, rows: &'static [Between], columns: &'static [Between], dtype: wan_animate::DType) -> Case {
+    Case::new(
+        format!("resample {:?} {} to {}x{}", x.shape, x.dtype, rows.len(), columns.len()),
+        [&x.clone()],
+        move |rec, [x]| resample(rec, x, rows, columns, dtype),
+        move || oracle::resample(&x, rows, columns),
+    )
+}
+
+const NEAREST: &[Between] = &[(0, 0, 0.0), (0, 0, 0.0), (1, 1, 0.0), (2, 2, 0.0), (2, 2, 0.0)];
+const LINEAR: &[Between] = &[(0, 0, 0.0), (0, 1, 0.25), (0, 1, 0.75), (1, 2, 0.3), (2, 2, 0.5)];
+
+pub fn cases() -> Vec<Case> {
+    let x = |shape: [usize; 4]| Host::random(1, &shape, 1.0);
+    vec![
+        case(x([2, 3, 3, 8]), LINEAR, NEAREST, F32),
+        case(x([1, 3, 4, 3]), NEAREST, LINEAR, F32),
+        case(x([1, 3, 3, 4]).to(F16), LINEAR, LINEAR, F16),
+    ]
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    let refused = |rows: &'static [Between]| {
+        let x = Host::random(1, &[1, 2, 3, 4], 1.0);
+        Refusal::new("from 2 of an image", [&x], move |rec, [x]| resample(rec, x, rows, LINEAR, F32))
+    };
+    vec![refused(&[]), refused(&[(0, 2, 0.5)])]
+}

@@ -1,0 +1,35 @@
+use wan_animate::DType::F16;
+use wan_animate::unversioned::ops::rows::{Reduction, reduce, softmax};
+
+use crate::case::{Case, Refusal};
+use crate::host::Host;
+use crate::oracle::rows as oracle;
+
+fn soft(x: Host) -> Case {
+    Case::new(format!("softmax of {:?}", x.shape), [&x.clone()], |rec, [x]| softmax(rec, x), move || oracle::softmax(&x))
+}
+
+fn reduced(x: Host, reduction: Reduction) -> Case {
+    let name = format!("{reduction:?} of rows of {:?}", x.shape);
+    Case::new(name, [&x.clone()], move |rec, [x]| reduce(rec, x, reduction), move || oracle::reduce(&x, reduction))
+}
+
+pub fn cases() -> Vec<Case> {
+    let x = |shape: [usize; 2], size| Host::random(1, &shape, size);
+    let mut cases =
+        vec![soft(x([5, 16], 4.0)), soft(x([3, 7], 4.0)), soft(x([2, 1027], 9.0)), soft(x([4, 1], 1.0)), soft(x([2, 300], 200.0))];
+    for reduction in [Reduction::Sum, Reduction::Mean, Reduction::Max, Reduction::Min, Reduction::Norm] {
+        // All on one side of 0, so that what lanes past the end have would show.
+        let shifted =
+            |shape: [usize; 2], shift: f32| Host { values: x(shape, 1.0).values.iter().map(|x| x + shift).collect(), ..x(shape, 1.0) };
+        cases.extend([reduced(shifted([3, 7], 3.0), reduction), reduced(shifted([5, 300], -3.0), reduction)]);
+    }
+    cases
+}
+
+pub fn refusals() -> Vec<Refusal> {
+    vec![
+        Refusal::new("x: shape [2, 3, 4]", [&Host::random(1, &[2, 3, 4], 1.0)], |rec, [x]| softmax(rec, x)),
+        Refusal::new("of the kernel `rows`", [&Host::random(1, &[2, 4], 1.0).to(F16)], |rec, [x]| softmax(rec, x)),
+    ]
+}
