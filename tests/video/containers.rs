@@ -9,7 +9,7 @@ use std::process::Command;
 use image::imageops::{flip_horizontal, flip_vertical, rotate90, rotate180, rotate270};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
-use wan_animate::video::{Frames, open_image};
+use wan_animate::video::{Audio, Frames, open_image};
 
 use super::files::refusal;
 
@@ -209,4 +209,33 @@ fn animated_pictures_are_read_whole() {
     let still = folder.path().join("still.webp");
     RgbImage::from_pixel(4, 4, Rgb([9; 3])).save(&still).unwrap();
     assert_eq!(Frames::open(&still).unwrap().num_frames(), 1);
+}
+
+/// Any byte changed, or the file cut anywhere: refused or read, within bounds.
+#[test]
+fn no_changed_byte_does_harm() {
+    without_ffmpeg("no_changed_byte_does_harm", || {
+        let folder = tempfile::tempdir().unwrap();
+        for name in
+            ["trimmed.mp4", "uneven.mp4", "avc3.mp4", "temporal.mp4", "sound.mov", "sound_late.mp4", "cover_first.mov", "animated.png"]
+        {
+            let whole = std::fs::read(file(name)).unwrap();
+            let path = folder.path().join(name);
+            let open = |bytes: &[u8]| {
+                std::fs::write(&path, bytes).unwrap();
+                let _ = Audio::open(&path);
+                let Ok(video) = Frames::open(&path) else { return };
+                let _ = video.read(video.num_frames() - 1);
+                let _ = video.at_fps(29.97).map(|video| video.read(0));
+            };
+            for position in (0..whole.len()).step_by(31) {
+                for change in [0x01, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[position] ^= change;
+                    open(&changed);
+                }
+                open(&whole[..position]);
+            }
+        }
+    });
 }
