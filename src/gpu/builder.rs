@@ -82,11 +82,19 @@ impl DeviceBuilder {
     /// # Errors
     /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family, or `WAN_ANIMATE_TUNE` no tuning. [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
     /// refuses to open it.
-    pub fn build(mut self) -> Result<Device> {
+    pub fn build(self) -> Result<Device> {
+        pollster::block_on(self.build_async())
+    }
+
+    /// [`DeviceBuilder::build`] for callers that must not block, such as a browser's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn build_async(mut self) -> Result<Device> {
         self.options.family = self.options.family.or(family::from_environment()?);
         self.options.tune = self.options.tune.or(Tune::from_environment()?);
         self.options.shader_checks = self.shader_checks.unwrap_or_else(default_shader_checks);
-        let adapters = enumerate();
+        let adapters = enumerate().await;
         let wanted = self.adapter_name.clone().or_else(|| env::var("WGPU_ADAPTER_NAME").ok());
         let adapter = choose(adapters, wanted.as_deref())?;
         let immediates = self.options.immediates.unwrap_or(true);
@@ -95,15 +103,16 @@ impl DeviceBuilder {
         if !immediates {
             required_limits.max_immediate_size = 0;
         }
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+        let descriptor = wgpu::DeviceDescriptor {
             label: Some("wan-animate"),
             required_features: adapter.features() & wished,
             required_limits,
             memory_hints: MEMORY,
             experimental_features: experimental_features(),
             ..Default::default()
-        }))
-        .map_err(|error| Error::Device(format!("cannot open the adapter `{}`: {error}", adapter.get_info().name)))?;
+        };
+        let refused = |error| Error::Device(format!("cannot open the adapter `{}`: {error}", adapter.get_info().name));
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         Ok(Device::new(device, queue, self.options, Some(&adapter)))
     }
 }
@@ -123,7 +132,7 @@ impl Device {
 
     /// All adapters of this machine, in no particular order.
     pub fn adapters() -> Vec<AdapterSummary> {
-        enumerate().iter().map(|adapter| AdapterSummary::new(&adapter.get_info())).collect()
+        pollster::block_on(enumerate()).iter().map(|adapter| AdapterSummary::new(&adapter.get_info())).collect()
     }
 
     /// Shares a device that the application already owns. Immediates are used if the device was opened with
