@@ -95,14 +95,13 @@ fn code(text: &str) -> String {
 fn used(text: &str, own: &str, modules: &BTreeMap<String, PathBuf>) -> (Vec<String>, BTreeMap<String, String>) {
     let (mut uses, mut passes_on) = (Vec::new(), BTreeMap::new());
     let mut rest = String::new();
-    let mut statements = text.split(';').peekable();
-    while let Some(statement) = statements.next() {
+    for statement in text.split(';') {
         let start =
             statement.rfind("use ").filter(|&at| statement[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric()));
         let tree = start.map(|at| statement[at + 4..].split_whitespace().collect::<Vec<_>>().join(" "));
         match tree.filter(|tree| tree.starts_with(|first: char| first.is_alphabetic())) {
             Some(tree) => {
-                let is_public = statement[..start.unwrap_or(0)].trim_end().ends_with(|last: char| last == ')' || last == 'b');
+                let is_public = statement[..start.unwrap_or(0)].trim_end().ends_with([')', 'b']);
                 for (path, name) in leaves(&tree) {
                     let Some(path) = absolute(&path, own, modules) else { continue };
                     if is_public || own.is_empty() {

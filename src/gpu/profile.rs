@@ -20,7 +20,7 @@ pub struct Span {
     pub seconds: f64,
 }
 
-/// All dispatches of a device so far, in order. See [`Device::profile`].
+/// All dispatches of a device so far, in order. See [`Device::profile`](crate::Device::profile).
 #[derive(Debug, Default)]
 pub struct Profile(Mutex<Vec<Span>>);
 

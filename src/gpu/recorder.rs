@@ -1,4 +1,4 @@
-//! What ops record: the API of tensors and kernels over an [`Engine`].
+//! What ops record: the API of tensors and kernels over an engine.
 
 use std::borrow::Cow;
 use std::sync::Arc;

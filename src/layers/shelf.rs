@@ -29,7 +29,7 @@ impl<T> Shelf<T> {
     }
 
     /// How many places there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 

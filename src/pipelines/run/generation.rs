@@ -55,7 +55,7 @@ pub struct Generation {
     position: Position,
     /// What has been told so far, but for the step whose latents are still on their way.
     state: State,
-    latest: Option<Reached>,
+    latest: Option<Box<Reached>>,
     /// The first frame that is to leave; those before had left when the state was saved that this goes on from.
     first_frame: usize,
 }
@@ -89,7 +89,7 @@ impl Phase {
 enum News {
     Event(Event),
     Position(Arc<Position>),
-    Step(Reached),
+    Step(Box<Reached>),
 }
 
 /// A position after a step, whose latents are on their way to the host while the next step begins.
@@ -285,7 +285,8 @@ impl Generation {
             rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
         })?;
         let slots = denoiser.download(&mut self.rec)?;
-        self.news.push_back(News::Step(Reached { position: self.position.clone(), done: denoiser.done(), slots }));
+        let reached = Reached { position: self.position.clone(), done: denoiser.done(), slots };
+        self.news.push_back(News::Step(Box::new(reached)));
         let elapsed = begun.elapsed();
         let remaining = self.remaining(done, elapsed);
         self.tell(Event::Step(Step {
