@@ -222,7 +222,10 @@ impl<'a> Output<'a> {
 
     /// Its elements.
     pub(super) fn compute(self) -> Result<Value, Fault> {
-        let data = (self.compute)()?;
+        let (count, data) = (self.count(), (self.compute)()?);
+        if data.len() != count {
+            return wrong(format!("it makes {} elements for the shape {:?}: it is given too few", data.len(), self.shape));
+        }
         Ok(Value::new(&self.shape, data))
     }
 }

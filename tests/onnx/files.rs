@@ -204,6 +204,18 @@ fn shapes_beyond_any_memory_are_refused_when_opened() {
     assert_refused(&adding(&[int(1, i64::MAX), int(1, i64::MAX), raw(&WEIGHTS)]), &["tensor `w`", "beyond any file"]);
 }
 
+/// There is nothing to make means of, but as many results as ever.
+#[test]
+fn images_may_be_empty() {
+    let folder = folder();
+    for op in ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"] {
+        let parts = [port(11, "x", &[1, 3, 5, 0]), port(12, "y", &[]), node(op, &["x"], &["y"], &[])];
+        let graph = Graph::open(write(folder.path(), "model.onnx", model(&parts)), &[]).expect("opened");
+        let made = graph.run(&[("x", Value::new(&[1, 3, 5, 0], Data::F32(Vec::new())))]).expect("computed");
+        assert_eq!(made[0].shape(), [1, 3, 1, 1], "{op}");
+    }
+}
+
 #[test]
 fn inputs_that_do_not_fit_are_refused() {
     let folder = folder();

@@ -83,10 +83,11 @@ fn column_major(place: usize, image: &[usize]) -> usize {
 pub(super) fn average<'a>(call: &Call<'a>) -> Outputs<'a> {
     let x = call.floats_of_rank(0, 3)?;
     let (window, shape) = window(call, x)?;
+    let planes = x.shape[0] * x.shape[1];
     let counts_pads = call.node.flag("count_include_pad", false)?;
     Output::floats(shape, move || {
         let (x, mut result) = (x.f32()?, Vec::new());
-        slide(&window, call_planes(x, &window), |place, covered| {
+        slide(&window, planes, |place, covered| {
             let sum: f64 = covered.iter().map(|&at| f64::from(x[at])).sum();
             let with_pads = || (0..3).map(|axis| window.axes[axis].within_pads(place[axis])).product();
             let count: usize = if counts_pads { with_pads() } else { covered.len() };
@@ -100,17 +101,14 @@ pub(super) fn average<'a>(call: &Call<'a>) -> Outputs<'a> {
 pub(super) fn norm<'a>(call: &Call<'a>) -> Outputs<'a> {
     let x = call.floats_of_rank(0, 3)?;
     let (window, shape) = window(call, x)?;
+    let planes = x.shape[0] * x.shape[1];
     let p = call.node.int_or("p", 2)? as f64;
     Output::floats(shape, move || {
         let (x, mut result) = (x.f32()?, Vec::new());
-        slide(&window, call_planes(x, &window), |_, covered| {
+        slide(&window, planes, |_, covered| {
             let sum: f64 = covered.iter().map(|&at| f64::from(x[at]).abs().powf(p)).sum();
             result.push(sum.powf(1.0 / p) as f32);
         });
         Ok(result)
     })
-}
-
-fn call_planes(x: &[f32], window: &Window) -> usize {
-    x.len() / window.axes.iter().map(|slide| slide.image).product::<usize>().max(1)
 }
