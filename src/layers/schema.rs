@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Models of 14B have 1,300 tensors, the largest of a billion numbers.
 const MOST_TENSORS: usize = 1 << 17;
-const MOST_ELEMENTS: usize = 1 << 40;
+const MOST_ELEMENTS: u64 = 1 << 40;
 
 /// The tensors of a model by name, once it was loaded by a [recording](super::Loader::recording) loader.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Schema {
     /// # Errors
     /// [`Error::Input`] for more tensors, or a larger one, than any model has: configurations can say anything.
     pub(super) fn add(&self, name: String, shape: &[usize], is_operand: bool) -> Result<()> {
-        let elements = shape.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
+        let elements = shape.iter().try_fold(1, |product: u64, &size| product.checked_mul(size as u64));
         let mut tensors = self.0.borrow_mut();
         if tensors.len() >= MOST_TENSORS || elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
             let count = tensors.len();
