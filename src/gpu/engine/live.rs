@@ -188,10 +188,9 @@ impl LiveEngine {
             let asked = Instant::now();
             done.wait()?;
             let now = Instant::now();
-            let is_exact = now - asked > NOTICEABLE;
-            self.note(work, at, now, is_exact);
+            self.note(work, at, now);
             // What did not have to be waited for had ended before. To count the next one from now on would make it look too fast.
-            self.last_done = is_exact.then_some(now);
+            self.last_done = (now - asked > NOTICEABLE).then_some(now);
             if let Some(timer) = &mut self.timer {
                 timer.collect()?;
             }
@@ -199,17 +198,16 @@ impl LiveEngine {
         Ok(())
     }
 
-    /// A submission has ended: now, or before where that is not exact.
-    fn note(&mut self, work: f64, at: Instant, now: Instant, is_exact: bool) {
+    /// A submission has ended, now or before.
+    fn note(&mut self, work: f64, at: Instant, now: Instant) {
         let begun = self.last_done.map_or(at, |last| last.max(at));
         if self.probe.timed {
             self.submissions.push(now - begun);
         }
-        let rate = self.device.rate();
-        let measured = work / (now - begun).as_secs_f64().max(f64::MIN_POSITIVE);
-        // Short submissions tell of overheads, not of the rate; what ended before tells that the rate is higher, never that it is lower.
-        if work > 0.1 * SUBMIT_SECONDS * rate.get() && (is_exact || measured > rate.get()) {
-            rate.observe(measured);
+        let (rate, seconds) = (self.device.rate(), (now - begun).as_secs_f64());
+        // Short submissions tell of overheads, not of the rate.
+        if work > 0.1 * SUBMIT_SECONDS * rate.get() && seconds > 0.0 {
+            rate.observe(work / seconds);
         }
     }
 }
@@ -238,13 +236,17 @@ impl Engine for LiveEngine {
         let mut first = 0;
         while first < dispatch.groups {
             let end = dispatch.groups.min(first.saturating_add(self.affordable(dispatch.work)));
-            let (dispatch, pipeline) = (dispatch.clone(), pipeline.clone());
             // Fewer workgroups than fill the GPU take as long as those that would.
-            self.work += f64::from((end - first).max(device.filling())) * dispatch.work;
-            self.commands.push(Command::Run(Run { dispatch, pipeline, groups: first..end, stage: self.stage }));
+            let work = f64::from((end - first).max(device.filling())) * dispatch.work;
+            if self.work + work > device.rate().get() * SUBMIT_SECONDS {
+                self.flush()?;
+            }
+            let run = Run { dispatch: dispatch.clone(), pipeline: pipeline.clone(), groups: first..end, stage: self.stage };
+            self.commands.push(Command::Run(run));
+            self.work += work;
             first = end;
-            let is_full = self.timer.as_ref().is_some_and(|timer| self.commands.len() >= timer.most()) || self.probe.slice > 0;
-            if is_full || self.work > device.rate().get() * SUBMIT_SECONDS {
+            let is_full = self.timer.as_ref().is_some_and(|timer| self.commands.len() >= timer.most());
+            if is_full || self.probe.slice > 0 {
                 self.flush()?;
             }
         }
