@@ -7,10 +7,12 @@ use std::path::Path;
 
 use common::{golden_path, named_budget};
 use image::RgbImage;
+use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::ops::lincomb::add;
 use wan_animate::video::{Frames, Motion, open_image};
 use wan_animate::{
-    AnimatePipeline, AnimateRequest, Device, Error, Event, Generation, Precision, Result, Scheduler, State, VaeTiling, VideoPipeline,
-    VideoRequest,
+    AnimatePipeline, AnimateRequest, Cancel, Device, Error, Event, Generation, Precision, Result, Scheduler, State, VaeTiling,
+    VideoPipeline, VideoRequest,
 };
 
 /// Frames, each its samples.
@@ -268,29 +270,48 @@ fn survive<S: Subject>(subject: &S, device: &Device, pipeline: &S::Pipeline, fai
 }
 
 /// One allocation in `each`, alone and with the next one, which is the second try.
-fn survive_allocations(subject: &impl Subject, each: usize) {
+fn survive_allocations(subject: &impl Subject, device: &Device, each: usize) {
     let whole = subject.whole();
-    let device = device();
-    let pipeline = subject.load(&device).expect("loads");
+    let pipeline = subject.load(device).expect("loads");
     device.fail_allocations(0..0);
     collect(subject.start(&pipeline, None).expect("starts")).1.expect("runs");
     let all = device.fail_allocations(0..0);
     println!("{all} allocations");
     for first in (0..all).step_by(each) {
-        survive(subject, &device, &pipeline, first..first + 1 + first % 2, &whole);
+        survive(subject, device, &pipeline, first..first + 1 + first % 2, &whole);
     }
 }
 
 #[test]
 fn failed_allocations_lose_nothing() {
-    survive_allocations(&Dance::new(), 301);
+    survive_allocations(&Dance::new(), &device(), 301);
+}
+
+/// Parameters in uniform buffers are allocated when commands are submitted, not when they are recorded.
+#[test]
+fn failed_allocations_of_parameters_lose_nothing() {
+    let device = Device::builder().immediates(false).build().expect("an adapter");
+    survive_allocations(&Dance::new(), &device, 2003);
+}
+
+/// What could not be submitted for want of memory is submitted the next time: a second try may need it.
+#[test]
+fn a_failed_submission_is_made_good() {
+    let device = Device::builder().immediates(false).build().expect("an adapter");
+    let mut rec = Recorder::new(&device, Cancel::new());
+    let x = rec.upload(&[64], &[1.5; 64]).expect("an upload");
+    let sum = add(&mut rec, &x, &x).expect("recorded");
+    device.fail_allocations(0..1);
+    assert!(matches!(rec.finish(), Err(Error::Limits(_))), "the parameters have no memory");
+    device.fail_allocations(0..0);
+    assert_eq!(rec.download(&sum).expect("the sum"), [3.0; 64]);
 }
 
 #[test]
 #[ignore = "runs as often as there are allocations: minutes"]
 fn every_failed_allocation_loses_nothing() {
-    survive_allocations(&Dance::new(), 1);
-    survive_allocations(&Story(Scheduler::DpmPpSde), 1);
+    survive_allocations(&Dance::new(), &device(), 1);
+    survive_allocations(&Story(Scheduler::DpmPpSde), &device(), 1);
 }
 
 #[test]
@@ -344,6 +365,22 @@ fn a_lost_gpu_loses_nothing() {
     for events in [1, 4, 8, 21] {
         survive_loss(&subject, events, &whole);
     }
+}
+
+/// Latents that have reached the host are kept, although the GPU is lost in the step after.
+#[test]
+fn a_lost_gpu_loses_no_step_that_has_arrived() {
+    let (subject, lost) = (Dance::new(), device());
+    let pipeline = subject.load(&lost).expect("loads");
+    let mut generation = subject.start(&pipeline, None).expect("starts");
+    let step = generation.by_ref().find_map(|event| if let Event::Step(step) = event.expect("runs") { Some(step.step) } else { None });
+    lost.wgpu_device().poll(wgpu::PollType::wait_indefinitely()).expect("the step is done");
+    lost.wgpu_device().destroy();
+    assert!(generation.by_ref().any(|event| event.is_err()), "the GPU is lost");
+    let pipeline = subject.load(&device()).expect("loads");
+    let mut resumed = subject.start(&pipeline, Some(generation.state())).expect("starts");
+    let next = resumed.by_ref().find_map(|event| if let Event::Step(step) = event.expect("runs") { Some(step.step) } else { None });
+    assert_eq!(next, step.map(|step| step + 1));
 }
 
 /// What follows a lost GPU may have less memory, as little as the run can do with: then blocks leave it for other stages.

@@ -209,6 +209,13 @@ impl Device {
         self.checked(what, || self.allocate(what, descriptor))?
     }
 
+    /// Blocks until a submission has ended, or all that were made so far: the one place where the GPU is waited for.
+    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.checked("waiting for the GPU", || self.0.device.poll(poll))?;
+        polled.map(drop).map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))
+    }
+
     /// Operations a second, for slicing work by time.
     pub(crate) fn rate(&self) -> &Rate {
         &self.0.own.rate

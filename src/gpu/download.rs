@@ -1,6 +1,6 @@
 //! What is on its way from the GPU to the host.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::pending::Pending;
 
 /// Some of a tensor's values, copied as soon as all that was recorded before has run. Dropped, they are not waited for.
@@ -8,38 +8,34 @@ use crate::gpu::pending::Pending;
 pub struct Download {
     bytes: usize,
     /// None on a [dry](crate::Device::dry) device, whose tensors are zeros.
-    mapped: Option<(wgpu::Buffer, Pending)>,
+    pending: Option<Pending>,
 }
 
 impl Download {
-    pub(super) fn new(bytes: usize, mapped: Option<(wgpu::Buffer, Pending)>) -> Self {
-        Self { bytes, mapped }
+    pub(super) fn new(bytes: usize, pending: Option<Pending>) -> Self {
+        Self { bytes, pending }
     }
 
     /// Blocks until they are here.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device was lost.
+    /// [`Error::Device`](crate::Error::Device) where the device was lost before.
     pub fn wait<T: bytemuck::Pod>(&self) -> Result<Vec<T>> {
-        self.mapped.as_ref().map_or(Ok(()), |(_, pending)| pending.wait())?;
-        self.values()
+        match &self.pending {
+            // Zeros that nobody has written yet: plans of large videos would do little else than write them.
+            None => Ok(vec![T::zeroed(); self.bytes / size_of::<T>()]),
+            Some(pending) => pending.wait(|bytes| bytemuck::pod_collect_to_vec(&bytes[..self.bytes])),
+        }
     }
 
-    /// The same for callers that must not block, such as a browser's.
+    /// The same for callers that must not block, such as a browser's. Where no browser drives the device, somebody has to poll it meanwhile.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device was lost.
-    pub async fn read<T: bytemuck::Pod>(mut self) -> Result<Vec<T>> {
-        if let Some((_, pending)) = &mut self.mapped {
-            pending.await?;
+    /// [`Error::Device`](crate::Error::Device) where the device was lost before.
+    pub async fn read<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
+        match self.pending {
+            None => Ok(vec![T::zeroed(); self.bytes / size_of::<T>()]),
+            Some(pending) => pending.await.map(|bytes| bytemuck::pod_collect_to_vec(&bytes[..self.bytes])),
         }
-        self.values()
-    }
-
-    fn values<T: bytemuck::Pod>(&self) -> Result<Vec<T>> {
-        // Zeros that nobody has written yet: plans of large videos would do little else than write them.
-        let Some((buffer, _)) = &self.mapped else { return Ok(vec![T::zeroed(); self.bytes / size_of::<T>()]) };
-        let view = buffer.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
-        Ok(bytemuck::pod_collect_to_vec(&view[..self.bytes]))
     }
 }

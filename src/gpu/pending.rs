@@ -1,4 +1,4 @@
-//! Waiting for the GPU: a future that a callback of wgpu's completes, and the one blocking wait over it.
+//! Bytes that the GPU will have written: a future that a callback of wgpu's completes, and a blocking wait over it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,38 +8,34 @@ use std::task::{Context, Poll, Waker};
 use crate::error::{Error, Result};
 use crate::gpu::device::Device;
 
-/// What the GPU, or a driver, will have done. In a browser, which drives the device by itself, it is awaited; elsewhere
-/// [`Pending::wait`] drives the device.
+/// A buffer's bytes on their way to the host. In a browser, which drives the device by itself, it is awaited; elsewhere somebody has to poll
+/// the device meanwhile, as [`Pending::wait`] does.
 #[derive(Debug)]
 pub(crate) struct Pending {
     device: Device,
     /// What has to end before; none for everything submitted so far.
     submission: Option<wgpu::SubmissionIndex>,
-    /// Whether that is all.
-    is_submission: bool,
     signal: Arc<Mutex<Signal>>,
 }
 
 #[derive(Debug, Default)]
 struct Signal {
-    result: Option<Result<(), wgpu::BufferAsyncError>>,
+    result: Option<Result<Vec<u8>, String>>,
     waker: Option<Waker>,
 }
 
 impl Pending {
-    /// The end of a submission that was just made.
-    pub(super) fn submission(device: &Device, submission: wgpu::SubmissionIndex) -> Self {
-        let pending = Self { device: device.clone(), submission: Some(submission), is_submission: true, signal: Arc::default() };
-        let signal = pending.signal.clone();
-        device.wgpu_queue().on_submitted_work_done(move || complete(&signal, Ok(())));
-        pending
-    }
-
-    /// A buffer's bytes, readable on the host once the submission has ended that writes them.
+    /// The bytes of a buffer for reading back, once the submission has ended that writes them. They are copied as soon as they are here, so
+    /// that they outlive the device.
     pub(super) fn mapping(device: &Device, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Self {
-        let pending = Self { device: device.clone(), submission, is_submission: false, signal: Arc::default() };
-        let signal = pending.signal.clone();
-        buffer.map_async(wgpu::MapMode::Read, .., move |result| complete(&signal, result));
+        let pending = Self { device: device.clone(), submission, signal: Arc::default() };
+        let (signal, mapped) = (pending.signal.clone(), buffer.clone());
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+            let bytes = result.map_err(|error| error.to_string());
+            let bytes = bytes.and_then(|()| mapped.get_mapped_range(..).map(|view| view.to_vec()).map_err(|error| error.to_string()));
+            mapped.unmap();
+            complete(&signal, bytes);
+        });
         pending
     }
 
@@ -47,41 +43,39 @@ impl Pending {
         self.signal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn result(&self) -> Option<Result<()>> {
-        let result = self.signal().result.clone()?;
-        Some(result.map_err(|error| Error::Device(format!("cannot read back: {error}"))))
+    /// What `take` makes of the bytes, if they are here.
+    fn arrived<T>(&self, take: impl FnOnce(&[u8]) -> T) -> Option<Result<T>> {
+        let signal = self.signal();
+        let result = signal.result.as_ref()?.as_ref();
+        Some(result.map(|bytes| take(bytes)).map_err(|error| Error::Device(format!("cannot read back: {error}"))))
     }
 
-    /// Blocks until it is done.
+    /// Blocks until they are here, and gives what `take` makes of them.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device is lost meanwhile.
-    pub(super) fn wait(&self) -> Result<()> {
+    /// [`Error::Device`] where the device was lost before.
+    pub(super) fn wait<T>(&self, take: impl Fn(&[u8]) -> T) -> Result<T> {
         loop {
-            let poll = wgpu::PollType::Wait { submission_index: self.submission.clone(), timeout: None };
-            let polled = self.device.checked("waiting for the GPU", || self.device.wgpu_device().poll(poll))?;
-            polled.map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))?;
-            match self.result() {
-                Some(done) => return done,
-                // The callback may wait for what others have submitted to the queue meanwhile.
-                None if self.is_submission => return Ok(()),
-                // Another thread that polls the device may be about to call it.
-                None => std::thread::yield_now(),
+            if let Some(taken) = self.arrived(&take) {
+                return taken;
             }
+            self.device.wait(self.submission.clone())?;
+            // Another thread that polls the device may be about to call back.
+            std::thread::yield_now();
         }
     }
 }
 
 impl Future for Pending {
-    type Output = Result<()>;
+    type Output = Result<Vec<u8>>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context) -> Poll<Result<()>> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context) -> Poll<Result<Vec<u8>>> {
         self.signal().waker = Some(context.waker().clone());
-        self.result().map_or(Poll::Pending, Poll::Ready)
+        self.arrived(<[u8]>::to_vec).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
-fn complete(signal: &Mutex<Signal>, result: Result<(), wgpu::BufferAsyncError>) {
+fn complete(signal: &Mutex<Signal>, result: Result<Vec<u8>, String>) {
     let mut signal = signal.lock().unwrap_or_else(PoisonError::into_inner);
     signal.result = Some(result);
     if let Some(waker) = signal.waker.take() {

@@ -65,6 +65,11 @@ impl Recorder {
         self.engine.set_stage(stage);
     }
 
+    /// Says that nothing may be recorded for a while: how long that is says nothing of the device's speed.
+    pub fn pause(&mut self) {
+        self.engine.pause();
+    }
+
     /// The device that the work goes to.
     pub fn device(&self) -> &Device {
         &self.device

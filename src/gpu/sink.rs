@@ -72,7 +72,7 @@ impl Sink for Device {
             if bytes.len() >= CHUNK {
                 // Without a submission every chunk's staging memory would pile up until the next one.
                 self.wgpu_queue().submit([]);
-                self.checked("uploading weights", || self.wgpu_device().poll(wgpu::PollType::wait_indefinitely()).is_ok())?;
+                self.wait(None)?;
             }
         }
         Ok(Tensor::new(block, shape, dtype))

@@ -2,7 +2,7 @@
 
 use web_time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{device::Device, pending::Pending, profile::Span};
 
 /// Dispatches between two submissions at most.
@@ -76,6 +76,11 @@ impl Timer {
         encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(kernel), timestamp_writes }).forget_lifetime()
     }
 
+    /// What was not submitted after all is not measured.
+    pub(super) fn forget(&mut self) {
+        self.pending.clear();
+    }
+
     /// Dispatches that may be submitted together.
     pub(super) fn most(&self) -> usize {
         match self.clock {
@@ -119,10 +124,6 @@ impl Timer {
 }
 
 fn read_ticks(device: &Device, readable: &wgpu::Buffer, count: usize) -> Result<Vec<u64>> {
-    let failed = |error: &dyn std::fmt::Display| Error::Device(format!("cannot read timestamps: {error}"));
-    let bytes = ..count as u64 * 8;
-    device.checked("reading timestamps", || Pending::mapping(device, readable, None))?.wait()?;
-    let ticks = bytemuck::pod_collect_to_vec(&readable.get_mapped_range(bytes).map_err(|error| failed(&error))?);
-    readable.unmap();
-    Ok(ticks)
+    let pending = device.checked("reading timestamps", || Pending::mapping(device, readable, None))?;
+    pending.wait(|bytes| bytemuck::pod_collect_to_vec(&bytes[..8 * count]))
 }

@@ -72,7 +72,7 @@ struct Run {
 
 #[derive(Debug)]
 struct Submission {
-    done: Pending,
+    index: wgpu::SubmissionIndex,
     work: f64,
     at: Instant,
 }
@@ -184,9 +184,9 @@ impl LiveEngine {
     /// Waits until no more than `remaining` submissions are under way.
     fn wait_until(&mut self, remaining: usize) -> Result<()> {
         while self.in_flight.len() > remaining {
-            let Some(Submission { done, work, at }) = self.in_flight.pop_front() else { break };
+            let Some(Submission { index, work, at }) = self.in_flight.pop_front() else { break };
             let asked = Instant::now();
-            done.wait()?;
+            self.device.wait(Some(index))?;
             let now = Instant::now();
             self.note(work, at, now);
             // What did not have to be waited for had ended before. To count the next one from now on would make it look too fast.
@@ -223,6 +223,11 @@ impl Engine for LiveEngine {
 
     fn submissions(&self) -> &[Duration] {
         &self.submissions
+    }
+
+    fn pause(&mut self) {
+        // Work counts as nothing where it is not known when it ended.
+        self.in_flight.iter_mut().for_each(|submission| submission.work = 0.0);
     }
 
     fn holds_data(&self) -> bool {
@@ -288,7 +293,7 @@ impl Engine for LiveEngine {
         self.flush()?;
         let last = self.last.clone();
         let pending = self.device.checked("mapping a read-back buffer", || Pending::mapping(&self.device, &buffer, last))?;
-        Ok(Download::new(bytes as usize, Some((buffer, pending))))
+        Ok(Download::new(bytes as usize, Some(pending)))
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -302,10 +307,15 @@ impl Engine for LiveEngine {
         self.staging.finish();
         self.staged = 0;
         let device = self.device.clone();
-        let index = device.checked("running kernels", || Ok(device.wgpu_queue().submit([self.encode(&commands)?])))??;
+        let submitted = device.checked("running kernels", || Ok(device.wgpu_queue().submit([self.encode(&commands)?])));
+        let index = submitted.and_then(|submitted| submitted).inspect_err(|_| {
+            // Whoever tries again with less memory goes on from what was recorded before.
+            (self.commands, self.work) = (commands, work);
+            self.timer.as_mut().map(Timer::forget);
+        })?;
         self.staging.recall();
         self.last = Some(index.clone());
-        self.in_flight.push_back(Submission { done: Pending::submission(&device, index), work, at: Instant::now() });
+        self.in_flight.push_back(Submission { index, work, at: Instant::now() });
         match self.timer.is_some() {
             true => self.wait_until(0),
             false => self.wait_until(IN_FLIGHT),

@@ -31,6 +31,9 @@ pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
     /// What is going on, for a device's profile.
     fn set_stage(&mut self, _: &'static str) {}
 
+    /// The caller may come back any time later: what is under way tells nothing of the device's speed.
+    fn pause(&mut self) {}
+
     /// How long the submissions took that have ended, where a [`Probe`] asks for it.
     fn submissions(&self) -> &[Duration] {
         &[]

@@ -85,7 +85,8 @@ pub struct Step {
     pub sigma: f64,
     /// Which of two transformers made the step; none where there is one.
     pub expert: Option<Expert>,
-    /// How long the step took.
+    /// How long it took to give the step to the GPU, which is done with it up to two submissions later, less than half a second: of very short
+    /// steps, and of the first of a segment, it tells too little.
     pub elapsed: Duration,
     /// How long all steps that are left would take at the mean speed so far; encoding and decoding not counted.
     pub remaining: Duration,

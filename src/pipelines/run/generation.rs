@@ -403,6 +403,7 @@ impl Iterator for Generation {
                 }
                 Some(News::Event(event)) => {
                     self.state.frames += usize::from(matches!(event, Event::Frame(_)));
+                    self.rec.pause();
                     return Some(Ok(event));
                 }
                 None if matches!(self.phase, Phase::Done) => return None,
