@@ -43,6 +43,8 @@
 //! them in the layout of diffusers ([`Conversion`]).
 //!
 //! # Features
+//! - `mmap` (default): checkpoints on disk are mapped, so that no copy of them is in memory. Without it what is needed is read, as it is from
+//!   [`Location`]s in memory.
 //! - `mp4` (default): reads and writes MP4 and MOV with H.264. Compiles OpenH264, for which a C++ compiler is needed. Cisco's
 //!   patent licence covers the binaries that Cisco distributes, not builds from source.
 //! - `webgpu`: for `wasm32-unknown-unknown`, where the library type-checks. Generations block, which a browser allows in no thread of its
@@ -56,6 +58,7 @@
 //! The minimum supported Rust version is that of `Cargo.toml`.
 
 mod cancel;
+mod content;
 mod digest;
 mod dtype;
 mod error;
@@ -63,6 +66,7 @@ mod gpu;
 mod json;
 mod layers;
 mod linalg;
+mod location;
 mod models;
 mod onnx;
 mod ops;
@@ -80,10 +84,12 @@ mod vocabulary;
 mod weights;
 
 pub use cancel::Cancel;
+pub use content::Content;
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
 pub use layers::Precision;
+pub use location::Location;
 pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;
 pub use pipelines::checkpoint::experts::Expert;

@@ -66,7 +66,7 @@ impl<'a> Output<'a> {
 
 /// Where finished frames go.
 struct Taken {
-    writer: Option<VideoWriter>,
+    writer: Option<VideoWriter<'static>>,
     sheet: Option<ContactSheet>,
     count: usize,
 }

@@ -123,7 +123,7 @@ impl<'a> Loader<'a> {
     /// A tensor's values, to be read when they are needed.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<impl Fn() -> Result<Vec<f32>> + Copy + use<'a>> {
         let claim = self.claim(name, shape)?;
-        Ok(move || claim.map_or(Ok(Vec::new()), |claim| claim.read().to_f32()))
+        Ok(move || claim.map_or(Ok(Vec::new()), |claim| claim.read()?.to_f32()))
     }
 
     /// A tensor in f32: biases, norms, tables.
@@ -156,8 +156,8 @@ impl<'a> Loader<'a> {
             DType::F16 | DType::Bf16 => size[1].is_multiple_of(4),
         };
         match keep {
-            true => Matrix::upload(self.sink, &full, size, claim.dtype(), &|| check().map(|()| claim.read().bytes)),
-            false => self.matrix_from(name, size, &|| claim.read().to_f32()),
+            true => Matrix::upload(self.sink, &full, size, claim.dtype(), &|| check().and_then(|()| Ok(claim.read()?.bytes))),
+            false => self.matrix_from(name, size, &|| claim.read()?.to_f32()),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::models::coverage::Coverage;
 use crate::models::registry::{model_of, name_of, open_all};
 use crate::weights::{checkpoint::Weights, locate::checkpoints};
@@ -45,30 +46,25 @@ pub struct WeightsReport {
 ///
 /// # Errors
 /// [`Error::Weights`] and [`Error::Io`] as for opening, where a file is damaged or none is there.
-pub fn inspect_weights(path: impl AsRef<Path>) -> Result<Vec<WeightsReport>> {
-    let path = path.as_ref();
-    if !path.is_dir() {
-        return WeightsReport::all(path);
+pub fn inspect_weights(location: impl Into<Location>) -> Result<Vec<WeightsReport>> {
+    let location = location.into();
+    if !location.is_dir() {
+        return WeightsReport::all(&location);
     }
-    let mut files = checkpoints(path)?;
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(Error::io(path))? {
-        folders.push(entry.map_err(Error::io(path))?.path());
-    }
-    folders.sort();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        files.extend(checkpoints(folder)?);
+    let mut files = checkpoints(&location)?;
+    for folder in location.names()?.iter().map(|name| location.join(name)).filter(Location::is_dir) {
+        files.extend(checkpoints(&folder)?);
     }
     if files.is_empty() {
-        return Err(Error::weights(path, "no file of weights is in this folder, nor in those in it"));
+        return Err(Error::weights(location.path(), "no file of weights is in this folder, nor in those in it"));
     }
-    Ok(files.iter().map(|file| WeightsReport::all(file)).collect::<Result<Vec<_>>>()?.concat())
+    Ok(files.iter().map(WeightsReport::all).collect::<Result<Vec<_>>>()?.concat())
 }
 
 impl WeightsReport {
     /// Of all models in a file.
-    fn all(path: &Path) -> Result<Vec<Self>> {
-        Ok(open_all(path)?.iter().map(Self::of).collect())
+    fn all(location: &Location) -> Result<Vec<Self>> {
+        Ok(open_all(location.clone())?.iter().map(Self::of).collect())
     }
 
     fn of(weights: &Weights) -> Self {

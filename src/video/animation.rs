@@ -1,7 +1,6 @@
 //! Pictures that move: GIF, WebP and APNG.
 
 use std::io::{BufRead, Seek};
-use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
@@ -10,6 +9,7 @@ use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageForma
 
 use super::still::{MAX_BYTES, open};
 use super::timing::Timing;
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// Of the times of frames a second.
@@ -17,9 +17,10 @@ const TICKS: f64 = 1000.0;
 
 /// All frames of an animation, which is decoded whole, and when they are shown; `None` for a picture that does not move. Alpha is
 /// dropped as in [`open_image`](super::open_image).
-pub(super) fn read_animation(path: &Path, format: ImageFormat) -> Result<Option<(Vec<RgbImage>, Timing)>> {
+pub(super) fn read_animation(file: &Location, format: ImageFormat) -> Result<Option<(Vec<RgbImage>, Timing)>> {
+    let path = file.path();
     let refused = |e: ImageError| Error::Input(format!("{}: {e}", path.display()));
-    let Some((frames, frame_bytes)) = frames(open(path)?, format).map_err(refused)? else { return Ok(None) };
+    let Some((frames, frame_bytes)) = frames(open(file)?, format).map_err(refused)? else { return Ok(None) };
     let check_bytes = |frames: usize| match (frames as u64).saturating_mul(frame_bytes) > MAX_BYTES {
         true => Err(Error::Input(format!("{}: too large for an animated picture; convert it to MP4", path.display()))),
         false => Ok(()),

@@ -52,6 +52,16 @@ impl Frames {
         Ok(Self::new(Resampled { source: self, own, uneven, fps, num_frames })?.with_path(path))
     }
 
+    /// The same frames, shown evenly at `fps` frames a second, whatever the source says or does not know. None is left out or repeated.
+    ///
+    /// Fails unless `fps` is above 0 and at most 1000.
+    pub fn with_fps(self, fps: f64) -> Result<Self> {
+        check_rate(fps)?;
+        let path: Option<Arc<Path>> = self.path().map(Arc::from);
+        let (own, num_frames) = (fps, self.num_frames());
+        Ok(Self::new(Resampled { source: self, own, uneven: false, fps, num_frames })?.with_path(path))
+    }
+
     /// The frames that `sampling` takes, by their numbers.
     pub(crate) fn sampled(self, Sampling { own, fps, num_frames, .. }: Sampling) -> Result<Self> {
         Self::new(Resampled { source: self, own, uneven: false, fps, num_frames })

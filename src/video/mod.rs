@@ -3,7 +3,7 @@
 //! | to change | go to |
 //! |---|---|
 //! | which files are read | `kind` (what a file is), `open` (the choice), `still`, `animation`, `frame_dir`, `mp4`, `ffmpeg` |
-//! | which files are written | `writer` (the choice), `options`, `png_dir`, `frames_file`, `gif_writer`, `mp4`, `webm`, `matroska` |
+//! | which files are written | `writer` (the choice), `options`, `output` (where to), `png_dir`, `frames_file`, `gif_writer`, `mp4`, `webm`, `matroska` |
 //! | sound | `audio`, `mp4` |
 //! | when frames are shown | `timing`, `fps` |
 //! | what a generation is given | `source`, `motion`, `scene` |
@@ -29,6 +29,7 @@ mod mp4;
 pub mod official;
 mod open;
 mod options;
+mod output;
 mod png_dir;
 pub mod preprocess;
 pub mod resize;
@@ -49,4 +50,4 @@ pub use options::{Effort, VideoOptions};
 pub use scene::Scene;
 pub use source::{FrameSource, Frames};
 pub use still::open_image;
-pub use writer::VideoWriter;
+pub use writer::{VideoFormat, VideoWriter};

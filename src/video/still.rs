@@ -1,13 +1,13 @@
 //! Reading one picture file as 8-bit RGB.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::ffmpeg;
 use super::kind::Kind;
+use crate::content::ReadSeek;
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// A picture larger than this, decoded, is taken for a bomb.
@@ -18,14 +18,18 @@ pub(super) const MAX_BYTES: u64 = 1 << 30;
 ///
 /// Alpha is dropped, not blended, grey is repeated, and of 16-bit samples the upper byte is kept, all as in Pillow's
 /// `convert("RGB")` (which however cuts 16-bit grey off at 255).
-pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage> {
-    let path = path.as_ref();
-    if let Kind::Other(name) = Kind::of(path)? {
-        return ffmpeg::open(path, &format!("{name}, which is not read"), ffmpeg::PICTURE)?.read(0);
+pub fn open_image(file: impl Into<Location>) -> Result<RgbImage> {
+    read_image(&file.into())
+}
+
+pub(super) fn read_image(file: &Location) -> Result<RgbImage> {
+    let path = file.path();
+    if let Kind::Other(name) = Kind::of(file)? {
+        return ffmpeg::open(file, &format!("{name}, which is not read"), ffmpeg::PICTURE)?.read(0);
     }
-    let reader = reader(path)?;
+    let reader = reader(file)?;
     let refused = |e: image::ImageError| Error::Input(format!("{}: {e}; save it again as PNG or JPEG", path.display()));
-    if reader.format() == Some(ImageFormat::Jpeg) && !is_whole_jpeg(open(path)?).map_err(Error::io(path))? {
+    if reader.format() == Some(ImageFormat::Jpeg) && !is_whole_jpeg(open(file)?).map_err(Error::io(path))? {
         return Err(Error::Input(format!("{}: the JPEG file is cut short", path.display())));
     }
     let mut decoder = reader.into_decoder().map_err(refused)?;
@@ -40,24 +44,24 @@ pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage> {
 }
 
 /// Width and height of a picture file, upright, without decoding it.
-pub(super) fn dimensions(path: &Path) -> Result<(u32, u32)> {
-    let refused = |e: image::ImageError| Error::Input(format!("{}: {e}", path.display()));
-    let mut decoder = reader(path)?.into_decoder().map_err(refused)?;
+pub(super) fn dimensions(file: &Location) -> Result<(u32, u32)> {
+    let refused = |e: image::ImageError| Error::Input(format!("{}: {e}", file.path().display()));
+    let mut decoder = reader(file)?.into_decoder().map_err(refused)?;
     let (width, height) = decoder.dimensions();
     use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     let turned = matches!(decoder.orientation().map_err(refused)?, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH);
     Ok(if turned { (height, width) } else { (width, height) })
 }
 
-pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(BufReader::new).map_err(Error::io(path))
+pub(super) fn open(file: &Location) -> Result<BufReader<Box<dyn ReadSeek>>> {
+    file.reader().map(BufReader::new)
 }
 
-fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
-    if !matches!(Kind::of(path)?, Kind::Picture(_)) {
-        return Err(Error::Input(format!("{}: not a PNG, JPEG, WebP or GIF file", path.display())));
+fn reader(file: &Location) -> Result<ImageReader<BufReader<Box<dyn ReadSeek>>>> {
+    if !matches!(Kind::of(file)?, Kind::Picture(_)) {
+        return Err(Error::Input(format!("{}: not a PNG, JPEG, WebP or GIF file", file.path().display())));
     }
-    ImageReader::new(open(path)?).with_guessed_format().map_err(Error::io(path))
+    ImageReader::new(open(file)?).with_guessed_format().map_err(Error::io(file.path()))
 }
 
 /// Whether a JPEG file goes on to its end-of-image marker. The decoder would fill up the rest with grey and say nothing.

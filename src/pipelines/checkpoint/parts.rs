@@ -41,7 +41,9 @@ impl Files {
         let others = [Some(&weights), Some(&*encoders.text_encoder.0), encoders.image_encoder.as_ref().map(|encoder| &*encoder.weights)];
         let mut digest = transformers;
         let others = others.into_iter().flatten().filter(|_| device.rehearsal().is_none());
-        others.for_each(|weights| digest.add(weights.digest().to_string().as_bytes()));
+        for weights in others {
+            digest.add(weights.digest()?.to_string().as_bytes());
+        }
         Ok(Parts {
             device: device.clone(),
             precision,

@@ -23,15 +23,18 @@ pub struct Loras(pub(crate) Vec<(Option<Expert>, Lora)>);
 
 impl Loras {
     /// Of all of them, added to that of the transformers' weights. On a dry device, where no weight is read, of nothing.
-    pub(crate) fn digest<'a>(&self, device: &Device, transformers: impl IntoIterator<Item = &'a Weights>) -> Digest {
+    pub(crate) fn digest<'a>(&self, device: &Device, transformers: impl IntoIterator<Item = &'a Weights>) -> Result<Digest> {
         if device.rehearsal().is_some() {
-            return Digest::new();
+            return Ok(Digest::new());
         }
-        let loras = self.0.iter().map(|(place, lora)| format!("{place:?} {}", lora.digest()));
         let mut digest = Digest::new();
-        let words = transformers.into_iter().map(|weights| weights.digest().to_string()).chain(loras);
-        words.for_each(|words| digest.add(words.as_bytes()));
-        digest
+        for weights in transformers {
+            digest.add(weights.digest()?.to_string().as_bytes());
+        }
+        for (place, lora) in &self.0 {
+            digest.add(format!("{place:?} {}", lora.digest()?).as_bytes());
+        }
+        Ok(digest)
     }
 
     /// Merges those for `expert`, or for the only transformer where that is none.

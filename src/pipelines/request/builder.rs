@@ -1,11 +1,11 @@
 //! From a checkpoint to a pipeline that makes videos.
 
 use std::marker::PhantomData;
-use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::gpu::Device;
 use crate::layers::Precision;
+use crate::location::Location;
 use crate::pipelines::checkpoint::{experts::Expert, recipe::Recipe, source::Part};
 use crate::pipelines::request::pipeline::Pipeline;
 use crate::pipelines::run::budget::MemoryBudget;
@@ -34,7 +34,7 @@ impl<'a, P> Builder<'a, P> {
     /// With a folder of diffusers, images are prepared as its pipelines do and the solver is its configuration's. With the official release,
     /// and with single files alone, the rules of the official code apply: the reference is fitted bilinearly, CLIP sees all of it, the
     /// solver is UniPC from a noise level of 0.999 with the official shift (5; 12 for T2V with two experts, 16 for a first and a last image).
-    pub fn checkpoint(mut self, folder: impl Into<PathBuf>) -> Self {
+    pub fn checkpoint(mut self, folder: impl Into<Location>) -> Self {
         self.recipe.source.set_folder(folder.into());
         self
     }
@@ -44,34 +44,34 @@ impl<'a, P> Builder<'a, P> {
     ///
     /// Its sizes are those of its tensors. What they do not tell is in a `config.json` beside it, of diffusers or of the official release, or
     /// else as published: heads of 128 channels, but for Animate's, which tells.
-    pub fn transformer(self, path: impl Into<PathBuf>) -> Self {
-        self.part(Part::Transformer, path)
+    pub fn transformer(self, file: impl Into<Location>) -> Self {
+        self.part(Part::Transformer, file)
     }
 
     /// The text encoder by itself, as for [`transformer`](Self::transformer). A vocabulary in it, as ComfyUI's files and GGUF have, is used
     /// unless a [`tokenizer`](Self::tokenizer) is given.
-    pub fn text_encoder(self, path: impl Into<PathBuf>) -> Self {
-        self.part(Part::TextEncoder, path)
+    pub fn text_encoder(self, file: impl Into<Location>) -> Self {
+        self.part(Part::TextEncoder, file)
     }
 
     /// The text encoder's `tokenizer.json` or `spiece.model`, or the folder with it.
-    pub fn tokenizer(self, path: impl Into<PathBuf>) -> Self {
-        self.part(Part::Tokenizer, path)
+    pub fn tokenizer(self, file: impl Into<Location>) -> Self {
+        self.part(Part::Tokenizer, file)
     }
 
     /// The autoencoder by itself, as for [`transformer`](Self::transformer).
-    pub fn vae(self, path: impl Into<PathBuf>) -> Self {
-        self.part(Part::Vae, path)
+    pub fn vae(self, file: impl Into<Location>) -> Self {
+        self.part(Part::Vae, file)
     }
 
     /// CLIP by itself, as for [`transformer`](Self::transformer). Heads of 80 channels, as in ViT-H, are assumed where no `config.json` lies
     /// beside it; of 64 where the width is no multiple of 80.
-    pub fn image_encoder(self, path: impl Into<PathBuf>) -> Self {
-        self.part(Part::ImageEncoder, path)
+    pub fn image_encoder(self, file: impl Into<Location>) -> Self {
+        self.part(Part::ImageEncoder, file)
     }
 
-    pub(crate) fn part(mut self, part: Part, path: impl Into<PathBuf>) -> Self {
-        self.recipe.source.set(part, path.into());
+    pub(crate) fn part(mut self, part: Part, file: impl Into<Location>) -> Self {
+        self.recipe.source.set(part, file.into());
         self
     }
 

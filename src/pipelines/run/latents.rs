@@ -1,10 +1,9 @@
 //! Latents on the host, and as frames.
 
-use std::path::Path;
-
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
+use crate::location::Location;
 use crate::ops::{copy::concat, permute::permute};
 use crate::weights::Weights;
 
@@ -22,14 +21,13 @@ impl Latents {
     ///
     /// # Errors
     /// [`Error::Weights`] where the file is damaged, has another tensor, or one of another rank or not finite.
-    pub fn read_segments(file: impl AsRef<Path>) -> Result<Vec<Self>> {
-        let file = file.as_ref();
+    pub fn read_segments(file: impl Into<Location>) -> Result<Vec<Self>> {
         let weights = Weights::open(file)?;
         let mut segments = Vec::new();
         while let Some(info) = weights.info(&format!("segment_{}", segments.len())) {
             let name = format!("segment_{}", segments.len());
             let shape = <[usize; 4]>::try_from(&info.shape[..])
-                .map_err(|_| Error::tensor(file, &name, format!("shape {:?}, expected [C, T, H, W]", info.shape)))?;
+                .map_err(|_| Error::tensor(weights.path(), &name, format!("shape {:?}, expected [C, T, H, W]", info.shape)))?;
             segments.push(Self { shape, values: weights.to_f32(&name, &shape)? });
         }
         weights.finish()?;
