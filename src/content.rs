@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,10 @@ enum Source {
     #[cfg(feature = "mmap")]
     Mapped(memmap2::Mmap),
     Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
-    Reader { reader: Mutex<Box<dyn ReadSeek>>, length: usize },
+    Reader {
+        reader: Mutex<Box<dyn ReadSeek>>,
+        length: usize,
+    },
 }
 
 impl Content {

@@ -221,7 +221,7 @@ fn damaged_configurations_are_errors() {
         let parsed = SchedulerConfig::parse(Path::new("scheduler_config.json"), json);
         assert!(matches!(parsed, Err(Error::Weights { .. })), "{json}: {parsed:?}");
     }
-    assert!(matches!(SchedulerConfig::open(Path::new("no/such/file.json")), Err(Error::Io { .. })));
+    assert!(matches!(SchedulerConfig::open(&Path::new("no/such/file.json").into()), Err(Error::Io { .. })));
 }
 
 #[test]

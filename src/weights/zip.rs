@@ -39,7 +39,8 @@ impl<'a> Archive<'a> {
     pub(super) fn read(path: &'a Path, content: &Content) -> Result<Self> {
         let damaged = |what: &str| Error::weights(path, format!("the zip archive is damaged or cut short: {what}; download it again"));
         let (count, offset) = end(content).map_err(Error::io(path))?.ok_or_else(|| damaged("it has no directory"))?;
-        let begin = usize::try_from(offset).ok().filter(|&begin| begin <= content.len()).ok_or_else(|| damaged("its directory is outside it"))?;
+        let begin =
+            usize::try_from(offset).ok().filter(|&begin| begin <= content.len()).ok_or_else(|| damaged("its directory is outside it"))?;
         let directory = content.bytes(begin..content.len().min(begin.saturating_add(MAX_DIRECTORY))).map_err(Error::io(path))?;
         let (mut directory, mut members) = (&*directory, BTreeMap::new());
         for number in 0..count {

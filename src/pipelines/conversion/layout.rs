@@ -66,7 +66,10 @@ impl Layout {
         layout.copies.push((input.join("model_index.json"), "model_index.json".into()));
         for name in index.components() {
             if !is_plain_name(name) {
-                return Err(Error::weights(input.join("model_index.json").path(), format!("`{name}` is not the name of a folder beside it")));
+                return Err(Error::weights(
+                    input.join("model_index.json").path(),
+                    format!("`{name}` is not the name of a folder beside it"),
+                ));
             }
             let folder = input.join(name);
             if checkpoints(&folder)?.is_empty() {

@@ -1,6 +1,6 @@
 //! What an H.264 track says of itself before anything is decoded, and whether the decoder can do it.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, SeekFrom};
 use std::path::Path;
 
 use shiguredo_mp4::Decode;

@@ -1,6 +1,6 @@
 //! The index of an MP4 or MOV file, and its tracks.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::SeekFrom;
 use std::path::Path;
 
 use shiguredo_mp4::boxes::{MvhdBox, SampleEntry, TrakBox, UnknownBox};

@@ -90,7 +90,7 @@ impl Pipeline for AnimatePipeline {
         if let Some(budget) = recipe.budget {
             twin.with(|twin: &Self| refusal::check(&twin.parts, budget))?;
         }
-        let parts = files.load(device, recipe, recipe.loras.digest(device, [&weights]), || {
+        let parts = files.load(device, recipe, recipe.loras.digest(device, [&weights])?, || {
             let weights = Arc::new(weights);
             let transformer = Animate::open(device, &weights, recipe.precision, &config)?;
             if recipe.budget.is_none() {
