@@ -1,7 +1,6 @@
 //! Where a written video goes.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::Result;
@@ -13,9 +12,11 @@ pub(super) trait WriteSeek: Write + Seek + Send {}
 impl<T: Write + Seek + Send> WriteSeek for T {}
 
 /// What can be written to and read from at any place.
-pub(super) trait Scratch: WriteSeek + Read {}
+#[cfg(feature = "mp4")]
+pub(super) trait Scratch: WriteSeek + io::Read {}
 
-impl<T: WriteSeek + Read> Scratch for T {}
+#[cfg(feature = "mp4")]
+impl<T: WriteSeek + io::Read> Scratch for T {}
 
 /// A file that appears under its name when it is whole, or what the caller gave to write to.
 pub(super) struct Output<'w> {
@@ -42,13 +43,14 @@ impl<'w> Output<'w> {
     }
 
     /// A place for what is only needed until it is whole: a file beside it, or memory.
+    #[cfg(feature = "mp4")]
     pub(super) fn scratch(&self, ending: &str) -> Result<(Option<PartialFile>, Box<dyn Scratch>)> {
         if self.file.is_none() {
-            return Ok((None, Box::new(Cursor::new(Vec::new()))));
+            return Ok((None, Box::new(io::Cursor::new(Vec::new()))));
         }
         let mut path = self.name.clone().into_os_string();
         path.push(ending);
-        let (file, stream): (_, File) = PartialFile::create(Path::new(&path))?;
+        let (file, stream) = PartialFile::create(Path::new(&path))?;
         Ok((Some(file), Box::new(stream)))
     }
 

@@ -70,7 +70,7 @@ impl<'a> Archive<'a> {
 fn end(content: &Content) -> io::Result<Option<(u64, u64)>> {
     let tail = content.bytes(content.len().saturating_sub(MAX_END)..content.len())?;
     let Some(at) = tail.windows(4).rposition(|window| window == END) else { return Ok(None) };
-    let narrow = || Some((u64::from(u16_at(&tail, at + 10)?), u64::from(u32_at(&tail, at + 16)?)));
+    let narrow = || tail.get(at..at + 22).and_then(|record| Some((u64::from(u16_at(record, 10)?), u64::from(u32_at(record, 16)?))));
     let Some(locator) = at.checked_sub(20).map(|at| &tail[at..]).filter(|locator| locator.starts_with(&END_64_LOCATOR)) else {
         return Ok(narrow());
     };
