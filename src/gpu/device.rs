@@ -213,7 +213,7 @@ impl Device {
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
         let polled = self.checked("waiting for the GPU", || self.0.device.poll(poll))?;
-        polled.map(drop).map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))
+        polled.map(drop).map_err(|error| self.fault("waiting for the GPU", format!("waiting for the GPU failed: {error}")))
     }
 
     /// Operations a second, for slicing work by time.
@@ -240,17 +240,30 @@ impl Device {
         let validation = pollster::block_on(validation.pop());
         let memory = pollster::block_on(memory.pop());
         let internal = pollster::block_on(internal.pop());
-        if let Some(reason) = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            return Err(Error::Device(format!("the GPU was lost while {what} ({reason})")));
+        if let Some(lost) = self.loss(what) {
+            return Err(lost);
         }
         if memory.is_some() {
             let used = self.memory_use().current;
-            return Err(Error::Limits(format!("the GPU is out of memory while {what}, with {used} bytes already in use")));
+            return Err(Error::limits(format!("the GPU is out of memory while {what}, with {used} bytes already in use")));
         }
         match validation.or(internal) {
-            Some(error) => Err(Error::Device(format!("wgpu refused {what}: {error}"))),
+            Some(error) => Err(self.fault(what, format!("wgpu refused {what}: {error}"))),
             None => Ok(value),
         }
+    }
+
+    /// The error for something that wgpu refused: that the GPU was lost, where that is why.
+    pub(super) fn fault(&self, what: &str, message: String) -> Error {
+        // Only a device that is polled says that it is lost.
+        self.0.device.poll(wgpu::PollType::Poll).ok();
+        self.loss(what).unwrap_or(Error::Device(message))
+    }
+
+    /// The error for a GPU that was lost, if it was.
+    fn loss(&self, what: &str) -> Option<Error> {
+        let lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.as_ref().map(|reason| Error::DeviceLost(format!("the GPU was lost while {what} ({reason})")))
     }
 }
 

@@ -59,7 +59,8 @@ impl Accounting {
         let current = self.current.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(limit) = self.limit.filter(|&limit| current > limit) {
             self.current.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(Error::Limits(format!("{current} bytes of GPU memory are needed, the limit is {limit}")));
+            let message = format!("{current} bytes of GPU memory are needed, the limit is {limit}");
+            return Err(Error::memory(current, limit, message));
         }
         self.peak.fetch_max(current, Ordering::Relaxed);
         if holds == Holds::Weights {

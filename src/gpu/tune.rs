@@ -87,7 +87,7 @@ impl Tuning {
         // Unlocked meanwhile, since this takes a while.
         let timed = (0..count).map(time).map(|seconds| match seconds {
             Ok(seconds) => Some(seconds),
-            Err(Error::Limits(_) | Error::Unsupported(_)) => Some(f64::INFINITY),
+            Err(Error::Limits { .. } | Error::Unsupported(_)) => Some(f64::INFINITY),
             Err(_) => None,
         });
         let seconds = timed.collect::<Option<Vec<_>>>()?;
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn time(number: usize) -> Result<f64> {
-        [Ok(3.0), Ok(1.0), Err(Error::Limits("too large".into())), Ok(2.0)].into_iter().nth(number).expect("four candidates")
+        [Ok(3.0), Ok(1.0), Err(Error::limits("too large")), Ok(2.0)].into_iter().nth(number).expect("four candidates")
     }
 
     fn never(_: usize) -> Result<f64> {

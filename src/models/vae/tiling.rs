@@ -192,7 +192,7 @@ impl Vae {
                 Some(size) => self.encode_tiled(rec, [height, width], count, size, &mut frame),
             };
             match encoded {
-                Err(Error::Limits(_)) if !attempts.is_empty() => {
+                Err(Error::Limits { .. }) if !attempts.is_empty() => {
                     rec.finish()?;
                     rec.trim();
                 }

@@ -48,7 +48,7 @@ impl Decoding {
         }
         loop {
             match self.decode(rec) {
-                Err(Error::Limits(_)) if self.attempts.len() > 1 => {
+                Err(Error::Limits { .. }) if self.attempts.len() > 1 => {
                     self.attempts.pop_front();
                     self.way = Way::Begin;
                     rec.finish()?;
