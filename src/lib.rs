@@ -55,6 +55,7 @@
 //!
 //! The minimum supported Rust version is that of `Cargo.toml`.
 
+mod as_text;
 mod cancel;
 mod digest;
 mod dtype;
@@ -74,15 +75,15 @@ mod rng;
 mod schedulers;
 mod shape;
 mod tokenizer;
+#[doc(hidden)]
 pub mod unversioned;
 pub mod video;
 mod vocabulary;
 mod weights;
 
 pub use cancel::Cancel;
-pub use dtype::DType;
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
+pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune, profile::Span};
 pub use layers::Precision;
 pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;

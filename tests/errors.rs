@@ -232,7 +232,8 @@ fn impossible_requests_name_the_setting() {
     refused(&["offset of 5", "5 frames"], &|request| request.frame_offset(5));
     refused(&["0 videos"], &|request| request.num_videos(0));
     refused(&["noise for 0 segments"], &|request| request.noise(vec![]));
-    let noise = Latents { shape: [16, 3, 4, 5], values: vec![0.0; 960] };
+    let noise = Latents::new([16, 3, 4, 5], vec![0.0; 960]).expect("960 values");
+    assert_error(&Latents::new([16, 3, 4, 5], vec![0.0]).expect_err("1 value"), "input", &["[16, 3, 4, 5]"]);
     refused(&["noise of segment 0", "[16, 3, 4, 4]"], &|request| request.noise(vec![noise.clone()]));
 }
 

@@ -20,6 +20,7 @@ const MEMORY: wgpu::MemoryHints = wgpu::MemoryHints::Manual { suballocated_devic
 
 /// Chooses and opens an adapter. Made by [`Device::builder`].
 #[derive(Clone, Debug, Default)]
+#[must_use = "no device is opened before `build`"]
 pub struct DeviceBuilder {
     adapter_name: Option<String>,
     /// Default: by the environment.

@@ -94,6 +94,7 @@ impl Device {
     /// nothing and what is read back is zeros. So all that a model does on it costs no GPU memory and next to no time, and
     /// [`Device::memory_use`] and [`Device::rehearsal`] tell what it would take. The limits are those of `limits`, such as
     /// [`Device::limits`] or those of an adapter that is not there.
+    #[doc(hidden)]
     pub fn dry(&self, limits: wgpu::Limits) -> Self {
         // Nothing can be timed.
         let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string()));
@@ -102,6 +103,7 @@ impl Device {
     }
 
     /// What was done on a [dry](Device::dry) device; none on any other.
+    #[doc(hidden)]
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
         self.0.own.rehearsal.as_ref()
     }
@@ -163,6 +165,7 @@ impl Device {
     }
 
     /// The kernel families that this device can run, whether they suit it or not.
+    #[doc(hidden)]
     pub fn families(&self) -> Vec<Family> {
         self.0.families.runnable()
     }
@@ -174,6 +177,7 @@ impl Device {
     }
 
     /// The ops and families of kernels that have failed their test on this device so far, and so are not used.
+    #[doc(hidden)]
     pub fn failed_families(&self) -> Vec<(&'static str, Family)> {
         self.0.families.failed()
     }

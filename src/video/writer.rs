@@ -1,5 +1,6 @@
 //! Writing the generated video, frame by frame.
 
+use std::fmt;
 use std::path::Path;
 
 use super::fps::check_rate;
@@ -20,6 +21,13 @@ pub struct VideoWriter {
     width: u32,
     height: u32,
     num_frames: usize,
+}
+
+impl fmt::Debug for VideoWriter {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { width, height, num_frames, .. } = self;
+        f.debug_struct("VideoWriter").field("size", &(width, height)).field("num_frames", num_frames).finish_non_exhaustive()
+    }
 }
 
 impl VideoWriter {

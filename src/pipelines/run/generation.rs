@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::Duration;
 
 use web_time::Instant;
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor};
 use crate::models::vae::Vae;
@@ -37,6 +39,7 @@ const PLANNED_STEPS: usize = 5;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "nothing is made before it is asked for events"]
 pub struct Generation {
     job: Box<dyn Job>,
     vae: Vae,
@@ -324,7 +327,7 @@ impl Generation {
     }
 
     fn preview(&mut self, latents: &Tensor, velocity: &Tensor, sigma: f64) -> Result<()> {
-        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], crate::DType::F32)?;
+        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], DType::F32)?;
         let frames = self.vae.latent_frames(&mut self.rec, &data)?;
         let frames = self.job.finished(frames);
         let data = latents::join(&mut self.rec, &frames)?;
@@ -405,6 +408,12 @@ fn check_finite(values: &[f32], what: &str, k: usize) -> Result<()> {
 impl Iterator for Generation {
     type Item = Result<Event>;
 
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // An error may end it any time.
+        let is_over = self.news.is_empty() && matches!(self.phase, Phase::Done);
+        (0, is_over.then_some(0))
+    }
+
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.news.pop_front() {
@@ -429,6 +438,9 @@ impl Iterator for Generation {
         }
     }
 }
+
+/// Nothing comes after the last frame, and nothing after an error.
+impl FusedIterator for Generation {}
 
 impl fmt::Debug for Generation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
