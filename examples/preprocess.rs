@@ -166,7 +166,7 @@ fn limb_scale(text: &str) -> std::result::Result<(Limb, f64), String> {
 fn write(line: &CommandLine, conditions: &Conditions) -> Result<()> {
     let io = |path: &Path| {
         let path = path.to_path_buf();
-        move |source| Error::Io { path, source }
+        move |error| Error::Io { path, error }
     };
     fs::create_dir_all(&line.out).map_err(io(&line.out))?;
     let (pose, face) = (Some(conditions.pose()), Some(conditions.face()));

@@ -57,6 +57,7 @@
 //!
 //! The minimum supported Rust version is that of `Cargo.toml`.
 
+mod as_text;
 mod cancel;
 mod content;
 mod digest;
@@ -78,6 +79,7 @@ mod rng;
 mod schedulers;
 mod shape;
 mod tokenizer;
+#[doc(hidden)]
 pub mod unversioned;
 pub mod video;
 mod vocabulary;
@@ -85,9 +87,8 @@ mod weights;
 
 pub use cancel::Cancel;
 pub use content::Content;
-pub use dtype::DType;
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
+pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune, profile::Span};
 pub use layers::Precision;
 pub use location::Location;
 pub use models::inspect::{WeightsReport, inspect_weights};

@@ -33,7 +33,8 @@ impl Counted {
         let largest = largest_buffer(device);
         if bytes > largest {
             let adapter = &device.adapter().name;
-            return Err(Error::Limits(format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}")));
+            let message = format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}");
+            return Err(Error::memory(bytes, largest, message));
         }
         device.accounting().add(bytes, holds)?;
         // From here on the bytes are given back whatever happens.
@@ -160,7 +161,7 @@ impl Arena {
 pub(crate) fn bytes_of(shape: &[usize], dtype: DType) -> Result<u64> {
     let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
     let bytes = elements.and_then(|elements| elements.checked_mul(dtype.bytes())).filter(|&bytes| bytes <= MOST_BYTES);
-    bytes.ok_or_else(|| Error::Limits(format!("a tensor of {dtype} {shape:?}: more than the {MOST_BYTES} bytes that one can have")))
+    bytes.ok_or_else(|| Error::limits(format!("a tensor of {dtype} {shape:?}: more than the {MOST_BYTES} bytes that one can have")))
 }
 
 /// The largest buffer that kernels on this device can have: a whole number of fours.
@@ -187,7 +188,7 @@ mod tests {
     fn tensors_past_counting_are_refused() {
         assert!(matches!(bytes_of(&[1 << 16, 1 << 14], DType::F32), Ok(bytes) if bytes == MOST_BYTES));
         for shape in [vec![1 << 16, 1 << 15], vec![usize::MAX, 2], vec![1 << 40, 1 << 40, 0, 1 << 40]] {
-            assert!(matches!(bytes_of(&shape, DType::F32), Err(Error::Limits(_))), "{shape:?}");
+            assert!(matches!(bytes_of(&shape, DType::F32), Err(Error::Limits { .. })), "{shape:?}");
         }
     }
 

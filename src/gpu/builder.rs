@@ -20,6 +20,7 @@ const MEMORY: wgpu::MemoryHints = wgpu::MemoryHints::Manual { suballocated_devic
 
 /// Chooses and opens an adapter. Made by [`Device::builder`].
 #[derive(Clone, Debug, Default)]
+#[must_use = "no device is opened before `build`"]
 pub struct DeviceBuilder {
     adapter_name: Option<String>,
     /// Default: by the environment.
@@ -140,7 +141,7 @@ impl Device {
     /// the adapter's own limits: wgpu's defaults allow only 128 MiB a binding. [`wgpu::Features::SUBGROUP`] and
     /// [`wgpu::Features::SHADER_F16`] make faster kernels possible; for cooperative matrices see [`Device::from_wgpu_adapter`].
     ///
-    /// The device's lost callback is replaced, so that a generation ends with [`Error::Device`] when the device is lost. An
+    /// The device's lost callback is replaced, so that a generation ends with [`Error::DeviceLost`] when the device is lost. An
     /// application that needs to know sets its own after this; errors then come when results are read back.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::shared(device, queue, None)

@@ -94,6 +94,7 @@ impl Device {
     /// nothing and what is read back is zeros. So all that a model does on it costs no GPU memory and next to no time, and
     /// [`Device::memory_use`] and [`Device::rehearsal`] tell what it would take. The limits are those of `limits`, such as
     /// [`Device::limits`] or those of an adapter that is not there.
+    #[doc(hidden)]
     pub fn dry(&self, limits: wgpu::Limits) -> Self {
         // Nothing can be timed.
         let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string()));
@@ -102,6 +103,7 @@ impl Device {
     }
 
     /// What was done on a [dry](Device::dry) device; none on any other.
+    #[doc(hidden)]
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
         self.0.own.rehearsal.as_ref()
     }
@@ -163,6 +165,7 @@ impl Device {
     }
 
     /// The kernel families that this device can run, whether they suit it or not.
+    #[doc(hidden)]
     pub fn families(&self) -> Vec<Family> {
         self.0.families.runnable()
     }
@@ -174,6 +177,7 @@ impl Device {
     }
 
     /// The ops and families of kernels that have failed their test on this device so far, and so are not used.
+    #[doc(hidden)]
     pub fn failed_families(&self) -> Vec<(&'static str, Family)> {
         self.0.families.failed()
     }
@@ -213,7 +217,7 @@ impl Device {
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
         let polled = self.checked("waiting for the GPU", || self.0.device.poll(poll))?;
-        polled.map(drop).map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))
+        polled.map(drop).map_err(|error| self.fault("waiting for the GPU", format!("waiting for the GPU failed: {error}")))
     }
 
     /// Operations a second, for slicing work by time.
@@ -240,17 +244,30 @@ impl Device {
         let validation = pollster::block_on(validation.pop());
         let memory = pollster::block_on(memory.pop());
         let internal = pollster::block_on(internal.pop());
-        if let Some(reason) = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            return Err(Error::Device(format!("the GPU was lost while {what} ({reason})")));
+        if let Some(lost) = self.loss(what) {
+            return Err(lost);
         }
         if memory.is_some() {
             let used = self.memory_use().current;
-            return Err(Error::Limits(format!("the GPU is out of memory while {what}, with {used} bytes already in use")));
+            return Err(Error::limits(format!("the GPU is out of memory while {what}, with {used} bytes already in use")));
         }
         match validation.or(internal) {
-            Some(error) => Err(Error::Device(format!("wgpu refused {what}: {error}"))),
+            Some(error) => Err(self.fault(what, format!("wgpu refused {what}: {error}"))),
             None => Ok(value),
         }
+    }
+
+    /// The error for something that wgpu refused: that the GPU was lost, where that is why.
+    pub(super) fn fault(&self, what: &str, message: String) -> Error {
+        // Only a device that is polled says that it is lost.
+        self.0.device.poll(wgpu::PollType::Poll).ok();
+        self.loss(what).unwrap_or(Error::Device(message))
+    }
+
+    /// The error for a GPU that was lost, if it was.
+    fn loss(&self, what: &str) -> Option<Error> {
+        let lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.as_ref().map(|reason| Error::DeviceLost(format!("the GPU was lost while {what} ({reason})")))
     }
 }
 

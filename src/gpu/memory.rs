@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 
 /// Bytes of GPU memory in the crate's buffers; those on the way to and from the host, which live shortly, are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryUse {
     /// Now, free buffers kept for reuse included.
     pub current: u64,
@@ -59,7 +60,8 @@ impl Accounting {
         let current = self.current.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(limit) = self.limit.filter(|&limit| current > limit) {
             self.current.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(Error::Limits(format!("{current} bytes of GPU memory are needed, the limit is {limit}")));
+            let message = format!("{current} bytes of GPU memory are needed, the limit is {limit}");
+            return Err(Error::memory(current, limit, message));
         }
         self.peak.fetch_max(current, Ordering::Relaxed);
         if holds == Holds::Weights {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::device::Device;
 
 /// A buffer's bytes on their way to the host. In a browser, which drives the device by itself, it is awaited; elsewhere somebody has to poll
@@ -45,15 +45,14 @@ impl Pending {
 
     /// What `take` makes of the bytes, if they are here.
     fn arrived<T>(&self, take: impl FnOnce(&[u8]) -> T) -> Option<Result<T>> {
-        let signal = self.signal();
-        let result = signal.result.as_ref()?.as_ref();
-        Some(result.map(|bytes| take(bytes)).map_err(|error| Error::Device(format!("cannot read back: {error}"))))
+        let arrived = self.signal().result.as_ref()?.as_ref().map(|bytes| take(bytes)).map_err(String::clone);
+        Some(arrived.map_err(|error| self.device.fault("reading back", format!("cannot read back: {error}"))))
     }
 
     /// Blocks until they are here, and gives what `take` makes of them.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device was lost before.
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost) where the device was lost before.
     pub(super) fn wait<T>(&self, take: impl Fn(&[u8]) -> T) -> Result<T> {
         loop {
             if let Some(taken) = self.arrived(&take) {

@@ -99,7 +99,7 @@ impl Recorder {
     /// only when the commands that used them have run.
     fn take(&mut self, arena: &Arc<Arena>, label: &str, bytes: u64) -> Result<Block> {
         match arena.take(label, bytes) {
-            Err(Error::Limits(_)) => {}
+            Err(Error::Limits { .. }) => {}
             done => return done,
         }
         self.finish()?;
@@ -220,7 +220,7 @@ impl Recorder {
             key: PipelineKey { kernel: kernel.name, elements, constants: constants.to_vec() },
             params: Params::new(bytemuck::bytes_of(params)),
             buffers: args.iter().filter_map(Arg::bound).map(Tensor::buffer_ref).collect(),
-            groups: u32::try_from(groups).map_err(|_| Error::Limits(format!("`{}` needs {groups} workgroups", kernel.name)))?,
+            groups: u32::try_from(groups).map_err(|_| Error::limits(format!("`{}` needs {groups} workgroups", kernel.name)))?,
             work,
         })
     }

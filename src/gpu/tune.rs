@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -24,6 +25,18 @@ pub enum Tune {
     /// Anew in every process.
     Force,
 }
+
+impl fmt::Display for Tune {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Force => "force",
+        })
+    }
+}
+
+crate::as_text::as_text!(Tune);
 
 impl FromStr for Tune {
     type Err = Error;
@@ -87,7 +100,7 @@ impl Tuning {
         // Unlocked meanwhile, since this takes a while.
         let timed = (0..count).map(time).map(|seconds| match seconds {
             Ok(seconds) => Some(seconds),
-            Err(Error::Limits(_) | Error::Unsupported(_)) => Some(f64::INFINITY),
+            Err(Error::Limits { .. } | Error::Unsupported(_)) => Some(f64::INFINITY),
             Err(_) => None,
         });
         let seconds = timed.collect::<Option<Vec<_>>>()?;
@@ -138,7 +151,7 @@ mod tests {
     use super::*;
 
     fn time(number: usize) -> Result<f64> {
-        [Ok(3.0), Ok(1.0), Err(Error::Limits("too large".into())), Ok(2.0)].into_iter().nth(number).expect("four candidates")
+        [Ok(3.0), Ok(1.0), Err(Error::limits("too large")), Ok(2.0)].into_iter().nth(number).expect("four candidates")
     }
 
     fn never(_: usize) -> Result<f64> {

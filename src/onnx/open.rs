@@ -59,7 +59,7 @@ impl Graph {
         let Draft { nodes, constants, .. } = draft;
         let graph = Self { path: path.into(), opset, inputs, outputs, nodes, constants, outlines };
         match graph.host_memory() {
-            bytes if bytes > MAX_MEMORY => Err(Error::Limits(format!(
+            bytes if bytes > MAX_MEMORY => Err(Error::limits(format!(
                 "{}: its values take {} GiB at a time: give it smaller inputs",
                 graph.path.display(),
                 bytes >> 30
@@ -107,7 +107,7 @@ fn inputs(path: &Path, draft: &Draft, shapes: &[(&str, &[usize])]) -> Result<Vec
         })?;
         let shape = shape(path, info, given)?;
         if shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent.max(1))).is_none_or(|count| count > MAX_INPUT) {
-            return Err(Error::Limits(format!(
+            return Err(Error::limits(format!(
                 "{}: its input `{}` has the shape {shape:?}, which is too large",
                 path.display(),
                 info.name

@@ -23,6 +23,8 @@ const DEFAULT_FPS: f64 = 30.0;
 
 /// How the box around a face is chosen in each frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum FaceCrop {
     /// As Wan2.2's own preprocessing does: around the 68 points, whatever their scores, 1.3 times their area, more of it above than below.
     #[default]

@@ -16,6 +16,8 @@ const LARGEST_FILE: u64 = 1 << 29;
 
 /// In which form key points are saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum KeypointsFormat {
     /// One JSON file with all 133 points: `{"format": "coco-wholebody-133", "width", "height", "fps", "frames": [[[x, y, score], ...]]}`.
     #[default]

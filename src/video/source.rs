@@ -28,7 +28,10 @@ pub trait FrameSource: Send + Sync {
     }
 
     /// The frame at `index`, from 0. Made to be fast for rising indices, and for going back a little and again.
-    /// Fails for an index of [`num_frames`](Self::num_frames) or more, and when the frame cannot be read or decoded.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an index of [`num_frames`](Self::num_frames) or more, and where the frame cannot be decoded; [`Error::Io`] where the
+    /// system refuses; [`Error::Foreign`] with what else an application's own source fails with. A generation ends with it, unchanged.
     fn read(&self, index: usize) -> Result<RgbImage>;
 }
 

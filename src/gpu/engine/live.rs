@@ -110,7 +110,7 @@ impl LiveEngine {
         let buffer = self.device.allocate(what, &wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: true })?;
         buffer
             .get_mapped_range_mut(..bytes.len() as u64)
-            .map_err(|error| Error::Device(format!("cannot write to a staging buffer: {error}")))?
+            .map_err(|error| self.device.fault(what, format!("cannot write to a staging buffer: {error}")))?
             .copy_from_slice(bytes);
         buffer.unmap();
         Ok(buffer)
@@ -126,7 +126,8 @@ impl LiveEngine {
             view.slice(..chunk.len()).copy_from_slice(chunk);
             Ok::<_, wgpu::MapRangeError>((slice.buffer().clone(), slice.offset()))
         })?;
-        let (buffer, from) = source.map_err(|error| Error::Device(format!("cannot write to a staging buffer: {error}")))?;
+        let (buffer, from) =
+            source.map_err(|error| self.device.fault("staging weights", format!("cannot write to a staging buffer: {error}")))?;
         let source = BufferRef { buffer: Some(buffer), bytes: size.get() };
         self.commands.push(Command::Copy(Copy { source, from, target: target.clone(), to, bytes: size.get() }));
         Ok(())

@@ -162,9 +162,9 @@ fn is_in(file: &Path, folder: &Path) -> bool {
 /// Says of a failure of the disk how far it went.
 fn nothing_kept(error: Error, written: u64) -> Error {
     match error {
-        Error::Io { path, source } => {
-            let message = format!("{source}, after {written} bytes; what was written has been removed");
-            Error::Io { path, source: io::Error::new(source.kind(), message) }
+        Error::Io { path, error } => {
+            let message = format!("{error}, after {written} bytes; what was written has been removed");
+            Error::Io { path, error: io::Error::new(error.kind(), message) }
         }
         error => error,
     }

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::Duration;
 
 use web_time::Instant;
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor};
 use crate::models::vae::Vae;
@@ -37,6 +39,7 @@ const PLANNED_STEPS: usize = 5;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "nothing is made before it is asked for events"]
 pub struct Generation {
     job: Box<dyn Job>,
     vae: Vae,
@@ -142,6 +145,18 @@ impl Generation {
     /// Frames of each video that will be made.
     pub fn num_frames(&self) -> usize {
         self.canvas.segments.frames()
+    }
+
+    /// How many frames each video begins with that were given by
+    /// [`continue_from`](crate::AnimateRequest::continue_from). They are among neither the events nor [`num_frames`](Self::num_frames).
+    pub fn num_given_frames(&self) -> usize {
+        self.canvas.segments.carried(0)
+    }
+
+    /// Of Animate: the [`frame_offset`](crate::AnimateRequest::frame_offset) with which another generation goes on with the same inputs,
+    /// once this one has made all its frames.
+    pub fn next_frame_offset(&self) -> usize {
+        self.canvas.segments.next_input()
     }
 
     /// Segments of each video.
@@ -312,7 +327,7 @@ impl Generation {
     }
 
     fn preview(&mut self, latents: &Tensor, velocity: &Tensor, sigma: f64) -> Result<()> {
-        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], crate::DType::F32)?;
+        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], DType::F32)?;
         let frames = self.vae.latent_frames(&mut self.rec, &data)?;
         let frames = self.job.finished(frames);
         let data = latents::join(&mut self.rec, &frames)?;
@@ -366,7 +381,7 @@ impl Generation {
         if video == self.settings.num_videos {
             return Phase::Done;
         }
-        self.reach(Position::start(video, self.settings.seed));
+        self.reach(self.settings.start(video));
         Phase::Video
     }
 }
@@ -393,6 +408,12 @@ fn check_finite(values: &[f32], what: &str, k: usize) -> Result<()> {
 impl Iterator for Generation {
     type Item = Result<Event>;
 
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // An error may end it any time.
+        let is_over = self.news.is_empty() && matches!(self.phase, Phase::Done);
+        (0, is_over.then_some(0))
+    }
+
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.news.pop_front() {
@@ -417,6 +438,9 @@ impl Iterator for Generation {
         }
     }
 }
+
+/// Nothing comes after the last frame, and nothing after an error.
+impl FusedIterator for Generation {}
 
 impl fmt::Debug for Generation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
