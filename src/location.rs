@@ -34,6 +34,12 @@ impl<P: AsRef<Path>> From<P> for Location {
     }
 }
 
+impl From<&Self> for Location {
+    fn from(location: &Self) -> Self {
+        location.clone()
+    }
+}
+
 impl Location {
     /// A file in memory, or one that a reader reads. Errors call it by this name.
     pub fn file(name: impl Into<PathBuf>, content: impl Into<Content>) -> Self {

@@ -9,9 +9,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     else {
         return;
     };
-    let path = file("video.mp4", bytes);
-    let _ = Audio::open(&path).map(|audio| audio.map(|audio| audio.skip(0.5)));
-    let Ok(frames) = Frames::open(path) else { return };
+    let video = file("video.mp4", bytes);
+    let _ = Audio::open(video.clone()).map(|audio| audio.map(|audio| audio.skip(0.5)));
+    let Ok(frames) = Frames::open(video) else { return };
     let (width, height) = frames.size();
     // The decoder is another project's: some frames, for what lies between, and no large ones, which take it long.
     let read = |frames: &Frames| (0..frames.num_frames().min(4)).rev().for_each(|index| drop(frames.read(index)));
