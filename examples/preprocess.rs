@@ -92,8 +92,9 @@ fn main() -> ExitCode {
     match run(&CommandLine::parse()) {
         Ok(conditions) => {
             let (width, height) = conditions.size();
-            println!("{} frames of {width}x{height} pixels at {} fps", conditions.pose().num_frames(), conditions.fps());
-            conditions.report().summary().iter().for_each(|(flag, frames)| println!("{}: {frames} frames", flag.name()));
+            let frames = |number: usize| format!("{number} frame{}", if number == 1 { "" } else { "s" });
+            println!("{} of {width}x{height} pixels at {} fps", frames(conditions.pose().num_frames()), conditions.fps());
+            conditions.report().summary().iter().for_each(|(flag, number)| println!("{}: {}", flag.name(), frames(*number)));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -60,6 +60,7 @@
 mod as_text;
 mod cancel;
 mod content;
+mod count;
 mod digest;
 mod dtype;
 mod error;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::count::count;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::models::coverage::Coverage;
@@ -100,9 +101,9 @@ impl fmt::Display for WeightsReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}", self.path.display())?;
         writeln!(f, "  {}: {}, {}", self.kind, self.format, self.layout)?;
-        writeln!(f, "  {} tensors, {} parameters, {}", self.tensors, self.parameters, size(self.bytes))?;
-        for (encoding, (count, bytes)) in &self.encodings {
-            writeln!(f, "    {encoding}: {count} tensors, {}", size(*bytes))?;
+        writeln!(f, "  {}, {}, {}", count(self.tensors, "tensor"), count(self.parameters, "parameter"), size(self.bytes))?;
+        for (encoding, (tensors, bytes)) in &self.encodings {
+            writeln!(f, "    {encoding}: {}, {}", count(*tensors, "tensor"), size(*bytes))?;
         }
         let unknown = self.unknown.iter().map(|(name, near)| match near {
             Some(near) => format!("{name} (near {near})"),

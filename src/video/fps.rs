@@ -7,6 +7,7 @@ use image::RgbImage;
 
 use super::source::{FrameSource, Frames, check_index};
 use super::timing::nominal;
+use crate::count::count;
 use crate::{Error, Result};
 
 /// A frame of a video that was slower would be repeated without end.
@@ -46,7 +47,7 @@ impl Frames {
             None => (self.num_frames() as f64 / own * fps + 1e-6) as usize,
         };
         if num_frames == 0 {
-            let message = format!("a video of {} frames at {own} fps has no frame at {fps} fps", self.num_frames());
+            let message = format!("a video of {} at {own} fps has no frame at {fps} fps", count(self.num_frames(), "frame"));
             return Err(Error::Input(message));
         }
         Ok(Self::new(Resampled { source: self, own, uneven, fps, num_frames })?.with_path(path))
@@ -86,7 +87,7 @@ impl Sampling {
         }
         let num_frames = (own_frames as f64 / own * fps) as usize;
         if num_frames == 0 {
-            return Err(Error::Input(format!("a video of {own_frames} frames at {own} fps has no frame at {fps} fps")));
+            return Err(Error::Input(format!("a video of {} at {own} fps has no frame at {fps} fps", count(own_frames, "frame"))));
         }
         Ok(Self { own_frames, own, fps, num_frames })
     }

@@ -1,6 +1,7 @@
 //! What moves the character.
 
 use super::source::Frames;
+use crate::count::count;
 use crate::{Error, Result};
 
 /// The motion to imitate: a pose video, a face video, or both.
@@ -54,6 +55,6 @@ pub(super) fn check_counts((a, a_count): (&str, usize), (b, b_count): (&str, usi
     if a_count == b_count {
         return Ok(());
     }
-    let message = format!("the {a} video has {a_count} frames, but the {b} video has {b_count}; they must match frame by frame");
+    let message = format!("the {a} video has {}, but the {b} video has {b_count}; they must match frame by frame", count(a_count, "frame"));
     Err(Error::Input(message))
 }

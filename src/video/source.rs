@@ -8,6 +8,7 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use super::timing::Timing;
+use crate::count::count;
 use crate::{Error, Result};
 
 /// A video whose frames are read when they are needed, so that its length costs no memory.
@@ -126,5 +127,5 @@ pub(super) fn check_index(index: usize, num_frames: usize) -> Result<()> {
     if index < num_frames {
         return Ok(());
     }
-    Err(Error::Input(format!("frame {index} was asked for, but the video has {num_frames} frames")))
+    Err(Error::Input(format!("frame {index} was asked for, but the video has {}", count(num_frames, "frame"))))
 }

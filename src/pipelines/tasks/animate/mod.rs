@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::count::count;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::models::dit::{animate::Animate, config::Config};
@@ -247,7 +248,7 @@ impl Task for Animation {
     fn segments(&self) -> Result<Segments> {
         let (frames, offset) = (self.inputs.motion().num_frames(), self.inputs.frame_offset);
         if offset >= frames {
-            return Err(Error::Input(format!("a frame offset of {offset} in inputs of {frames} frames")));
+            return Err(Error::Input(format!("a frame offset of {offset} in inputs of {}", count(frames, "frame"))));
         }
         let made = self.num_frames.unwrap_or(usize::MAX).min(frames - offset);
         let segments = Segments::new(made, self.segment_frames, self.overlap)?.within(frames, offset);
