@@ -7,7 +7,7 @@ use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult, RgbImage};
 
-use super::still::{MAX_BYTES, open};
+use super::still::{most_bytes, open};
 use super::timing::Timing;
 use crate::location::Location;
 use crate::{Error, Result};
@@ -21,7 +21,8 @@ pub(super) fn read_animation(file: &Location, format: ImageFormat) -> Result<Opt
     let path = file.path();
     let refused = |e: ImageError| Error::Input(format!("{}: {e}", path.display()));
     let Some((frames, frame_bytes)) = frames(open(file)?, format).map_err(refused)? else { return Ok(None) };
-    let check_bytes = |frames: usize| match (frames as u64).saturating_mul(frame_bytes) > MAX_BYTES {
+    let most = most_bytes(file)?;
+    let check_bytes = |frames: usize| match (frames as u64).saturating_mul(frame_bytes) > most {
         true => Err(Error::Input(format!("{}: too large for an animated picture; convert it to MP4", path.display()))),
         false => Ok(()),
     };

@@ -1,6 +1,6 @@
 //! Reading one picture file as 8-bit RGB.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
@@ -10,8 +10,12 @@ use crate::content::ReadSeek;
 use crate::location::Location;
 use crate::{Error, Result};
 
-/// A picture larger than this, decoded, is taken for a bomb.
+/// A picture, or an animation, larger than this when it is decoded is taken for a bomb.
 pub(super) const MAX_BYTES: u64 = 1 << 30;
+
+/// So is one larger than so many times its file, as none is that shows something. Small ones may be of one colour.
+const MAX_RATIO: u64 = 2048;
+const SMALL_BYTES: u64 = 64 << 20;
 
 /// Reads a PNG, JPEG, WebP or GIF file (the first picture of it), whatever its name says, turned upright by its EXIF
 /// orientation. Other formats, such as AVIF, go through the program `ffmpeg` where [`Frames::open`](super::Frames::open) would.
@@ -33,14 +37,20 @@ pub(super) fn read_image(file: &Location) -> Result<RgbImage> {
         return Err(Error::Input(format!("{}: the JPEG file is cut short", path.display())));
     }
     let mut decoder = reader.into_decoder().map_err(refused)?;
-    if decoder.total_bytes() > MAX_BYTES {
+    if decoder.total_bytes() > most_bytes(file)? {
         let (width, height) = decoder.dimensions();
-        return Err(Error::Input(format!("{}: {width}x{height} pixels are too many; make it smaller", path.display())));
+        return Err(Error::Input(format!("{}: {width}x{height} pixels are too many for such a file; make it smaller", path.display())));
     }
     let orientation = decoder.orientation().map_err(refused)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(refused)?;
     image.apply_orientation(orientation);
     Ok(to_rgb(image))
+}
+
+/// How many bytes the pixels of a file may take.
+pub(super) fn most_bytes(file: &Location) -> Result<u64> {
+    let length = file.reader()?.seek(SeekFrom::End(0)).map_err(Error::io(file.path()))?;
+    Ok(length.saturating_mul(MAX_RATIO).clamp(SMALL_BYTES, MAX_BYTES))
 }
 
 /// Width and height of a picture file, upright, without decoding it.
