@@ -69,6 +69,29 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// The names of a file's inputs and the extents that it gives them, `None` for those that are free; no extents where it gives none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), for what is no ONNX file.
+    pub fn declared_inputs(location: impl Into<Location>) -> Result<Vec<(String, Option<Vec<Option<usize>>>)>> {
+        let location = file(location.into())?;
+        let path = location.path();
+        let content = location.open()?.loaded().map_err(Error::io(path))?;
+        let model = Model::read(content.whole().unwrap_or_default()).map_err(|what| not_onnx(path, &what))?;
+        let proto = model.graph.as_ref().ok_or_else(|| not_onnx(path, "it has no graph"))?;
+        let draft = Draft::new(path, proto, &mut Files::new(&location, &content))?;
+        let extent = |dim: &Dim| match *dim {
+            Dim::Fixed(fixed) => usize::try_from(fixed).ok(),
+            Dim::Free(_) => None,
+        };
+        let input = |(info, _): &(&ValueInfo, usize)| {
+            (info.name.into(), info.shape.as_ref().map(|dims| dims.iter().map(extent).collect()))
+        };
+        Ok(draft.inputs.iter().map(input).collect())
+    }
+}
+
 fn check_opset_of(path: &Path, model: &Model) -> Result<i64> {
     match (&model.graph, &model.opsets[..]) {
         (None, []) => Err(not_onnx(path, "it has no graph")),
