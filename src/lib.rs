@@ -70,6 +70,7 @@ mod layers;
 mod linalg;
 mod location;
 mod models;
+pub mod networks;
 mod onnx;
 mod ops;
 mod partial_file;

@@ -58,7 +58,10 @@ fn kernel() -> Vec<f64> {
 /// With zeros around it.
 fn blur(map: &[f32], (width, height): (usize, usize), kernel: &[f64]) -> Vec<f64> {
     let along = |values: &dyn Fn(usize) -> f64, at: usize, length: usize| {
-        let taps = kernel.iter().enumerate().filter_map(|(i, weight)| Some(weight * values((at + i).checked_sub(RADIUS).filter(|&at| at < length)?)));
+        let taps = kernel
+            .iter()
+            .enumerate()
+            .filter_map(|(i, weight)| Some(weight * values((at + i).checked_sub(RADIUS).filter(|&at| at < length)?)));
         taps.sum::<f64>()
     };
     let places = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));

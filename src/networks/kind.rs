@@ -142,14 +142,17 @@ impl<'a> Outputs<'a> {
         if self.named("dets").is_some() && self.named("labels").is_some() {
             return Some(Form::Labelled);
         }
-        if self.shapes.len() == 2 && self.has(|shape| matches!(*shape, [1, _, 4])) && self.has(|shape| matches!(*shape, [1, 50.., 2..])) {
+        if self.shapes.len() == 2
+            && self.has(|shape| matches!(*shape, [1, _, 4]))
+            && self.has(|shape| matches!(*shape, [1, 50..=100_000, 2..=100_000]))
+        {
             return Some(Form::Detr);
         }
         match *self.shapes.first().copied().flatten()? {
-            [1, width @ 6.., count] if count == cells && width < count => Some(Form::YoloV8),
+            [1, width @ 6..=10_000, count] if count == cells && width < count => Some(Form::YoloV8),
             [1, 5, count] if count == cells => Some(Form::YoloV8),
-            [1, count, 6..] if count == cells => Some(Form::YoloX),
-            [1, count, 6..] if count == 3 * cells => Some(Form::YoloV5),
+            [1, count, 6..=10_000] if count == cells => Some(Form::YoloX),
+            [1, count, 6..=10_000] if count == 3 * cells => Some(Form::YoloV5),
             [1, 1..=1000, 6] => Some(Form::Chosen),
             _ => None,
         }
@@ -158,12 +161,12 @@ impl<'a> Outputs<'a> {
     fn points(&self) -> Option<Kind> {
         let (width, height) = self.input_size();
         let heatmaps = |shape: &[usize]| match *shape {
-            [1, points @ 5.., h, w] if h > 1 && w > 1 && (4 * w, 4 * h) == (width, height) => Some(points),
+            [1, points @ 5..=10_000, h, w] if h > 1 && w > 1 && (4 * w, 4 * h) == (width, height) => Some(points),
             _ => None,
         };
         let rows = |side: usize| {
             self.shapes.iter().flatten().find_map(|shape| match **shape {
-                [1, points @ 5.., length] if length == 2 * side => Some(points),
+                [1, points @ 5..=10_000, length] if length == 2 * side => Some(points),
                 _ => None,
             })
         };
@@ -175,7 +178,7 @@ impl<'a> Outputs<'a> {
 
     fn classes(&self) -> Option<Kind> {
         match (&self.shapes[..], self.shapes.first().copied().flatten()?) {
-            ([_], &[1, classes @ 2..]) => Some(Kind::Classes(classes)),
+            ([_], &[1, classes @ 2..=100_000]) => Some(Kind::Classes(classes)),
             _ => None,
         }
     }

@@ -76,7 +76,9 @@ impl Net {
         let is_number = |value: &Value| value.f32().is_none_or(|values| values.iter().all(|value| !value.is_nan()));
         match made.iter().all(is_number) {
             true => Ok(Made(made)),
-            false => Err(Error::weights(self.path(), "it makes values that are not numbers: the file is damaged, or made for other inputs")),
+            false => {
+                Err(Error::weights(self.path(), "it makes values that are not numbers: the file is damaged, or made for other inputs"))
+            }
         }
     }
 }

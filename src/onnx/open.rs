@@ -85,9 +85,7 @@ impl Graph {
             Dim::Fixed(fixed) => usize::try_from(fixed).ok(),
             Dim::Free(_) => None,
         };
-        let input = |(info, _): &(&ValueInfo, usize)| {
-            (info.name.into(), info.shape.as_ref().map(|dims| dims.iter().map(extent).collect()))
-        };
+        let input = |(info, _): &(&ValueInfo, usize)| (info.name.into(), info.shape.as_ref().map(|dims| dims.iter().map(extent).collect()));
         Ok(draft.inputs.iter().map(input).collect())
     }
 }
