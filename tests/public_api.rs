@@ -8,10 +8,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quote::ToTokens;
-use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, TraitItem, Type, UseTree, Visibility};
+use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, Signature, TraitItem, Type, UseTree, Visibility};
 
 /// Where an item stands, and its name there.
 type Place = (String, String);
+
+/// What has been found.
+#[derive(Default)]
+struct Listing {
+    lines: BTreeSet<String>,
+    /// Public paths of types.
+    types: BTreeMap<Place, String>,
+    /// Functions that may fail and do not say how.
+    silent: Vec<String>,
+}
+
+impl Listing {
+    fn function(&mut self, public: &str, signature: &Signature, attributes: &[Attribute], given: &str) {
+        self.lines.insert(format!("{public}: {given}{}", text(signature)));
+        let is_fallible = text(&signature.output).trim().starts_with("-> Result<");
+        let is_told = attributes.iter().any(|attribute| attribute.to_token_stream().to_string().contains("# Errors"));
+        self.silent.extend((is_fallible && !is_told).then(|| public.to_string()));
+    }
+}
 
 /// All source files by module path; the root's is empty.
 struct Crate(BTreeMap<String, Vec<Item>>);
@@ -55,34 +74,40 @@ impl Crate {
     }
 
     /// Lists what a module shows under a public path.
-    fn list(&self, module: &str, public: &str, lines: &mut BTreeSet<String>, types: &mut BTreeMap<Place, String>) {
+    fn list(&self, module: &str, public: &str, listing: &mut Listing) {
         for item in self.0[module].iter().filter(|item| is_public(item)) {
             match item {
                 Item::Use(item) => {
                     for (path, name) in leaves(&item.tree) {
                         match self.follow(module, &path) {
-                            Some(place) => self.item(&place, &join(public, &name), lines, types),
-                            None => lines.extend([format!("pub use {}", path.join("::"))]),
+                            Some(place) => self.item(&place, &join(public, &name), listing),
+                            None => listing.lines.extend([format!("pub use {}", path.join("::"))]),
                         }
                     }
                 }
-                Item::Mod(item) => self.list(&join(module, &item.ident.to_string()), &join(public, &item.ident.to_string()), lines, types),
+                Item::Mod(item) => self.list(&join(module, &item.ident.to_string()), &join(public, &item.ident.to_string()), listing),
                 item => {
                     let name = name_of(item).expect("a named item");
-                    self.item(&(module.into(), name.clone()), &join(public, &name), lines, types);
+                    self.item(&(module.into(), name.clone()), &join(public, &name), listing);
                 }
             }
         }
     }
 
-    fn item(&self, place: &Place, public: &str, lines: &mut BTreeSet<String>, types: &mut BTreeMap<Place, String>) {
+    fn item(&self, place: &Place, public: &str, listing: &mut Listing) {
         let item = self.0[&place.0].iter().find(|item| name_of(item).is_some_and(|name| name == place.1)).expect("the definition");
-        types.insert(place.clone(), public.into());
+        if !is_public(item) {
+            return;
+        }
+        listing.types.insert(place.clone(), public.into());
+        if let Item::Fn(item) = item {
+            listing.function(public, &item.sig, &item.attrs, "");
+        }
         let mut add = |line: String| {
-            lines.insert(line);
+            listing.lines.insert(line);
         };
         match item {
-            Item::Fn(item) => add(format!("{public}: {}", text(&item.sig))),
+            Item::Fn(_) => {}
             Item::Const(item) => add(format!("{public}: const {}", text(&item.ty))),
             Item::Type(item) => add(format!("{public}: type {} = {}", text(&item.generics), text(&item.ty))),
             Item::Struct(item) => {
@@ -98,12 +123,12 @@ impl Crate {
                 }
             }
             Item::Trait(item) => {
-                add(format!("{public}: {}trait: {}", marks(&item.attrs), text(&item.supertraits)));
+                listing.lines.insert(format!("{public}: {}trait: {}", marks(&item.attrs), text(&item.supertraits)));
                 for inner in &item.items {
                     match inner {
                         TraitItem::Fn(function) if is_shown(&function.attrs) => {
                             let given = if function.default.is_some() { "provided " } else { "" };
-                            add(format!("{public}::{}: {given}{}", function.sig.ident, text(&function.sig)));
+                            listing.function(&join(public, &function.sig.ident.to_string()), &function.sig, &function.attrs, given);
                         }
                         _ => {}
                     }
@@ -114,40 +139,43 @@ impl Crate {
     }
 
     /// Lists the methods and traits of public types.
-    fn impls(&self, types: &BTreeMap<Place, String>, lines: &mut BTreeSet<String>) {
+    fn impls(&self, listing: &mut Listing) {
         for (module, items) in &self.0 {
             for item in items.iter().filter_map(|item| if let Item::Impl(item) = item { Some(item) } else { None }) {
                 let Type::Path(path) = &*item.self_ty else { continue };
                 let path: Vec<_> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-                let public = self.follow(module, &path).and_then(|place| types.get(&place));
+                let public = self.follow(module, &path).and_then(|place| listing.types.get(&place).cloned());
                 // Traits that are not public promise nothing.
                 let path =
                     item.trait_.as_ref().map(|(path, _)| path.segments.iter().map(|segment| segment.ident.to_string()).collect::<Vec<_>>());
-                let is_inside = path.and_then(|path| self.follow(module, &path)).is_some_and(|place| !types.contains_key(&place));
+                let is_inside = path.and_then(|path| self.follow(module, &path)).is_some_and(|place| !listing.types.contains_key(&place));
                 if let Some(public) = public.filter(|_| is_shown(&item.attrs) && !is_inside) {
-                    impl_of(public, item, lines);
+                    impl_of(&public, item, listing);
                 }
             }
         }
     }
 }
 
-fn impl_of(public: &str, item: &ItemImpl, lines: &mut BTreeSet<String>) {
+fn impl_of(public: &str, item: &ItemImpl, listing: &mut Listing) {
     // What a method's type is of: `Builder<'_, VideoPipeline>` has some that others have not.
     let own = text(&item.self_ty);
     let plain = |name: &str| own == name || own.starts_with(&format!("{name}<'a,P>"));
     let of = if plain(public.rsplit("::").next().unwrap_or(public)) { String::new() } else { format!(" of {own}") };
     if let Some((path, _)) = &item.trait_ {
-        lines.insert(format!("{public}: impl {}{} for {own}", text(&item.generics), text(path)));
+        if path.segments.last().is_none_or(|segment| segment.ident != "Sealed") {
+            listing.lines.insert(format!("{public}: impl {}{} for {own}", text(&item.generics), text(path)));
+        }
         return;
     }
     for inner in &item.items {
         match inner {
             ImplItem::Fn(function) if matches!(function.vis, Visibility::Public(_)) && is_shown(&function.attrs) => {
-                lines.insert(format!("{public}::{}: {}{of}", function.sig.ident, text(&function.sig)));
+                let name = format!("{}{of}", function.sig.ident);
+                listing.function(&join(public, &name), &function.sig, &function.attrs, "");
             }
             ImplItem::Const(constant) if matches!(constant.vis, Visibility::Public(_)) && is_shown(&constant.attrs) => {
-                lines.insert(format!("{public}::{}: const {}", constant.ident, text(&constant.ty)));
+                listing.lines.insert(format!("{public}::{}: const {}", constant.ident, text(&constant.ty)));
             }
             _ => {}
         }
@@ -255,14 +283,25 @@ fn text(tokens: &impl ToTokens) -> String {
     plain.replace("< ", "<").replace("& ", "&").replace(",)", ")")
 }
 
+fn listing(root: &Path) -> Listing {
+    let (source, mut listing) = (Crate::read(&root.join("src")), Listing::default());
+    source.list("", "", &mut listing);
+    source.impls(&mut listing);
+    listing
+}
+
+/// Which variants of the error there may be is said in a section of its own.
+#[test]
+fn what_may_fail_says_how() {
+    let Listing { silent, .. } = listing(Path::new(env!("CARGO_MANIFEST_DIR")));
+    assert!(silent.is_empty(), "without a section `# Errors`:\n{}", silent.join("\n"));
+}
+
 #[test]
 fn the_public_api_is_as_listed() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let (mut lines, mut types) = (BTreeSet::new(), BTreeMap::new());
-    let source = Crate::read(&root.join("src"));
-    source.list("", "", &mut lines, &mut types);
-    source.impls(&types, &mut lines);
-    let lines: BTreeSet<_> = lines.iter().map(|line| line.trim_end().to_string()).collect();
+    let listing = listing(&root);
+    let lines: BTreeSet<_> = listing.lines.iter().map(|line| line.trim_end().to_string()).collect();
     let file = root.join("tests/public_api.txt");
     if std::env::var_os("WAN_ANIMATE_UPDATE").is_some() {
         fs::write(&file, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("written");
