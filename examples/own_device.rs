@@ -16,6 +16,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let device = Device::from_wgpu(gpu.clone(), queue.clone());
     let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo");
+    if !demo.exists() {
+        return Err("the demo's checkpoint is in the repository, not in the package: run this example there".into());
+    }
     let pipeline = AnimatePipeline::builder(&device).checkpoint(demo.join("model")).build()?;
     let character = open_image(demo.join("reference.png"))?;
     let motion = Motion::new(Frames::open(demo.join("pose"))?, Frames::open(demo.join("face"))?)?;

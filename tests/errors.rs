@@ -314,7 +314,7 @@ fn an_applications_own_error_is_kept() {
     assert_error(&error, "foreign", &["application"]);
     assert_eq!(error.source().and_then(|source| source.downcast_ref()), Some(&Covered));
     let boxed: Box<dyn std::error::Error + Send + Sync> = "out of film".into();
-    assert!(matches!(Err::<(), _>(boxed).map_err(Error::foreign), Err(Error::Foreign(_))));
+    assert!(Error::foreign(boxed).source().is_some_and(|source| source.to_string() == "out of film"));
 }
 
 /// As `anyhow`'s `{:#}` and other reports print them: an error, then its sources.

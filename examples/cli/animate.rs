@@ -64,7 +64,7 @@ pub struct Arguments {
 impl Arguments {
     /// With the demo's checkpoint where none is named, and with its inputs where none of them is either.
     pub fn or_demo(mut self) -> Self {
-        if self.engine.checkpoint.is_named() {
+        if self.engine.checkpoint.is_named() || !demo::is_here() {
             return self;
         }
         if [&self.reference, &self.pose, &self.face].iter().all(|input| input.is_none()) {

@@ -44,7 +44,9 @@ impl DeviceBuilder {
         self
     }
 
-    /// Refuses allocations that would take this device's buffers past `bytes` in all. Default: no limit but the driver's.
+    /// Refuses allocations that would take this device's buffers past `bytes` in all, with
+    /// [`Error::Limits`]. It is also the [budget](crate::MemoryBudget) of what sets none, so that what does not fit is streamed, and
+    /// what cannot do with it is refused before any work. Default: no limit but the driver's.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.options.memory_limit = Some(bytes);
         self
@@ -81,8 +83,8 @@ impl DeviceBuilder {
     /// Opens the adapter.
     ///
     /// # Errors
-    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family, or `WAN_ANIMATE_TUNE` no tuning. [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
-    /// refuses to open it.
+    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family, or `WAN_ANIMATE_TUNE` no tuning. [`Error::Device`] where
+    /// there is no adapter, none of that name (the message lists those there are), or the driver refuses to open it.
     pub fn build(self) -> Result<Device> {
         pollster::block_on(self.build_async())
     }

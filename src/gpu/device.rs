@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
@@ -10,6 +11,9 @@ use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
     pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, tune::Tune, tune::Tuning,
 };
+
+/// How long what was submitted may take that nobody wants any longer.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
 #[derive(Clone)]
@@ -259,8 +263,8 @@ impl Device {
 
     /// The error for something that wgpu refused: that the GPU was lost, where that is why.
     pub(super) fn fault(&self, what: &str, message: String) -> Error {
-        // Only a device that is polled says that it is lost.
-        self.0.device.poll(wgpu::PollType::Poll).ok();
+        // A device says that it is lost only when it is polled and what it had to do is over.
+        self.0.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) }).ok();
         self.loss(what).unwrap_or(Error::Device(message))
     }
 

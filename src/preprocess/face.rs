@@ -101,7 +101,10 @@ pub fn official_face_box(person: &WholeBody, width: u32, height: u32) -> Option<
     })
 }
 
-/// What a frame shows in `at`, at 512x512 pixels, its aspect not kept. Fails where the box is empty or not within the frame.
+/// What a frame shows in `at`, at 512x512 pixels, its aspect not kept.
+///
+/// # Errors
+/// [`Error::Input`] where the box is empty or not within the frame.
 pub fn crop_face(frame: &RgbImage, at: FaceBox) -> Result<RgbImage> {
     let FaceBox { x1, x2, y1, y2 } = at;
     let (width, height) = frame.dimensions();

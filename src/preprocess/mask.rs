@@ -39,7 +39,10 @@ impl MaskGrowth {
         }
     }
 
-    /// The mask of what is generated. Fails when the kernel's size or a number of subdivisions is 0.
+    /// The mask of what is generated.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the kernel's size or a number of subdivisions is 0.
     pub fn apply(&self, mask: &GrayImage) -> Result<GrayImage> {
         self.check()?;
         if self.iterations == 0 {

@@ -111,7 +111,10 @@ impl Retarget {
         Self { reference: self.reference.fitted(width, height), ..self.clone() }
     }
 
-    /// The poses of a video on the reference's picture. Fails when a limb's ratio is out of range.
+    /// The poses of a video on the reference's picture.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where a limb's ratio is out of range.
     pub fn apply(&self, driving: &Keypoints) -> Result<Retargeted> {
         if let Some(ratio) = self.scales.iter().flatten().find(|ratio| !(0.05..=20.0).contains(*ratio)) {
             return Err(Error::Input(format!("a limb cannot be scaled by {ratio}; give 0.05 to 20")));

@@ -67,6 +67,9 @@ pub struct VideoWriter<'w> {
 
 impl VideoWriter<'static> {
     /// [`create_with`](Self::create_with) the default options.
+    ///
+    /// # Errors
+    /// As there.
     pub fn create(path: impl AsRef<Path>, width: u32, height: u32, fps: f64) -> Result<Self> {
         Self::create_with(path, width, height, fps, &VideoOptions::default())
     }
@@ -77,7 +80,9 @@ impl VideoWriter<'static> {
     /// - a directory that exists, or a path without an ending or with a closing `/`: `000000.png`, `000001.png` and so on.
     ///   What an earlier, longer video left there under such names is removed.
     ///
-    /// Fails on any other ending, a size or rate that the format cannot hold, and where nothing can be written.
+    /// # Errors
+    /// [`Error::Input`] for any other ending, and a size, rate or quality that the format cannot hold; [`Error::Unsupported`] for a format whose
+    /// feature is off; [`Error::Io`] where nothing can be written.
     pub fn create_with(path: impl AsRef<Path>, width: u32, height: u32, fps: f64, options: &VideoOptions) -> Result<Self> {
         let path = path.as_ref();
         check(path, width, height, fps, options)?;
@@ -104,6 +109,9 @@ impl<'w> VideoWriter<'w> {
     /// assert!(gif.into_inner().starts_with(b"GIF89a"));
     /// # Ok::<(), wan_animate::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// Those of [`create_with`](VideoWriter::create_with).
     pub fn create_in(
         output: impl Write + Seek + Send + 'w,
         format: VideoFormat,
@@ -139,7 +147,10 @@ impl<'w> VideoWriter<'w> {
         Ok(Self { sink, width, height, num_frames: 0 })
     }
 
-    /// Appends a frame. Fails when it has another size than the video, or cannot be written.
+    /// Appends a frame.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it has another size than the video; [`Error::Io`] where it cannot be written.
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             let (w, h, width, height) = (frame.width(), frame.height(), self.width, self.height);
@@ -150,7 +161,10 @@ impl<'w> VideoWriter<'w> {
         Ok(())
     }
 
-    /// Completes the file and gives it its name. Fails when no frame was written, or the file cannot be completed.
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where no frame was written; [`Error::Io`] where the file cannot be completed.
     pub fn finish(self) -> Result<()> {
         if self.num_frames == 0 {
             return Err(Error::Input("no frame was written to the video".into()));
