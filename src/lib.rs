@@ -38,8 +38,8 @@
 //! ```
 //!
 //! # What it does not do
-//! It does not yet find poses, faces or masks in a video by itself: key points and masks are given, and [`preprocess`] makes the rest; or all of
-//! it comes from Wan2.2's own preprocessing. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
+//! It has no networks that find a person in a raw video: [`networks`] runs those that users have as ONNX files, and [`preprocess`] makes what a
+//! generation takes; or all of that comes from Wan2.2's own preprocessing. Masks over time by SAM 2 are not in it yet. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
 //! them in the layout of diffusers ([`Conversion`]).
 //!
 //! # In an application

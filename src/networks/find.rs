@@ -74,7 +74,7 @@ pub struct Found {
     pub keypoints: Keypoints,
     /// White where it is, frame by frame, where masks were asked for.
     pub masks: Option<Frames>,
-    /// The most persons that were seen where one was looked for.
+    /// The most persons that were surely seen (a score of 0.3 or more) where one was looked for.
     pub persons: usize,
     /// The frames in which one was looked for.
     pub searched: Vec<usize>,
@@ -167,7 +167,7 @@ impl Walk<'_> {
     fn look(&mut self, index: usize, frame: &RgbImage) -> Result<Option<Person>> {
         let mut persons = self.networks.detector.persons(frame)?;
         self.searched.push(index);
-        self.persons = self.persons.max(persons.len());
+        self.persons = self.persons.max(persons.iter().filter(|person| person.score >= SURE).count());
         let overlap = |person: &Person, with: &PersonBox| person.bounds.iou(with);
         if let Some(last) = self.last.filter(|_| !self.search.every_frame) {
             let near =
