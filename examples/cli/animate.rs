@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use image::RgbImage;
+use wan_animate::preprocess::Conditions;
 use wan_animate::video::{Audio, Frame, Frames, Motion, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Error, Result};
 
+use super::raw::{Job, RawVideo};
 use super::sound::{self, Sound};
 use super::{Destination, Engine, Output, Settings, demo};
 
@@ -28,6 +30,8 @@ pub struct Arguments {
     /// Face crops, frame by frame with the pose. Without it the face is empty.
     #[arg(long, value_name = "PATH")]
     face: Option<PathBuf>,
+    #[command(flatten)]
+    raw: RawVideo,
     #[command(flatten)]
     destination: Destination,
     /// The sound of MP4 and MOV files: keep copies that of the first of background, pose and face that has any, cut to the result.
@@ -67,7 +71,7 @@ impl Arguments {
         if self.engine.checkpoint.is_named() || !demo::is_here() {
             return self;
         }
-        if [&self.reference, &self.pose, &self.face].iter().all(|input| input.is_none()) {
+        if [&self.reference, &self.pose, &self.face, &self.raw.video].iter().all(|input| input.is_none()) {
             let input = |name| Some(demo::path(name));
             (self.reference, self.pose, self.face) = (input("reference.png"), input("pose"), input("face"));
         }
@@ -92,6 +96,23 @@ impl Arguments {
         }
     }
 
+    /// All inputs, made of the raw video where one is given; to replace, with the person's mask where that is given too.
+    pub fn conditions(&self, replaces: bool, mask: Option<&Path>) -> Result<Option<Conditions>> {
+        let reference = if replaces || self.raw.video.is_none() { None } else { Some(open_image(self.reference()?)?) };
+        self.raw.conditions(&Job {
+            model: self.engine.checkpoint.folder(),
+            adapter: self.engine.adapter.as_deref(),
+            size: self.settings.size(),
+            fps: self.fps,
+            reference: reference.as_ref(),
+            mask,
+        })
+    }
+
+    fn reference(&self) -> Result<&PathBuf> {
+        self.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))
+    }
+
     pub fn motion(&self) -> Result<Motion> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(|path| self.frames(path)).transpose();
         Motion::new(open(&self.pose)?, open(&self.face)?)
@@ -102,7 +123,7 @@ impl Arguments {
         if let Sound::None = self.audio {
             return Ok(None);
         }
-        let inputs = inputs.iter().copied().chain(&self.pose).chain(&self.face).map(PathBuf::as_path);
+        let inputs = inputs.iter().copied().chain(&self.raw.video).chain(&self.pose).chain(&self.face).map(PathBuf::as_path);
         let audio = sound::find(inputs, self.fps.is_some())?;
         Ok(audio.map(|audio| audio.skip(offset as f64 / fps)))
     }
@@ -135,8 +156,8 @@ pub fn run(
     inputs: &[&PathBuf],
     generate: impl FnOnce(&AnimatePipeline, &RgbImage, &dyn Fn(AnimateRequest, &Motion) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
-    let reference = arguments.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))?;
-    let own = arguments.pose.iter().chain(&arguments.face).chain([reference]);
+    let reference = arguments.reference()?;
+    let own = arguments.pose.iter().chain(&arguments.face).chain(&arguments.raw.video).chain([reference]);
     own.chain(inputs.iter().copied()).try_for_each(|input| arguments.destination.check_input(input))?;
     let reference = open_image(reference)?;
     let loaded = arguments.engine.load(AnimatePipeline::builder)?;

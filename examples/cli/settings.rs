@@ -54,6 +54,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Width and height, where they are given.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        self.width.zip(self.height)
+    }
+
     pub fn apply<T>(&self, request: Request<T>) -> Result<Request<T>> {
         let mut request = request.seed(self.seed).vae_tiling(self.vae_tiling);
         if let Some(preset) = self.preset {
