@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::ffmpeg;
 use super::kind::Kind;
@@ -57,6 +57,13 @@ pub(super) fn most_bytes(file: &Location) -> Result<u64> {
     Ok(length.saturating_mul(MAX_RATIO).clamp(SMALL_BYTES, MAX_BYTES))
 }
 
+/// What a decoder may take for the pixels of a file.
+pub(super) fn limits(file: &Location) -> Result<Limits> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(most_bytes(file)?);
+    Ok(limits)
+}
+
 /// Width and height of a picture file, upright, without decoding it.
 pub(super) fn dimensions(file: &Location) -> Result<(u32, u32)> {
     let refused = |e: image::ImageError| Error::Input(format!("{}: {e}", file.path().display()));
@@ -75,7 +82,9 @@ fn reader(file: &Location) -> Result<ImageReader<BufReader<Box<dyn ReadSeek>>>> 
     if !matches!(Kind::of(file)?, Kind::Picture(_)) {
         return Err(Error::Input(format!("{}: not a PNG, JPEG, WebP or GIF file", file.path().display())));
     }
-    ImageReader::new(open(file)?).with_guessed_format().map_err(Error::io(file.path()))
+    let mut reader = ImageReader::new(open(file)?).with_guessed_format().map_err(Error::io(file.path()))?;
+    reader.limits(limits(file)?);
+    Ok(reader)
 }
 
 /// Whether a JPEG file goes on to its end-of-image marker. The decoder would fill up the rest with grey and say nothing.

@@ -370,6 +370,11 @@ fn bombs_are_refused() {
     let message = refusal(open_image(&path));
     assert!(message.contains("15000x12000 pixels are too many for such a file"), "{message}");
     assert!(refusal(Frames::open(&path)).contains("too many"));
+    // A frame of an animation that is much larger than the animation.
+    let screen = [b"GIF89a", &[8, 0, 8, 0, 0x80, 0, 0][..], &[0; 6]].concat();
+    let frame = [&[0x2c, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f, 0][..], &[2, 2, 0x4c, 1, 0, 0x3b]].concat();
+    fs::write(&path, [screen, frame].concat()).unwrap();
+    assert!(refusal(Frames::open(&path)).contains(path.to_str().unwrap()));
 }
 
 #[test]
