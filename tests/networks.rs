@@ -277,7 +277,7 @@ fn a_cancelled_search_ends_and_masks_need_a_network() {
     let video = Frames::from_images(vec![scene(&[(40, 200)]); 4]).expect("frames");
     let outcome = networks.find(&video, &Search::new(), &cancel, &mut |done, _| {
         if done == 2 {
-            cancel.cancel()
+            cancel.cancel();
         }
     });
     assert!(matches!(outcome, Err(Error::Cancelled)));

@@ -129,15 +129,15 @@ pub(super) fn detr(logits: &[f32], boxes: &[f32], (width, height): (usize, usize
 pub(super) fn nanodet(scores: &[f32], distances: &[f32], input: (usize, usize), stride: usize) -> Vec<Candidate> {
     let count = (input.0 / stride) * (input.1 / stride);
     let (classes, width) = (scores.len() / count.max(1), distances.len() / count.max(1));
-    let cells = grid(input, stride).zip(scores.chunks_exact(classes.max(1)).zip(distances.chunks_exact(width.max(4))));
-    let one = |((x, y), (scores, bins)): ((f64, f64), (&[f32], &[f32]))| {
+    let mut found = Vec::with_capacity(count);
+    for ((x, y), (scores, bins)) in grid(input, stride).zip(scores.chunks_exact(classes.max(1)).zip(distances.chunks_exact(width.max(4)))) {
         let (class, score) = largest(scores.iter().map(|&score| f64::from(score)));
         let side = |side: usize| expectation(&bins[side * (bins.len() / 4)..][..bins.len() / 4]) * stride as f64;
         let (x, y) = ((x + 0.5) * stride as f64, (y + 0.5) * stride as f64);
         let bounds = PersonBox { x1: x - side(0), y1: y - side(1), x2: x + side(2), y2: y + side(3) };
-        Candidate { bounds, score, class }
-    };
-    cells.map(one).collect()
+        found.push(Candidate { bounds, score, class });
+    }
+    found
 }
 
 /// The mean of 0, 1, 2 and so on, by the softmax of these numbers.

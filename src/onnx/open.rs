@@ -69,12 +69,15 @@ impl Graph {
     }
 }
 
+/// An input as a file declares it: its name, and its extents, `None` for those that are free; no extents where it gives none.
+pub type Declared = (String, Option<Vec<Option<usize>>>);
+
 impl Graph {
-    /// The names of a file's inputs and the extents that it gives them, `None` for those that are free; no extents where it gives none.
+    /// The inputs of a file.
     ///
     /// # Errors
     /// As [`open`](Self::open), for what is no ONNX file.
-    pub fn declared_inputs(location: impl Into<Location>) -> Result<Vec<(String, Option<Vec<Option<usize>>>)>> {
+    pub fn declared_inputs(location: impl Into<Location>) -> Result<Vec<Declared>> {
         let location = file(location.into())?;
         let path = location.path();
         let content = location.open()?.loaded().map_err(Error::io(path))?;
