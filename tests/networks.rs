@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
-use wan_animate::networks::{Found, Networks, Person, PersonDetector, Pose, PoseEstimator, Search, Subject};
+use wan_animate::networks::{Found, Networks, OnnxPose, Person, PersonDetector, Pose, PoseEstimator, Search, Subject};
 use wan_animate::preprocess::{Keypoint, Keypoints, NUM_KEYPOINTS, PersonBox, WholeBody};
 use wan_animate::video::Frames;
 use wan_animate::{Cancel, Device, Error, Location, Result};
@@ -294,4 +294,47 @@ fn folders_without_networks_are_refused() {
     assert!(empty.contains("no detector of persons") && empty.contains("yolov10m.onnx"), "{empty}");
     let damaged = refusal(Location::folder("damaged", [("det/yolov10m.onnx", b"<html>".to_vec())]));
     assert!(damaged.contains("no detector of persons") && damaged.contains("det/yolov10m.onnx"), "{damaged}");
+}
+
+/// What the reference's code finds with these small networks of random weights.
+#[derive(serde::Deserialize)]
+struct Reference {
+    boxes: Vec<[f64; 4]>,
+    heatmaps: Vec<Vec<[f64; 3]>>,
+    simcc: Vec<Vec<[f64; 3]>>,
+}
+
+/// As tests/reference/networks.py makes it.
+fn picture() -> RgbImage {
+    let wave = |x: u32, y: u32, [a, b, c]: [f64; 3]| (128.0 + 100.0 * (f64::from(x) / a + c).sin() * (f64::from(y) / b).cos()) as u8;
+    RgbImage::from_fn(320, 240, |x, y| Rgb([[17.0, 23.0, 0.0], [31.0, 13.0, 1.0], [11.0, 41.0, 2.0]].map(|of| wave(x, y, of))))
+}
+
+/// Heatmaps to a hundredth of a pixel. Of SimCC, pictures are cut out in 8 bits, where OpenCV rounds otherwise here and there; random weights make
+/// rows with many peaks of nearly the same height, so that this may choose others.
+#[test]
+fn key_points_are_those_of_the_reference() {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/networks");
+    let text = std::fs::read_to_string(goldens.join("points.json")).expect("a golden");
+    let reference: Reference = serde_json::from_str(&text).expect("a golden");
+    let (device, frame) = (device(), picture());
+    let cases =
+        [("heatmaps.onnx", &reference.heatmaps, 0.01, 1e-3, 0), ("simcc.onnx", &reference.simcc, 0.5, 0.05, 5 * NUM_KEYPOINTS / 20)];
+    for (file, expected, within, score_within, most) in cases {
+        let mut network = OnnxPose::open(goldens.join(file), &device).expect("opens");
+        let (mut places, mut scores, mut other) = (0f64, 0f64, 0);
+        for (&[x1, y1, x2, y2], expected) in reference.boxes.iter().zip(expected) {
+            let pose = network.pose(&frame, &PersonBox { x1, x2, y1, y2 }).expect("points");
+            for (found, [x, y, score]) in pose.points.points().iter().zip(expected) {
+                let away = (found.x - x).hypot(found.y - y);
+                if away > 0.5 {
+                    other += 1;
+                } else {
+                    (places, scores) = (places.max(away), scores.max((found.score - score).abs()));
+                }
+            }
+        }
+        println!("{file}: {places:.4} px, scores {scores:.5}, {other} of {} elsewhere", 5 * NUM_KEYPOINTS);
+        assert!(places < within && scores < score_within && other <= most, "{file}: {places} px, {scores}, {other} elsewhere");
+    }
 }

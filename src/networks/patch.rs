@@ -74,6 +74,8 @@ pub(super) struct Patch {
     shown: Rectangle,
     /// What is where the picture is not, 0 to 255.
     fill: f32,
+    /// Whether samples are whole levels, as where pictures are cut out in 8 bits.
+    is_rounded: bool,
 }
 
 /// Pixel centres of an input that is stretched over a part of a picture.
@@ -93,6 +95,7 @@ impl Patch {
             window: Some([0, 0, own_width.into(), own_height.into()]),
             shown: [0, 0, width as i64, height as i64],
             fill: 0.0,
+            is_rounded: true,
         }
     }
 
@@ -115,6 +118,7 @@ impl Patch {
             window: Some([0, 0, own_width.into(), own_height.into()]),
             shown: [left as i64, top as i64, (left + shown_width) as i64, (top + shown_height) as i64],
             fill: 114.0,
+            is_rounded: true,
         }
     }
 
@@ -130,12 +134,13 @@ impl Patch {
             window: Some([left, top, right.max(left + 1), bottom.max(top + 1)]),
             shown: [0, 0, width as i64, height as i64],
             fill: 0.0,
+            is_rounded: false,
         }
     }
 
     /// What an affine map shows; black where it is beyond the picture.
     pub(super) fn warp(map: Affine, (width, height): (usize, usize)) -> Self {
-        Self { width, height, map, back: map, window: None, shown: [0, 0, width as i64, height as i64], fill: 0.0 }
+        Self { width, height, map, back: map, window: None, shown: [0, 0, width as i64, height as i64], fill: 0.0, is_rounded: true }
     }
 
     /// The samples of the input.
@@ -146,6 +151,9 @@ impl Patch {
             let mut pixel = self.pixel(image, place);
             if form.bgr {
                 pixel.reverse();
+            }
+            if self.is_rounded {
+                pixel = pixel.map(f32::round);
             }
             for (channel, sample) in pixel.into_iter().enumerate() {
                 let at = if form.channels_last { 3 * index + channel } else { channel * plane + index };
@@ -205,15 +213,15 @@ mod tests {
     use super::*;
 
     fn ramp(width: u32, height: u32) -> RgbImage {
-        RgbImage::from_fn(width, height, |x, y| [x as u8 * 10, y as u8 * 10, 7].into())
+        RgbImage::from_fn(width, height, |x, y| [x as u8 * 36, y as u8 * 36, 7].into())
     }
 
     #[test]
     fn stretching_is_what_opencv_does() {
-        // cv2.resize of 0, 10, 20, 30 to two and to eight pixels.
+        // cv2.resize of 0, 36, 72, 108 to two and to eight pixels.
         let red = |patch: &Patch| patch.samples(&ramp(4, 1), &Samples { deviation: [1.0; 3], ..Samples::UNIT });
-        assert_eq!(red(&Patch::stretch((4, 1), (2, 1)))[..2], [5.0, 25.0]);
-        assert_eq!(red(&Patch::stretch((4, 1), (8, 1)))[..8], [0.0, 2.5, 7.5, 12.5, 17.5, 22.5, 27.5, 30.0]);
+        assert_eq!(red(&Patch::stretch((4, 1), (2, 1)))[..2], [18.0, 90.0]);
+        assert_eq!(red(&Patch::stretch((4, 1), (8, 1)))[..8], [0.0, 9.0, 27.0, 45.0, 63.0, 81.0, 99.0, 108.0]);
     }
 
     #[test]
@@ -221,8 +229,8 @@ mod tests {
         let patch = Patch::letterbox((8, 4), (4, 4), true);
         let samples = patch.samples(&ramp(8, 4), &Samples { channels_last: true, bgr: true, mean: [0.0; 3], deviation: [1.0; 3] });
         let rows: Vec<_> = samples.chunks(12).map(|row| row[1]).collect();
-        assert_eq!(rows, [114.0, 5.0, 25.0, 114.0]);
-        assert_eq!(samples[12..15], [7.0, 5.0, 5.0], "blue, green, red");
+        assert_eq!(rows, [114.0, 18.0, 90.0, 114.0]);
+        assert_eq!(samples[12..15], [7.0, 18.0, 18.0], "blue, green, red");
         assert_eq!(patch.back.apply((2.0, 1.0)), (4.0, 0.0));
         let corner = Patch::letterbox((8, 4), (4, 4), false);
         assert_eq!(corner.back.apply((4.0, 2.0)), (8.0, 4.0));
@@ -238,7 +246,7 @@ mod tests {
     #[test]
     fn windows_beyond_the_picture_are_black() {
         let samples = Patch::window([-2, 0, 2, 1], (4, 1)).samples(&ramp(4, 1), &Samples { deviation: [1.0; 3], ..Samples::UNIT });
-        assert_eq!(samples[..4], [0.0, 0.0, 0.0, 10.0]);
+        assert_eq!(samples[..4], [0.0, 0.0, 0.0, 36.0]);
         assert_eq!(samples[8..], [0.0, 0.0, 7.0, 7.0]);
     }
 }

@@ -98,10 +98,10 @@ impl OnnxPose {
 
     /// Heatmaps of a window of whole pixels, as Wan2.2's own preprocessing cuts it.
     fn by_heatmaps(&mut self, frame: &RgbImage, Frame { centre, size }: &Frame) -> Result<WholeBody> {
-        let edge = |centre: f64, side: f64| (centre + side / 2.0).round_ties_even() as i64;
-        let [left, right] = [-size.0, size.0].map(|side| edge(centre.0, side));
-        let [top, bottom] = [-size.1, size.1].map(|side| edge(centre.1, side));
-        let patch = Patch::window([left, top, right, bottom], self.net.input_size());
+        let (width, height) = self.net.input_size();
+        let [[left, right], [top, bottom]] =
+            [(centre.0, size.0, width), (centre.1, size.1, height)].map(|axis| edges(axis.0, axis.1, axis.2));
+        let patch = Patch::window([left, top, right, bottom], (width, height));
         let made = self.net.run(patch.samples(frame, &self.samples()))?;
         let output = Outputs::of(self.net.graph()).find(|shape| shape.len() == 4 && shape[1] == NUM_KEYPOINTS).unwrap_or_default();
         let (height, width) = (made.shape(output)[2], made.shape(output)[3]);
@@ -144,11 +144,19 @@ struct Frame {
 impl Frame {
     /// With room around it, in the aspect of an input.
     fn around(person: &PersonBox, (width, height): (usize, usize)) -> Self {
-        let aspect = width as f64 / height as f64;
-        let size = (person.width() / aspect).max(person.height()).max(1.0) * PADDING;
+        let aspect = height as f64 / width as f64;
+        // In units of 200 pixels, as the reference does, whose rounding decides which whole pixels a window has.
+        let size = (person.width() * aspect).max(person.height()).max(1.0) / 200.0 * PADDING * 200.0;
         let centre = ((person.x1 + person.x2) / 2.0, (person.y1 + person.y2) / 2.0);
-        Self { centre, size: (size * aspect, size) }
+        Self { centre, size: (size / aspect, size) }
     }
+}
+
+/// The whole pixels that a window begins and ends at, by the steps of the reference: which way halves go depends on them.
+fn edges(centre: f64, side: f64, pixels: usize) -> [i64; 2] {
+    let (scale, shift) = (pixels as f64 / side, pixels as f64 * (-centre / side + 0.5));
+    let begin = -shift * (1.0 / scale);
+    [begin, pixels as f64 * (1.0 / scale) + begin].map(|edge| edge.round_ties_even() as i64)
 }
 
 /// The place of the first of the largest numbers, and it.

@@ -110,7 +110,7 @@ mod tests {
         assert!((logits[1] - 0.5).abs() < 1e-6 && logits[0] < 0.02 && logits[2] > 0.98);
         let mut faint = [0.2, 0.6, 0.4];
         shares(&mut faint);
-        assert_eq!(faint, [0.0, 1.0, 0.5]);
+        assert!(faint[0] == 0.0 && faint[1] == 1.0 && (faint[2] - 0.5).abs() < 1e-6);
         let mut nobody = [0.0, 0.05, 0.01];
         shares(&mut nobody);
         assert_eq!(nobody, [0.0, 0.05, 0.01]);
