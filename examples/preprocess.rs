@@ -149,7 +149,9 @@ fn run(line: &CommandLine) -> Result<Conditions> {
     let replaces = line.mode.map_or(line.mask.is_some(), |mode| mode == Mode::Replace);
     let reference = line.reference.as_ref().map(open_image).transpose()?;
     let mut networks = networks(line, replaces)?;
-    let found = networks.as_mut().map(|networks| find(line, networks, &video, replaces && line.mask.is_none())).transpose()?;
+    let masks = replaces && line.mask.is_none();
+    let searching = networks.as_mut().filter(|_| masks || line.keypoints.is_none());
+    let found = searching.map(|networks| find(line, networks, &video, masks)).transpose()?;
     let (width, height) = video.size();
     let keypoints = match (&line.keypoints, &found) {
         (Some(path), _) => Keypoints::open_sized(path, width, height)?,
@@ -183,7 +185,7 @@ fn run(line: &CommandLine) -> Result<Conditions> {
 
 /// The networks, where any are needed.
 fn networks(line: &CommandLine, replaces: bool) -> Result<Option<Networks>> {
-    let is_given = line.networks.is_some() || line.detector.is_some() || line.pose_network.is_some();
+    let is_given = line.networks.is_some() || line.detector.is_some() || line.pose_network.is_some() || line.mask_network.is_some();
     let is_needed = line.keypoints.is_none() || replaces && line.mask.is_none() || line.retarget && line.reference_keypoints.is_none();
     if !is_given || !is_needed {
         return Ok(None);

@@ -50,7 +50,8 @@ impl Location {
     /// A folder of files in memory, each by its path in the folder, such as `transformer/config.json`. Errors call the folder by this name.
     pub fn folder<N: AsRef<Path>, C: Into<Content>>(name: impl Into<PathBuf>, files: impl IntoIterator<Item = (N, C)>) -> Self {
         let path = name.into();
-        let files = files.into_iter().map(|(name, content)| (path.join(name), content.into()));
+        let relative = |name: N| name.as_ref().strip_prefix("/").unwrap_or(name.as_ref()).to_owned();
+        let files = files.into_iter().map(|(name, content)| (path.join(relative(name)), content.into()));
         Self { held: Some(Arc::new(files.collect())), path }
     }
 
@@ -116,7 +117,11 @@ impl Location {
         match &self.held {
             None => {
                 for entry in fs::read_dir(&self.path).map_err(Error::io(&self.path))? {
-                    names.push(entry.map_err(Error::io(&self.path))?.file_name().to_string_lossy().into_owned());
+                    let name = entry.map_err(Error::io(&self.path))?.file_name();
+                    names
+                        .push(name.into_string().map_err(|name| {
+                            Error::Input(format!("{}: the name of {name:?} is no text; rename it", self.path.display()))
+                        })?);
                 }
             }
             Some(held) => {

@@ -81,11 +81,12 @@ impl RawVideo {
         }
         let masks = job.reference.is_none() && job.mask.is_none();
         let mut networks = match &self.keypoints {
-            Some(_) if !masks && !self.retarget => None,
+            Some(_) if !masks && !(self.retarget && job.reference.is_some()) => None,
             _ => Some(self.networks(job)?),
         };
-        let found =
-            networks.as_mut().map(|networks| find(networks, &video, Search::new().subject(self.subject).masks(masks))).transpose()?;
+        let search = Search::new().subject(self.subject).masks(masks);
+        let searching = networks.as_mut().filter(|_| masks || self.keypoints.is_none());
+        let found = searching.map(|networks| find(networks, &video, search)).transpose()?;
         let (found, found_masks) = found.unzip();
         let keypoints = match (&self.keypoints, found) {
             (Some(path), _) => Keypoints::open_sized(path, video.size().0, video.size().1)?,

@@ -100,7 +100,12 @@ impl Networks {
             }
             let pose = walk.frame(index, &frame)?;
             if let Some(masks) = &mut masks {
-                masks.push(&walk.mask(&frame, &pose)?);
+                let mask = walk.mask(&frame, &pose)?;
+                if mask.dimensions() != frame.dimensions() {
+                    let ((w, h), (width, height)) = (mask.dimensions(), frame.dimensions());
+                    return Err(Error::Input(format!("a mask of {w}x{h} pixels for a frame of {width}x{height}")));
+                }
+                masks.push(&mask);
             }
             frames.push(pose.points);
             before = Some(frame);
@@ -151,6 +156,7 @@ impl Walk<'_> {
             self.last = None;
             return Ok(Pose::new(WholeBody::missing()));
         };
+        self.networks.pose.restart();
         let pose = self.networks.pose.pose(frame, &person.bounds)?;
         self.last = PersonBox::of(&pose.points).or(Some(person.bounds));
         Ok(pose)

@@ -148,7 +148,10 @@ impl There {
         for file in files {
             match open(&file, &FREE) {
                 Ok(graph) => there.found.push((Outputs::of(&graph).kind(), graph)),
-                Err(error) => there.failures.push(error),
+                Err(error) => {
+                    log::warn!("a network is passed over: {error}");
+                    there.failures.push(error);
+                }
             }
         }
         Ok(there)

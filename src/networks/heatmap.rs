@@ -6,6 +6,9 @@ use crate::preprocess::Keypoint;
 const RADIUS: usize = 5;
 const DEVIATION: f64 = 2.0;
 
+/// No point is further away from where its map is highest.
+const FARTHEST: f64 = 1e4;
+
 /// Below this no logarithm is taken.
 const LEAST: f64 = 1e-10;
 
@@ -30,8 +33,11 @@ fn decode(map: &[f32], (width, height): (usize, usize), kernel: &[f64]) -> Keypo
             let at = y.wrapping_add_signed(dy) * width + x.wrapping_add_signed(dx);
             (blurred[at] * score / most).max(LEAST).ln()
         };
+        // Where a map is nearly flat it may be sent far beyond any picture.
         let (dx, dy) = newton(level);
-        (point.x, point.y) = (point.x + dx, point.y + dy);
+        if dx.abs() <= FARTHEST && dy.abs() <= FARTHEST {
+            (point.x, point.y) = (point.x + dx, point.y + dy);
+        }
     }
     point
 }

@@ -119,6 +119,8 @@ impl<'a> Outputs<'a> {
             [1, 256, 256, 3] if self.with_elements(195).is_some() => return Kind::MediaPipePose,
             [1, 224, 224, 3] if self.with_elements(63).is_some() => return Kind::MediaPipeHand,
             [1, 192, 192, 3] if self.with_elements(1404).is_some() => return Kind::MediaPipeFace,
+            // Others are shown channels first.
+            [1, _, _, 3] => return Kind::Unknown,
             _ => {}
         }
         if let Some(form) = self.detector() {
@@ -139,7 +141,8 @@ impl<'a> Outputs<'a> {
         if level(8, 44) && level(16, 44) && level(32, 44) {
             return Some(Form::NanoDet);
         }
-        if self.named("dets").is_some() && self.named("labels").is_some() {
+        let is_of = |name: &str, is: fn(&[usize]) -> bool| self.named(name).is_some_and(|at| self.shapes[at].is_none_or(is));
+        if is_of("dets", |shape| matches!(*shape, [1, _, 5])) && is_of("labels", |shape| matches!(*shape, [1, _])) {
             return Some(Form::Labelled);
         }
         if self.shapes.len() == 2

@@ -219,6 +219,10 @@ fn around_hips(points: &[Point]) -> Square {
 }
 
 impl PoseEstimator for MediaPipe {
+    fn restart(&mut self) {
+        (self.followed, self.hands) = (None, [None; 2]);
+    }
+
     fn pose(&mut self, frame: &RgbImage, person: &PersonBox) -> Result<Pose> {
         let (body, made, square) = self.body(frame, person)?;
         let numbers = made.floats(self.pose.output(195));

@@ -8,7 +8,7 @@ use crate::gpu::{Device, Recorder};
 use crate::location::Location;
 use crate::networks::kind::Outputs;
 use crate::onnx::lower::Network;
-use crate::onnx::{Data, Graph, Value};
+use crate::onnx::{Data, Graph, Kind, Value};
 
 /// What a network gave for one input.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl Net {
     /// # Errors
     /// [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
     pub(super) fn load(mut graph: Graph, device: &Device) -> Result<Self> {
+        // Of all outputs only the classes of boxes may be whole numbers.
+        if let Some(port) = graph.outputs().iter().find(|port| port.kind != Kind::F32 && port.name != "labels") {
+            let message = format!("its output `{}` is {:?}, where numbers with a point are wanted", port.name, port.kind);
+            return Err(Error::weights(graph.path(), message));
+        }
         graph.fuse();
         Ok(Self { network: Network::load(graph, device)?, rec: Recorder::new(device, Cancel::new()) })
     }

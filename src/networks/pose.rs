@@ -39,6 +39,9 @@ pub trait PoseEstimator: Send {
     /// # Errors
     /// Those of the estimator.
     fn pose(&mut self, frame: &RgbImage, person: &PersonBox) -> Result<Pose>;
+
+    /// The next picture has nothing to do with those before, or the person is looked for anew. Does nothing by default.
+    fn restart(&mut self) {}
 }
 
 /// In which order a pose network is given the channels of a picture.

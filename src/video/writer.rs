@@ -97,7 +97,7 @@ impl VideoWriter<'static> {
 
 impl<'w> VideoWriter<'w> {
     /// [`create_with`](VideoWriter::create_with), but into anything that can be written to at any place, such as a
-    /// [`Cursor`](std::io::Cursor) over bytes in memory. What is there is whole after [`finish`](Self::finish).
+    /// [`Cursor`](std::io::Cursor) over bytes in memory, and is empty. What is there is whole after [`finish`](Self::finish).
     ///
     /// ```
     /// use wan_animate::video::{Frame, VideoFormat, VideoOptions, VideoWriter};
