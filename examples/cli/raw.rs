@@ -81,7 +81,7 @@ impl RawVideo {
         }
         let masks = job.reference.is_none() && job.mask.is_none();
         let mut networks = match &self.keypoints {
-            Some(_) if !masks && !(self.retarget && job.reference.is_some()) => None,
+            Some(_) if !(masks || self.retarget && job.reference.is_some()) => None,
             _ => Some(self.networks(job)?),
         };
         let search = Search::new().subject(self.subject).masks(masks);
