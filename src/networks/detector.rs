@@ -13,7 +13,7 @@ use crate::onnx::Graph;
 use crate::preprocess::PersonBox;
 
 /// Finds persons in a picture. An application may bring its own.
-pub trait PersonDetector: Send {
+pub trait PersonDetector: wgpu::WasmNotSend {
     /// Everybody in the picture, in any order.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ impl Pose {
 }
 
 /// Finds the points of a person. An application may bring its own.
-pub trait PoseEstimator: Send {
+pub trait PoseEstimator: wgpu::WasmNotSend {
     /// The points of the person within these bounds. Frames of a video come in their order, so that one may help with the next.
     ///
     /// # Errors

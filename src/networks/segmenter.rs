@@ -12,7 +12,7 @@ use crate::onnx::Graph;
 use crate::preprocess::WholeBody;
 
 /// Finds the mask of a person. An application may bring its own.
-pub trait Segmenter: Send {
+pub trait Segmenter: wgpu::WasmNotSend {
     /// White where the person with these points is. Frames of a video come in their order.
     ///
     /// # Errors
