@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use wan_animate::image::RgbImage;
 use wan_animate::networks::{Found, Networks, Search, Subject};
-use wan_animate::preprocess::{Conditions, FaceCrop, Keypoints, KeypointsFormat, Limb, PersonBox, Preprocess, Retarget};
+use wan_animate::preprocess::{Conditions, FaceCrop, Keypoints, KeypointsFormat, Limb, Preprocess, Retarget};
 use wan_animate::video::{Frame, Frames, VideoWriter, open_image};
 use wan_animate::{Cancel, Device, Error, Result};
 
@@ -40,7 +40,7 @@ struct CommandLine {
     mask_network: Option<PathBuf>,
     /// Who is meant, where there are several: largest, the number from the left (0, 1, ..), a place X,Y, or a box X1,Y1,X2,Y2, in pixels of the
     /// first frame.
-    #[arg(long, value_name = "WHO", default_value = "largest", value_parser = subject)]
+    #[arg(long, value_name = "WHO", default_value = "largest")]
     subject: Subject,
     /// Looks for the person anew in every frame, as Wan2.2's own preprocessing does, instead of following it.
     #[arg(long)]
@@ -216,19 +216,6 @@ fn find(line: &CommandLine, networks: &mut Networks, video: &Frames, masks: bool
         eprintln!("{} persons are seen; --subject says which one is meant, overlay.mp4 shows who was followed", found.persons);
     }
     Ok(found)
-}
-
-fn subject(text: &str) -> std::result::Result<Subject, String> {
-    if text == "largest" {
-        return Ok(Subject::Largest);
-    }
-    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-    match numbers.as_deref() {
-        Some(&[number]) if number >= 0.0 && number.fract() == 0.0 => Ok(Subject::Index(number as usize)),
-        Some(&[x, y]) => Ok(Subject::Point(x, y)),
-        Some(&[x1, y1, x2, y2]) if x1 < x2 && y1 < y2 => Ok(Subject::Box(PersonBox { x1, x2, y1, y2 })),
-        _ => Err("write largest, a number from the left, X,Y or X1,Y1,X2,Y2".into()),
-    }
 }
 
 fn settings(line: &CommandLine) -> Preprocess {

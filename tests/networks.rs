@@ -227,7 +227,7 @@ fn whoever_is_meant_is_taken() {
     assert_eq!(by(Subject::Point(159.0, 59.0)).expect("found"), Some(120));
     assert_eq!(by(Subject::Box(bounds(66.0))).expect("found"), Some(60));
     for nobody in [Subject::Index(3), Subject::Box(bounds(35.0))] {
-        assert!(matches!(by(nobody), Err(Error::Input(message)) if message.contains("nobody is found")));
+        assert!(matches!(by(nobody), Err(Error::Input(message)) if message.contains("the video: nobody is found in it")));
     }
 }
 
@@ -238,7 +238,7 @@ fn somebody_who_leaves_is_found_again() {
     let found = follow(frames, vec![], &Search::new()).expect("found");
     assert_eq!(lefts(&found), [Some(40), Some(40), None, None, None, Some(90), Some(90)]);
     let nobody = follow(gone, vec![], &Search::new()).expect_err("nobody");
-    assert!(nobody.to_string().contains("nobody is found in any frame"), "{nobody}");
+    assert!(nobody.to_string().contains("the video: nobody is found in it"), "{nobody}");
 }
 
 #[test]
@@ -310,31 +310,41 @@ fn picture() -> RgbImage {
     RgbImage::from_fn(320, 240, |x, y| Rgb([[17.0, 23.0, 0.0], [31.0, 13.0, 1.0], [11.0, 41.0, 2.0]].map(|of| wave(x, y, of))))
 }
 
-/// Heatmaps to a hundredth of a pixel. Of SimCC, pictures are cut out in 8 bits, where OpenCV rounds otherwise here and there; random weights make
-/// rows with many peaks of nearly the same height, so that this may choose others.
+/// Heatmaps to a hundredth of a pixel, and so SimCC of the last box, whose pixels are taken as they are. Of the others pictures are cut out in 8 bits,
+/// where OpenCV rounds otherwise here and there, and random weights make rows with many peaks of nearly the same height: a few points may be others.
 #[test]
 fn key_points_are_those_of_the_reference() {
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/networks");
     let text = std::fs::read_to_string(goldens.join("points.json")).expect("a golden");
     let reference: Reference = serde_json::from_str(&text).expect("a golden");
     let (device, frame) = (device(), picture());
-    let cases =
-        [("heatmaps.onnx", &reference.heatmaps, 0.01, 1e-3, 0), ("simcc.onnx", &reference.simcc, 0.5, 0.05, 5 * NUM_KEYPOINTS / 20)];
-    for (file, expected, within, score_within, most) in cases {
-        let mut network = OnnxPose::open(goldens.join(file), &device).expect("opens");
-        let (mut places, mut scores, mut other) = (0f64, 0f64, 0);
-        for (&[x1, y1, x2, y2], expected) in reference.boxes.iter().zip(expected) {
+    let mut heatmaps = OnnxPose::open(goldens.join("heatmaps.onnx"), &device).expect("opens");
+    let mut simcc = OnnxPose::open(goldens.join("simcc.onnx"), &device).expect("opens");
+    let last = reference.boxes.len() - 1;
+    for (index, &[x1, y1, x2, y2]) in reference.boxes.iter().enumerate() {
+        let exact = [(&mut heatmaps, &reference.heatmaps, true), (&mut simcc, &reference.simcc, index == last)];
+        for (network, expected, is_exact) in exact {
             let pose = network.pose(&frame, &PersonBox { x1, x2, y1, y2 }).expect("points");
-            for (found, [x, y, score]) in pose.points.points().iter().zip(expected) {
-                let away = (found.x - x).hypot(found.y - y);
-                if away > 0.5 {
-                    other += 1;
-                } else {
-                    (places, scores) = (places.max(away), scores.max((found.score - score).abs()));
-                }
+            let pairs = pose.points.points().iter().zip(&expected[index]);
+            let away: Vec<f64> = pairs.clone().map(|(found, [x, y, _])| (found.x - x).hypot(found.y - y)).collect();
+            let scores = percentile(pairs.map(|(found, [_, _, score])| (found.score - score).abs()).collect(), 1.0);
+            let (worst, usual) = (percentile(away.clone(), 1.0), percentile(away, 0.9));
+            println!("box {index}: 90 % within {usual:.4} px, all within {worst:.4} px and {scores:.5}");
+            match is_exact {
+                true => assert!(worst < 0.01 && scores < 1e-3, "box {index}: {worst} px, {scores}"),
+                false => assert!(usual < 0.5 && scores < 0.05, "box {index}: {usual} px, {scores}"),
             }
         }
-        println!("{file}: {places:.4} px, scores {scores:.5}, {other} of {} elsewhere", 5 * NUM_KEYPOINTS);
-        assert!(places < within && scores < score_within && other <= most, "{file}: {places} px, {scores}, {other} elsewhere");
+    }
+}
+
+#[test]
+fn subjects_are_parsed() {
+    let bounds = PersonBox { x1: 1.0, x2: 3.5, y1: -2.0, y2: 4.0 };
+    for subject in [Subject::Largest, Subject::Index(2), Subject::Point(3.0, 4.25), Subject::Box(bounds)] {
+        assert_eq!(subject.to_string().parse::<Subject>().expect("its own text"), subject);
+    }
+    for wrong in ["", "biggest", "-1", "1,2,3", "3,0,1,9", "nan,1", "1,2,3,4,5"] {
+        assert!(matches!(wrong.parse::<Subject>(), Err(Error::Input(_))), "{wrong}");
     }
 }

@@ -6,27 +6,10 @@ use std::str::FromStr;
 use wan_animate::video::Effort;
 use wan_animate::{Family, Precision, Preset, Sampler, Scheduler, Spacing, Storage, Tune, VaeTiling};
 
-const SCHEDULERS: [Scheduler; 14] = [
-    Scheduler::UniPc,
-    Scheduler::UniPc3M,
-    Scheduler::DpmPp2M,
-    Scheduler::DpmPp3M,
-    Scheduler::DpmPp2MSde,
-    Scheduler::DpmPpSde,
-    Scheduler::Euler,
-    Scheduler::EulerAncestral,
-    Scheduler::Heun,
-    Scheduler::Lms,
-    Scheduler::Deis,
-    Scheduler::Ipndm,
-    Scheduler::Lcm,
-    Scheduler::Tcd,
-];
-
 fn samplers() -> Vec<Sampler> {
     let spacings = || [Spacing::Uniform, Spacing::Karras, Spacing::Exponential, Spacing::Beta];
     let mut samplers = vec![Sampler::default()];
-    samplers.extend(SCHEDULERS.map(Sampler::from));
+    samplers.extend(Scheduler::ALL.iter().copied().map(Sampler::from));
     let spread = samplers.iter().flat_map(|sampler| spacings().map(|spacing| sampler.clone().with_spacing(spacing)));
     samplers.extend(spread.collect::<Vec<_>>());
     samplers
@@ -43,7 +26,7 @@ where
 
 #[test]
 fn what_is_printed_is_parsed() {
-    parsed_again(SCHEDULERS);
+    parsed_again(Scheduler::ALL.iter().copied());
     parsed_again(samplers());
     parsed_again([Preset::Lightx2v, Preset::Lightning, Preset::CausVid]);
     parsed_again([Precision::F32, Precision::F16]);

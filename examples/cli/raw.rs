@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use image::RgbImage;
 use indicatif::ProgressBar;
 use wan_animate::networks::{Networks, Search, Subject};
-use wan_animate::preprocess::{Conditions, Keypoints, PersonBox, Preprocess, Retarget};
+use wan_animate::preprocess::{Conditions, Keypoints, Preprocess, Retarget};
 use wan_animate::video::Frames;
 use wan_animate::{Cancel, Device, Error, Result};
 
@@ -24,7 +24,7 @@ pub struct RawVideo {
     #[arg(long, value_name = "PATH", requires = "video")]
     keypoints: Option<PathBuf>,
     /// Who is meant, where there are several: largest, the number from the left (0, 1, ..), a place X,Y, or a box X1,Y1,X2,Y2, in pixels.
-    #[arg(long, value_name = "WHO", requires = "video", default_value = "largest", value_parser = subject)]
+    #[arg(long, value_name = "WHO", requires = "video", default_value = "largest")]
     subject: Subject,
     /// About how many pixels are made, where --width and --height do not say.
     #[arg(long, value_enum, value_name = "480p|580p|720p", hide_possible_values = true, requires = "video", default_value = "480p")]
@@ -125,18 +125,4 @@ fn find(networks: &mut Networks, video: &Frames, search: Search) -> Result<(Keyp
         eprintln!("{} persons are seen; --subject says which one is meant", found.persons);
     }
     Ok((found.keypoints, found.masks))
-}
-
-/// Understands `--subject`.
-fn subject(text: &str) -> std::result::Result<Subject, String> {
-    if text == "largest" {
-        return Ok(Subject::Largest);
-    }
-    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-    match numbers.as_deref() {
-        Some(&[number]) if number >= 0.0 && number.fract() == 0.0 => Ok(Subject::Index(number as usize)),
-        Some(&[x, y]) => Ok(Subject::Point(x, y)),
-        Some(&[x1, y1, x2, y2]) if x1 < x2 && y1 < y2 => Ok(Subject::Box(PersonBox { x1, x2, y1, y2 })),
-        _ => Err("write largest, a number from the left, X,Y or X1,Y1,X2,Y2".into()),
-    }
 }

@@ -113,11 +113,15 @@ fn grid((width, height): (usize, usize), stride: usize) -> impl Iterator<Item = 
     (0..height / stride).flat_map(move |y| (0..columns).map(move |x| (x as f64, y as f64)))
 }
 
+/// Of the 91 numbers that COCO gives its classes, which some networks keep, 0 is nothing.
+const NUMBERS: usize = 91;
+
 /// RT-DETR and its like: logits [N, C], and middles and sides [N, 4] as shares of the input.
 pub(super) fn detr(logits: &[f32], boxes: &[f32], (width, height): (usize, usize)) -> Vec<Candidate> {
     let classes = logits.len() / (boxes.len() / 4).max(1);
     let one = |(logits, bounds): (&[f32], &[f32; 4])| {
-        let (class, logit) = largest(logits.iter().map(|&logit| f64::from(logit)));
+        let own = if classes >= NUMBERS { &logits[1..] } else { logits };
+        let (class, logit) = largest(own.iter().map(|&logit| f64::from(logit)));
         let [x, y, w, h] = bounds.map(f64::from);
         let (width, height) = (width as f64, height as f64);
         Candidate::centred([x * width, y * height, w * width, h * height], sigmoid(logit), class)

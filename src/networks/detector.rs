@@ -44,9 +44,7 @@ impl OnnxDetector {
     /// [`Error::Weights`] where it is no ONNX file, or none of a detector; [`Error::Unsupported`] for operators that are not supported;
     /// [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
     pub fn open(file: impl Into<Location>, device: &Device) -> Result<Self> {
-        let location = file.into();
-        let graph = open(&location, &[(640, 640)])?;
-        Self::load(graph, device)
+        Self::load(open(&file.into())?, device)
     }
 
     pub(super) fn load(graph: Graph, device: &Device) -> Result<Self> {

@@ -1,5 +1,8 @@
 //! Following one person through a video.
 
+use std::fmt;
+use std::str::FromStr;
+
 use image::{GrayImage, RgbImage};
 
 use crate::cancel::Cancel;
@@ -30,6 +33,41 @@ pub enum Subject {
     /// Whose box overlaps this one most.
     Box(PersonBox),
 }
+
+/// The text that is parsed again.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Largest => f.write_str("largest"),
+            Self::Index(number) => write!(f, "{number}"),
+            Self::Point(x, y) => write!(f, "{x},{y}"),
+            Self::Box(PersonBox { x1, x2, y1, y2 }) => write!(f, "{x1},{y1},{x2},{y2}"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = Error;
+
+    /// `largest`, a number from the left, `X,Y`, or `X1,Y1,X2,Y2`: left, top, right, bottom.
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::Input(format!("subject `{text}`; it must be largest, a number from the left, X,Y or X1,Y1,X2,Y2"));
+        if text == "largest" {
+            return Ok(Self::Largest);
+        }
+        if let Ok(number) = text.parse() {
+            return Ok(Self::Index(number));
+        }
+        let number = |part: &str| part.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        match text.split(',').map(number).collect::<Option<Vec<_>>>().as_deref() {
+            Some(&[x, y]) => Ok(Self::Point(x, y)),
+            Some(&[x1, y1, x2, y2]) if x1 < x2 && y1 < y2 => Ok(Self::Box(PersonBox { x1, x2, y1, y2 })),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+crate::as_text::as_text!(Subject);
 
 /// How a person is looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -113,10 +151,9 @@ impl Networks {
         }
         let Walk { persons, searched, .. } = walk;
         if frames.iter().all(|points| PersonBox::of(points).is_none()) {
-            let name = video.path().map_or_else(|| "the video".into(), |path| path.display().to_string());
-            return Err(Error::Input(format!(
-                "{name}: nobody is found in any frame; give key points, or a video in which a person is seen"
-            )));
+            let what = if frames.len() == 1 { "picture" } else { "video" };
+            let name = video.path().map_or_else(|| format!("the {what}"), |path| path.display().to_string());
+            return Err(Error::Input(format!("{name}: nobody is found in it; give key points, or a {what} in which a person is seen")));
         }
         let (width, height) = video.size();
         let keypoints = Keypoints::new(width, height, video.fps(), frames)?;

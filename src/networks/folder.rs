@@ -17,9 +17,6 @@ use crate::preprocess::NUM_KEYPOINTS;
 /// How deep folders are looked through: that of the official release has one for each task, and a network may be a folder.
 const DEPTH: usize = 3;
 
-/// The sizes of pictures that are tried where a network takes any.
-const FREE: [(usize, usize); 4] = [(640, 640), (192, 256), (288, 384), (512, 512)];
-
 /// The networks that find a person, its points, and its mask where there is one for that.
 pub struct Networks {
     pub(super) detector: Box<dyn PersonDetector>,
@@ -146,7 +143,7 @@ impl There {
         let mut files = Vec::new();
         walk(folder, DEPTH, &mut files)?;
         for file in files {
-            match open(&file, &FREE) {
+            match open(&file) {
                 Ok(graph) => there.found.push((Outputs::of(&graph).kind(), graph)),
                 Err(error) => {
                     log::warn!("a network is passed over: {error}");

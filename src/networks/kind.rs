@@ -5,6 +5,9 @@ use std::fmt;
 use crate::onnx::{Graph, Port};
 use crate::preprocess::NUM_KEYPOINTS;
 
+/// Of YOLO networks of 17 key points: a box, its score, and three numbers a point.
+const POSE_ROWS: usize = 5 + 17 * 3;
+
 /// What a network is for, and in which form it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -145,13 +148,20 @@ impl<'a> Outputs<'a> {
         if is_of("dets", |shape| matches!(*shape, [1, _, 5])) && is_of("labels", |shape| matches!(*shape, [1, _])) {
             return Some(Form::Labelled);
         }
-        if self.shapes.len() == 2
-            && self.has(|shape| matches!(*shape, [1, _, 4]))
-            && self.has(|shape| matches!(*shape, [1, 50..=100_000, 2..=100_000]))
+        if let [Some(a), Some(b)] = self.shapes[..]
+            && let [&[1, queries, classes], &[1, others, 4]] | [&[1, others, 4], &[1, queries, classes]] = [a, b]
+            && queries == others
+            && queries != cells
+            && classes >= 2
         {
             return Some(Form::Detr);
         }
+        // With planes beside the boxes it is one of outlines, whose numbers are among those of classes.
+        if self.shapes.iter().skip(1).flatten().any(|shape| shape.len() == 4) {
+            return None;
+        }
         match *self.shapes.first().copied().flatten()? {
+            [1, POSE_ROWS, count] if count == cells => None,
             [1, width @ 6..=10_000, count] if count == cells && width < count => Some(Form::YoloV8),
             [1, 5, count] if count == cells => Some(Form::YoloV8),
             [1, count, 6..=10_000] if count == cells => Some(Form::YoloX),

@@ -135,7 +135,7 @@ impl MediaPipe {
     /// [`Error::Weights`] where a file is no ONNX file, or not the network that it should be; [`Error::Unsupported`] for operators that are not
     /// supported; [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
     pub fn open(pose: impl Into<Location>, hand: impl Into<Location>, face: impl Into<Location>, device: &Device) -> Result<Self> {
-        Self::load([open(&pose.into(), &[])?, open(&hand.into(), &[])?, open(&face.into(), &[])?], device)
+        Self::load([open(&pose.into())?, open(&hand.into())?, open(&face.into())?], device)
     }
 
     pub(super) fn load([pose, hand, face]: [Graph; 3], device: &Device) -> Result<Self> {

@@ -6,9 +6,9 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder};
 use crate::location::Location;
-use crate::networks::kind::Outputs;
+use crate::networks::kind::{Kind, Outputs};
 use crate::onnx::lower::Network;
-use crate::onnx::{Data, Graph, Kind, Value};
+use crate::onnx::{self, Data, Graph, Value};
 
 /// What a network gave for one input.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Net {
     /// [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
     pub(super) fn load(mut graph: Graph, device: &Device) -> Result<Self> {
         // Of all outputs only the classes of boxes may be whole numbers.
-        if let Some(port) = graph.outputs().iter().find(|port| port.kind != Kind::F32 && port.name != "labels") {
+        if let Some(port) = graph.outputs().iter().find(|port| port.kind != onnx::Kind::F32 && port.name != "labels") {
             let message = format!("its output `{}` is {:?}, where numbers with a point are wanted", port.name, port.kind);
             return Err(Error::weights(graph.path(), message));
         }
@@ -88,24 +88,32 @@ impl Net {
     }
 }
 
-/// Opens a graph whose input is one picture; where its size is free, it is of `free` (width, height).
+/// Width and height of pictures that are tried where a network takes any, for which kind: the first that it is then is taken.
+const SIZES: [((usize, usize), fn(Kind) -> bool); 4] = [
+    ((640, 640), |kind| matches!(kind, Kind::Detector(_))),
+    ((192, 256), |kind| matches!(kind, Kind::Heatmaps | Kind::SimCc | Kind::OtherPoints(_))),
+    ((288, 384), |kind| matches!(kind, Kind::Heatmaps | Kind::SimCc | Kind::OtherPoints(_))),
+    ((320, 320), |kind| kind == Kind::Mask),
+];
+
+/// Opens a graph whose input is one picture; where that may have any size, of the size that is usual for what it is.
 ///
 /// # Errors
 /// As [`Graph::open`].
-pub(super) fn open(location: &Location, free: &[(usize, usize)]) -> Result<Graph> {
+pub(super) fn open(location: &Location) -> Result<Graph> {
     let inputs = Graph::declared_inputs(location)?;
     let [(name, Some(shape))] = &inputs[..] else { return Graph::open(location, &[]) };
     if shape.len() != 4 || !shape[1..].contains(&None) {
         return Graph::open(location, &[]);
     }
-    let mut failure = None;
-    for &(width, height) in free {
+    let mut other = None;
+    for ((width, height), fits) in SIZES {
         let wanted = if shape[3] == Some(3) { [1, height, width, 3] } else { [1, 3, height, width] };
         let fixed: Vec<_> = shape.iter().zip(wanted).map(|(own, wanted)| own.unwrap_or(wanted)).collect();
         match Graph::open(location, &[(name, &fixed)]) {
-            Ok(graph) => return Ok(graph),
-            Err(error) => failure = failure.or(Some(error)),
+            Ok(graph) if fits(Outputs::of(&graph).kind()) => return Ok(graph),
+            outcome => other = other.or(Some(outcome)),
         }
     }
-    Err(failure.unwrap_or_else(|| Error::weights(location.path(), "its input may have any size")))
+    other.unwrap_or_else(|| Err(Error::weights(location.path(), "its input may have any size")))
 }

@@ -71,7 +71,7 @@ impl OnnxPose {
     /// [`Error::Weights`] where it is no ONNX file, or none of a network of 133 points; [`Error::Unsupported`] for operators that are not
     /// supported; [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
     pub fn open(file: impl Into<Location>, device: &Device) -> Result<Self> {
-        Self::load(open(&file.into(), &[(192, 256), (288, 384)])?, device)
+        Self::load(open(&file.into())?, device)
     }
 
     pub(super) fn load(graph: Graph, device: &Device) -> Result<Self> {

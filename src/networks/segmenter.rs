@@ -20,8 +20,8 @@ pub trait Segmenter: wgpu::WasmNotSend {
     fn mask(&mut self, frame: &RgbImage, person: &WholeBody) -> Result<GrayImage>;
 }
 
-/// A network from an ONNX file that tells what is in front, [1, 1, H, W] of [1, 3, H, W]: those that rembg uses (U2Net, ISNet, BiRefNet), portrait
-/// matting. Somebody in front who is not meant is in the mask too.
+/// A network from an ONNX file that tells what is in front, [1, 1, H, W] of [1, 3, H, W]: U2Net and what else takes pictures
+/// with the mean and deviation of ImageNet. Somebody in front who is not meant is in the mask too.
 #[derive(Debug)]
 pub struct OnnxMask {
     net: Net,
@@ -34,7 +34,7 @@ impl OnnxMask {
     /// [`Error::Weights`] where it is no ONNX file, or none of a network of masks; [`Error::Unsupported`] for operators that are not supported;
     /// [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
     pub fn open(file: impl Into<Location>, device: &Device) -> Result<Self> {
-        Self::load(open(&file.into(), &[(512, 512), (320, 320)])?, device)
+        Self::load(open(&file.into())?, device)
     }
 
     pub(super) fn load(graph: Graph, device: &Device) -> Result<Self> {

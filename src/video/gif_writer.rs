@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, DynamicImage, ImageError};
@@ -23,9 +23,8 @@ const MIN_FPS: f64 = 0.01;
 pub(super) struct GifWriter<'w> {
     name: PathBuf,
     file: Option<PartialFile>,
-    encoder: GifEncoder<BufWriter<Tail<'w>>>,
-    /// The last byte that was written.
-    last: Arc<AtomicU8>,
+    encoder: GifEncoder<BufWriter<Watched<'w>>>,
+    has_failed: Arc<AtomicBool>,
     fps: f64,
     /// When the next frame begins, in hundredths of a second.
     clock: u32,
@@ -42,12 +41,12 @@ impl<'w> GifWriter<'w> {
         if width.max(height) > u32::from(u16::MAX) {
             return Err(Error::Input(format!("a GIF cannot have {width}x{height} pixels")));
         }
-        let (name, last) = (output.name().to_owned(), Arc::default());
+        let (name, has_failed) = (output.name().to_owned(), Arc::default());
         let (stream, file) = output.split();
         // Of 1 (careful) to 30 (hasty); below 10 it gets very slow for little.
-        let mut encoder = GifEncoder::new_with_speed(BufWriter::new(Tail { stream, last: Arc::clone(&last) }), 10);
+        let mut encoder = GifEncoder::new_with_speed(BufWriter::new(Watched { stream, has_failed: Arc::clone(&has_failed) }), 10);
         encoder.set_repeat(Repeat::Infinite).map_err(|e| failed(&name, e))?;
-        Ok(Self { name, file, encoder, last, fps, clock: 0, num_frames: 0 })
+        Ok(Self { name, file, encoder, has_failed, fps, clock: 0, num_frames: 0 })
     }
 }
 
@@ -65,28 +64,48 @@ impl Sink for GifWriter<'_> {
     fn finish(self: Box<Self>) -> Result<()> {
         // The encoder writes the trailer when it is dropped, and tells nobody if it cannot.
         drop(self.encoder);
-        if self.last.load(Ordering::Relaxed) != b';' {
+        if self.has_failed.load(Ordering::Relaxed) {
             return Err(Error::io(&self.name)(io::ErrorKind::WriteZero.into()));
         }
         self.file.map_or(Ok(()), PartialFile::publish)
     }
 }
 
-/// Notes the last byte that was written.
-struct Tail<'w> {
+/// Notes whether anything could not be written, which the encoder tells nobody at its end.
+struct Watched<'w> {
     stream: Box<dyn WriteSeek + 'w>,
-    last: Arc<AtomicU8>,
+    has_failed: Arc<AtomicBool>,
 }
 
-impl Write for Tail<'_> {
+impl Watched<'_> {
+    fn watch<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
+        // What was interrupted is tried again.
+        if outcome.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted) {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl Write for Watched<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.stream.write(bytes)?;
-        bytes[..count].last().into_iter().for_each(|&byte| self.last.store(byte, Ordering::Relaxed));
-        Ok(count)
+        let outcome = match self.stream.write(bytes) {
+            Ok(0) if !bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
+            outcome => outcome,
+        };
+        self.watch(outcome)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        let outcome = self.stream.flush();
+        self.watch(outcome)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        // Whether it failed is noted.
+        let _ = self.flush();
     }
 }
 

@@ -84,8 +84,16 @@ impl Stored {
         let all = std::mem::replace(first, rows.len());
         let bytes = |elements: usize| self.info.encoding.bytes(elements as u64).map(|bytes| bytes as usize);
         let (begin, end) = match &self.strides {
-            // Of nothing there may be any strides.
-            Some(strides) => (bytes(strides[0].checked_mul(rows.start)?)?, self.range.len()),
+            Some(strides) => {
+                let begin = bytes(strides[0].checked_mul(rows.start)?)?;
+                // Of nothing there may be any strides.
+                let last = info
+                    .shape
+                    .iter()
+                    .zip(strides)
+                    .try_fold(0usize, |sum, (&dim, &stride)| sum.checked_add(dim.checked_sub(1)?.checked_mul(stride)?));
+                (begin, last.map_or(Some(begin), |last| begin.checked_add(bytes(last + 1)?))?.min(self.range.len()))
+            }
             None => {
                 let cols = info.shape[1..].iter().product::<usize>();
                 (bytes(rows.start * cols)?, bytes(rows.end * cols)?)
