@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
@@ -10,6 +12,12 @@ use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
     pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, tune::Tune, tune::Tuning,
 };
+
+/// How long a submission is meant to last where nobody says otherwise.
+const SUBMISSION_TIME: Duration = Duration::from_millis(200);
+
+/// Below this the GPU is asked whether it is done, not waited for: while wgpu waits, other threads cannot submit.
+const SHORT: Duration = Duration::from_millis(50);
 
 /// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
 #[derive(Clone)]
@@ -26,6 +34,7 @@ struct Inner {
     families: Arc<Families>,
     tuning: Arc<Tuning>,
     filling: u32,
+    submission_time: Duration,
     lost: Arc<Mutex<Option<String>>>,
     memory: Option<u64>,
     own: Arc<Own>,
@@ -57,6 +66,9 @@ pub(super) struct Options {
     pub family: Option<Family>,
     pub profile: bool,
     pub tune: Option<Tune>,
+    pub submission_time: Option<Duration>,
+    /// Whether nobody else uses the device.
+    pub is_own: bool,
 }
 
 impl Device {
@@ -71,11 +83,15 @@ impl Device {
         let summary = AdapterSummary::new(&info);
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let tune = options.tune.unwrap_or(if software { Tune::Off } else { Tune::On });
+        // An application's own device is no reason to write into the user's folders.
+        let is_remembered = options.is_own || options.tune.is_some();
+        log::info!("{} {summary}", if options.is_own { "opened" } else { "sharing" });
         Self(Arc::new(Inner {
-            tuning: Arc::new(Tuning::new(tune, summary.to_string())),
+            tuning: Arc::new(Tuning::new(tune, summary.to_string(), is_remembered)),
             summary,
             families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
             filling: if software { 1 } else { 256 },
+            submission_time: options.submission_time.unwrap_or(SUBMISSION_TIME),
             immediates: options.immediates.unwrap_or(true)
                 && device.features().contains(wgpu::Features::IMMEDIATES)
                 && limits.max_immediate_size as usize >= IMMEDIATE_BYTES,
@@ -96,7 +112,7 @@ impl Device {
     /// [`Device::limits`] or those of an adapter that is not there.
     pub fn dry(&self, limits: wgpu::Limits) -> Self {
         // Nothing can be timed.
-        let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string()));
+        let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string(), false));
         let own = Arc::new(Own::new(None, self.rate().get(), None, Some(Rehearsal::default())));
         Self(Arc::new(Inner { limits, tuning, own, ..(*self.0).clone() }))
     }
@@ -147,7 +163,7 @@ impl Device {
     }
 
     /// Bytes of memory that the adapter has of its own, others' use of it included; with a software driver the host's. Known of Vulkan
-    /// adapters that this crate opened, not of others.
+    /// adapters, those of an application's own device among them where the adapter was [given](crate::DeviceBuilder::wgpu).
     pub fn memory_size(&self) -> Option<u64> {
         self.0.memory
     }
@@ -211,9 +227,26 @@ impl Device {
 
     /// Blocks until a submission has ended, or all that were made so far: the one place where the GPU is waited for.
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
-        let polled = self.checked("waiting for the GPU", || self.0.device.poll(poll))?;
+        let short = self.0.submission_time < SHORT;
+        // Of what others submit meanwhile, nothing is to be waited for.
+        let submission_index = submission.or_else(|| short.then(|| self.0.queue.submit([])));
+        let ask = |timeout| self.0.device.poll(wgpu::PollType::Wait { submission_index: submission_index.clone(), timeout });
+        let asked = || match short {
+            false => ask(None),
+            true => loop {
+                match ask(Some(Duration::ZERO)) {
+                    Err(wgpu::PollError::Timeout) => thread::sleep(self.0.submission_time / 20),
+                    ended => break ended,
+                }
+            },
+        };
+        let polled = self.checked("waiting for the GPU", asked)?;
         polled.map(drop).map_err(|error| self.fault("waiting for the GPU", format!("waiting for the GPU failed: {error}")))
+    }
+
+    /// How long a submission is meant to last: see [`DeviceBuilder::submission_time`](crate::DeviceBuilder::submission_time).
+    pub(super) fn submission_time(&self) -> Duration {
+        self.0.submission_time
     }
 
     /// Operations a second, for slicing work by time.

@@ -1,8 +1,8 @@
 //! Runs commands on a GPU.
 //!
-//! Commands are gathered and submitted together when they are about [`SUBMIT_SECONDS`] of work by the measured rate. A dispatch longer
-//! than [`DISPATCH_SECONDS`] is cut into runs of workgroups, because operating systems reset a GPU that does not answer. At most
-//! [`IN_FLIGHT`] submissions wait, so that cancelling takes effect soon.
+//! Commands are gathered and submitted together when they are about as much work, by the measured rate, as the device's
+//! [submission time](crate::DeviceBuilder::submission_time) has room for. A dispatch longer than half of that is cut into runs of workgroups,
+//! because operating systems reset a GPU that does not answer. At most [`IN_FLIGHT`] submissions wait, so that cancelling takes effect soon.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,10 +17,6 @@ use crate::gpu::command::{BufferRef, Copy, Dispatch};
 use crate::gpu::engine::{Engine, Probe};
 use crate::gpu::{device::Device, download::Download, pending::Pending, pipeline::Pipeline, timer::Timer};
 
-/// No submission is meant to last longer.
-pub const SUBMIT_SECONDS: f64 = 0.2;
-/// No dispatch is meant to last longer.
-pub const DISPATCH_SECONDS: f64 = 0.1;
 /// Submissions that may wait on the GPU at once.
 pub const IN_FLIGHT: usize = 2;
 /// Bytes that are on their way at once: what staging memory is bounded by.
@@ -96,10 +92,15 @@ impl LiveEngine {
         }
     }
 
+    /// As much work as one submission is meant to have.
+    fn most(&self) -> f64 {
+        self.device.rate().get() * self.device.submission_time().as_secs_f64()
+    }
+
     /// How many workgroups of so much work one dispatch may have.
     fn affordable(&self, work: f64) -> u32 {
         match self.probe.slice {
-            0 => (self.device.rate().get() * DISPATCH_SECONDS / work.max(1.0)).clamp(1.0, f64::from(u32::MAX)) as u32,
+            0 => (self.most() / 2.0 / work.max(1.0)).clamp(1.0, f64::from(u32::MAX)) as u32,
             slice => slice,
         }
     }
@@ -206,7 +207,7 @@ impl LiveEngine {
         }
         let (rate, seconds) = (self.device.rate(), (now - begun).as_secs_f64());
         // Short submissions tell of overheads, not of the rate.
-        if work > 0.1 * SUBMIT_SECONDS * rate.get() && seconds > 0.0 {
+        if work > 0.1 * self.most() && seconds > 0.0 {
             rate.observe(work / seconds);
         }
     }
@@ -243,7 +244,7 @@ impl Engine for LiveEngine {
             let end = dispatch.groups.min(first.saturating_add(self.affordable(dispatch.work)));
             // Fewer workgroups than fill the GPU take as long as those that would.
             let work = f64::from((end - first).max(device.filling())) * dispatch.work;
-            if self.work + work > device.rate().get() * SUBMIT_SECONDS {
+            if self.work + work > self.most() {
                 self.flush()?;
             }
             let run = Run { dispatch: dispatch.clone(), pipeline: pipeline.clone(), groups: first..end, stage: self.stage };

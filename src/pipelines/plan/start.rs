@@ -23,7 +23,7 @@ impl<T: Task> Request<T> {
     /// one that is not.
     pub fn start(self) -> Result<Generation> {
         let pipeline = self.task.pipeline();
-        let arrangement = match self.budget(pipeline) {
+        let arrangement = match self.budget(pipeline)? {
             Some(_) => self.arrange(pipeline)?.1,
             None => Arrangement::default(),
         };
@@ -35,7 +35,7 @@ impl<T: Task> Request<T> {
     }
 
     fn arrange(&self, pipeline: &T::Pipeline) -> Result<(Plan, Arrangement)> {
-        let budget = self.budget(pipeline);
+        let budget = self.budget(pipeline)?;
         pipeline.twin().with(|twin| {
             let request = &self.for_plan(twin);
             Search { request, what: request.describe()?, budget }.plan()

@@ -109,7 +109,7 @@ impl<P: Pipeline> Builder<'_, P> {
     /// [`Error::Limits`](crate::Error::Limits) where the GPU's memory is too small; [`Error::Input`](crate::Error::Input) for a LoRA's weight
     /// out of range or one for an expert that is not there.
     pub fn build(self) -> Result<P> {
-        let budget = self.budget.on(self.device);
+        let budget = self.budget.on(self.device)?;
         P::load(self.device, &Recipe { budget, ..self.recipe })
     }
 }

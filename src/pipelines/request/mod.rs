@@ -176,9 +176,9 @@ impl<T: Task> Request<T> {
     }
 
     /// The budget in bytes, if there is one.
-    pub(crate) fn budget(&self, pipeline: &T::Pipeline) -> Option<u64> {
+    pub(crate) fn budget(&self, pipeline: &T::Pipeline) -> Result<Option<u64>> {
         let parts = pipeline.parts();
-        self.settings.budget.map_or(parts.budget, |budget| budget.on(&parts.device))
+        self.settings.budget.map_or(Ok(parts.budget), |budget| budget.on(&parts.device))
     }
 
     /// What it makes, in words.
