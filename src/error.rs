@@ -70,9 +70,9 @@ pub enum Error {
     #[error("cancelled")]
     Cancelled,
     /// The application's own code failed, such as its [`FrameSource`](crate::video::FrameSource), with the error that `source()` gives.
-    /// Boxed errors become this by `?`, others by [`Error::foreign`].
+    /// Made by [`Error::foreign`].
     #[error("input: what the application gave failed")]
-    Foreign(#[from] Foreign),
+    Foreign(#[source] Foreign),
     /// The operating system refused to read or write a file.
     #[error("{}: {error}", path.display())]
     Io {
@@ -84,7 +84,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The [error of an application's own](Self::Foreign).
+    /// The [error of an application's own](Self::Foreign), boxed or not: for `map_err`.
     pub fn foreign(error: impl Into<Foreign>) -> Self {
         Self::Foreign(error.into())
     }

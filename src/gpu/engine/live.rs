@@ -127,7 +127,8 @@ impl LiveEngine {
             view.slice(..chunk.len()).copy_from_slice(chunk);
             Ok::<_, wgpu::MapRangeError>((slice.buffer().clone(), slice.offset()))
         })?;
-        let (buffer, from) = source.map_err(|error| self.device.fault("staging weights", format!("cannot write to a staging buffer: {error}")))?;
+        let (buffer, from) =
+            source.map_err(|error| self.device.fault("staging weights", format!("cannot write to a staging buffer: {error}")))?;
         let source = BufferRef { buffer: Some(buffer), bytes: size.get() };
         self.commands.push(Command::Copy(Copy { source, from, target: target.clone(), to, bytes: size.get() }));
         Ok(())

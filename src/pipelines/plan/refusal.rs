@@ -15,11 +15,15 @@ pub(crate) fn check<T: Transformer>(parts: &Parts<T>, budget: u64) -> Result<()>
     let needed = parts.device.memory_use().current + two;
     match needed > budget {
         false => Ok(()),
-        true => Err(Error::memory(needed, budget, format!(
-            "this checkpoint needs a memory budget of {needed} bytes ({:.2} GiB) for two of its blocks and what is always there, and more for \
+        true => Err(Error::memory(
+            needed,
+            budget,
+            format!(
+                "this checkpoint needs a memory budget of {needed} bytes ({:.2} GiB) for two of its blocks and what is always there, and more for \
              what it works on; it is {budget}: raise it, or choose a checkpoint of smaller weights, such as quantised ones",
-            gib(needed)
-        ))),
+                gib(needed)
+            ),
+        )),
     }
 }
 

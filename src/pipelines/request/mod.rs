@@ -134,6 +134,13 @@ impl<T> Request<T> {
         self
     }
 
+    /// The noise goes on where that of another generation stood, in place of the seed's: of one that is over, that this one
+    /// [continues](crate::AnimateRequest::continue_from). For one video.
+    pub fn noise_from(mut self, state: &State) -> Self {
+        self.settings.generator = Some(state.position.generator.clone());
+        self
+    }
+
     /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step. Default: no.
     pub fn previews(mut self, on: bool) -> Self {
         self.settings.previews = on;
@@ -220,6 +227,7 @@ impl<T: Task> Request<T> {
         let latents = [z, task.reference_frames() + segments.latent_frames(), height / scale, width / scale];
         let canvas = Canvas { size, segments, latents, tiling: arrangement.tiling(settings.tiling) };
         limits::check(&parts, parts.transformer.config(), &canvas)?;
+        settings.given = task.given(size)?;
         settings.shift = settings.shift.or_else(|| task.shift(width * height));
         let plan = settings.plan(&parts.scheduler, task.steps())?;
         let job = task.job(&settings, canvas, arrangement);

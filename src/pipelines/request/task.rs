@@ -1,5 +1,7 @@
 //! What tells kinds of videos apart before they are made.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::pipelines::request::pipeline::Pipeline;
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
@@ -30,6 +32,11 @@ pub trait Task: Clone {
     /// Latent frames before those of the video.
     fn reference_frames(&self) -> usize {
         0
+    }
+
+    /// Frames [F, H, W, 3] in [-1, 1] that the video begins with and that were made before.
+    fn given(&self, _size: (usize, usize)) -> Result<Option<Arc<Vec<f32>>>> {
+        Ok(None)
     }
 
     /// How the video is cut into segments.

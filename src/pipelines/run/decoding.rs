@@ -86,11 +86,12 @@ impl Decoding {
         let (carried, first) = (segments.carried(k), segments.first_frame(k));
         let mut taken = Vec::new();
         for mut samples in frames {
+            samples.iter_mut().for_each(|sample| *sample = *sample / 2.0 + 0.5);
             if self.frames + segments.overlap() >= segments.segment_frames() {
-                self.last.extend_from_slice(&samples);
+                // As the frame has them, so that who has the frame can go on from it.
+                self.last.extend(samples.iter().map(signed));
             }
             if let Some(number) = self.frames.checked_sub(carried).filter(|&number| number < segments.new_frames(k)) {
-                samples.iter_mut().for_each(|sample| *sample = *sample / 2.0 + 0.5);
                 taken.push((first + number, Frame::new(width as u32, height as u32, samples)?));
             }
             self.frames += 1;
@@ -102,6 +103,11 @@ impl Decoding {
     pub fn into_last(self) -> Option<Vec<f32>> {
         (self.canvas.segments.overlap() > 0).then_some(self.last)
     }
+}
+
+/// A frame's sample in [-1, 1].
+pub(crate) fn signed(sample: &f32) -> f32 {
+    2.0 * sample - 1.0
 }
 
 /// Tells a plan of frames [F, H, W, 3] and of one on its way to the host. There are none yet.

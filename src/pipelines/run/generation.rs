@@ -144,6 +144,18 @@ impl Generation {
         self.canvas.segments.frames()
     }
 
+    /// How many frames each video begins with that were given by
+    /// [`continue_from`](crate::AnimateRequest::continue_from). They are among neither the events nor [`num_frames`](Self::num_frames).
+    pub fn num_given_frames(&self) -> usize {
+        self.canvas.segments.carried(0)
+    }
+
+    /// Of Animate: the [`frame_offset`](crate::AnimateRequest::frame_offset) with which another generation goes on with the same inputs,
+    /// once this one has made all its frames.
+    pub fn next_frame_offset(&self) -> usize {
+        self.canvas.segments.next_input()
+    }
+
     /// Segments of each video.
     pub fn num_segments(&self) -> usize {
         self.canvas.segments.count()
@@ -366,7 +378,7 @@ impl Generation {
         if video == self.settings.num_videos {
             return Phase::Done;
         }
-        self.reach(Position::start(video, self.settings.seed));
+        self.reach(self.settings.start(video));
         Phase::Video
     }
 }

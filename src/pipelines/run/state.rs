@@ -79,13 +79,6 @@ struct Header {
     metadata: HashMap<String, String>,
 }
 
-impl Position {
-    /// The beginning of a video.
-    pub fn start(video: usize, seed: u64) -> Self {
-        Self { video, segment: 0, denoised: None, generator: Generator::new(seed.wrapping_add(video as u64)), carried: None }
-    }
-}
-
 impl State {
     /// Frames that had left the generation, of all its videos. A resumed one begins with the next.
     pub fn frames(&self) -> usize {

@@ -164,12 +164,10 @@ impl AnimateJob {
 
     /// Frame `i` of segment `k` of an input video, as [H, W, 3] in [-1, 1].
     fn input_frame(&self, rec: &mut Recorder, video: &Frames, k: usize, i: usize, (width, height): (usize, usize)) -> Result<Tensor> {
-        let resized = || resize(&video.read(self.source(k, i))?, width as u32, height as u32, Filter::Lanczos).map(RgbImage::into_raw);
+        let resized = || {
+            resize(&video.read(self.canvas.segments.source(k, i))?, width as u32, height as u32, Filter::Lanczos).map(RgbImage::into_raw)
+        };
         pixels(rec, &[height, width, 3], resized, signed)
-    }
-
-    fn source(&self, k: usize, i: usize) -> usize {
-        self.inputs.frame_offset + self.canvas.segments.source(k, i)
     }
 
     /// What to keep of frame `i`, [H, W] in latent pixels.
@@ -179,7 +177,7 @@ impl AnimateJob {
             _ if i < self.canvas.segments.carried(k) => Ok(vec![1.0; pixels]),
             Role::Animate(_) => Ok(vec![0.0; pixels]),
             Role::Replace(scene) => {
-                let mask = self.parts.rules.mask(&scene.read_mask(self.source(k, i))?, width as u32, height as u32)?;
+                let mask = self.parts.rules.mask(&scene.read_mask(self.canvas.segments.source(k, i))?, width as u32, height as u32)?;
                 Ok(keep(&mask, width, SCALE))
             }
         }
