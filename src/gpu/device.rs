@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
 use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
-    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, tune::Tune, tune::Tuning,
+    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune,
+    tune::Tuning, turns::Turns,
 };
 
 /// How long a submission is meant to last where nobody says otherwise.
@@ -48,12 +49,14 @@ struct Own {
     rate: Rate,
     profile: Option<Profile>,
     rehearsal: Option<Rehearsal>,
+    turns: Arc<Turns>,
 }
 
 impl Own {
     fn new(memory_limit: Option<u64>, rate: f64, profile: Option<Profile>, rehearsal: Option<Rehearsal>) -> Self {
         let accounting = Arc::new(Accounting::new(memory_limit));
-        Self { accounting, faults: Faults::default(), pipelines: PipelineCache::default(), rate: Rate::guess(rate), profile, rehearsal }
+        let (faults, pipelines, turns) = (Faults::default(), PipelineCache::default(), Arc::default());
+        Self { accounting, faults, pipelines, rate: Rate::guess(rate), profile, rehearsal, turns }
     }
 }
 
@@ -225,28 +228,43 @@ impl Device {
         self.checked(what, || self.allocate(what, descriptor))?
     }
 
+    /// Gives the queue commands, or nothing, which brings the writes that wait for a submission.
+    pub(super) fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> Submitted {
+        Submitted::new(&self.0.queue, commands)
+    }
+
     /// Blocks until a submission has ended, or all that were made so far: the one place where the GPU is waited for.
-    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let short = self.0.submission_time < SHORT;
-        // Of what others submit meanwhile, nothing is to be waited for.
-        let submission_index = submission.or_else(|| short.then(|| self.0.queue.submit([])));
-        let ask = |timeout| self.0.device.poll(wgpu::PollType::Wait { submission_index: submission_index.clone(), timeout });
-        let asked = || match short {
-            false => ask(None),
-            true => loop {
-                match ask(Some(Duration::ZERO)) {
-                    Err(wgpu::PollError::Timeout) => thread::sleep(self.0.submission_time / 20),
-                    ended => break ended,
-                }
-            },
-        };
-        let polled = self.checked("waiting for the GPU", asked)?;
-        polled.map(drop).map_err(|error| self.fault("waiting for the GPU", format!("waiting for the GPU failed: {error}")))
+    pub(super) fn wait(&self, submission: Option<&Submitted>) -> Result<()> {
+        let polled = self.checked("waiting for the GPU", || match self.0.submission_time < SHORT {
+            true => self.ask(submission),
+            false => {
+                let submission_index = submission.map(|submission| submission.index.clone());
+                self.0.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }).map(drop)
+            }
+        })?;
+        polled.map_err(|error| self.fault("waiting for the GPU", format!("waiting for the GPU failed: {error}")))
+    }
+
+    /// Asks again and again whether a submission has ended.
+    fn ask(&self, submission: Option<&Submitted>) -> Result<(), wgpu::PollError> {
+        let submission = submission.cloned().unwrap_or_else(|| self.submit(None));
+        loop {
+            self.0.device.poll(wgpu::PollType::Poll)?;
+            if submission.is_done() || self.loss("waiting for it").is_some() {
+                return Ok(());
+            }
+            thread::sleep(self.0.submission_time / 20);
+        }
     }
 
     /// How long a submission is meant to last: see [`DeviceBuilder::submission_time`](crate::DeviceBuilder::submission_time).
     pub(super) fn submission_time(&self) -> Duration {
         self.0.submission_time
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.0.own.turns
     }
 
     /// Operations a second, for slicing work by time.

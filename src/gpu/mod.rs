@@ -11,7 +11,8 @@
 //!   arrays in registers cannot be sized by an `override`. [`build`] compiles them, [`pipeline`] keeps what was compiled.
 //! - [`recorder`]: what ops record. It comes to [`command`]s, which are data. An [`engine`] takes them: the live one submits them in slices of
 //!   time, with cancellation between submissions; the dry one prices them, and a [`rehearsal`] has the sums, for plans.
-//! - [`pending`]: waiting, and [`download`]: what is waited for. [`rate`]: how fast the device is.
+//! - [`submitted`], [`pending`]: waiting, and [`download`]: what is waited for. [`rate`]: how fast the device is.
+//! - [`turns`]: whose turn it is, where several want to work.
 //! - [`sink`]: weights on their way to the GPU.
 //! - [`profile`]: how long each kernel took, where that was asked for, measured by a [`timer`].
 
@@ -38,8 +39,10 @@ pub mod recorder;
 pub mod rehearsal;
 pub mod sink;
 pub mod tensor;
+mod submitted;
 mod timer;
 pub mod tune;
+pub mod turns;
 
 pub use adapter::AdapterSummary;
 pub use arena::{Arena, Block};
@@ -58,3 +61,4 @@ pub use rehearsal::Rehearsal;
 pub use sink::Sink;
 pub use tensor::Tensor;
 pub use tune::Tune;
+pub use turns::WhenBusy;

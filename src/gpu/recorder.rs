@@ -65,6 +65,11 @@ impl Recorder {
         self.engine.set_stage(stage);
     }
 
+    /// How long the GPU will be busy with what was submitted, as far as that is known.
+    pub fn backlog(&self) -> Duration {
+        self.engine.backlog()
+    }
+
     /// Says that nothing may be recorded for a while: how long that is says nothing of the device's speed.
     pub fn pause(&mut self) {
         self.engine.pause();

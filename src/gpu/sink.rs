@@ -71,8 +71,8 @@ impl Sink for Device {
             })?;
             if bytes.len() >= CHUNK {
                 // Without a submission every chunk's staging memory would pile up until the next one.
-                self.wgpu_queue().submit([]);
-                self.wait(None)?;
+                let submitted = self.submit(None);
+                self.wait(Some(&submitted))?;
             }
         }
         Ok(Tensor::new(block, shape, dtype))

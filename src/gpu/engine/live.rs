@@ -15,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::gpu::command::{BufferRef, Copy, Dispatch};
 use crate::gpu::engine::{Engine, Probe};
-use crate::gpu::{device::Device, download::Download, pending::Pending, pipeline::Pipeline, timer::Timer};
+use crate::gpu::{device::Device, download::Download, pending::Pending, pipeline::Pipeline, submitted::Submitted, timer::Timer};
 
 /// Submissions that may wait on the GPU at once.
 pub const IN_FLIGHT: usize = 2;
@@ -40,7 +40,7 @@ pub(crate) struct LiveEngine {
     staged: usize,
     in_flight: VecDeque<Submission>,
     /// The last submission, whether it has ended or not.
-    last: Option<wgpu::SubmissionIndex>,
+    last: Option<Submitted>,
     /// When the submission before ended, where that is known.
     last_done: Option<Instant>,
     probe: Probe,
@@ -68,7 +68,7 @@ struct Run {
 
 #[derive(Debug)]
 struct Submission {
-    index: wgpu::SubmissionIndex,
+    submitted: Submitted,
     work: f64,
     at: Instant,
 }
@@ -186,9 +186,9 @@ impl LiveEngine {
     /// Waits until no more than `remaining` submissions are under way.
     fn wait_until(&mut self, remaining: usize) -> Result<()> {
         while self.in_flight.len() > remaining {
-            let Some(Submission { index, work, at }) = self.in_flight.pop_front() else { break };
+            let Some(Submission { submitted, work, at }) = self.in_flight.pop_front() else { break };
             let asked = Instant::now();
-            self.device.wait(Some(index))?;
+            self.device.wait(Some(&submitted))?;
             let now = Instant::now();
             self.note(work, at, now);
             // What did not have to be waited for had ended before. To count the next one from now on would make it look too fast.
@@ -225,6 +225,14 @@ impl Engine for LiveEngine {
 
     fn submissions(&self) -> &[Duration] {
         &self.submissions
+    }
+
+    fn backlog(&self) -> Duration {
+        let rate = self.device.rate().get();
+        let begun = self.in_flight.front().map(|first| self.last_done.map_or(first.at, |last| last.max(first.at)));
+        let work: f64 = self.in_flight.iter().map(|submission| submission.work).sum();
+        let passed = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        Duration::try_from_secs_f64(work / rate).unwrap_or_default().saturating_sub(passed)
     }
 
     fn pause(&mut self) {
@@ -309,15 +317,15 @@ impl Engine for LiveEngine {
         self.staging.finish();
         self.staged = 0;
         let device = self.device.clone();
-        let submitted = device.checked("running kernels", || Ok(device.wgpu_queue().submit([self.encode(&commands)?])));
-        let index = submitted.and_then(|submitted| submitted).inspect_err(|_| {
+        let submitted = device.checked("running kernels", || Ok(device.submit(Some(self.encode(&commands)?))));
+        let submitted = submitted.and_then(|submitted| submitted).inspect_err(|_| {
             // Whoever tries again with less memory goes on from what was recorded before.
             (self.commands, self.work) = (commands, work);
             self.timer.as_mut().map(Timer::forget);
         })?;
         self.staging.recall();
-        self.last = Some(index.clone());
-        self.in_flight.push_back(Submission { index, work, at: Instant::now() });
+        self.last = Some(submitted.clone());
+        self.in_flight.push_back(Submission { submitted, work, at: Instant::now() });
         match self.timer.is_some() {
             true => self.wait_until(0),
             false => self.wait_until(IN_FLIGHT),

@@ -34,6 +34,11 @@ pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
     /// The caller may come back any time later: what is under way tells nothing of the device's speed.
     fn pause(&mut self) {}
 
+    /// How long the GPU will be busy with what it was given, as far as that is known.
+    fn backlog(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// How long the submissions took that have ended, where a [`Probe`] asks for it.
     fn submissions(&self) -> &[Duration] {
         &[]

@@ -9,11 +9,12 @@ pub(crate) mod task;
 
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::gpu::WhenBusy;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, generation::Generation, latents::Latents,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation, latents::Latents,
     limits, settings::Settings, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
@@ -169,7 +170,13 @@ impl<T> Request<T> {
         self
     }
 
-    /// A flag that stops the generation when it is set.
+    /// What to do where another generation is at work on the device. Default: [`WhenBusy::Wait`].
+    pub fn when_busy(mut self, when_busy: WhenBusy) -> Self {
+        self.settings.when_busy = when_busy;
+        self
+    }
+
+    /// A flag that stops the generation when it is set, or the wait for its turn.
     pub fn cancel(mut self, cancel: Cancel) -> Self {
         self.settings.cancel = cancel;
         self
@@ -214,8 +221,8 @@ impl<T: Task> Request<T> {
         2 * self.task.pipeline().parts().vae.config().pixels_per_latent() as u32
     }
 
-    /// Checks the settings and begins.
-    pub(crate) fn begin(self, arrangement: Arrangement) -> Result<Generation> {
+    /// Checks the settings and begins, in an arrangement of which a forecast was made.
+    pub(crate) fn begin(self, arrangement: Arrangement, forecast: Forecast) -> Result<Generation> {
         let (size, parts) = (self.size_in_pixels(), self.task.pipeline().parts().clone());
         let Self { task, mut settings } = self;
         settings.check()?;
@@ -233,6 +240,6 @@ impl<T: Task> Request<T> {
         let job = task.job(&settings, canvas, arrangement);
         let mut description = Description::of(&parts);
         job.describe(&mut description)?;
-        Generation::new(&parts, settings, plan, canvas, description, job)
+        Generation::new(&parts, settings, plan, canvas, description, job, forecast)
     }
 }

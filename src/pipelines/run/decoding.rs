@@ -39,6 +39,11 @@ impl Decoding {
         Self { vae: vae.clone(), latents, done: 0, attempts, way: Way::Begin, canvas: *canvas, frames: 0, last: Vec::new() }
     }
 
+    /// How many latent frames were decoded, and how many there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.done, self.latents.len())
+    }
+
     /// The next frames, to be given to [`take_frames`](Self::take_frames); none after the last. On a dry device there are no frames.
     ///
     /// Where memory runs out and there may be tiles, it begins again with these: they give the same bits.
