@@ -82,7 +82,7 @@ mod weights;
 pub use cancel::Cancel;
 pub use dtype::DType;
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune, WhenBusy};
+pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, GpuFrame, MemoryUse, Profile, Tune, WhenBusy};
 pub use layers::Precision;
 pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;

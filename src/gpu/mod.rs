@@ -4,6 +4,7 @@
 //!   [`device`]: what comes of it.
 //! - [`tensor`]: a buffer, a shape and an element type. [`arena`]: memory that is reused when its last tensor drops; [`memory`]: how much there
 //!   is of it; [`faults`]: allocations that fail on demand, for tests.
+//! - [`gpu_frame`]: a picture that stays there.
 //! - [`family`]: which of several ways of writing an op's kernel an adapter gets; [`tune`]: which tiles are fastest, by timing them once.
 //! - [`kernel`]: what a WGSL file is and needs; [`arg`]: its arguments. The files hold a `Params` struct and one function of its workgroup,
 //!   its lane and its parameters; [`compose`] generates bindings, their element formats and the entry point around it, so that one file serves
@@ -29,6 +30,7 @@ pub mod download;
 pub mod engine;
 pub mod family;
 mod faults;
+pub mod gpu_frame;
 pub mod kernel;
 pub mod memory;
 mod pending;
@@ -52,6 +54,7 @@ pub use device::Device;
 pub use download::Download;
 pub use engine::Probe;
 pub use family::Family;
+pub use gpu_frame::GpuFrame;
 pub use kernel::{Access, Kernel, Needs, Slot};
 pub use memory::MemoryUse;
 pub use pipeline::Element;

@@ -138,6 +138,8 @@ fn take(device: &Device, watch: &Watch, label: &str, shape: &[usize], dtype: DTy
         }
         watch.tell(chunk.len() as u64)?;
     }
+    // What they were made up for.
+    watch.tell(size.saturating_sub(bytes.len() as u64))?;
     Ok(Tensor::new(block, shape, dtype))
 }
 

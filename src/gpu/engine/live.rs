@@ -55,6 +55,15 @@ pub(crate) struct LiveEngine {
 enum Command {
     Run(Run),
     Copy(Copy),
+    Texture(ToTexture),
+}
+
+/// Rows of a buffer that become a texture.
+#[derive(Debug)]
+struct ToTexture {
+    source: BufferRef,
+    layout: wgpu::TexelCopyBufferLayout,
+    texture: wgpu::Texture,
 }
 
 /// Some workgroups of a dispatch.
@@ -143,6 +152,11 @@ impl LiveEngine {
                 Command::Copy(copy) => {
                     pass = None;
                     encoder.copy_buffer_to_buffer(copy.source.wgpu(), copy.from, copy.target.wgpu(), copy.to, copy.bytes);
+                }
+                Command::Texture(ToTexture { source, layout, texture }) => {
+                    pass = None;
+                    let source = wgpu::TexelCopyBufferInfo { buffer: source.wgpu(), layout: *layout };
+                    encoder.copy_buffer_to_texture(source, texture.as_image_copy(), texture.size());
                 }
                 Command::Run(run) => {
                     if let Some(timer) = &mut self.timer {
@@ -304,6 +318,27 @@ impl Engine for LiveEngine {
         let last = self.last.clone();
         let pending = self.device.checked("mapping a read-back buffer", || Pending::mapping(&self.device, &buffer, last))?;
         Ok(Download::new(bytes as usize, Some(pending)))
+    }
+
+    fn texture(&mut self, source: &BufferRef, from: u64, [width, height]: [u32; 2], row: u32) -> Result<Option<wgpu::Texture>> {
+        let usage = wgpu::TextureUsages::COPY_DST
+            | wgpu::TextureUsages::COPY_SRC
+            | wgpu::TextureUsages::TEXTURE_BINDING
+            | wgpu::TextureUsages::RENDER_ATTACHMENT;
+        let descriptor = wgpu::TextureDescriptor {
+            label: Some("frame"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba8Unorm,
+            usage,
+            view_formats: &[],
+        };
+        let texture = self.device.checked("making a frame's texture", || self.device.wgpu_device().create_texture(&descriptor))?;
+        let layout = wgpu::TexelCopyBufferLayout { offset: from, bytes_per_row: Some(row), rows_per_image: None };
+        self.commands.push(Command::Texture(ToTexture { source: source.clone(), layout, texture: texture.clone() }));
+        Ok(Some(texture))
     }
 
     fn flush(&mut self) -> Result<()> {

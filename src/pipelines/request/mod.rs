@@ -148,6 +148,14 @@ impl<T> Request<T> {
         self
     }
 
+    /// Whether finished frames stay on the GPU as textures of the device, for applications that [share theirs](crate::DeviceBuilder::wgpu):
+    /// [`Event::Texture`](crate::Event::Texture) is sent in place of [`Event::Frame`](crate::Event::Frame). Only where the VAE works on tiles,
+    /// frames pass the host. A frame that the application keeps counts as the device's memory, and beside what was planned. Default: no.
+    pub fn textures(mut self, on: bool) -> Self {
+        self.settings.textures = on;
+        self
+    }
+
     /// Whether the VAE works on whole frames or on tiles. Default: whole frames where the GPU's memory allows it. The result is the same.
     pub fn vae_tiling(mut self, tiling: VaeTiling) -> Self {
         self.settings.tiling = tiling;

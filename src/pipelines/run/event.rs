@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::gpu::GpuFrame;
 use crate::pipelines::checkpoint::experts::Expert;
 use crate::pipelines::run::latents::Latents;
 use crate::video::Frame;
@@ -28,6 +29,8 @@ pub enum Event {
     Preview(Latents),
     /// A frame is finished. Frames come in order.
     Frame(Frame),
+    /// A frame is finished and stays on the GPU; on [request](crate::Request::textures) only, in place of [`Frame`](Self::Frame).
+    Texture(GpuFrame),
 }
 
 /// What the GPU is busy with.

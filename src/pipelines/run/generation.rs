@@ -15,7 +15,7 @@ use crate::pipelines::run::event::{Event, Progress, Stage, Step};
 use crate::pipelines::run::latents::{self, Latents};
 use crate::pipelines::run::state::{Denoised, Position, State};
 use crate::pipelines::run::{
-    canvas::Canvas, decoding::Decoding, denoise::Denoiser, description::Description, forecast::Forecast, job::Job, job::unprepared,
+    canvas::Canvas, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description, forecast::Forecast, job::Job, job::unprepared,
     pace::Left, pace::Pace, resume, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
@@ -420,17 +420,16 @@ impl Generation {
         self.since = Instant::now();
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let latents = self.job.as_ref().ok_or_else(unprepared)?.finished(latents);
-        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas))))
+        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas, self.segment(), self.settings.textures))))
     }
 
     fn decode(&mut self, mut decoding: Box<Decoding>) -> Result<Phase> {
         let segment = self.segment();
         let Some(frames) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
-        frames.iter().try_for_each(|samples| check_finite(samples, "pixels", segment))?;
         let before = self.position.video * self.num_frames();
-        for (index, frame) in decoding.take_frames(segment, frames)? {
+        for (index, frame) in decoding.take_frames(frames)? {
             if before + index >= self.first_frame {
-                self.tell(Event::Frame(frame));
+                self.tell(frame);
             }
         }
         let (done, total) = decoding.progress();
@@ -465,16 +464,6 @@ fn check_noise(noise: Option<&[Latents]>, canvas: &Canvas) -> Result<()> {
     noise.iter().take(count).enumerate().try_for_each(|(k, latents)| latents.check_noise(k, canvas.latents))
 }
 
-fn check_finite(values: &[f32], what: &str, k: usize) -> Result<()> {
-    if values.iter().all(|value| value.is_finite()) {
-        return Ok(());
-    }
-    Err(Error::Unsupported(format!(
-        "segment {} has {what} that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
-        k + 1
-    )))
-}
-
 impl Iterator for Generation {
     type Item = Result<Event>;
 
@@ -487,7 +476,7 @@ impl Iterator for Generation {
                     self.latest = Some(reached);
                 }
                 Some(News::Event(event)) => {
-                    self.state.frames += usize::from(matches!(event, Event::Frame(_)));
+                    self.state.frames += usize::from(matches!(event, Event::Frame(_) | Event::Texture(_)));
                     self.rec.pause();
                     return Some(Ok(event));
                 }

@@ -38,6 +38,8 @@ pub struct Settings {
     /// Frames [F, H, W, 3] in [-1, 1] that each video begins with and that were made before.
     pub given: Option<Arc<Vec<f32>>>,
     pub previews: bool,
+    /// Whether frames stay on the GPU.
+    pub textures: bool,
     pub resume: Option<State>,
     pub tiling: VaeTiling,
     /// Where it is another than the pipeline's.
