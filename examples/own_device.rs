@@ -1,5 +1,6 @@
 //! Runs the demo on a wgpu device that the application opened itself and renders with at 60 Hz meanwhile; says how long its `submit` took.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +38,9 @@ struct Times {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
+    if !demo().exists() {
+        return Err("the demo's checkpoint is in the repository, not in the package: run this example there".into());
+    }
     let application = Application::open()?;
     let short = Some(Duration::from_millis(arguments.submission_time));
     let Some(runs) = arguments.compare else { return Ok(report("", &application.run(short)?)) };
@@ -45,6 +49,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report("short    ", &application.run(short)?);
     }
     Ok(())
+}
+
+fn demo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo")
 }
 
 impl Application {
@@ -88,7 +96,7 @@ impl Application {
             builder = builder.submission_time(time);
         }
         let device = builder.build()?;
-        let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo");
+        let demo = demo();
         let pipeline = AnimatePipeline::builder(&device).checkpoint(demo.join("model")).build()?;
         let character = open_image(demo.join("reference.png"))?;
         let motion = Motion::new(Frames::open(demo.join("pose"))?, Frames::open(demo.join("face"))?)?;

@@ -42,9 +42,29 @@
 //! it comes from Wan2.2's own preprocessing. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
 //! them in the layout of diffusers ([`Conversion`]).
 //!
+//! # In an application
+//! - **Threads.** Everything is [`Send`], and all but generations, writers and conversions [`Sync`]. A [`Generation`] borrows nothing: it works in
+//!   the thread that asks it for events, and for as long as it is asked, so a worker with a channel is all it takes. [`Cancel`] stops
+//!   it from another thread, between two submissions to the GPU; dropping it does too.
+//! - **Executors.** Loading and generating block, so they belong on a thread that may (`spawn_blocking`). The example `tokio` awaits frames
+//!   from there; a future that is dropped sets the flag, and the GPU is free for the next request.
+//! - **A device of its own.** [`Device::from_wgpu`] works on the application's device and queue. What it submits is cut into slices of
+//!   time, and a queue runs in order: what an application submits waits for the slices before it. Callbacks of the application's own may
+//!   run in the generation's thread, which polls the device.
+//! - **Inputs.** [`Motion`](video::Motion) and [`Scene`](video::Scene) say what is stretched to the result's size and what is fitted into it;
+//!   [`preprocess`] draws poses and cuts out faces. Frames come from files, memory, or a [`FrameSource`](video::FrameSource).
+//! - **Errors** are matched by variant, or logged by [`code`](Error::code). After any of them, a lost GPU among them, the
+//!   [`State`] says what is left to do, and [`Request::resume`] does it.
+//! - **Long videos** are made in segments, each from the end of the one before; [`continue_from`](AnimateRequest::continue_from) makes them in
+//!   requests of their own.
+//!
 //! # Features
 //! - `mp4` (default): reads and writes MP4 and MOV with H.264. Compiles OpenH264, for which a C++ compiler is needed. Cisco's
 //!   patent licence covers the binaries that Cisco distributes, not builds from source.
+//!   Needs Rust 1.93.
+//! - `ffmpeg` (default): other videos and pictures are read through the program of that name, where there is one.
+//! - `webm`: writes WebM with AV1.
+//! - `serde`: settings that applications keep in files are `Serialize` and `Deserialize`, by the names that they parse.
 //! - `webgpu`: for `wasm32-unknown-unknown`, where the library type-checks. Generations block, which a browser allows in no thread of its
 //!   own, so it has not been run there.
 //!
@@ -55,6 +75,7 @@
 //!
 //! The minimum supported Rust version is that of `Cargo.toml`.
 
+mod as_text;
 mod cancel;
 mod digest;
 mod dtype;
@@ -74,15 +95,15 @@ mod rng;
 mod schedulers;
 mod shape;
 mod tokenizer;
+#[doc(hidden)]
 pub mod unversioned;
 pub mod video;
 mod vocabulary;
 mod weights;
 
 pub use cancel::Cancel;
-pub use dtype::DType;
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, GpuFrame, MemoryUse, Profile, Tune, WhenBusy};
+pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, GpuFrame, MemoryUse, Profile, Tune, WhenBusy, profile::Span};
 pub use layers::Precision;
 pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;

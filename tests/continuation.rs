@@ -5,7 +5,7 @@ mod common;
 use common::golden_path;
 use image::RgbImage;
 use wan_animate::video::{Frame, Frames, Motion, Scene, open_image};
-use wan_animate::{AnimatePipeline, AnimateRequest, Device, Error, Event, Generation, Precision, Scheduler, State};
+use wan_animate::{AnimatePipeline, AnimateRequest, Device, Error, Event, Generation, MemoryBudget, Precision, Scheduler, State};
 
 const FRAMES: usize = 11;
 
@@ -95,6 +95,16 @@ fn a_continuation_can_be_resumed() {
     assert!(run(&mut request().resume(state.clone()).start().expect("starts")) == run(&mut request().start().expect("starts")));
     let other = request().continue_from([Frame::from(&RgbImage::new(48, 32))]).resume(state).start();
     assert!(matches!(&other, Err(Error::Input(message)) if message.contains("continue from")), "{other:?}");
+}
+
+#[test]
+fn a_continuation_is_planned_and_keeps_to_its_budget() {
+    let pipeline = pipeline();
+    let first = run(&mut animate(&pipeline).num_frames(5).start().expect("starts"));
+    let request = || animate(&pipeline).frame_offset(5).continue_from(first.clone());
+    let all = request().plan().expect("a plan").peak();
+    let outcome = request().memory_budget(MemoryBudget::bytes(all - 1)).start();
+    assert!(run(&mut outcome.expect("blocks leave")) == run(&mut request().start().expect("starts")));
 }
 
 #[test]

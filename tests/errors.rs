@@ -232,7 +232,8 @@ fn impossible_requests_name_the_setting() {
     refused(&["offset of 5", "5 frames"], &|request| request.frame_offset(5));
     refused(&["0 videos"], &|request| request.num_videos(0));
     refused(&["noise for 0 segments"], &|request| request.noise(vec![]));
-    let noise = Latents { shape: [16, 3, 4, 5], values: vec![0.0; 960] };
+    let noise = Latents::new([16, 3, 4, 5], vec![0.0; 960]).expect("960 values");
+    assert_error(&Latents::new([16, 3, 4, 5], vec![0.0]).expect_err("1 value"), "input", &["[16, 3, 4, 5]"]);
     refused(&["noise of segment 0", "[16, 3, 4, 4]"], &|request| request.noise(vec![noise.clone()]));
 }
 
@@ -313,7 +314,7 @@ fn an_applications_own_error_is_kept() {
     assert_error(&error, "foreign", &["application"]);
     assert_eq!(error.source().and_then(|source| source.downcast_ref()), Some(&Covered));
     let boxed: Box<dyn std::error::Error + Send + Sync> = "out of film".into();
-    assert!(matches!(Err::<(), _>(boxed).map_err(Error::foreign), Err(Error::Foreign(_))));
+    assert!(Error::foreign(boxed).source().is_some_and(|source| source.to_string() == "out of film"));
 }
 
 /// As `anyhow`'s `{:#}` and other reports print them: an error, then its sources.

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use common::golden_path;
 use image::{RgbImage, RgbaImage};
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Probe, Recorder};
 use wan_animate::unversioned::ops::{attention::Heads, attention::attention};
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{
-    AnimatePipeline, AnimateRequest, Cancel, DType, Device, DeviceBuilder, Error, Event, Generation, GpuFrame, MemoryBudget, Precision,
+    AnimatePipeline, AnimateRequest, Cancel, Device, DeviceBuilder, Error, Event, Generation, GpuFrame, MemoryBudget, Precision,
     Progress, Result, Stage, VaeTiling, WhenBusy,
 };
 

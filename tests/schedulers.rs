@@ -323,7 +323,7 @@ fn the_names_users_know_are_understood() -> Result<()> {
                 "karras" => Spacing::Karras,
                 _ => Spacing::Uniform,
             };
-            assert_eq!(sampler, Sampler { scheduler: Some(scheduler), spacing: Some(wanted) }, "{name} {spacing}");
+            assert_eq!(sampler, Sampler::from(scheduler).with_spacing(wanted), "{name} {spacing}");
         }
     }
     assert_eq!("Default".parse::<Sampler>()?, Sampler::default());

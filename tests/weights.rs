@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use wan_animate::Error;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::json::read_json;
 use wan_animate::unversioned::weights::config::ModelIndex;
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
-use wan_animate::{DType, Error};
 
 /// A safetensors file from its header and as many data bytes, counting up from 0 and staying finite in every float type.
 fn file(header: &str, data: usize) -> Vec<u8> {

@@ -4,7 +4,7 @@ use wan_animate::unversioned::models::{clip, dit, umt5, vae};
 use wan_animate::unversioned::schedulers::SchedulerConfig;
 use wan_animate::unversioned::json::read_json;
 use wan_animate::unversioned::weights::config::ModelIndex;
-use wan_animate::video::clip_image::ClipImageConfig;
+use wan_animate::unversioned::video::clip_image::ClipImageConfig;
 use wan_animate_fuzz::{file, folder};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

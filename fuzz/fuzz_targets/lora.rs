@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::weights::{NewTensor, write_safetensors};
-use wan_animate::{DType, Lora};
+use wan_animate::unversioned::dtype::DType;
+use wan_animate::Lora;
 use wan_animate_fuzz::{file, folder};
 
 /// What the seeds change.

@@ -21,6 +21,7 @@ const MEMORY: wgpu::MemoryHints = wgpu::MemoryHints::Manual { suballocated_devic
 
 /// Chooses and opens an adapter, or takes the application's own device. Made by [`Device::builder`].
 #[derive(Clone, Debug, Default)]
+#[must_use = "no device is opened before `build`"]
 pub struct DeviceBuilder {
     adapter_name: Option<String>,
     host: Option<Host>,
@@ -85,7 +86,9 @@ impl DeviceBuilder {
         self
     }
 
-    /// Refuses allocations that would take this device's buffers past `bytes` in all. Default: no limit but the driver's.
+    /// Refuses allocations that would take this device's buffers past `bytes` in all, with
+    /// [`Error::Limits`]. It is also the [budget](crate::MemoryBudget) of what sets none, so that what does not fit is streamed, and
+    /// what cannot do with it is refused before any work. Default: no limit but the driver's.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.options.memory_limit = Some(bytes);
         self

@@ -20,6 +20,9 @@ const SUBMISSION_TIME: Duration = Duration::from_millis(200);
 /// Below this the GPU is asked whether it is done, not waited for: while wgpu waits, other threads cannot submit.
 const SHORT: Duration = Duration::from_millis(50);
 
+/// How long what was submitted may take that nobody wants any longer.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
 /// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
 #[derive(Clone)]
 pub struct Device(Arc<Inner>);
@@ -113,6 +116,7 @@ impl Device {
     /// nothing and what is read back is zeros. So all that a model does on it costs no GPU memory and next to no time, and
     /// [`Device::memory_use`] and [`Device::rehearsal`] tell what it would take. The limits are those of `limits`, such as
     /// [`Device::limits`] or those of an adapter that is not there.
+    #[doc(hidden)]
     pub fn dry(&self, limits: wgpu::Limits) -> Self {
         // Nothing can be timed.
         let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string(), false));
@@ -121,6 +125,7 @@ impl Device {
     }
 
     /// What was done on a [dry](Device::dry) device; none on any other.
+    #[doc(hidden)]
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
         self.0.own.rehearsal.as_ref()
     }
@@ -182,6 +187,7 @@ impl Device {
     }
 
     /// The kernel families that this device can run, whether they suit it or not.
+    #[doc(hidden)]
     pub fn families(&self) -> Vec<Family> {
         self.0.families.runnable()
     }
@@ -193,6 +199,7 @@ impl Device {
     }
 
     /// The ops and families of kernels that have failed their test on this device so far, and so are not used.
+    #[doc(hidden)]
     pub fn failed_families(&self) -> Vec<(&'static str, Family)> {
         self.0.families.failed()
     }
@@ -306,8 +313,8 @@ impl Device {
 
     /// The error for something that wgpu refused: that the GPU was lost, where that is why.
     pub(super) fn fault(&self, what: &str, message: String) -> Error {
-        // Only a device that is polled says that it is lost.
-        self.0.device.poll(wgpu::PollType::Poll).ok();
+        // A device says that it is lost only when it is polled and what it had to do is over.
+        self.0.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) }).ok();
         self.loss(what).unwrap_or(Error::Device(message))
     }
 

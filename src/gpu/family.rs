@@ -46,6 +46,8 @@ impl fmt::Display for Family {
     }
 }
 
+crate::as_text::as_text!(Family);
+
 impl FromStr for Family {
     type Err = Error;
 

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 
 /// Bytes of GPU memory in the crate's buffers; those on the way to and from the host, which live shortly, are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryUse {
     /// Now, free buffers kept for reuse included.
     pub current: u64,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -24,6 +25,18 @@ pub enum Tune {
     /// Anew in every process.
     Force,
 }
+
+impl fmt::Display for Tune {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Force => "force",
+        })
+    }
+}
+
+crate::as_text::as_text!(Tune);
 
 impl FromStr for Tune {
     type Err = Error;

@@ -1,6 +1,7 @@
 //! From a checkpoint to the GPU, tensor by tensor, with the precision decided in one place.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use crate::dtype::DType;
@@ -24,6 +25,17 @@ pub enum Precision {
     F16,
 }
 
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        })
+    }
+}
+
+crate::as_text::as_text!(Precision);
+
 impl FromStr for Precision {
     type Err = Error;
 
@@ -38,6 +50,7 @@ impl FromStr for Precision {
 
 impl Precision {
     /// How activations that only feed a product are stored.
+    #[doc(hidden)]
     pub fn operand(self) -> DType {
         match self {
             Self::F32 => DType::F32,

@@ -14,6 +14,7 @@ const SHOWN: usize = 20;
 
 /// What one checkpoint is: a file, or an index with its shards.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WeightsReport {
     /// The file, or the index.
     pub path: PathBuf,

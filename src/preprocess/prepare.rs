@@ -24,6 +24,7 @@ const DEFAULT_FPS: f64 = 30.0;
 
 /// How a video is prepared. What is not set is as in Wan2.2's own preprocessing, but that the rate stays the video's own.
 #[derive(Clone, Debug)]
+#[must_use = "nothing is prepared before it is given a video"]
 pub struct Preprocess {
     fps: Option<f64>,
     canvas: Canvas,

@@ -23,7 +23,8 @@ impl Frames {
     /// frame is taken that is shown at the time, as `ffmpeg -vf fps` does, and the log warns of it: the official code goes by numbers
     /// there too, and so out of time. A source that does not know its rate (images) is taken to have this one already.
     ///
-    /// Fails unless `fps` is above 0 and at most 1000, when the source's own rate is none, and when not one frame would be left.
+    /// # Errors
+    /// [`Error::Input`] unless `fps` is above 0 and at most 1000, where the source's own rate is none, and where not one frame would be left.
     pub fn at_fps(self, fps: f64) -> Result<Self> {
         check_rate(fps)?;
         let fps = nominal(fps);

@@ -13,7 +13,10 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame from `[height, width, 3]` samples in [0, 1]. Fails when their number does not fit the size, or the size is 0.
+    /// A frame from `[height, width, 3]` samples in [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::Input`] where their number does not fit the size, or the size is 0.
     pub fn new(width: u32, height: u32, samples: Vec<f32>) -> Result<Self> {
         if width == 0 || height == 0 || samples.len() as u64 != 3 * u64::from(width) * u64::from(height) {
             let message = format!("{} samples do not make a frame of {width}x{height} pixels with 3 channels", samples.len());

@@ -7,11 +7,11 @@
 //! | sound | `audio`, `mp4` |
 //! | when frames are shown | `timing`, `fps` |
 //! | what a generation is given | `source`, `motion`, `scene` |
-//! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`]; [`official`] |
+//! | how pixels become the models' numbers | `preprocess`, `clip_image`, on `resize`; `official` |
 
 mod animation;
 mod audio;
-pub mod clip_image;
+pub(crate) mod clip_image;
 #[cfg(feature = "mp4")]
 mod colour;
 mod ffmpeg;
@@ -26,12 +26,12 @@ mod matroska;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;
-pub mod official;
+pub(crate) mod official;
 mod open;
 mod options;
 mod png_dir;
-pub mod preprocess;
-pub mod resize;
+pub(crate) mod preprocess;
+pub(crate) mod resize;
 mod scene;
 mod sequential;
 mod sink;

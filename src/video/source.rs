@@ -11,6 +11,41 @@ use super::timing::Timing;
 use crate::{Error, Result};
 
 /// A video whose frames are read when they are needed, so that its length costs no memory.
+///
+/// Frames are asked for by the thread that runs the generation, one at a time. All have the size that the source says; one of another size is
+/// stretched as the video would be.
+///
+/// ```
+/// use wan_animate::image::{Rgb, RgbImage};
+/// use wan_animate::video::{FrameSource, Frames};
+/// use wan_animate::{Error, Result};
+///
+/// /// What an application renders by itself.
+/// struct Rendered;
+///
+/// impl FrameSource for Rendered {
+///     fn num_frames(&self) -> usize {
+///         77
+///     }
+///
+///     fn size(&self) -> (u32, u32) {
+///         (832, 480)
+///     }
+///
+///     fn fps(&self) -> Option<f64> {
+///         Some(30.0)
+///     }
+///
+///     fn read(&self, index: usize) -> Result<RgbImage> {
+///         // An error of the application's own ends the generation, and is the `source()` of the error that it ends with.
+///         let level = u8::try_from(index).map_err(Error::foreign)?;
+///         Ok(RgbImage::from_pixel(832, 480, Rgb([level, 0, 0])))
+///     }
+/// }
+///
+/// assert_eq!(Frames::new(Rendered)?.num_frames(), 77);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait FrameSource: Send + Sync {
     /// How many frames it has; at least one.
     fn num_frames(&self) -> usize;
@@ -43,7 +78,10 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Wraps a source. Fails when it has no frames or an empty size.
+    /// Wraps a source.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it has no frames or an empty size.
     pub fn new(source: impl FrameSource + 'static) -> Result<Self> {
         if source.num_frames() == 0 {
             return Err(Error::Input("a video needs at least one frame".into()));
@@ -55,7 +93,10 @@ impl Frames {
         Ok(Self { source: Arc::new(source), path: None })
     }
 
-    /// Frames that are in memory already. Fails when there are none or their sizes differ.
+    /// Frames that are in memory already.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there are none or their sizes differ.
     pub fn from_images(images: impl IntoIterator<Item = RgbImage>) -> Result<Self> {
         Self::from_timed_images(images.into_iter().collect(), Timing::default())
     }

@@ -18,6 +18,10 @@ pub(super) const MAX_BYTES: u64 = 1 << 30;
 ///
 /// Alpha is dropped, not blended, grey is repeated, and of 16-bit samples the upper byte is kept, all as in Pillow's
 /// `convert("RGB")` (which however cuts 16-bit grey off at 255).
+///
+/// # Errors
+/// [`Error::Input`] where the file is damaged, or too large to be a picture; [`Error::Unsupported`] where it is of a kind that is not read, with
+/// the command that converts it; [`Error::Io`] where it cannot be read.
 pub fn open_image(path: impl AsRef<Path>) -> Result<RgbImage> {
     let path = path.as_ref();
     if let Kind::Other(name) = Kind::of(path)? {

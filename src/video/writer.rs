@@ -1,5 +1,6 @@
 //! Writing the generated video, frame by frame.
 
+use std::fmt;
 use std::path::Path;
 
 use super::fps::check_rate;
@@ -22,8 +23,18 @@ pub struct VideoWriter {
     num_frames: usize,
 }
 
+impl fmt::Debug for VideoWriter {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { width, height, num_frames, .. } = self;
+        f.debug_struct("VideoWriter").field("size", &(width, height)).field("num_frames", num_frames).finish_non_exhaustive()
+    }
+}
+
 impl VideoWriter {
     /// [`create_with`](Self::create_with) the default options.
+    ///
+    /// # Errors
+    /// As there.
     pub fn create(path: impl AsRef<Path>, width: u32, height: u32, fps: f64) -> Result<Self> {
         Self::create_with(path, width, height, fps, &VideoOptions::default())
     }
@@ -37,7 +48,9 @@ impl VideoWriter {
     /// - a directory that exists, or a path without an ending or with a closing `/`: `000000.png`, `000001.png` and so on.
     ///   What an earlier, longer video left there under such names is removed.
     ///
-    /// Fails on any other ending, a size or rate that the format cannot hold, and where nothing can be written.
+    /// # Errors
+    /// [`Error::Input`] for any other ending, and a size, rate or quality that the format cannot hold; [`Error::Unsupported`] for a format whose
+    /// feature is off; [`Error::Io`] where nothing can be written.
     pub fn create_with(path: impl AsRef<Path>, width: u32, height: u32, fps: f64, options: &VideoOptions) -> Result<Self> {
         let path = path.as_ref();
         if width == 0 || height == 0 {
@@ -64,7 +77,10 @@ impl VideoWriter {
         Ok(Self { sink, width, height, num_frames: 0 })
     }
 
-    /// Appends a frame. Fails when it has another size than the video, or cannot be written.
+    /// Appends a frame.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it has another size than the video; [`Error::Io`] where it cannot be written.
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             let (w, h, width, height) = (frame.width(), frame.height(), self.width, self.height);
@@ -75,7 +91,10 @@ impl VideoWriter {
         Ok(())
     }
 
-    /// Completes the file and gives it its name. Fails when no frame was written, or the file cannot be completed.
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where no frame was written; [`Error::Io`] where the file cannot be completed.
     pub fn finish(self) -> Result<()> {
         if self.num_frames == 0 {
             return Err(Error::Input("no frame was written to the video".into()));

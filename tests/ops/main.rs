@@ -15,13 +15,14 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Probe, Recorder};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::{activate, add};
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::matrix::SCRATCH_BYTES;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
-use wan_animate::{Cancel, DType, Device, Error, Family, Tune};
+use wan_animate::{Cancel, Device, Error, Family, Tune};
 
 use approx::Approx;
 use case::{Case, Output};

@@ -8,6 +8,7 @@
 //! A tile passes all its video before the next one begins, because what convolutions remember of the past is most of the memory.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -46,6 +47,18 @@ impl VaeTiling {
         std::iter::once(first).chain(halves(second)).collect()
     }
 }
+
+impl fmt::Display for VaeTiling {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Auto => write!(f, "auto"),
+            Self::Off => write!(f, "off"),
+            Self::Pixels(pixels) => write!(f, "{pixels}"),
+        }
+    }
+}
+
+crate::as_text::as_text!(VaeTiling);
 
 impl FromStr for VaeTiling {
     type Err = Error;

@@ -12,6 +12,8 @@ use crate::weights::Weights;
 
 /// Which of a pair of transformers makes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Expert {
     /// `transformer`: the steps at timesteps from the checkpoint's boundary up, which come first.
     HighNoise,

@@ -173,6 +173,35 @@ impl<T> Request<T> {
     /// and LoRAs too; the device may be another. Only frames that had not left then are made. Default: from the beginning.
     ///
     /// `start` fails with [`Error::Input`](crate::Error::Input) naming what differs.
+    ///
+    /// ```no_run
+    /// use wan_animate::{AnimatePipeline, AnimateRequest, Error, Event, Result, State};
+    ///
+    /// # fn show(_: wan_animate::video::Frame) {}
+    /// /// Makes all frames, on a new device if the first is lost.
+    /// fn run(make: impl Fn(&AnimatePipeline) -> AnimateRequest, load: impl Fn() -> Result<AnimatePipeline>) -> Result<()> {
+    ///     let mut state: Option<State> = None;
+    ///     loop {
+    ///         let pipeline = load()?;
+    ///         let request = make(&pipeline);
+    ///         let request = match state.take() {
+    ///             Some(state) => request.resume(state),
+    ///             None => request,
+    ///         };
+    ///         let mut generation = request.start()?;
+    ///         let end = generation.try_for_each(|event| {
+    ///             if let Event::Frame(frame) = event? {
+    ///                 show(frame); // each once
+    ///             }
+    ///             Ok(())
+    ///         });
+    ///         match end {
+    ///             Err(Error::DeviceLost(_)) => state = Some(generation.state()), // or `save` it, for another process
+    ///             end => return end,
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn resume(mut self, state: State) -> Self {
         self.settings.resume = Some(state);
         self

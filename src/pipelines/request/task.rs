@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipelines::request::pipeline::Pipeline;
+use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
 
 /// What a request makes of what.
 #[doc(hidden)]
-pub trait Task: Clone {
+pub trait Task: Clone + Sealed {
     /// What makes it.
     type Pipeline: Pipeline;
 

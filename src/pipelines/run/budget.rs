@@ -12,9 +12,11 @@ use crate::gpu::Device;
 /// Without one, the budget is the [`memory_limit`](crate::DeviceBuilder::memory_limit) of its device; without that, all
 /// weights are loaded by `build` and stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct MemoryBudget(Kind);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 enum Kind {
     #[default]
     OfDevice,

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::iter::FusedIterator;
 use std::sync::Arc;
 
 use web_time::Instant;
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
 use crate::models::vae::Vae;
@@ -37,6 +39,7 @@ const PLANNED_STEPS: usize = 5;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "nothing is made before it is asked for events"]
 pub struct Generation {
     /// Until it is over.
     job: Option<Box<dyn Job>>,
@@ -399,7 +402,7 @@ impl Generation {
     }
 
     fn preview(&mut self, latents: &Tensor, velocity: &Tensor, sigma: f64) -> Result<()> {
-        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], crate::DType::F32)?;
+        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], DType::F32)?;
         let frames = self.vae.latent_frames(&mut self.rec, &data)?;
         let frames = self.job.as_ref().ok_or_else(unprepared)?.finished(frames);
         let data = latents::join(&mut self.rec, &frames)?;
@@ -467,6 +470,12 @@ fn check_noise(noise: Option<&[Latents]>, canvas: &Canvas) -> Result<()> {
 impl Iterator for Generation {
     type Item = Result<Event>;
 
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // An error may end it any time.
+        let is_over = self.news.is_empty() && matches!(self.phase, Phase::Done);
+        (0, is_over.then_some(0))
+    }
+
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.news.pop_front() {
@@ -495,6 +504,9 @@ impl Iterator for Generation {
         }
     }
 }
+
+/// Nothing comes after the last frame, and nothing after an error.
+impl FusedIterator for Generation {}
 
 impl fmt::Debug for Generation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

@@ -10,6 +10,7 @@ use crate::weights::Weights;
 
 /// Latents on the host.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Latents {
     /// C, T, H, W.
     pub shape: [usize; 4],
@@ -18,6 +19,17 @@ pub struct Latents {
 }
 
 impl Latents {
+    /// Of `[C, T, H, W]` values, last axis contiguous.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where their number is not that of the shape.
+    pub fn new(shape: [usize; 4], values: Vec<f32>) -> Result<Self> {
+        match shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent)) {
+            Some(count) if count == values.len() => Ok(Self { shape, values }),
+            _ => Err(Error::Input(format!("{} values for latents of shape {shape:?}", values.len()))),
+        }
+    }
+
     /// Reads the noise of segments from a safetensors file: `segment_0`, `segment_1` and so on, each of four axes.
     ///
     /// # Errors

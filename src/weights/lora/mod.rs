@@ -77,6 +77,7 @@ const MOST: f32 = 4.0;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a LoRA does nothing before a builder has it"]
 pub struct Lora {
     file: Arc<Weights>,
     modules: Arc<BTreeMap<String, Module>>,

@@ -1,4 +1,4 @@
-use wan_animate::DType::{F16, F32};
+use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::channelwise::channelwise;
 
@@ -7,7 +7,7 @@ use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
 use crate::oracle::channelwise as oracle;
 
-fn case(x: Host, has_bias: bool, activation: Activation, dtype: wan_animate::DType) -> Case {
+fn case(x: Host, has_bias: bool, activation: Activation, dtype: wan_animate::unversioned::dtype::DType) -> Case {
     let channels = x.cols();
     let (w, bias) = (Host::random(2, &[3, 2, channels], 1.0), has_bias.then(|| Host::random(3, &[channels], 1.0)));
     let (window, own) = (window([3, x.shape[2]]), bias.clone());

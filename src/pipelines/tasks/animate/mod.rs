@@ -12,7 +12,7 @@ use crate::gpu::{Device, Sink};
 use crate::models::dit::{animate::Animate, config::Config};
 use crate::pipelines::checkpoint::{open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer};
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, task::Task};
+use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings};
 use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role, job::AnimateJob, job::SCALE};
 use crate::pipelines::tasks::shared::Shared;
@@ -79,6 +79,9 @@ impl AnimatePipeline {
         &self.parts.device
     }
 }
+
+impl Sealed for AnimatePipeline {}
+impl Sealed for Animation {}
 
 impl Pipeline for AnimatePipeline {
     type Transformer = Animate;

@@ -14,7 +14,7 @@ use crate::pipelines::checkpoint::{
     experts::Expert, experts::Experts, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, source::Part, transformer::Transformer,
 };
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, task::Task};
+use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings, settings::check_guidance,
 };
@@ -107,6 +107,9 @@ impl Builder<'_, VideoPipeline> {
         self.lora_for(Some(expert), lora)
     }
 }
+
+impl Sealed for VideoPipeline {}
+impl Sealed for Video {}
 
 impl Pipeline for VideoPipeline {
     type Transformer = Experts;
