@@ -21,7 +21,7 @@ fn pipeline(device: &Device) -> AnimatePipeline {
 }
 
 fn device() -> Device {
-    Device::builder().build().expect("an adapter (`make test` installs a software one)")
+    Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)")
 }
 
 /// Frames `range` of an input video among the goldens.

@@ -14,8 +14,8 @@ use wan_animate::unversioned::gpu::{Probe, Recorder};
 use wan_animate::unversioned::ops::{attention::Heads, attention::attention};
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{
-    AnimatePipeline, AnimateRequest, Cancel, Device, DeviceBuilder, Error, Event, Generation, GpuFrame, MemoryBudget, Precision,
-    Progress, Result, Stage, VaeTiling, WhenBusy,
+    AnimatePipeline, AnimateRequest, Cancel, Device, DeviceBuilder, Error, Event, Generation, GpuFrame, MemoryBudget, Precision, Progress,
+    Result, Stage, VaeTiling, WhenBusy,
 };
 
 fn device() -> Device {

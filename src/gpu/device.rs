@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
 use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
-    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune,
-    tune::Tuning, turns::Turns,
+    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune, tune::Tuning,
+    turns::Turns,
 };
 
 /// How long a submission is meant to last where nobody says otherwise.

@@ -213,7 +213,8 @@ impl Recorder {
         };
         let most = self.device.limits().max_texture_dimension_2d as usize;
         if width.max(height) > most {
-            let message = format!("a texture of {width}x{height} pixels; this device allows {most} on a side: take frames without `textures`");
+            let message =
+                format!("a texture of {width}x{height} pixels; this device allows {most} on a side: take frames without `textures`");
             return Err(Error::limits(message));
         }
         let memory = Reserved::new(self.device.accounting(), 4 * (width * height) as u64, Holds::Activations)?;

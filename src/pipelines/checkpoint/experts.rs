@@ -106,6 +106,9 @@ impl Transformer for Experts {
     fn fill(&self, sink: &dyn Sink, count: usize, both: bool) -> Result<()> {
         let all = if both { self.files.len() } else { 1 };
         self.loaded.clear_but(0..all);
-        [Expert::HighNoise, Expert::LowNoise].into_iter().take(all).try_for_each(|expert| self.load(sink, expert)?.blocks().fill(sink, count))
+        [Expert::HighNoise, Expert::LowNoise]
+            .into_iter()
+            .take(all)
+            .try_for_each(|expert| self.load(sink, expert)?.blocks().fill(sink, count))
     }
 }

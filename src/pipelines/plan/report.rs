@@ -23,7 +23,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(what: String, budget: Option<u64>, arrangement: Arrangement, layers: Vec<u64>, rehearsed: Rehearsed, weights: Weights) -> Self {
+    pub(super) fn new(
+        what: String,
+        budget: Option<u64>,
+        arrangement: Arrangement,
+        layers: Vec<u64>,
+        rehearsed: Rehearsed,
+        weights: Weights,
+    ) -> Self {
         let Rehearsed { stages, step_operations, largest_buffer, tile, host, .. } = rehearsed;
         let resident = |stage| arrangement.resident(stage).min(layers.len());
         let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();

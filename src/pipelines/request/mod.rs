@@ -14,8 +14,8 @@ use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation, latents::Latents,
-    limits, settings::Settings, state::State,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation,
+    latents::Latents, limits, settings::Settings, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
 
@@ -142,7 +142,7 @@ impl<T> Request<T> {
         self
     }
 
-    /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step. Default: no.
+    /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step; [`Latents::to_rgb`] makes pictures of it. Default: no.
     pub fn previews(mut self, on: bool) -> Self {
         self.settings.previews = on;
         self

@@ -10,15 +10,15 @@ use web_time::Instant;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
-use crate::models::vae::Vae;
+use crate::models::vae::{Vae, preview::RgbFactors};
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::checkpoint::{experts::Expert, parts::Parts};
 use crate::pipelines::run::event::{Event, Progress, Stage, Step};
 use crate::pipelines::run::latents::{self, Latents};
 use crate::pipelines::run::state::{Denoised, Position, State};
 use crate::pipelines::run::{
-    canvas::Canvas, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description, forecast::Forecast, job::Job, job::unprepared,
-    pace::Left, pace::Pace, resume, settings::Settings,
+    canvas::Canvas, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description, forecast::Forecast, job::Job,
+    job::unprepared, pace::Left, pace::Pace, resume, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
 
@@ -54,6 +54,8 @@ pub struct Generation {
     expert: Option<Expert>,
     /// Evaluations by it, or by the only transformer.
     passes: usize,
+    /// Where there are previews, once all is encoded.
+    rgb: Option<Arc<RgbFactors>>,
     pace: Pace,
     /// When the stage began, or its last piece of which the time is known.
     since: Instant,
@@ -146,6 +148,7 @@ impl Generation {
             news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
             expert: None,
             passes: 0,
+            rgb: None,
             pace: Pace::new(forecast.weights),
             since: Instant::now(),
             step_end: None,
@@ -282,6 +285,9 @@ impl Generation {
     fn encode(&mut self, piece: usize) -> Result<Phase> {
         let total = self.job.as_mut().ok_or_else(unprepared)?.encode(&mut self.rec, piece)?;
         let is_last = piece + 1 == total;
+        if is_last && self.settings.previews {
+            self.rgb = Some(Arc::new(self.vae.rgb_factors(&mut self.rec)?));
+        }
         if is_last {
             self.settle()?;
         }
@@ -408,7 +414,8 @@ impl Generation {
         let data = latents::join(&mut self.rec, &frames)?;
         let [channels, _, rows, cols] = self.canvas.latents;
         let values = self.rec.download(&data)?;
-        self.tell(Event::Preview(Latents { shape: [channels, frames.len(), rows, cols], values }));
+        let rgb = self.rgb.as_ref().ok_or_else(unprepared)?;
+        self.tell(Event::Preview(Latents::preview([channels, frames.len(), rows, cols], values, rgb)));
         Ok(())
     }
 

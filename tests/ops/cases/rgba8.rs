@@ -1,6 +1,6 @@
 use wan_animate::unversioned::ops::rgba8::rgba8;
 
-use crate::case::{Case, Refusal};
+use crate::case::Case;
 use crate::host::Host;
 use crate::oracle::rgba8 as oracle;
 
@@ -26,8 +26,4 @@ fn case(shape: &'static [usize; 4]) -> Case {
 
 pub fn cases() -> Vec<Case> {
     vec![case(&[1, 2, 64, 3]), case(&[4, 5, 41, 3]), case(&[1, 1, 1, 3])]
-}
-
-pub fn refusals() -> Vec<Refusal> {
-    vec![]
 }

@@ -137,7 +137,19 @@ impl AnimateJob {
         let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
         let prompts = settings.prompts(guidance_scale > 1.0, "");
         let session = parts.transformer.dit().session(arrangement.footprint);
-        Self { parts, inputs, arrangement, session, canvas, prompts, guidance_scale, texts: Vec::new(), shared: None, preparation: None, window: None }
+        Self {
+            parts,
+            inputs,
+            arrangement,
+            session,
+            canvas,
+            prompts,
+            guidance_scale,
+            texts: Vec::new(),
+            shared: None,
+            preparation: None,
+            window: None,
+        }
     }
 
     /// The session takes over what the prompts and the reference are to the model.
