@@ -285,7 +285,15 @@ fn the_log_tells_the_story() {
     let lines = LINES.lock().expect("no panic").join("\n");
     println!("{lines}");
     let adapter = &device.adapter().name;
-    for part in [adapter, "loaded ", "GiB at the peak, no budget", "conditioning segment 1", "denoising segment 2", "decoding segment 2"] {
+    for part in [
+        adapter,
+        "loaded ",
+        "GiB at the peak, no budget",
+        "conditioning segment 1",
+        "denoising segment 2",
+        "decoding segment 2",
+        "all frames are made",
+    ] {
         assert!(lines.contains(part), "no line has `{part}`:\n{lines}");
     }
 }

@@ -277,9 +277,15 @@ impl Generation {
 
     /// A stage begins.
     fn enter(&mut self, stage: Stage) {
-        log::info!("{stage}; what was before took {:.2} s", self.since.elapsed().as_secs_f64());
+        self.log(&stage);
         self.since = Instant::now();
         self.tell(Event::Stage(stage));
+    }
+
+    fn log(&self, what: &dyn fmt::Display) {
+        if !self.settings.is_planned {
+            log::info!("{what}; what was before took {:.2} s", self.since.elapsed().as_secs_f64());
+        }
     }
 
     fn encode(&mut self, piece: usize) -> Result<Phase> {
@@ -504,6 +510,7 @@ impl Iterator for Generation {
                         return Some(Err(error));
                     }
                     if matches!(self.phase, Phase::Done) {
+                        self.log(&"all frames are made");
                         self.end();
                     }
                 }

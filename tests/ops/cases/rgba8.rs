@@ -12,7 +12,7 @@ fn case(shape: &'static [usize; 4]) -> Case {
         format!("rgba8 of {shape:?}"),
         [&frames],
         move |rec, [frames]| {
-            let words = rgba8(rec, &frames)?.words;
+            let words = rgba8(rec, frames)?.words;
             let stride = words.cols();
             // What lies behind the pixels of a row is nobody's.
             let bytes = rec.download_buffer(&words)?;
