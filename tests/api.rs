@@ -21,7 +21,7 @@ fn pipeline(device: &Device) -> AnimatePipeline {
 }
 
 fn device() -> Device {
-    Device::builder().build().expect("an adapter (`make test` installs a software one)")
+    Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)")
 }
 
 /// Frames `range` of an input video among the goldens.
@@ -155,7 +155,7 @@ fn a_host_applications_device_will_do() {
     let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == own.adapter().name).expect("the same adapter");
     let (host, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("opens");
-    let shared = Device::from_wgpu(host, queue);
+    let shared = Device::from_wgpu(host, queue).expect("shares it");
     assert!(!shared.immediates());
     let motion = motion(0..5);
     let (a, b) = (frames(&pipeline(&own), &motion, |request| request), frames(&pipeline(&shared), &motion, |request| request));
@@ -222,6 +222,7 @@ fn events_come_in_order_and_previews_on_request() {
                 told.push("preview".into());
             }
             Event::Frame(_) => told.push("frame".into()),
+            Event::Progress(_) => {}
             other => panic!("{other:?}"),
         }
     }

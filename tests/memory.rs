@@ -19,7 +19,7 @@ use wan_animate::{
 };
 
 fn device() -> Device {
-    Device::builder().build().expect("an adapter")
+    Device::builder().shader_checks(true).build().expect("an adapter")
 }
 
 fn video(frames: usize, width: u32, height: u32) -> Frames {

@@ -19,7 +19,7 @@ use wan_animate::{
 type Video = Vec<Vec<f32>>;
 
 fn device() -> Device {
-    Device::builder().build().expect("an adapter (`make test` installs a software one)")
+    Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)")
 }
 
 /// Something to generate on a device of one's own.
@@ -290,14 +290,14 @@ fn failed_allocations_lose_nothing() {
 /// Parameters in uniform buffers are allocated when commands are submitted, not when they are recorded.
 #[test]
 fn failed_allocations_of_parameters_lose_nothing() {
-    let device = Device::builder().immediates(false).build().expect("an adapter");
+    let device = Device::builder().shader_checks(true).immediates(false).build().expect("an adapter");
     survive_allocations(&Dance::new(), &device, 2003);
 }
 
 /// What could not be submitted for want of memory is submitted the next time: a second try may need it.
 #[test]
 fn a_failed_submission_is_made_good() {
-    let device = Device::builder().immediates(false).build().expect("an adapter");
+    let device = Device::builder().shader_checks(true).immediates(false).build().expect("an adapter");
     let mut rec = Recorder::new(&device, Cancel::new());
     let x = rec.upload(&[64], &[1.5; 64]).expect("an upload");
     let sum = add(&mut rec, &x, &x).expect("recorded");
@@ -406,7 +406,7 @@ fn a_lost_gpu_is_followed_by_a_smaller_one() {
         let (_, rest) = collect(request.start()?);
         Ok((rest?, device.memory_use().peak, plan.stages().iter().any(|stage| stage.resident < plan.blocks())))
     };
-    let limited = |bytes| Device::builder().memory_limit(bytes).build().expect("an adapter");
+    let limited = |bytes| Device::builder().shader_checks(true).memory_limit(bytes).build().expect("an adapter");
     let weights = named_budget(resume(&limited(1)));
     let least = named_budget(resume(&limited(weights)));
     let (rest, peak, has_evicted) = resume(&limited(least)).expect("runs");

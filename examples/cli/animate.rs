@@ -167,7 +167,9 @@ pub fn run(
         let request = arguments.request(request, given, offset)?;
         let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
         let options = arguments.destination.options().audio(arguments.sound(inputs, offset, fps)?);
-        let mut output = Output::new(arguments.destination.path()?, fps, options).state(arguments.settings.state.as_ref());
+        let mut output = Output::new(arguments.destination.path()?, fps, options)
+            .state(arguments.settings.state.as_ref())
+            .preview(arguments.settings.preview.as_ref());
         if let Some(sheet) = &arguments.contact_sheet {
             output = output.contact_sheet(sheet, &reference, motion.pose(), offset);
         }

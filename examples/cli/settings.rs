@@ -47,6 +47,9 @@ pub struct Settings {
     /// Whether the VAE works in tiles: auto (where memory is too small for whole frames), off, or their size in pixels.
     #[arg(long, value_name = "auto|off|PIXELS", default_value = "auto")]
     vae_tiling: VaeTiling,
+    /// Writes this picture anew after each step: the estimate of the result, small, its latent frames side by side.
+    #[arg(long, value_name = "PNG")]
+    pub preview: Option<PathBuf>,
     /// Saves the run's state to this file after each step, and finished frames to FILE.frames; if the file is there already, goes on
     /// from it. The same options must be given. Both files are removed at the end.
     #[arg(long, value_name = "FILE")]
@@ -88,6 +91,7 @@ impl Settings {
         if let Some(prompt) = &self.negative_prompt {
             request = request.negative_prompt(prompt);
         }
+        request = request.previews(self.preview.is_some());
         if let Some(file) = &self.noise {
             request = request.noise(Latents::read_segments(file)?);
         }

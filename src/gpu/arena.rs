@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{command::BufferRef, device::Device, memory::Accounting, memory::Holds};
+use crate::gpu::{command::BufferRef, device::Device, memory::Holds, memory::Reserved};
 
 const USAGES: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
@@ -23,9 +23,7 @@ const MOST_BYTES: u64 = 1 << 32;
 #[derive(Debug)]
 struct Counted {
     buffer: Option<wgpu::Buffer>,
-    bytes: u64,
-    holds: Holds,
-    accounting: Arc<Accounting>,
+    memory: Reserved,
 }
 
 impl Counted {
@@ -36,9 +34,7 @@ impl Counted {
             let message = format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}");
             return Err(Error::memory(bytes, largest, message));
         }
-        device.accounting().add(bytes, holds)?;
-        // From here on the bytes are given back whatever happens.
-        let mut counted = Self { buffer: None, bytes, holds, accounting: device.accounting().clone() };
+        let mut counted = Self { buffer: None, memory: Reserved::new(device.accounting(), bytes, holds)? };
         if let Some(rehearsal) = device.rehearsal() {
             rehearsal.note_buffer(label, bytes);
             return Ok(counted);
@@ -47,12 +43,6 @@ impl Counted {
         let what = format!("allocating {bytes} bytes for `{label}`");
         counted.buffer = Some(device.create_buffer(&what, &descriptor)?);
         Ok(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.accounting.remove(self.bytes, self.holds);
     }
 }
 
@@ -94,7 +84,7 @@ impl Block {
 
     /// Bytes of the buffer.
     pub fn bytes(&self) -> u64 {
-        self.counted().bytes
+        self.counted().memory.bytes()
     }
 
     fn counted(&self) -> &Counted {
@@ -150,7 +140,7 @@ impl Arena {
 
     fn recycle(&self, counted: Counted) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.entry(counted.bytes).or_default().push(counted);
+        free.entry(counted.memory.bytes()).or_default().push(counted);
     }
 }
 

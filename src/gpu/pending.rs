@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::Result;
-use crate::gpu::device::Device;
+use crate::gpu::{device::Device, submitted::Submitted};
 
 /// A buffer's bytes on their way to the host. In a browser, which drives the device by itself, it is awaited; elsewhere somebody has to poll
 /// the device meanwhile, as [`Pending::wait`] does.
@@ -14,7 +14,7 @@ use crate::gpu::device::Device;
 pub(crate) struct Pending {
     device: Device,
     /// What has to end before; none for everything submitted so far.
-    submission: Option<wgpu::SubmissionIndex>,
+    submission: Option<Submitted>,
     signal: Arc<Mutex<Signal>>,
 }
 
@@ -27,7 +27,7 @@ struct Signal {
 impl Pending {
     /// The bytes of a buffer for reading back, once the submission has ended that writes them. They are copied as soon as they are here, so
     /// that they outlive the device.
-    pub(super) fn mapping(device: &Device, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Self {
+    pub(super) fn mapping(device: &Device, buffer: &wgpu::Buffer, submission: Option<Submitted>) -> Self {
         let pending = Self { device: device.clone(), submission, signal: Arc::default() };
         let (signal, mapped) = (pending.signal.clone(), buffer.clone());
         buffer.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -58,7 +58,7 @@ impl Pending {
             if let Some(taken) = self.arrived(&take) {
                 return taken;
             }
-            self.device.wait(self.submission.clone())?;
+            self.device.wait(self.submission.as_ref())?;
             // Another thread that polls the device may be about to call back.
             std::thread::yield_now();
         }

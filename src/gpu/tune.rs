@@ -72,9 +72,10 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
-    /// With what is remembered in the user's cache folder.
-    pub(crate) fn new(mode: Tune, adapter: String) -> Self {
-        Self::remembering(mode, adapter, cache_folder().map(|folder| folder.join("wan-animate").join("tuning.json")))
+    /// With what is remembered in the user's cache folder, unless that is to be left alone.
+    pub(crate) fn new(mode: Tune, adapter: String, is_remembered: bool) -> Self {
+        let folder = if is_remembered { cache_folder() } else { None };
+        Self::remembering(mode, adapter, folder.map(|folder| folder.join("wan-animate").join("tuning.json")))
     }
 
     fn remembering(mode: Tune, adapter: String, file: Option<PathBuf>) -> Self {
@@ -171,6 +172,8 @@ mod tests {
         assert_eq!(tuning(Tune::On, "card").choose("op", 1, never), None, "nothing to choose from");
         assert_eq!(tuning(Tune::On, "another card").choose("op", 4, |number| Ok(number as f64)), Some(0));
         assert_eq!(tuning(Tune::Force, "card").choose("op", 4, |number| Ok(number as f64)), Some(0), "anew");
+        let forgetful = Tuning::remembering(Tune::On, "card".into(), None);
+        assert_eq!((forgetful.choose("op", 4, time), forgetful.choose("op", 4, never)), (Some(1), Some(1)), "by itself");
         fs::write(&file, "no JSON").expect("written");
         assert_eq!(tuning(Tune::On, "card").choose("op", 4, time), Some(1));
     }

@@ -1,6 +1,6 @@
 //! One generated picture.
 
-use image::RgbImage;
+use image::{RgbImage, RgbaImage};
 
 use crate::{Error, Result};
 
@@ -40,11 +40,26 @@ impl Frame {
         &self.samples
     }
 
+    /// The samples as they are.
+    pub fn into_samples(self) -> Vec<f32> {
+        self.samples
+    }
+
+    /// The frame in 8 bits with an opaque alpha, rounded as in [`to_rgb8`](Self::to_rgb8).
+    pub fn to_rgba8(&self) -> RgbaImage {
+        let pixels = self.samples.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [level(r), level(g), level(b), 255]).collect();
+        RgbaImage::from_raw(self.width, self.height, pixels).expect("`new` checked the number of samples")
+    }
+
     /// The frame in 8 bits, rounded to the nearest level (a tie to the even one).
     pub fn to_rgb8(&self) -> RgbImage {
-        let samples = self.samples.iter().map(|sample| (sample * 255.0).round_ties_even() as u8).collect();
+        let samples = self.samples.iter().map(|&sample| level(sample)).collect();
         RgbImage::from_raw(self.width, self.height, samples).expect("`new` checked the number of samples")
     }
+}
+
+fn level(sample: f32) -> u8 {
+    (sample * 255.0).round_ties_even() as u8
 }
 
 impl From<&RgbImage> for Frame {

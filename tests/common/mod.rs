@@ -47,7 +47,7 @@ pub fn named_budget<T: std::fmt::Debug>(outcome: wan_animate::Result<T>) -> u64 
 
 /// The default device, and a recorder on it.
 pub fn device() -> (Device, Recorder) {
-    let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");
+    let device = Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)");
     let recorder = Recorder::new(&device, Cancel::new());
     (device, recorder)
 }

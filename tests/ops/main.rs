@@ -123,7 +123,7 @@ fn a_device_of_the_host_application() {
         ..Default::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
-    let device = Device::from_wgpu(device, queue);
+    let device = Device::from_wgpu(device, queue).expect("shares it");
     assert!(!device.immediates());
     check_all(&device);
 }

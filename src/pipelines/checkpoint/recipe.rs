@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Device, sink::Watch, sink::Watched};
 use crate::layers::Precision;
 use crate::pipelines::checkpoint::{experts::Expert, source::Source};
 use crate::weights::{Lora, Weights};
@@ -15,6 +15,19 @@ pub struct Recipe {
     pub(crate) loras: Loras,
     /// Bytes; where there is none, all blocks are loaded at once.
     pub(crate) budget: Option<u64>,
+    pub(crate) watch: Watch,
+}
+
+impl Recipe {
+    /// The same for a dry device, whose weights nobody waits for.
+    pub(crate) fn for_plan(&self) -> Self {
+        Self { watch: Watch::default(), ..self.clone() }
+    }
+
+    /// Where weights go that are loaded at once.
+    pub(crate) fn sink(&self, device: &Device) -> Watched {
+        Watched::new(device, &self.watch)
+    }
 }
 
 /// LoRAs, each for one of two experts or for all transformers.

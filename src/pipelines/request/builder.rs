@@ -1,7 +1,13 @@
 //! From a checkpoint to a pipeline that makes videos.
 
+use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use web_time::Instant;
+
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::Device;
 use crate::layers::Precision;
@@ -20,12 +26,33 @@ pub struct Builder<'a, P> {
     /// All but the budget.
     recipe: Recipe,
     budget: MemoryBudget,
+    told: Option<Told>,
     pipeline: PhantomData<fn() -> P>,
+}
+
+/// How far loading has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loading {
+    /// Bytes of weights that are on the GPU.
+    pub loaded: u64,
+    /// How many there will be once the pipeline is built.
+    pub total: u64,
+}
+
+/// Whom to tell.
+#[derive(Clone)]
+struct Told(Arc<dyn Fn(Loading) + Send + Sync>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 impl<'a, P> Builder<'a, P> {
     pub(crate) fn new(device: &'a Device) -> Self {
-        Self { device, recipe: Recipe::default(), budget: MemoryBudget::default(), pipeline: PhantomData }
+        Self { device, recipe: Recipe::default(), budget: MemoryBudget::default(), told: None, pipeline: PhantomData }
     }
 
     /// The checkpoint's folder: in the layout of diffusers, with `model_index.json` in it, or of the official release, whose files are told
@@ -92,6 +119,19 @@ impl<'a, P> Builder<'a, P> {
         self.lora_for(None, lora)
     }
 
+    /// Is told, in the thread that builds, how far loading has come: as a rule after every 4 MiB, and at the end. Default: nobody is.
+    pub fn on_progress(mut self, told: impl Fn(Loading) + Send + Sync + 'static) -> Self {
+        self.told = Some(Told(Arc::new(told)));
+        self
+    }
+
+    /// A flag that stops [`build`](Self::build) soon after it is set, as a rule within the time that 4 MiB take: it then fails with
+    /// [`Error::Cancelled`](crate::Error::Cancelled). Requests have [their own](crate::Request::cancel).
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.recipe.watch.cancel = cancel;
+        self
+    }
+
     pub(crate) fn lora_for(mut self, expert: Option<Expert>, lora: Lora) -> Self {
         self.recipe.loras.0.push((expert, lora));
         self
@@ -107,9 +147,35 @@ impl<P: Pipeline> Builder<'_, P> {
     /// [`Error::Weights`](crate::Error::Weights) and [`Error::Io`](crate::Error::Io) naming the file and the tensor that is missing, unknown,
     /// of the wrong shape or not finite; [`Error::Unsupported`](crate::Error::Unsupported) for a configuration that this crate cannot run;
     /// [`Error::Limits`](crate::Error::Limits) where the GPU's memory is too small; [`Error::Input`](crate::Error::Input) for a LoRA's weight
-    /// out of range or one for an expert that is not there.
+    /// out of range or one for an expert that is not there; [`Error::Cancelled`](crate::Error::Cancelled) where the flag is set.
     pub fn build(self) -> Result<P> {
-        let budget = self.budget.on(self.device);
-        P::load(self.device, &Recipe { budget, ..self.recipe })
+        let begun = Instant::now();
+        let mut recipe = Recipe { budget: self.budget.on(self.device)?, ..self.recipe };
+        if let Some(told) = self.told {
+            let total = total::<P>(self.device, &recipe)?;
+            let loaded = AtomicU64::new(0);
+            recipe.watch.told = Some(Arc::new(move |bytes| {
+                let loaded = loaded.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                told.0(Loading { loaded, total });
+            }));
+        }
+        let pipeline = P::load(self.device, &recipe)?;
+        let gib = self.device.memory_use().current as f64 / f64::from(1 << 30);
+        let (path, seconds) = (recipe.source.path().display(), begun.elapsed().as_secs_f64());
+        log::info!("loaded {path} in {seconds:.2} s; {gib:.3} GiB on the GPU");
+        Ok(pipeline)
     }
+}
+
+/// Bytes of weights that building a pipeline brings to the GPU.
+fn total<P: Pipeline>(device: &Device, recipe: &Recipe) -> Result<u64> {
+    let dry = device.dry(device.limits().clone());
+    let total = Arc::new(AtomicU64::new(0));
+    let sum = total.clone();
+    let mut recipe = recipe.for_plan();
+    recipe.watch.told = Some(Arc::new(move |bytes| {
+        sum.fetch_add(bytes, Ordering::Relaxed);
+    }));
+    P::load(&dry, &recipe)?;
+    Ok(total.load(Ordering::Relaxed))
 }

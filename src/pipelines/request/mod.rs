@@ -9,12 +9,13 @@ pub(crate) mod task;
 
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::gpu::WhenBusy;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, generation::Generation, latents::Latents,
-    limits, settings::Settings, state::State,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation,
+    latents::Latents, limits, settings::Settings, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
 
@@ -141,9 +142,17 @@ impl<T> Request<T> {
         self
     }
 
-    /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step. Default: no.
+    /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step; [`Latents::to_rgb`] makes pictures of it. Default: no.
     pub fn previews(mut self, on: bool) -> Self {
         self.settings.previews = on;
+        self
+    }
+
+    /// Whether finished frames stay on the GPU as textures of the device, for applications that [share theirs](crate::DeviceBuilder::wgpu):
+    /// [`Event::Texture`](crate::Event::Texture) is sent in place of [`Event::Frame`](crate::Event::Frame). Only where the VAE works on tiles,
+    /// frames pass the host. A frame that the application keeps counts as the device's memory, and beside what was planned. Default: no.
+    pub fn textures(mut self, on: bool) -> Self {
+        self.settings.textures = on;
         self
     }
 
@@ -198,7 +207,13 @@ impl<T> Request<T> {
         self
     }
 
-    /// A flag that stops the generation when it is set.
+    /// What to do where another generation is at work on the device. Default: [`WhenBusy::Wait`].
+    pub fn when_busy(mut self, when_busy: WhenBusy) -> Self {
+        self.settings.when_busy = when_busy;
+        self
+    }
+
+    /// A flag that stops the generation when it is set, or the wait for its turn.
     pub fn cancel(mut self, cancel: Cancel) -> Self {
         self.settings.cancel = cancel;
         self
@@ -212,9 +227,9 @@ impl<T: Task> Request<T> {
     }
 
     /// The budget in bytes, if there is one.
-    pub(crate) fn budget(&self, pipeline: &T::Pipeline) -> Option<u64> {
+    pub(crate) fn budget(&self, pipeline: &T::Pipeline) -> Result<Option<u64>> {
         let parts = pipeline.parts();
-        self.settings.budget.map_or(parts.budget, |budget| budget.on(&parts.device))
+        self.settings.budget.map_or(Ok(parts.budget), |budget| budget.on(&parts.device))
     }
 
     /// What it makes, in words.
@@ -243,8 +258,8 @@ impl<T: Task> Request<T> {
         2 * self.task.pipeline().parts().vae.config().pixels_per_latent() as u32
     }
 
-    /// Checks the settings and begins.
-    pub(crate) fn begin(self, arrangement: Arrangement) -> Result<Generation> {
+    /// Checks the settings and begins, in an arrangement of which a forecast was made.
+    pub(crate) fn begin(self, arrangement: Arrangement, forecast: Forecast) -> Result<Generation> {
         let (size, parts) = (self.size_in_pixels(), self.task.pipeline().parts().clone());
         let Self { task, mut settings } = self;
         settings.check()?;
@@ -262,6 +277,6 @@ impl<T: Task> Request<T> {
         let job = task.job(&settings, canvas, arrangement);
         let mut description = Description::of(&parts);
         job.describe(&mut description)?;
-        Generation::new(&parts, settings, plan, canvas, description, job)
+        Generation::new(&parts, settings, plan, canvas, description, job, forecast)
     }
 }

@@ -38,7 +38,7 @@ pub struct Twin<P> {
 impl<P: Pipeline> Twin<P> {
     /// Of what is built by the same recipe.
     pub fn new(device: &Device, recipe: &Recipe) -> Self {
-        let recipe = Recipe { budget: None, ..recipe.clone() };
+        let recipe = Recipe { budget: None, ..recipe.for_plan() };
         Self { device: device.clone(), recipe, pipeline: Arc::default() }
     }
 

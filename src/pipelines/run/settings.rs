@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::gpu::WhenBusy;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::run::{
     budget::MemoryBudget, canvas::Canvas, description::Description, latents::Latents, state::Position, state::State,
@@ -37,10 +38,13 @@ pub struct Settings {
     /// Frames [F, H, W, 3] in [-1, 1] that each video begins with and that were made before.
     pub given: Option<Arc<Vec<f32>>>,
     pub previews: bool,
+    /// Whether frames stay on the GPU.
+    pub textures: bool,
     pub resume: Option<State>,
     pub tiling: VaeTiling,
     /// Where it is another than the pipeline's.
     pub budget: Option<MemoryBudget>,
+    pub when_busy: WhenBusy,
     pub cancel: Cancel,
     /// Whether a plan is made of it, which looks at as much as the rest is like.
     pub is_planned: bool,

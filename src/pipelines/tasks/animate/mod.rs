@@ -9,7 +9,7 @@ use image::RgbImage;
 
 use crate::count::count;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Device, Sink};
 use crate::models::dit::{animate::Animate, config::Config};
 use crate::pipelines::checkpoint::{open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer};
 use crate::pipelines::plan::{refusal, report::Plan};
@@ -98,9 +98,10 @@ impl Pipeline for AnimatePipeline {
         }
         let parts = files.load(device, recipe, recipe.loras.digest(device, [&weights])?, || {
             let weights = Arc::new(weights);
-            let transformer = Animate::open(device, &weights, recipe.precision, &config)?;
+            let sink = recipe.sink(device);
+            let transformer = Animate::open(&sink, &weights, recipe.precision, &config)?;
             if recipe.budget.is_none() {
-                transformer.fill(device, usize::MAX, true)?;
+                transformer.fill(&sink, usize::MAX, true)?;
                 weights.finish()?;
             }
             Ok(transformer)
@@ -126,8 +127,8 @@ impl Transformer for Animate {
         self.dit().blocks().sizes(dry)
     }
 
-    fn fill(&self, device: &Device, count: usize, _both: bool) -> Result<()> {
-        self.dit().blocks().fill(device, count)
+    fn fill(&self, sink: &dyn Sink, count: usize, _both: bool) -> Result<()> {
+        self.dit().blocks().fill(sink, count)
     }
 }
 

@@ -130,9 +130,10 @@ impl Pipeline for VideoPipeline {
             twin.with(|twin: &Self| refusal::check(&twin.parts, budget))?;
         }
         let parts = files.load(device, recipe, digest, || {
-            let experts = Experts::open(device, recipe.precision, high, low)?;
+            let sink = recipe.sink(device);
+            let experts = Experts::open(device, &sink, recipe.precision, high, low)?;
             if recipe.budget.is_none() {
-                experts.fill(device, usize::MAX, true)?;
+                experts.fill(&sink, usize::MAX, true)?;
                 experts.finish()?;
             }
             Ok(experts)
