@@ -176,6 +176,12 @@ impl Device {
         self.0.memory
     }
 
+    /// Bytes that all who work on it may take together, where anything is known of that.
+    pub(crate) fn room(&self) -> Option<u64> {
+        let most = self.memory_size().map(|bytes| bytes / 10 * 9);
+        most.into_iter().chain(self.memory_limit()).min()
+    }
+
     /// Starts a new measurement of the peak in [`Device::memory_use`].
     pub fn reset_peak(&self) {
         self.0.own.accounting.reset_peak();
