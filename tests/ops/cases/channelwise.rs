@@ -2,6 +2,7 @@ use wan_animate::DType::{F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::channelwise::channelwise;
 use wan_animate::unversioned::ops::finish::Finish;
+use wan_animate::unversioned::ops::window::Window;
 
 use super::pool::window;
 use crate::case::{Case, Refusal};
@@ -10,15 +11,26 @@ use crate::oracle::channelwise as oracle;
 use crate::oracle::conv::Options;
 
 fn case(x: Host, options: Options, dtype: wan_animate::DType) -> Case {
-    let (w, window, own) = (Host::random(2, &[3, 2, x.cols()], 1.0), window([3, x.shape[2]]), options.clone());
+    let window = window([3, x.shape[2]]);
+    case_of(x, window, options, dtype)
+}
+
+/// With kernels of as many rows as columns.
+fn square(x: Host, kernel: usize, stride: usize, pad: (usize, usize)) -> Case {
+    let places = [1, 2].map(|axis| (x.shape[axis] + pad.0 + pad.1 - kernel) / stride + 1);
+    let options = Options { bias: Some(Host::random(3, &[x.cols()], 1.0)), ..Options::default() };
+    case_of(x, Window { kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2], places }, options, F32)
+}
+
+fn case_of(x: Host, window: Window, options: Options, dtype: wan_animate::DType) -> Case {
+    let (w, own) = (Host::random(2, &[window.kernel[0], window.kernel[1], x.cols()], 1.0), options.clone());
     Case::new(
-        format!("channelwise {:?} {}, {:?}, last {}", x.shape, x.dtype, options.activation, options.activation_last),
+        format!("channelwise {:?} {} by {window:?}, {:?}, last {}", x.shape, x.dtype, options.activation, options.activation_last),
         [&x.clone(), &w.clone()],
         move |rec, [x, w]| {
             let (bias, slope, residual) = (send(&own.bias, rec)?, send(&own.slope, rec)?, send(&own.residual, rec)?);
             let (activation, activation_last) = (own.activation, own.activation_last);
-            let finish =
-                Finish { bias: bias.as_ref(), activation, slope: slope.as_ref(), residual: residual.as_ref(), activation_last };
+            let finish = Finish { bias: bias.as_ref(), activation, slope: slope.as_ref(), residual: residual.as_ref(), activation_last };
             channelwise(rec, x, w, &window, finish, dtype)
         },
         move || oracle::channelwise(&x, &w, &window, &options),
@@ -38,6 +50,11 @@ pub fn cases() -> Vec<Case> {
         case(x([1, 6, 4, 8]), Options { residual: residual.clone(), slope: slope.clone(), ..biased(8, Activation::None) }, F32),
         case(x([1, 6, 4, 8]), Options { residual, slope, activation_last: true, ..biased(8, Activation::None) }, F32),
         case(x([1, 5, 19, 12]), biased(12, Activation::Relu6), F32),
+        square(x([2, 7, 17, 8]), 3, 1, (1, 1)),
+        square(x([1, 11, 9, 6]), 3, 2, (0, 1)),
+        square(x([1, 6, 10, 4]), 5, 1, (2, 2)),
+        square(x([1, 13, 16, 4]), 5, 2, (1, 2)),
+        square(x([1, 4, 4, 4]), 4, 1, (1, 2)),
     ]
 }
 
