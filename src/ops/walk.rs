@@ -49,7 +49,7 @@ impl<const N: usize> Walk<N> {
             stride => stride == 0,
         };
         let fours = self.extents[AXES - 1] / 4;
-        if self.extents[AXES - 1] % 4 != 0 || !self.strides.iter().all(fits) {
+        if !self.extents[AXES - 1].is_multiple_of(4) || !self.strides.iter().all(fits) {
             return None;
         }
         self.extents[AXES - 1] = fours;

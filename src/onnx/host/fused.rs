@@ -36,30 +36,24 @@ pub(super) fn linear<'a>(call: &Call<'a>) -> Outputs<'a> {
 }
 
 /// A result with activation, `leak` and residual, in the order that the node says.
-fn finished<'a>(
-    call: &Call<'a>,
-    outputs: Vec<Output<'a>>,
-    leak: impl Fn(&mut [f32], &[usize]) -> Result<(), Fault> + 'a,
-) -> Outputs<'a> {
+fn finished<'a>(call: &Call<'a>, outputs: Vec<Output<'a>>, leak: impl Fn(&mut [f32], &[usize]) -> Result<(), Fault> + 'a) -> Outputs<'a> {
     let output = only(outputs)?;
     let (residual, shape) = (call.floats_of_shape(RESIDUAL, &output.shape)?, output.shape.clone());
     let is_last = call.node.flag("activation_last", false)?;
     let activation = activation(call.node.text_or("activation", "")?);
     Output::floats(shape.clone(), move || {
         let mut sums = floats(output)?;
-        let add = |sums: &mut [f32]| match residual {
-            Some(residual) => Ok(sums.iter_mut().zip(residual.f32()?).for_each(|(sum, other)| *sum += other)),
-            None => Ok::<_, Fault>(()),
-        };
+        let residual = residual.map(|residual| residual.f32()).transpose()?.unwrap_or_default();
+        let add = |sums: &mut [f32]| sums.iter_mut().zip(residual).for_each(|(sum, other)| *sum += other);
         if is_last {
-            add(&mut sums)?;
+            add(&mut sums);
         }
         leak(&mut sums, &shape)?;
         if let Some(activation) = activation {
             sums.iter_mut().for_each(|sum| *sum = activation(*sum));
         }
         if !is_last {
-            add(&mut sums)?;
+            add(&mut sums);
         }
         Ok(sums)
     })

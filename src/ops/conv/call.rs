@@ -50,14 +50,7 @@ pub struct ConvOptions<'a> {
 
 impl Default for ConvOptions<'_> {
     fn default() -> Self {
-        Self {
-            stride_t: 1,
-            stride: 1,
-            pad: [(0, 0); 3],
-            upsample: false,
-            finish: Finish::default(),
-            past: [None; 2],
-        }
+        Self { stride_t: 1, stride: 1, pad: [(0, 0); 3], upsample: false, finish: Finish::default(), past: [None; 2] }
     }
 }
 
@@ -107,15 +100,6 @@ impl<'a> Call<'a> {
         let fours = self.weight.in_channels().is_multiple_of(4);
         let [bias, residual, slope] = self.options.finish.args();
         let [past1, past2] = self.options.past.map(|frame| frame.map_or(Arg::ABSENT, |frame| Arg::aligned(frame, fours)));
-        [
-            Arg::aligned(self.x, fours),
-            past1,
-            past2,
-            self.weight.arg(),
-            bias,
-            residual,
-            slope,
-            Arg::rows(self.out),
-        ]
+        [Arg::aligned(self.x, fours), past1, past2, self.weight.arg(), bias, residual, slope, Arg::rows(self.out)]
     }
 }
