@@ -15,9 +15,10 @@ demo: driver
 test: driver
 	@command -v ffmpeg >/dev/null || echo "wan-animate: tests that need the program ffmpeg are passed over; \`make test-all\` installs it"
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
-	$(CARGO) test
+	$(CARGO) clippy --all-targets --features serde -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --features serde
+	$(CARGO) test --features serde
+	./.ci/package
 
 # Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint, those that need the program ffmpeg or Chromium,
 # and all cases of ONNX.

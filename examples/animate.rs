@@ -1,11 +1,11 @@
-//! The character of an image performs the motion of a pose and a face video. `--help` lists the options.
+//! The character of an image performs the motion of a raw video, or of a pose and a face video. `--help` lists the options.
 
 mod cli;
 
 use clap::Parser;
 use wan_animate::Result;
 
-/// The character of an image performs the motion of a pose and a face video.
+/// The character of an image performs the motion of a raw video, or of a pose and a face video.
 #[derive(Parser)]
 struct CommandLine {
     #[command(flatten)]
@@ -18,6 +18,9 @@ fn main() -> std::process::ExitCode {
 }
 
 fn animate(common: &cli::Arguments) -> Result<()> {
-    let motion = common.motion()?;
+    let motion = match common.conditions(false, None)? {
+        Some(conditions) => conditions.motion()?,
+        None => common.motion()?,
+    };
     cli::run(common, &[], |pipeline, reference, write| write(pipeline.animate(reference, &motion), &motion))
 }

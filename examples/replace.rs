@@ -28,6 +28,10 @@ fn main() -> std::process::ExitCode {
 
 fn replace(CommandLine { common, background, mask }: CommandLine) -> Result<()> {
     let common = common.or_demo();
+    if let Some(conditions) = common.conditions(true, mask.as_deref())? {
+        let (scene, inputs) = (conditions.scene()?, mask.iter().collect::<Vec<_>>());
+        return cli::run(&common, &inputs, |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()));
+    }
     let (background, mask) = (common.input(background, "background")?, common.input(mask, "mask")?);
     let scene = Scene::new(common.motion()?, common.frames(&background)?, common.frames(&mask)?)?;
     cli::run(&common, &[&background, &mask], |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()))

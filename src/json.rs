@@ -1,13 +1,12 @@
 //! Files of moderate size, and the JSON in them.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::location::Location;
 
 /// Larger than any configuration, index or tokenizer in use.
 const MAX_BYTES: u64 = 256 << 20;
@@ -17,14 +16,14 @@ const MAX_BYTES: u64 = 256 << 20;
 /// # Errors
 /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is no JSON, lacks a field or has one of another type, with line
 /// and column.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = read_json_text(path)?;
-    serde_json::from_str(&text).map_err(|error| Error::weights(path, error.to_string()))
+pub fn read_json<T: DeserializeOwned>(file: &Location) -> Result<T> {
+    let text = read_json_text(file)?;
+    serde_json::from_str(&text).map_err(|error| Error::weights(file.path(), error.to_string()))
 }
 
 /// The text of a JSON file, with null for the `NaN`, `Infinity` and `-Infinity` that Python writes and JSON does not have.
-pub(crate) fn read_json_text(path: &Path) -> Result<String> {
-    let text = String::from_utf8(read(path)?).map_err(|_| Error::weights(path, "not text in UTF-8"))?;
+pub(crate) fn read_json_text(file: &Location) -> Result<String> {
+    let text = String::from_utf8(read(file)?).map_err(|_| Error::weights(file.path(), "not text in UTF-8"))?;
     // Some editors put a byte order mark first.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut parts: Vec<Cow<str>> = text.split('"').map(Cow::from).collect();
@@ -38,12 +37,11 @@ pub(crate) fn read_json_text(path: &Path) -> Result<String> {
 }
 
 /// A whole file of moderate size.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(file: &Location) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    file.reader()?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(file.path()))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::weights(path, format!("over {} MiB: not what it should be", MAX_BYTES >> 20)));
+        return Err(Error::weights(file.path(), format!("over {} MiB: not what it should be", MAX_BYTES >> 20)));
     }
     Ok(bytes)
 }

@@ -38,13 +38,35 @@
 //! ```
 //!
 //! # What it does not do
-//! It does not yet find poses, faces or masks in a video by itself: key points and masks are given, and [`preprocess`] makes the rest; or all of
-//! it comes from Wan2.2's own preprocessing. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
+//! It has no networks that find a person in a raw video: [`networks`] runs those that users have as ONNX files, and [`preprocess`] makes what a
+//! generation takes; or all of that comes from Wan2.2's own preprocessing. Masks over time by SAM 2 are not in it yet. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
 //! them in the layout of diffusers ([`Conversion`]).
 //!
+//! # In an application
+//! - **Threads.** Everything is [`Send`], and all but generations, writers and conversions [`Sync`]. A [`Generation`] borrows nothing: it works in
+//!   the thread that asks it for events, and for as long as it is asked, so a worker with a channel is all it takes. [`Cancel`] stops
+//!   it from another thread, between two submissions to the GPU; dropping it does too.
+//! - **Executors.** Loading and generating block, so they belong on a thread that may (`spawn_blocking`). The example `tokio` awaits frames
+//!   from there; a future that is dropped sets the flag, and the GPU is free for the next request.
+//! - **A device of its own.** [`Device::from_wgpu`] works on the application's device and queue. What it submits is cut into slices of
+//!   time, and a queue runs in order: what an application submits waits for the slices before it. Callbacks of the application's own may
+//!   run in the generation's thread, which polls the device.
+//! - **Inputs.** [`Motion`](video::Motion) and [`Scene`](video::Scene) say what is stretched to the result's size and what is fitted into it;
+//!   [`preprocess`] draws poses and cuts out faces. Frames come from files, memory, or a [`FrameSource`](video::FrameSource).
+//! - **Errors** are matched by variant, or logged by [`code`](Error::code). After any of them, a lost GPU among them, the
+//!   [`State`] says what is left to do, and [`Request::resume`] does it.
+//! - **Long videos** are made in segments, each from the end of the one before; [`continue_from`](AnimateRequest::continue_from) makes them in
+//!   requests of their own.
+//!
 //! # Features
+//! - `mmap` (default): checkpoints on disk are mapped, so that no copy of them is in memory. Without it what is needed is read, as it is from
+//!   [`Location`]s in memory.
 //! - `mp4` (default): reads and writes MP4 and MOV with H.264. Compiles OpenH264, for which a C++ compiler is needed. Cisco's
 //!   patent licence covers the binaries that Cisco distributes, not builds from source.
+//!   Needs Rust 1.93.
+//! - `ffmpeg` (default): other videos and pictures are read through the program of that name, where there is one.
+//! - `webm`: writes WebM with AV1.
+//! - `serde`: settings that applications keep in files are `Serialize` and `Deserialize`, by the names that they parse.
 //! - `webgpu`: for `wasm32-unknown-unknown`, where the library type-checks. Generations block, which a browser allows in no thread of its
 //!   own, so it has not been run there.
 //!
@@ -55,7 +77,10 @@
 //!
 //! The minimum supported Rust version is that of `Cargo.toml`.
 
+mod as_text;
 mod cancel;
+mod content;
+mod count;
 mod digest;
 mod dtype;
 mod error;
@@ -63,7 +88,9 @@ mod gpu;
 mod json;
 mod layers;
 mod linalg;
+mod location;
 mod models;
+pub mod networks;
 mod onnx;
 mod ops;
 mod partial_file;
@@ -74,23 +101,25 @@ mod rng;
 mod schedulers;
 mod shape;
 mod tokenizer;
+#[doc(hidden)]
 pub mod unversioned;
 pub mod video;
 mod vocabulary;
 mod weights;
 
 pub use cancel::Cancel;
-pub use dtype::DType;
+pub use content::Content;
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, MemoryUse, Profile, Tune};
+pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, GpuFrame, MemoryUse, Profile, Tune, WhenBusy, profile::Span};
 pub use layers::Precision;
+pub use location::Location;
 pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;
 pub use pipelines::checkpoint::experts::Expert;
 pub use pipelines::conversion::Conversion;
 pub use pipelines::plan::{report::Plan, stage::StagePlan};
-pub use pipelines::request::{Request, builder::Builder, pipeline::Pipeline, preset::Preset, task::Task};
-pub use pipelines::run::event::{Event, Stage, Step};
+pub use pipelines::request::{Request, builder::Builder, builder::Loading, pipeline::Pipeline, preset::Preset, task::Task};
+pub use pipelines::run::event::{Event, Progress, Stage, Step};
 pub use pipelines::run::{budget::MemoryBudget, generation::Generation, latents::Latents, settings::DEFAULT_NEGATIVE_PROMPT, state::State};
 pub use pipelines::tasks::animate::{AnimatePipeline, AnimateRequest, Animation, DEFAULT_PROMPT};
 pub use pipelines::tasks::shared::Shared;

@@ -124,3 +124,30 @@ fn tile(left: &[f32], strip: &[[f32; TILE.1]], inner: usize) -> [[f32; TILE.1]; 
     }
     sums
 }
+/// The X with the least sum of squares of `rows` X - `targets`, and of X times `ridge`; `rows` [N, cols] row by row. By the normal equations,
+/// which the ridge keeps solvable.
+///
+/// # Panics
+/// If there are other than N targets, which is a mistake in the calling code.
+pub fn least_squares<const M: usize>(rows: &[f64], cols: usize, targets: &[[f64; M]], ridge: f64) -> Vec<[f64; M]> {
+    assert_eq!(rows.len(), targets.len() * cols, "rows of {cols}");
+    let mut matrix: Vec<Vec<f64>> = (0..cols).map(|i| (0..cols).map(|j| if i == j { ridge } else { 0.0 }).collect()).collect();
+    let mut right = vec![[0.0; M]; cols];
+    for (row, target) in rows.chunks_exact(cols).zip(targets) {
+        for i in 0..cols {
+            (0..cols).for_each(|j| matrix[i][j] += row[i] * row[j]);
+            (0..M).for_each(|m| right[i][m] += row[i] * target[m]);
+        }
+    }
+    // Symmetric and positive, so there is no need to look for a pivot.
+    for k in 0..cols {
+        for i in 0..cols {
+            if i != k {
+                let factor = matrix[i][k] / matrix[k][k];
+                (k..cols).for_each(|j| matrix[i][j] -= factor * matrix[k][j]);
+                (0..M).for_each(|m| right[i][m] -= factor * right[k][m]);
+            }
+        }
+    }
+    right.iter().enumerate().map(|(k, values)| values.map(|value| value / matrix[k][k])).collect()
+}

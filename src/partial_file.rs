@@ -21,11 +21,6 @@ impl PartialFile {
         Ok((Self { path: path.into(), partial }, file))
     }
 
-    /// The final name.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The temporary name.
     pub(crate) fn partial(&self) -> &Path {
         &self.partial

@@ -13,4 +13,20 @@ macro_rules! expose {
     };
 }
 
-expose! { gpu json layers linalg models onnx ops pipelines rng schedulers shape tokenizer vocabulary weights }
+expose! { dtype gpu json layers linalg models onnx ops pipelines rng schedulers shape tokenizer vocabulary weights }
+
+/// See `src/video`.
+pub mod video {
+    macro_rules! expose {
+        ($($module:ident)*) => {
+            $(
+                #[doc = concat!("See `src/video/", stringify!($module), ".rs`.")]
+                pub mod $module {
+                    pub use crate::video::$module::*;
+                }
+            )*
+        };
+    }
+
+    expose! { clip_image official preprocess resize }
+}

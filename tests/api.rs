@@ -2,16 +2,18 @@
 
 mod common;
 
+use std::fmt::Debug;
+use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::thread;
 
 use common::golden_path;
 use image::RgbImage;
-use wan_animate::video::{Frame, Frames, Motion, Scene, VideoWriter};
+use wan_animate::video::{Audio, Effort, Frame, Frames, Motion, Scene, VideoOptions, VideoWriter};
 use wan_animate::{
-    AdapterSummary, AnimatePipeline, AnimateRequest, Animation, Builder, Cancel, Conversion, DType, Device, DeviceBuilder, Error, Event,
-    Expert, Family, Generation, Latents, Lora, MemoryBudget, MemoryUse, Plan, Precision, Preset, Profile, Result, Sampler, Scheduler,
-    Shared, Spacing, Stage, StagePlan, State, Step, Storage, Tune, VaeTiling, Video, VideoPipeline, VideoRequest, WeightsReport,
+    AdapterSummary, AnimatePipeline, AnimateRequest, Animation, Builder, Cancel, Conversion, Device, DeviceBuilder, Error, Event, Expert,
+    Family, Generation, Latents, Lora, MemoryBudget, MemoryUse, Plan, Precision, Preset, Profile, Result, Sampler, Scheduler, Shared,
+    Spacing, Stage, StagePlan, State, Step, Storage, Tune, VaeTiling, Video, VideoPipeline, VideoRequest, WeightsReport,
 };
 
 fn pipeline(device: &Device) -> AnimatePipeline {
@@ -19,7 +21,7 @@ fn pipeline(device: &Device) -> AnimatePipeline {
 }
 
 fn device() -> Device {
-    Device::builder().build().expect("an adapter (`make test` installs a software one)")
+    Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)")
 }
 
 /// Frames `range` of an input video among the goldens.
@@ -63,17 +65,19 @@ fn frames(pipeline: &AnimatePipeline, motion: &Motion, change: impl Fn(AnimateRe
     generation.expect("starts").expect("runs").remove(0)
 }
 
-/// Types of the API may go to other threads, and a generation borrows nothing.
+/// Types of the API may go to other threads and be printed, and a generation borrows nothing.
 const _: () = {
-    const fn send<T: Send + 'static>() {}
-    const fn shared<T: Send + Sync + 'static>() {}
+    const fn send<T: Send + Debug + 'static>() {}
+    const fn shared<T: Send + Sync + Debug + 'static>() {}
+    const fn fused<T: FusedIterator>() {}
+    fused::<Generation>();
     send::<Generation>();
     shared::<(Device, DeviceBuilder, AdapterSummary, Family, MemoryUse, Profile, Tune)>();
     shared::<(AnimatePipeline, Animation, AnimateRequest, VideoPipeline, Video, VideoRequest)>();
     shared::<(Builder<'static, AnimatePipeline>, Builder<'static, VideoPipeline>, Storage, WeightsReport, Lora, Precision)>();
     shared::<(Cancel, Error, Event, Expert, Latents, MemoryBudget, Plan, Preset, Sampler, Scheduler)>();
-    shared::<(Spacing, Stage, StagePlan, State, Step, VaeTiling, DType, Shared<RgbImage>)>();
-    shared::<(Frame, Frames, Motion, Scene)>();
+    shared::<(Spacing, Stage, StagePlan, State, Step, VaeTiling, Shared<RgbImage>)>();
+    shared::<(Frame, Frames, Motion, Scene, VideoOptions, Audio, Effort)>();
     send::<(VideoWriter, Conversion)>();
 };
 
@@ -151,7 +155,7 @@ fn a_host_applications_device_will_do() {
     let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == own.adapter().name).expect("the same adapter");
     let (host, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("opens");
-    let shared = Device::from_wgpu(host, queue);
+    let shared = Device::from_wgpu(host, queue).expect("shares it");
     assert!(!shared.immediates());
     let motion = motion(0..5);
     let (a, b) = (frames(&pipeline(&own), &motion, |request| request), frames(&pipeline(&shared), &motion, |request| request));
@@ -218,6 +222,7 @@ fn events_come_in_order_and_previews_on_request() {
                 told.push("preview".into());
             }
             Event::Frame(_) => told.push("frame".into()),
+            Event::Progress(_) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -15,13 +15,14 @@ use published::{fill, write_gguf, write_shards, write_torch};
 use serde_json::Value;
 use tempfile::TempDir;
 use tiny::{bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, renamed, rows, save, save_quantised, tensors};
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
 use wan_animate::unversioned::models::umt5::names::OFFICIAL as UMT5;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
 use wan_animate::unversioned::weights::{Block, Encoding, TensorInfo};
 use wan_animate::video::open_image;
-use wan_animate::{AnimatePipeline, Conversion, DType, Error, Event, Precision, Storage, VideoPipeline};
+use wan_animate::{AnimatePipeline, Conversion, Error, Event, Precision, Storage, VideoPipeline};
 
 const STORAGES: [Storage; 5] = [Storage::Bf16, Storage::F16, Storage::F32, Storage::Fp8, Storage::Q8_0];
 

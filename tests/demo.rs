@@ -67,3 +67,31 @@ fn the_character_takes_the_place_and_follows_the_pose() {
     assert!(right > wrong + 2.0, "{right} dB, with the poses backwards {wrong} dB");
     assert!(background < 8.0, "the background changed by {background} levels");
 }
+
+/// The last preview, whose latents are those that are decoded, in the colours of the frames that come of it.
+#[test]
+fn previews_look_like_the_frames() {
+    let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");
+    let pipeline = AnimatePipeline::builder(&device).checkpoint(path("model")).build().expect("the demo's checkpoint");
+    let reference = open_image(path("reference.png")).expect("the demo's character");
+    let motion = Motion::new(frames("pose"), frames("face")).expect("as many poses as faces");
+    let request = pipeline.animate(&reference, &motion).segment_frames(FRAMES).num_inference_steps(4).previews(true);
+    let (mut preview, mut made) = (None, Vec::new());
+    for event in request.start().expect("starts") {
+        match event.expect("runs") {
+            Event::Preview(latents) => preview = latents.to_rgb(),
+            Event::Frame(frame) => made.push(frame.to_rgb8()),
+            _ => {}
+        }
+    }
+    let preview = preview.expect("previews that can be shown");
+    assert_eq!(preview.len(), 5, "a picture for each latent frame");
+    // Of each four frames the last.
+    let (width, height) = preview[0].dimensions();
+    let small = |frame: &RgbImage| image::imageops::resize(frame, width, height, image::imageops::FilterType::Triangle);
+    let wanted: Vec<_> = made.iter().step_by(4).map(small).collect();
+    let grey = vec![RgbImage::from_pixel(width, height, image::Rgb([128; 3])); 5];
+    let (near, far) = (psnr(&preview, &wanted), psnr(&grey, &wanted));
+    println!("{near:.2} dB, nothing but grey {far:.2} dB");
+    assert!(near > 16.0 && near > far + 4.0, "{near} dB, nothing but grey {far} dB");
+}

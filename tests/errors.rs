@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use image::RgbImage;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wan_animate::video::{Frames, Motion};
+use wan_animate::video::{FrameSource, Frames, Motion};
 use wan_animate::{AnimatePipeline, AnimateRequest, Device, Error, Latents, Precision, Result, VaeTiling};
 
 const PARTS: [(&str, &str); 4] = [
@@ -64,10 +65,8 @@ impl Checkpoint {
         outcome.expect_err("this checkpoint is damaged")
     }
 
-    fn says(&self, words: &[&str]) {
-        let error = self.error();
-        assert_words(&error, words);
-        assert!(!matches!(error, Error::Device(_)), "{error}: not the device's fault");
+    fn says(&self, code: &str, words: &[&str]) {
+        assert_error(&self.error(), code, words);
     }
 }
 
@@ -83,8 +82,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn assert_words(error: &Error, words: &[&str]) {
+fn assert_error(error: &Error, code: &str, words: &[&str]) {
     let text = error.to_string();
+    assert_eq!(error.code(), code, "{text}");
     assert!(words.iter().all(|word| text.contains(word)), "`{text}` lacks one of {words:?}");
     assert!(!text.contains('\n'), "`{text}` is more than a line");
 }
@@ -108,11 +108,11 @@ fn damaged_weights_name_the_file() {
         for end in [0, 7, 8, 100, length / 2, length - 1] {
             let checkpoint = Checkpoint::new();
             fs::OpenOptions::new().write(true).open(checkpoint.path(part).join(file)).and_then(|f| f.set_len(end)).expect("cut");
-            checkpoint.says(&[part, file, "download it again"]);
+            checkpoint.says("weights", &[part, file, "download it again"]);
         }
         let checkpoint = Checkpoint::new();
         fs::remove_file(checkpoint.path(part).join(file)).expect("removed");
-        checkpoint.says(&[part, "no .safetensors file"]);
+        checkpoint.says("weights", &[part, "no .safetensors file"]);
     }
 }
 
@@ -124,13 +124,13 @@ fn a_folder_of_damaged_files_alone_says_what_is_wrong_with_the_first() {
     fs::write(folder.path().join("b.safetensors"), "").expect("written");
     let device = Device::builder().build().expect("an adapter");
     let error = AnimatePipeline::builder(&device).checkpoint(folder.path()).build().expect_err("no checkpoint");
-    assert_words(&error, &["a.pth", "a web page, not a checkpoint"]);
+    assert_error(&error, "weights", &["a.pth", "a web page, not a checkpoint"]);
     fs::remove_file(folder.path().join("a.pth")).expect("there");
     let error = AnimatePipeline::builder(&device).checkpoint(folder.path()).build().expect_err("no checkpoint");
-    assert_words(&error, &["b.safetensors", "the file is empty"]);
+    assert_error(&error, "weights", &["b.safetensors", "the file is empty"]);
     fs::remove_file(folder.path().join("b.safetensors")).expect("there");
     let error = AnimatePipeline::builder(&device).checkpoint(folder.path()).build().expect_err("no checkpoint");
-    assert_words(&error, &["neither a model_index.json nor a file of weights"]);
+    assert_error(&error, "weights", &["neither a model_index.json nor a file of weights"]);
 }
 
 #[test]
@@ -142,18 +142,18 @@ fn wrong_tensors_are_named() {
         let name = SafeTensors::deserialize(&bytes).expect("valid").names().into_iter().max().expect("one").to_string();
 
         let missing = Checkpoint::new().change(place, |tensors| drop(tensors.remove(&last(tensors))));
-        missing.says(&[place.0, &name, "missing"]);
+        missing.says("weights", &[place.0, &name, "missing"]);
         let extra = Checkpoint::new().change(place, |tensors| drop(tensors.insert("extra.weight".into(), (vec![1], vec![0; 4]))));
-        extra.says(&[place.0, "`extra.weight`", "unknown"]);
+        extra.says("weights", &[place.0, "`extra.weight`", "unknown"]);
         let reshaped = Checkpoint::new().change(place, |tensors| tensors.get_mut(&last(tensors)).expect("there").0.insert(0, 1));
-        reshaped.says(&[place.0, &name, "expected shape"]);
+        reshaped.says("weights", &[place.0, &name, "expected shape"]);
         for value in [f32::NAN, f32::NEG_INFINITY] {
             let bad = Checkpoint::new().change(place, |tensors| {
                 let data = &mut tensors.get_mut(&last(tensors)).expect("there").1;
                 let end = data.len() - 4;
                 data[end..].copy_from_slice(&value.to_le_bytes());
             });
-            bad.says(&[place.0, &name, "NaN or infinite"]);
+            bad.says("weights", &[place.0, &name, "NaN or infinite"]);
         }
     }
 }
@@ -172,14 +172,14 @@ fn missing_and_malformed_files_are_named() {
     for file in files {
         let checkpoint = Checkpoint::new();
         fs::remove_file(checkpoint.path(file)).expect("removed");
-        checkpoint.says(&[file]);
+        checkpoint.says(if file == "model_index.json" { "weights" } else { "io" }, &[file]);
         fs::write(checkpoint.path(file), "{\"num_layers\": 2,").expect("written");
-        checkpoint.says(&[file, "line 1"]);
+        checkpoint.says("weights", &[file, "line 1"]);
     }
     let checkpoint = Checkpoint::new();
     fs::remove_dir_all(checkpoint.path("tokenizer")).expect("removed");
-    checkpoint.says(&["tokenizer"]);
-    Checkpoint::new().set("model_index.json", "_class_name", json!("WanPipeline")).says(&["WanPipeline", "VideoPipeline"]);
+    checkpoint.says("io", &["tokenizer"]);
+    Checkpoint::new().set("model_index.json", "_class_name", json!("WanPipeline")).says("weights", &["WanPipeline", "VideoPipeline"]);
 }
 
 #[test]
@@ -202,14 +202,15 @@ fn absurd_configurations_name_the_field() {
         ("image_encoder", "layer_norm_eps", json!(-1.0)),
     ];
     for (part, field, value) in cases {
-        let words = [field];
-        Checkpoint::new().set(&format!("{part}/config.json"), field, value).says(&words);
+        Checkpoint::new()
+            .set(&format!("{part}/config.json"), field, value.clone())
+            .says(if value == json!(11) { "unsupported" } else { "input" }, &[field]);
     }
     let crop = json!({ "height": 20, "width": 28 });
     let words = ["28x20", "28x28", "preprocessor_config.json", "disagree"];
-    Checkpoint::new().set("image_processor/preprocessor_config.json", "crop_size", crop).says(&words);
-    Checkpoint::new().set("transformer/config.json", "num_layers", json!(-1)).says(&["transformer/config.json", "-1", "line 1"]);
-    Checkpoint::new().set("scheduler/scheduler_config.json", "_class_name", json!("DDPMScheduler")).says(&["DDPMScheduler"]);
+    Checkpoint::new().set("image_processor/preprocessor_config.json", "crop_size", crop).says("input", &words);
+    Checkpoint::new().set("transformer/config.json", "num_layers", json!(-1)).says("weights", &["transformer/config.json", "-1", "line 1"]);
+    Checkpoint::new().set("scheduler/scheduler_config.json", "_class_name", json!("DDPMScheduler")).says("unsupported", &["DDPMScheduler"]);
 }
 
 #[test]
@@ -217,22 +218,23 @@ fn impossible_requests_name_the_setting() {
     let device = Device::builder().build().expect("an adapter");
     let pipeline = AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).build().expect("builds");
     let refused = |words: &[&str], change: &dyn Fn(AnimateRequest) -> AnimateRequest| {
-        assert_words(&request(&pipeline, change).expect_err("impossible"), words);
+        assert_error(&request(&pipeline, change).expect_err("impossible"), "input", words);
     };
-    refused(&["input", "40x32", "multiples of 16"], &|request| request.size(40, 32));
-    refused(&["input", "0x32"], &|request| request.size(0, 32));
-    refused(&["input", "0 inference steps"], &|request| request.num_inference_steps(0));
-    refused(&["input", "guidance", "-1"], &|request| request.guidance_scale(-1.0));
-    refused(&["input", "shift", "NaN"], &|request| request.shift(f64::NAN));
-    refused(&["input", "76 frames", "4n + 1"], &|request| request.segment_frames(76));
-    refused(&["input", "overlap of 0"], &|request| request.overlap(0));
-    refused(&["input", "overlap of 6"], &|request| request.segment_frames(77).overlap(6));
-    refused(&["input", "overlap of 5"], &|request| request.overlap(5));
-    refused(&["input", "offset of 5", "5 frames"], &|request| request.frame_offset(5));
-    refused(&["input", "0 videos"], &|request| request.num_videos(0));
-    refused(&["input", "noise for 0 segments"], &|request| request.noise(vec![]));
-    let noise = Latents { shape: [16, 3, 4, 5], values: vec![0.0; 960] };
-    refused(&["input", "noise of segment 0", "[16, 3, 4, 4]"], &|request| request.noise(vec![noise.clone()]));
+    refused(&["40x32", "multiples of 16"], &|request| request.size(40, 32));
+    refused(&["0x32"], &|request| request.size(0, 32));
+    refused(&["0 inference steps"], &|request| request.num_inference_steps(0));
+    refused(&["guidance", "-1"], &|request| request.guidance_scale(-1.0));
+    refused(&["shift", "NaN"], &|request| request.shift(f64::NAN));
+    refused(&["76 frames", "4n + 1"], &|request| request.segment_frames(76));
+    refused(&["overlap of 0"], &|request| request.overlap(0));
+    refused(&["overlap of 6"], &|request| request.segment_frames(77).overlap(6));
+    refused(&["overlap of 5"], &|request| request.overlap(5));
+    refused(&["offset of 5", "5 frames"], &|request| request.frame_offset(5));
+    refused(&["0 videos"], &|request| request.num_videos(0));
+    refused(&["noise for 0 segments"], &|request| request.noise(vec![]));
+    let noise = Latents::new([16, 3, 4, 5], vec![0.0; 960]).expect("960 values");
+    assert_error(&Latents::new([16, 3, 4, 5], vec![0.0]).expect_err("1 value"), "input", &["[16, 3, 4, 5]"]);
+    refused(&["noise of segment 0", "[16, 3, 4, 4]"], &|request| request.noise(vec![noise.clone()]));
 }
 
 #[test]
@@ -242,21 +244,21 @@ fn what_is_too_large_is_refused_before_any_work() {
     let most = u32::MAX / 16 * 16;
     for (width, height) in [(65_536, 65_536), (16, 65_536), (most, 16), (most, most), (16_384, 16_384)] {
         let error = request(&pipeline, |request| request.size(width, height)).expect_err("too large");
-        assert!(matches!(error, Error::Limits(_)), "{error}");
-        assert_words(&error, &["limits", &format!("{width}x{height}")]);
+        assert_error(&error, "limits", &[&format!("{width}x{height}")]);
     }
     let error = request(&pipeline, |request| request.segment_frames(100_001)).expect_err("too long");
-    assert_words(&error, &["limits", "100001 frames", "1024"]);
+    assert_error(&error, "limits", &["100001 frames", "1024"]);
     // Fits the adapter, not the promise made to `memory_limit`.
     let error = request(&pipeline, |request| request.size(1024, 1024).vae_tiling(VaeTiling::Off)).expect_err("too large for 64 MiB");
-    assert!(matches!(error, Error::Limits(_)), "{error}");
+    let Error::Limits { needed: Some(needed), available: Some(available), smallest, .. } = error else { panic!("{error}") };
+    assert!(needed > available && available == 64 << 20 && smallest == Some(needed), "{needed} bytes of {available}, {smallest:?}");
 }
 
 #[test]
 fn a_memory_limit_holds_while_loading() {
     let device = Device::builder().memory_limit(1 << 16).build().expect("an adapter");
     let error = AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).build().expect_err("64 KiB are too little");
-    assert!(matches!(error, Error::Limits(_)), "{error}");
+    assert!(matches!(error, Error::Limits { needed: Some(_), available: Some(65536), .. }), "{error}");
     assert_eq!(device.memory_use().current, 0, "what was loaded is given back");
 }
 
@@ -268,11 +270,76 @@ fn numbers_out_of_range_do_not_pass_as_pictures() {
     let reference = RgbImage::new(32, 32);
     let request = pipeline.animate(&reference, &motion).segment_frames(5).num_inference_steps(1).guidance_scale(1e300);
     let outcome: Result<Vec<_>> = request.start().expect("starts").collect();
-    assert_words(&outcome.expect_err("infinite latents"), &["not finite", "segment 1"]);
+    assert_error(&outcome.expect_err("infinite latents"), "unsupported", &["not finite", "segment 1"]);
 }
 
 #[test]
 fn an_unknown_adapter_is_named_beside_those_there_are() {
     let error = Device::builder().adapter_name("no such adapter").build().expect_err("unknown");
-    assert_words(&error, &["device", "no such adapter", "there are"]);
+    assert_error(&error, "device", &["no such adapter", "there are"]);
+}
+
+/// A source of the application's own, whose third frame is not to be had.
+struct Camera;
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("the lens cap is on")]
+struct Covered;
+
+impl FrameSource for Camera {
+    fn num_frames(&self) -> usize {
+        5
+    }
+
+    fn size(&self) -> (u32, u32) {
+        (32, 32)
+    }
+
+    fn fps(&self) -> Option<f64> {
+        None
+    }
+
+    fn read(&self, index: usize) -> Result<RgbImage> {
+        if index == 2 { Err(Error::foreign(Covered)) } else { Ok(RgbImage::new(32, 32)) }
+    }
+}
+
+#[test]
+fn an_applications_own_error_is_kept() {
+    let device = Device::builder().build().expect("an adapter");
+    let pipeline = AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).build().expect("builds");
+    let motion = Motion::new(Frames::new(Camera).expect("frames"), None).expect("a motion");
+    let generation = pipeline.animate(RgbImage::new(32, 32), motion).segment_frames(5).num_inference_steps(1).start();
+    let error = generation.expect("starts").find_map(Result::err).expect("a covered lens");
+    assert_error(&error, "foreign", &["application"]);
+    assert_eq!(error.source().and_then(|source| source.downcast_ref()), Some(&Covered));
+    let boxed: Box<dyn std::error::Error + Send + Sync> = "out of film".into();
+    assert!(Error::foreign(boxed).source().is_some_and(|source| source.to_string() == "out of film"));
+}
+
+/// As `anyhow`'s `{:#}` and other reports print them: an error, then its sources.
+#[test]
+fn reports_say_nothing_twice() {
+    let io = Frames::open("/nowhere.png").expect_err("nothing there");
+    assert!(matches!(&io, Error::Io { error, .. } if error.kind() == std::io::ErrorKind::NotFound), "{io:?}");
+    for error in [io, Error::foreign(Covered), Error::Busy, Error::Cancelled] {
+        let mut report = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(error) = source {
+            report.push(error.to_string());
+            source = error.source();
+        }
+        for (i, line) in report.iter().enumerate() {
+            assert!(report[i + 1..].iter().all(|later| !line.contains(later)), "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn errors_tell_whose_turn_it_is() {
+    let lost = Error::DeviceLost("gone".into());
+    assert_eq!((lost.code(), lost.is_retryable(), lost.is_cancelled()), ("device-lost", true, false));
+    assert_eq!((Error::Busy.code(), Error::Busy.is_retryable()), ("busy", true));
+    assert_eq!((Error::Cancelled.code(), Error::Cancelled.is_retryable(), Error::Cancelled.is_cancelled()), ("cancelled", false, true));
+    assert!(!Error::Input("wrong".into()).is_retryable());
 }

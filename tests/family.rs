@@ -227,7 +227,7 @@ fn impossible_requests_are_refused() {
         ("guidance scale", text().guidance_scale_2(-1.0)),
         ("0 videos", text().num_videos(0)),
         ("steps", text().num_inference_steps(3).sigmas([1.0, 0.5])),
-        ("noise", text().noise(vec![Latents { shape: [16, 2, 4, 5], values: vec![0.0; 640] }])),
+        ("noise", text().noise(vec![Latents::new([16, 2, 4, 5], vec![0.0; 640]).expect("640 values")])),
     ];
     for (words, request) in refused {
         match request.start() {

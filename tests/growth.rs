@@ -51,7 +51,7 @@ fn peaks(pipeline: &AnimatePipeline, folder: &Path, frames: usize, side: u32) ->
 }
 
 fn pipeline() -> AnimatePipeline {
-    let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");
+    let device = Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)");
     AnimatePipeline::builder(&device).checkpoint(golden_path("tiny")).precision(Precision::F32).build().expect("loads")
 }
 

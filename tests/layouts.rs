@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use serde_json::Value;
+use wan_animate::Error;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::clip::names::OFFICIAL as CLIP;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
@@ -15,7 +17,6 @@ use wan_animate::unversioned::models::vae::names::OFFICIAL_2_2 as VAE_2_2;
 use wan_animate::unversioned::weights::names::Origin;
 use wan_animate::unversioned::weights::names::Table;
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
-use wan_animate::{DType, Error};
 
 /// One tensor there: its name and shape, and those of what it becomes here.
 struct Case {

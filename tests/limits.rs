@@ -169,6 +169,6 @@ fn a_budget_below_two_blocks_is_refused_at_once() {
     let (folder, device) = (animate(), Device::builder().build().expect("an adapter"));
     let builder = AnimatePipeline::builder(&device).checkpoint(folder.path()).memory_budget(MemoryBudget::gib(1));
     let error = builder.build().expect_err("1 GiB");
-    assert!(matches!(error, Error::Limits(_)) && error.to_string().contains("two of its blocks"), "{error}");
+    assert!(matches!(error, Error::Limits { .. }) && error.to_string().contains("two of its blocks"), "{error}");
     assert_eq!(device.memory_use().peak, 0, "nothing was loaded");
 }

@@ -82,3 +82,14 @@ fn large_products_take_no_minutes() {
     assert!(out.iter().all(|&value| value == 64.0));
     assert!(seconds < 20.0, "{seconds} s");
 }
+
+/// Of exact data the coefficients; a column that is always zero is kept out by the ridge.
+#[test]
+fn least_squares_find_what_made_the_data() {
+    let rows: Vec<[f64; 3]> = (0..9).map(|i| [f64::from(i), f64::from(i * i % 5), 0.0]).collect();
+    let targets: Vec<[f64; 2]> = rows.iter().map(|row| [2.0 * row[0] - row[1], 0.5 * row[1]]).collect();
+    let found = wan_animate::unversioned::linalg::least_squares(&rows.concat(), 3, &targets, 1e-9);
+    for (found, wanted) in found.iter().zip([[2.0, 0.0], [-1.0, 0.5], [0.0, 0.0]]) {
+        assert!(found.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-6), "{found:?}");
+    }
+}

@@ -5,9 +5,10 @@ mod common;
 use std::borrow::Cow;
 
 use common::{Golden, assert_close, difference, golden_path, golden_weights, sample};
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
 use wan_animate::video::{Frames, Motion, open_image};
-use wan_animate::{AnimatePipeline, DType, Device, Error, Event, Expert, Generation, Lora, Precision, VideoPipeline};
+use wan_animate::{AnimatePipeline, Device, Error, Event, Expert, Generation, Lora, Precision, VideoPipeline};
 
 /// Both sides round to f32 at every step of a few hundred operations in different orders.
 const SAMPLE: f64 = 2e-5;
@@ -388,7 +389,7 @@ fn damaged_metadata_is_refused_by_name() {
         assert!(message.contains(word) && message.contains("lora.safetensors"), "{message}");
     }
     for value in ["None", "0", "16"] {
-        open("ss_network_alpha", value).expect(value);
+        drop(open("ss_network_alpha", value).expect(value));
     }
 }
 

@@ -19,7 +19,7 @@ use wan_animate::{
 };
 
 fn device() -> Device {
-    Device::builder().build().expect("an adapter")
+    Device::builder().shader_checks(true).build().expect("an adapter")
 }
 
 fn video(frames: usize, width: u32, height: u32) -> Frames {
@@ -128,8 +128,8 @@ impl Debug for Outcome {
 /// The smallest budget of a changed animation, and all that its refusal says.
 fn smallest(change: impl Fn(AnimateRequest) -> AnimateRequest) -> (u64, String) {
     let weights = named_budget(outcome(MemoryBudget::bytes(1), false, &change));
-    let message = refusal(outcome(MemoryBudget::bytes(weights), false, &change));
-    (named_budget::<()>(Err(Error::Limits(message.clone()))), message)
+    let refused = || outcome(MemoryBudget::bytes(weights), false, &change);
+    (named_budget(refused()), refusal(refused()))
 }
 
 /// Frames that do not fit whole pass the VAE in tiles, without having been asked for, and are the same.

@@ -40,7 +40,7 @@ impl Run {
     }
 
     fn pipeline(&self, precision: Precision) -> Result<AnimatePipeline> {
-        let device = Device::builder().build()?;
+        let device = Device::builder().shader_checks(true).build()?;
         AnimatePipeline::builder(&device).checkpoint(golden_path(self.text("checkpoint"))).precision(precision).build()
     }
 

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::{Golden, assert_close, device, golden_path, golden_weights, sample};
+use wan_animate::Lora;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
 use wan_animate::unversioned::models::umt5::Encoder;
 use wan_animate::unversioned::models::umt5::config::Config;
 use wan_animate::unversioned::weights::{Block, Encoding, NewTensor, Weights, write_safetensors};
-use wan_animate::{DType, Lora};
 
 /// A tensor to be written.
 struct Part {

@@ -17,6 +17,7 @@ use tiny::{
     Quantised, Values, bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, q8_0, read, renamed, rows, save,
     save_quantised, tensors,
 };
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
 use wan_animate::unversioned::models::umt5::names::GGUF as UMT5_GGUF;
@@ -24,7 +25,7 @@ use wan_animate::unversioned::models::umt5::names::OFFICIAL as UMT5;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
 use wan_animate::unversioned::tokenizer::Tokenizer;
 use wan_animate::unversioned::weights::NewTensor;
-use wan_animate::{AnimatePipeline, Builder, DType};
+use wan_animate::{AnimatePipeline, Builder};
 
 /// The frames of the model in the layout of diffusers.
 static TWIN: LazyLock<Vec<f32>> = LazyLock::new(|| frames(|builder| builder).expect("the twin runs"));

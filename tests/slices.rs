@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Probe, Recorder};
 use wan_animate::unversioned::ops::attention::{Heads, attention};
-use wan_animate::{Cancel, DType, Device, Error, Result};
+use wan_animate::{Cancel, Device, Error, Result};
 
 /// Attention among so many tokens: one dispatch that takes seconds on a software adapter.
 fn heavy(rec: &mut Recorder, tokens: usize) -> Result<()> {

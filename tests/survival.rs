@@ -19,7 +19,7 @@ use wan_animate::{
 type Video = Vec<Vec<f32>>;
 
 fn device() -> Device {
-    Device::builder().build().expect("an adapter (`make test` installs a software one)")
+    Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)")
 }
 
 /// Something to generate on a device of one's own.
@@ -261,7 +261,7 @@ fn survive<S: Subject>(subject: &S, device: &Device, pipeline: &S::Pipeline, fai
     let made = match end {
         Ok(frames) => frames,
         Err(error) => {
-            assert!(matches!(error, Error::Limits(_)), "allocations {failing:?} of {left}: {error}");
+            assert!(matches!(error, Error::Limits { .. }), "allocations {failing:?} of {left}: {error}");
             let (_, rest) = collect(subject.start(pipeline, Some(state.clone())).expect("starts"));
             [&whole[..state.frames()], &rest.expect("runs")].concat()
         }
@@ -290,19 +290,19 @@ fn failed_allocations_lose_nothing() {
 /// Parameters in uniform buffers are allocated when commands are submitted, not when they are recorded.
 #[test]
 fn failed_allocations_of_parameters_lose_nothing() {
-    let device = Device::builder().immediates(false).build().expect("an adapter");
+    let device = Device::builder().shader_checks(true).immediates(false).build().expect("an adapter");
     survive_allocations(&Dance::new(), &device, 2003);
 }
 
 /// What could not be submitted for want of memory is submitted the next time: a second try may need it.
 #[test]
 fn a_failed_submission_is_made_good() {
-    let device = Device::builder().immediates(false).build().expect("an adapter");
+    let device = Device::builder().shader_checks(true).immediates(false).build().expect("an adapter");
     let mut rec = Recorder::new(&device, Cancel::new());
     let x = rec.upload(&[64], &[1.5; 64]).expect("an upload");
     let sum = add(&mut rec, &x, &x).expect("recorded");
     device.fail_allocations(0..1);
-    assert!(matches!(rec.finish(), Err(Error::Limits(_))), "the parameters have no memory");
+    assert!(matches!(rec.finish(), Err(Error::Limits { .. })), "the parameters have no memory");
     device.fail_allocations(0..0);
     assert_eq!(rec.download(&sum).expect("the sum"), [3.0; 64]);
 }
@@ -322,7 +322,7 @@ fn loading_survives_failed_allocations() {
     for first in (0..all).step_by(83) {
         device.fail_allocations(first..first + 1);
         let error = subject.load(&device).expect_err("weights have no second try");
-        assert!(matches!(error, Error::Limits(_)), "{error}");
+        assert!(matches!(error, Error::Limits { .. }), "{error}");
         assert_eq!(device.memory_use().current, 0, "what was loaded is given back");
     }
     device.fail_allocations(0..0);
@@ -347,7 +347,7 @@ fn survive_loss(subject: &impl Subject, events: usize, whole: &Video) {
     let state = generation.state();
     match end {
         Ok(()) => assert!(told <= events + 5, "a lost GPU made something"),
-        Err(error) => assert!(matches!(error, Error::Device(_)), "{error}"),
+        Err(error) => assert!(matches!(error, Error::DeviceLost(_)), "{error}"),
     }
     drop(generation);
     drop(pipeline);
@@ -397,7 +397,7 @@ fn a_lost_gpu_is_followed_by_a_smaller_one() {
         Event::Step(_) if !frames.is_empty() => lost.wgpu_device().destroy(),
         _ => {}
     });
-    assert!(matches!(end, Err(Error::Device(_))), "{end:?}");
+    assert!(matches!(end, Err(Error::DeviceLost(_))), "{end:?}");
     let (state, taken) = (generation.state(), lost.memory_use().peak);
     let resume = |device: &Device| -> Result<(Video, u64, bool)> {
         let pipeline = subject.load(device)?;
@@ -406,7 +406,7 @@ fn a_lost_gpu_is_followed_by_a_smaller_one() {
         let (_, rest) = collect(request.start()?);
         Ok((rest?, device.memory_use().peak, plan.stages().iter().any(|stage| stage.resident < plan.blocks())))
     };
-    let limited = |bytes| Device::builder().memory_limit(bytes).build().expect("an adapter");
+    let limited = |bytes| Device::builder().shader_checks(true).memory_limit(bytes).build().expect("an adapter");
     let weights = named_budget(resume(&limited(1)));
     let least = named_budget(resume(&limited(weights)));
     let (rest, peak, has_evicted) = resume(&limited(least)).expect("runs");
@@ -430,7 +430,7 @@ fn a_gpu_lost_in_the_middle_of_work_is_an_error() {
         let result = subject.load(&lost).and_then(|pipeline| collect(subject.start(&pipeline, None)?).1);
         match result {
             Ok(frames) => assert!(frames == whole, "a wrong frame after {milliseconds} ms"),
-            Err(error) => assert!(matches!(error, Error::Device(_)), "after {milliseconds} ms: {error}"),
+            Err(error) => assert!(matches!(error, Error::DeviceLost(_)), "after {milliseconds} ms: {error}"),
         }
         thread.join().expect("no panic");
     }

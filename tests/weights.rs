@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use wan_animate::Error;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::json::read_json;
 use wan_animate::unversioned::weights::config::ModelIndex;
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
-use wan_animate::{DType, Error};
 
 /// A safetensors file from its header and as many data bytes, counting up from 0 and staying finite in every float type.
 fn file(header: &str, data: usize) -> Vec<u8> {
@@ -307,15 +308,15 @@ fn configurations_are_read_or_the_place_is_named() {
     }
     let folder = Folder::new();
     let path = folder.write("config.json", "{\n \"num_layers\": \"forty\"\n}");
-    let message = read_json::<Config>(&path).unwrap_err().to_string();
+    let message = read_json::<Config>(&path.clone().into()).unwrap_err().to_string();
     assert!(message.contains("config.json") && message.contains("line 2") && message.contains("forty"), "{message}");
     let path = folder.write("config.json", "{}");
-    assert!(read_json::<Config>(&path).unwrap_err().to_string().contains("num_layers"));
+    assert!(read_json::<Config>(&path.clone().into()).unwrap_err().to_string().contains("num_layers"));
 
     let text = r#"{"_class_name": "WanAnimatePipeline", "_diffusers_version": "0.42.1", "boundary_ratio": 0.875, "expand_timesteps": true,
         "transformer": ["diffusers", "WanAnimateTransformer3DModel"], "transformer_2": [null, null]}"#;
     folder.write("model_index.json", text);
-    let index = ModelIndex::open(folder.path()).unwrap();
+    let index = ModelIndex::open(&folder.path().into()).unwrap();
     assert_eq!(index.class_name, "WanAnimatePipeline");
     assert_eq!(index.component("transformer"), Some("WanAnimateTransformer3DModel"));
     assert_eq!((index.component("transformer_2"), index.component("vae")), (None, None));

@@ -17,6 +17,7 @@ mod published;
 use std::process::Command;
 
 use clock::Clock;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::Activation;
@@ -28,7 +29,7 @@ use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::rms_norm::rms_norm;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 use wan_animate::unversioned::weights::{Block, Encoding};
-use wan_animate::{Cancel, DType, Device, Result};
+use wan_animate::{Cancel, Device, Result};
 
 struct Bench {
     rec: Recorder,

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::{Dit, Footprint, Timestep};
 use wan_animate::unversioned::models::vae;
 use wan_animate::unversioned::weights::Weights;
-use wan_animate::{Cancel, DType, Device, Result};
+use wan_animate::{Cancel, Device, Result};
 
 use crate::published::{Named, fill, tensors, write_safetensors};
 use crate::{Bench, values};

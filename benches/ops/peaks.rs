@@ -1,8 +1,9 @@
 //! What the adapter can do at most.
 
+use wan_animate::Result;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Arg, Element, Kernel, Slot};
 use wan_animate::unversioned::gpu::{Recorder, Sink};
-use wan_animate::{DType, Result};
 
 use crate::clock::Clock;
 

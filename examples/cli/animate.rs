@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use image::RgbImage;
-use wan_animate::video::{Audio, Frames, Motion, open_image};
+use wan_animate::preprocess::Conditions;
+use wan_animate::video::{Audio, Frame, Frames, Motion, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Error, Result};
 
+use super::raw::{Job, RawVideo};
 use super::sound::{self, Sound};
 use super::{Destination, Engine, Output, Settings, demo};
 
@@ -29,6 +31,8 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     face: Option<PathBuf>,
     #[command(flatten)]
+    raw: RawVideo,
+    #[command(flatten)]
     destination: Destination,
     /// The sound of MP4 and MOV files: keep copies that of the first of background, pose and face that has any, cut to the result.
     #[arg(long, value_enum, value_name = "keep|none", hide_possible_values = true, default_value = "keep")]
@@ -39,9 +43,15 @@ pub struct Arguments {
     /// Frames that a segment takes over from the one before, 1 to 5.
     #[arg(long, value_name = "N", default_value_t = 1)]
     overlap: usize,
-    /// Frames to leave out at the start of all inputs.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    frame_offset: usize,
+    /// Frames to leave out at the start of all inputs; by default 0, or as many as --continue-from has.
+    #[arg(long, value_name = "N")]
+    frame_offset: Option<usize>,
+    /// Frames to make at most; by default all that the inputs are for.
+    #[arg(long, value_name = "N")]
+    num_frames: Option<usize>,
+    /// The video so far, of the result's size: what is made goes on from its last frames, as many as --overlap, and follows them.
+    #[arg(long, value_name = "PATH")]
+    continue_from: Option<PathBuf>,
     /// What is to be seen; by default "the person in the video is moving", in Chinese as the model was trained with.
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
@@ -58,10 +68,10 @@ pub struct Arguments {
 impl Arguments {
     /// With the demo's checkpoint where none is named, and with its inputs where none of them is either.
     pub fn or_demo(mut self) -> Self {
-        if self.engine.checkpoint.is_named() {
+        if self.engine.checkpoint.is_named() || !demo::is_here() {
             return self;
         }
-        if [&self.reference, &self.pose, &self.face].iter().all(|input| input.is_none()) {
+        if [&self.reference, &self.pose, &self.face, &self.raw.video].iter().all(|input| input.is_none()) {
             let input = |name| Some(demo::path(name));
             (self.reference, self.pose, self.face) = (input("reference.png"), input("pose"), input("face"));
         }
@@ -86,27 +96,56 @@ impl Arguments {
         }
     }
 
+    /// All inputs, made of the raw video where one is given; to replace, with the person's mask where that is given too.
+    pub fn conditions(&self, replaces: bool, mask: Option<&Path>) -> Result<Option<Conditions>> {
+        let reference = if replaces || self.raw.video.is_none() { None } else { Some(open_image(self.reference()?)?) };
+        self.raw.conditions(&Job {
+            model: self.engine.checkpoint.folder(),
+            adapter: self.engine.adapter.as_deref(),
+            size: self.settings.size(),
+            fps: self.fps,
+            reference: reference.as_ref(),
+            mask,
+        })
+    }
+
+    fn reference(&self) -> Result<&PathBuf> {
+        self.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))
+    }
+
     pub fn motion(&self) -> Result<Motion> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(|path| self.frames(path)).transpose();
         Motion::new(open(&self.pose)?, open(&self.face)?)
     }
 
     /// What is heard with the frames, which are `fps` a second. `inputs` are those of `replace`.
-    fn sound(&self, inputs: &[&PathBuf], fps: f64) -> Result<Option<Audio>> {
+    fn sound(&self, inputs: &[&PathBuf], offset: usize, fps: f64) -> Result<Option<Audio>> {
         if let Sound::None = self.audio {
             return Ok(None);
         }
-        let inputs = inputs.iter().copied().chain(&self.pose).chain(&self.face).map(PathBuf::as_path);
+        let inputs = inputs.iter().copied().chain(&self.raw.video).chain(&self.pose).chain(&self.face).map(PathBuf::as_path);
         let audio = sound::find(inputs, self.fps.is_some())?;
-        Ok(audio.map(|audio| audio.skip(self.frame_offset as f64 / fps)))
+        Ok(audio.map(|audio| audio.skip(offset as f64 / fps)))
     }
 
-    fn request(&self, request: AnimateRequest) -> Result<AnimateRequest> {
-        let mut request = self.settings.apply(request)?;
+    /// The frames to continue from, and the input frame that follows them.
+    fn beginning(&self) -> Result<(Vec<Frame>, usize)> {
+        let Some(path) = &self.continue_from else { return Ok((Vec::new(), self.frame_offset.unwrap_or(0))) };
+        let video = Frames::open(path)?;
+        let count = video.num_frames();
+        let last = (count.saturating_sub(self.overlap)..count).map(|index| Ok(Frame::from(&video.read(index)?)));
+        Ok((last.collect::<Result<_>>()?, self.frame_offset.unwrap_or(count)))
+    }
+
+    fn request(&self, request: AnimateRequest, given: Vec<Frame>, offset: usize) -> Result<AnimateRequest> {
+        let mut request = self.settings.apply(request)?.frame_offset(offset).continue_from(given);
         if let Some(prompt) = &self.prompt {
             request = request.prompt(prompt);
         }
-        Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap).frame_offset(self.frame_offset))
+        if let Some(frames) = self.num_frames {
+            request = request.num_frames(frames);
+        }
+        Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap))
     }
 }
 
@@ -117,19 +156,22 @@ pub fn run(
     inputs: &[&PathBuf],
     generate: impl FnOnce(&AnimatePipeline, &RgbImage, &dyn Fn(AnimateRequest, &Motion) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
-    let reference = arguments.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))?;
-    let own = arguments.pose.iter().chain(&arguments.face).chain([reference]);
+    let reference = arguments.reference()?;
+    let own = arguments.pose.iter().chain(&arguments.face).chain(&arguments.raw.video).chain([reference]);
     own.chain(inputs.iter().copied()).try_for_each(|input| arguments.destination.check_input(input))?;
     let reference = open_image(reference)?;
     let loaded = arguments.engine.load(AnimatePipeline::builder)?;
     let write = |request: AnimateRequest, motion: &Motion| {
         let fps = arguments.fps.or(motion.fps()).unwrap_or(DEFAULT_FPS);
-        let request = arguments.request(request)?;
+        let (given, offset) = arguments.beginning()?;
+        let request = arguments.request(request, given, offset)?;
         let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
-        let options = arguments.destination.options().audio(arguments.sound(inputs, fps)?);
-        let mut output = Output::new(arguments.destination.path()?, fps, options).state(arguments.settings.state.as_ref());
+        let options = arguments.destination.options().audio(arguments.sound(inputs, offset, fps)?);
+        let mut output = Output::new(arguments.destination.path()?, fps, options)
+            .state(arguments.settings.state.as_ref())
+            .preview(arguments.settings.preview.as_ref());
         if let Some(sheet) = &arguments.contact_sheet {
-            output = output.contact_sheet(sheet, &reference, motion.pose(), arguments.frame_offset);
+            output = output.contact_sheet(sheet, &reference, motion.pose(), offset);
         }
         output.write(request.start()?, &loaded)
     };

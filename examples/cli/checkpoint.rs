@@ -1,6 +1,6 @@
 //! Where the checkpoint is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wan_animate::{Builder, Pipeline};
@@ -33,6 +33,11 @@ pub struct Checkpoint {
 type Setter<'a, P> = fn(Builder<'a, P>, PathBuf) -> Builder<'a, P>;
 
 impl Checkpoint {
+    /// The folder, where one is named.
+    pub fn folder(&self) -> Option<&Path> {
+        self.model.as_deref()
+    }
+
     pub fn is_named(&self) -> bool {
         self.model.is_some() || self.transformer.is_some()
     }

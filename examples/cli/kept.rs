@@ -72,5 +72,5 @@ fn frame_bytes(generation: &Generation) -> usize {
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
-    move |source| Error::Io { path: path.into(), source }
+    move |error| Error::Io { path: path.into(), error }
 }

@@ -9,6 +9,7 @@ mod destination;
 mod kept;
 mod lora;
 mod output;
+mod raw;
 mod settings;
 mod sound;
 mod video;

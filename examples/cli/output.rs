@@ -18,6 +18,7 @@ pub struct Output<'a> {
     options: VideoOptions,
     sheet: Option<Sheet<'a>>,
     state: Option<&'a Path>,
+    preview: Option<&'a Path>,
 }
 
 /// A contact sheet that is wanted.
@@ -30,12 +31,18 @@ struct Sheet<'a> {
 
 impl<'a> Output<'a> {
     pub fn new(path: &'a Path, fps: f64, options: VideoOptions) -> Self {
-        Self { path, fps, options, sheet: None, state: None }
+        Self { path, fps, options, sheet: None, state: None, preview: None }
     }
 
     /// Keeps what the run needs to go on if it is cut off.
     pub fn state(mut self, path: Option<&'a PathBuf>) -> Self {
         self.state = path.map(PathBuf::as_path);
+        self
+    }
+
+    /// Also a picture of how far it is, after each step.
+    pub fn preview(mut self, path: Option<&'a PathBuf>) -> Self {
+        self.preview = path.map(PathBuf::as_path);
         self
     }
 
@@ -52,7 +59,7 @@ impl<'a> Output<'a> {
         let sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
         let mut frames = Taken { writer: Some(writer), sheet, count: 0 };
         let mut times = StageTimes::new();
-        run(&mut generation, self.state, &mut frames, &mut times)?;
+        run(&mut generation, self.state, self.preview, &mut frames, &mut times)?;
         let Taken { sheet, count, .. } = frames;
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
             sheet.write(wanted.reference, wanted.pose, wanted.offset)?;
@@ -66,7 +73,7 @@ impl<'a> Output<'a> {
 
 /// Where finished frames go.
 struct Taken {
-    writer: Option<VideoWriter>,
+    writer: Option<VideoWriter<'static>>,
     sheet: Option<ContactSheet>,
     count: usize,
 }
@@ -82,7 +89,13 @@ impl Taken {
 }
 
 /// Makes all frames, and completes the video.
-fn run(generation: &mut Generation, state: Option<&Path>, frames: &mut Taken, times: &mut StageTimes) -> Result<()> {
+fn run(
+    generation: &mut Generation,
+    state: Option<&Path>,
+    preview: Option<&Path>,
+    frames: &mut Taken,
+    times: &mut StageTimes,
+) -> Result<()> {
     let bar = progress_bar(generation);
     let mut kept = state.map(|path| Kept::open(path, generation)).transpose()?;
     if let Some(kept) = &mut kept {
@@ -94,12 +107,18 @@ fn run(generation: &mut Generation, state: Option<&Path>, frames: &mut Taken, ti
                 times.begin(stage);
                 bar.set_message(stage.to_string());
             }
+            Event::Progress(progress) => bar.set_message(progress.to_string()),
+            Event::Preview(latents) => {
+                if let (Some(path), Some(pictures)) = (preview, latents.to_rgb()) {
+                    write_preview(path, &pictures)?;
+                }
+            }
             Event::Step(step) => {
                 if let Some(kept) = &mut kept {
                     kept.save(&generation.state())?;
                 }
                 bar.set_position((step.segment * step.steps + step.step + 1) as u64);
-                bar.set_message(format!("{step}, about {:.0} s of steps left", step.remaining.as_secs_f64()));
+                bar.set_message(format!("{step}, about {:.0} s left", step.remaining.as_secs_f64()));
             }
             Event::Frame(frame) => {
                 frames.take(&frame)?;
@@ -114,6 +133,16 @@ fn run(generation: &mut Generation, state: Option<&Path>, frames: &mut Taken, ti
     kept.map_or(Ok(()), Kept::remove)?;
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Side by side.
+fn write_preview(path: &Path, pictures: &[RgbImage]) -> Result<()> {
+    let Some((width, height)) = pictures.first().map(RgbImage::dimensions) else { return Ok(()) };
+    let mut all = RgbImage::new(width * pictures.len() as u32, height);
+    for (picture, number) in pictures.iter().zip(0..) {
+        image::imageops::replace(&mut all, picture, number * i64::from(width), 0);
+    }
+    all.save(path).map_err(|error| Error::Input(format!("{}: {error}", path.display())))
 }
 
 fn write_profile<P>(loaded: &Loaded<P>) -> Result<()> {

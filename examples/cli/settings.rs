@@ -47,6 +47,9 @@ pub struct Settings {
     /// Whether the VAE works in tiles: auto (where memory is too small for whole frames), off, or their size in pixels.
     #[arg(long, value_name = "auto|off|PIXELS", default_value = "auto")]
     vae_tiling: VaeTiling,
+    /// Writes this picture anew after each step: the estimate of the result, small, its latent frames side by side.
+    #[arg(long, value_name = "PNG")]
+    pub preview: Option<PathBuf>,
     /// Saves the run's state to this file after each step, and finished frames to FILE.frames; if the file is there already, goes on
     /// from it. The same options must be given. Both files are removed at the end.
     #[arg(long, value_name = "FILE")]
@@ -54,6 +57,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Width and height, where they are given.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        self.width.zip(self.height)
+    }
+
     pub fn apply<T>(&self, request: Request<T>) -> Result<Request<T>> {
         let mut request = request.seed(self.seed).vae_tiling(self.vae_tiling);
         if let Some(preset) = self.preset {
@@ -83,6 +91,7 @@ impl Settings {
         if let Some(prompt) = &self.negative_prompt {
             request = request.negative_prompt(prompt);
         }
+        request = request.previews(self.preview.is_some());
         if let Some(file) = &self.noise {
             request = request.noise(Latents::read_segments(file)?);
         }

@@ -76,5 +76,5 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Opti
     let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
     let destination = &arguments.destination;
     let output = Output::new(destination.path()?, arguments.fps.unwrap_or(fps), destination.options());
-    output.state(arguments.settings.state.as_ref()).write(request.start()?, &loaded)
+    output.state(arguments.settings.state.as_ref()).preview(arguments.settings.preview.as_ref()).write(request.start()?, &loaded)
 }

@@ -8,7 +8,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if !(bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"GIF8") || bytes.starts_with(b"RIFF")) {
         return;
     }
-    let path = file("picture", bytes);
-    let _ = open_image(&path);
-    let _ = Frames::open(&path).and_then(|frames| frames.at_fps(29.97)).map(|frames| frames.read(frames.num_frames() - 1));
+    let picture = file("picture", bytes);
+    let _ = open_image(picture.clone());
+    let _ = Frames::open(picture).and_then(|frames| frames.at_fps(29.97)).map(|frames| frames.read(frames.num_frames() - 1));
 });

@@ -1,12 +1,9 @@
-//! What the targets share: an allocator that holds readers to a limit, and files for those that map what they read.
+//! What the targets share: an allocator that holds readers to a limit, and files in memory.
 
 use std::alloc::System;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use cap::Cap;
-use tempfile::TempDir;
+use wan_animate::Location;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::coverage::Coverage;
 use wan_animate::unversioned::models::registry::model_of;
@@ -16,23 +13,14 @@ use wan_animate::unversioned::weights::Weights;
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, 256 << 20);
 
-/// A folder in memory, where there is such a thing, that lasts as long as the process.
-pub fn folder() -> &'static Path {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    let memory = Path::new("/dev/shm");
-    FOLDER.get_or_init(|| if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.expect("a folder")).path()
-}
-
 /// A file of this content.
-pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder().join(name);
-    fs::write(&path, bytes).expect("writable");
-    path
+pub fn file(name: &str, bytes: &[u8]) -> Location {
+    Location::file(name, bytes.to_vec())
 }
 
 /// Opens a checkpoint, which may be of several models, and reads all that is in it, however it fails.
-pub fn read_all(path: &Path) {
-    models::registry::open_all(path).into_iter().flatten().for_each(read);
+pub fn read_all(location: impl Into<Location>) {
+    models::registry::open_all(location).into_iter().flatten().for_each(read);
 }
 
 fn read(weights: Weights) {

@@ -87,6 +87,7 @@ fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
 }
 "
         }
-        Element::Absent | Element::Bf16x4 | Element::U32 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
+        Element::U32 => "fn NAME_set(at: u32, value: u32) { NAME_data[at] = value; }\n",
+        Element::Absent | Element::Bf16x4 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 
 /// What an adapter is called and what kind of thing it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AdapterSummary {
     /// The name that the driver gives, such as `NVIDIA GeForce RTX 4070`.
     pub name: String,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{command::BufferRef, device::Device, memory::Accounting, memory::Holds};
+use crate::gpu::{command::BufferRef, device::Device, memory::Holds, memory::Reserved};
 
 const USAGES: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
@@ -23,9 +23,7 @@ const MOST_BYTES: u64 = 1 << 32;
 #[derive(Debug)]
 struct Counted {
     buffer: Option<wgpu::Buffer>,
-    bytes: u64,
-    holds: Holds,
-    accounting: Arc<Accounting>,
+    memory: Reserved,
 }
 
 impl Counted {
@@ -33,11 +31,10 @@ impl Counted {
         let largest = largest_buffer(device);
         if bytes > largest {
             let adapter = &device.adapter().name;
-            return Err(Error::Limits(format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}")));
+            let message = format!("`{label}` needs {bytes} bytes in one buffer, `{adapter}` allows {largest}");
+            return Err(Error::memory(bytes, largest, message));
         }
-        device.accounting().add(bytes, holds)?;
-        // From here on the bytes are given back whatever happens.
-        let mut counted = Self { buffer: None, bytes, holds, accounting: device.accounting().clone() };
+        let mut counted = Self { buffer: None, memory: Reserved::new(device.accounting(), bytes, holds)? };
         if let Some(rehearsal) = device.rehearsal() {
             rehearsal.note_buffer(label, bytes);
             return Ok(counted);
@@ -46,12 +43,6 @@ impl Counted {
         let what = format!("allocating {bytes} bytes for `{label}`");
         counted.buffer = Some(device.create_buffer(&what, &descriptor)?);
         Ok(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.accounting.remove(self.bytes, self.holds);
     }
 }
 
@@ -93,7 +84,7 @@ impl Block {
 
     /// Bytes of the buffer.
     pub fn bytes(&self) -> u64 {
-        self.counted().bytes
+        self.counted().memory.bytes()
     }
 
     fn counted(&self) -> &Counted {
@@ -149,7 +140,7 @@ impl Arena {
 
     fn recycle(&self, counted: Counted) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.entry(counted.bytes).or_default().push(counted);
+        free.entry(counted.memory.bytes()).or_default().push(counted);
     }
 }
 
@@ -160,7 +151,7 @@ impl Arena {
 pub(crate) fn bytes_of(shape: &[usize], dtype: DType) -> Result<u64> {
     let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
     let bytes = elements.and_then(|elements| elements.checked_mul(dtype.bytes())).filter(|&bytes| bytes <= MOST_BYTES);
-    bytes.ok_or_else(|| Error::Limits(format!("a tensor of {dtype} {shape:?}: more than the {MOST_BYTES} bytes that one can have")))
+    bytes.ok_or_else(|| Error::limits(format!("a tensor of {dtype} {shape:?}: more than the {MOST_BYTES} bytes that one can have")))
 }
 
 /// The largest buffer that kernels on this device can have: a whole number of fours.
@@ -187,7 +178,7 @@ mod tests {
     fn tensors_past_counting_are_refused() {
         assert!(matches!(bytes_of(&[1 << 16, 1 << 14], DType::F32), Ok(bytes) if bytes == MOST_BYTES));
         for shape in [vec![1 << 16, 1 << 15], vec![usize::MAX, 2], vec![1 << 40, 1 << 40, 0, 1 << 40]] {
-            assert!(matches!(bytes_of(&shape, DType::F32), Err(Error::Limits(_))), "{shape:?}");
+            assert!(matches!(bytes_of(&shape, DType::F32), Err(Error::Limits { .. })), "{shape:?}");
         }
     }
 

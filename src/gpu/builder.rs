@@ -1,6 +1,7 @@
 //! Choosing and opening an adapter, or sharing a device that the host application owns.
 
 use std::env;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gpu::adapter::{AdapterSummary, choose, enumerate};
@@ -18,16 +19,58 @@ const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
 /// blocks, `MemoryHints::MemoryUsage` with up to 64 MiB among them, what was left beside a model of 1.3B came to a tenth to a quarter.
 const MEMORY: wgpu::MemoryHints = wgpu::MemoryHints::Manual { suballocated_device_memory_block_size: 4 << 20..4 << 20 };
 
-/// Chooses and opens an adapter. Made by [`Device::builder`].
+/// Chooses and opens an adapter, or takes the application's own device. Made by [`Device::builder`].
 #[derive(Clone, Debug, Default)]
+#[must_use = "no device is opened before `build`"]
 pub struct DeviceBuilder {
     adapter_name: Option<String>,
+    host: Option<Host>,
     /// Default: by the environment.
     shader_checks: Option<bool>,
     options: Options,
 }
 
+/// What the host application owns.
+#[derive(Clone, Debug)]
+struct Host {
+    adapter: Option<wgpu::Adapter>,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+}
+
 impl DeviceBuilder {
+    /// A [`submission_time`](Self::submission_time) for applications that render at 60 Hz on the same device.
+    pub const SUBMISSION_AT_60_HZ: Duration = Duration::from_millis(10);
+
+    /// Shares a device that the application already owns; no adapter is chosen. Open it with the adapter's own limits: wgpu's defaults allow
+    /// only 128 MiB a binding. Immediates are used if the device was opened with [`wgpu::Features::IMMEDIATES`] and at least 128 bytes of them;
+    /// [`wgpu::Features::SUBGROUP`] and [`wgpu::Features::SHADER_F16`] make faster kernels possible. Everything works with any device.
+    ///
+    /// The `adapter` that the device was opened from tells what wgpu does not tell of the device: the
+    /// [size of the memory](Device::memory_size), and the sizes of cooperative matrices, which are used where the device has
+    /// [`wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX`].
+    ///
+    /// The device's lost callback is replaced, so that a generation ends with [`Error::DeviceLost`] when the device is lost. An application that
+    /// needs to know sets its own after `build`; errors then come when results are read back. Where the application renders meanwhile, see
+    /// [`submission_time`](Self::submission_time).
+    pub fn wgpu(mut self, adapter: Option<&wgpu::Adapter>, device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        self.host = Some(Host { adapter: adapter.cloned(), device, queue });
+        self
+    }
+
+    /// How long a submission to the queue is meant to last, at least a millisecond. At most two wait on the GPU at a time, so whatever else
+    /// is submitted to the device waits for about twice as long, and so does cancelling. Shorter ones cost a little speed on fast GPUs, which
+    /// have to be fed more often. Default: 200 ms.
+    ///
+    /// An application that renders on the same device sets this to less than its frames last, such as
+    /// [`SUBMISSION_AT_60_HZ`](Self::SUBMISSION_AT_60_HZ): wgpu lets no other thread submit while one waits for the GPU, so below 50 ms the GPU
+    /// is asked again and again whether it is done, each twentieth of the time, which keeps `Queue::submit` free for the application. A submission
+    /// that brings streamed weights, or a kernel's first, may still be longer.
+    pub fn submission_time(mut self, time: Duration) -> Self {
+        self.options.submission_time = Some(time.max(Duration::from_millis(1)));
+        self
+    }
+
     /// Takes an adapter whose name contains `name`, ignoring case; where this is not called, `WGPU_ADAPTER_NAME` in the
     /// environment is taken for the name. Of several, and where there is no name, the kind that is most likely to be fast is
     /// taken: discrete before integrated before software, Vulkan before DX12.
@@ -36,14 +79,16 @@ impl DeviceBuilder {
         self
     }
 
-    /// Whether shaders are compiled with bounds checks and division guards. Default: in debug builds only,
-    /// or as `WAN_ANIMATE_SHADER_CHECKS` (`on` or `off`) says. [`Device::shader_checks`] tells which.
+    /// Whether shaders are compiled with bounds checks and division guards, which take two to three times as long. They are for this crate's own
+    /// tests. Default: `WAN_ANIMATE_SHADER_CHECKS` (`on` or `off`), or off. [`Device::shader_checks`] tells which.
     pub fn shader_checks(mut self, on: bool) -> Self {
         self.shader_checks = Some(on);
         self
     }
 
-    /// Refuses allocations that would take this device's buffers past `bytes` in all. Default: no limit but the driver's.
+    /// Refuses allocations that would take this device's buffers past `bytes` in all, with
+    /// [`Error::Limits`]. It is also the [budget](crate::MemoryBudget) of what sets none, so that what does not fit is streamed, and
+    /// what cannot do with it is refused before any work. Default: no limit but the driver's.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.options.memory_limit = Some(bytes);
         self
@@ -70,18 +115,19 @@ impl DeviceBuilder {
     }
 
     /// Whether tiles of kernels are timed on first use and remembered in the user's cache folder (`wan-animate/tuning.json`). Default: what
-    /// `WAN_ANIMATE_TUNE` (`off`, `on` or `force`) says, or on, but off on software drivers. Tiles of one family sum in the same
-    /// order; but only with tuning off do results not depend on the clock at all.
+    /// `WAN_ANIMATE_TUNE` (`off`, `on` or `force`) says, or on, but off on software drivers. On an application's own device nothing is written or read unless this or the
+    /// variable says so: tiles are timed by each process. Tiles of one family sum in the same order; but only with tuning off do results not
+    /// depend on the clock at all.
     pub fn tune(mut self, tune: Tune) -> Self {
         self.options.tune = Some(tune);
         self
     }
 
-    /// Opens the adapter.
+    /// Opens the adapter, or takes the application's device.
     ///
     /// # Errors
-    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family, or `WAN_ANIMATE_TUNE` no tuning. [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver
-    /// refuses to open it.
+    /// [`Error::Input`] where `WAN_ANIMATE_FAMILY` names no family, or `WAN_ANIMATE_TUNE` no tuning, or an adapter is named and a device given.
+    /// [`Error::Device`] where there is no adapter, none of that name (the message lists those there are), or the driver refuses to open it.
     pub fn build(self) -> Result<Device> {
         pollster::block_on(self.build_async())
     }
@@ -94,6 +140,17 @@ impl DeviceBuilder {
         self.options.family = self.options.family.or(family::from_environment()?);
         self.options.tune = self.options.tune.or(Tune::from_environment()?);
         self.options.shader_checks = self.shader_checks.unwrap_or_else(default_shader_checks);
+        let host = match self.host.take() {
+            Some(_) if self.adapter_name.is_some() => return Err(Error::Input("an adapter's name beside a device that is open".into())),
+            Some(host) => host,
+            None => self.open().await?,
+        };
+        Ok(Device::new(host.device, host.queue, self.options, host.adapter.as_ref()))
+    }
+
+    /// A device of its own.
+    async fn open(&mut self) -> Result<Host> {
+        self.options.is_own = true;
         let adapters = enumerate().await;
         let wanted = self.adapter_name.clone().or_else(|| env::var("WGPU_ADAPTER_NAME").ok());
         let adapter = choose(adapters, wanted.as_deref())?;
@@ -113,7 +170,7 @@ impl DeviceBuilder {
         };
         let refused = |error| Error::Device(format!("cannot open the adapter `{}`: {error}", adapter.get_info().name));
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
-        Ok(Device::new(device, queue, self.options, Some(&adapter)))
+        Ok(Host { adapter: Some(adapter), device, queue })
     }
 }
 
@@ -135,39 +192,15 @@ impl Device {
         pollster::block_on(enumerate()).iter().map(|adapter| AdapterSummary::new(&adapter.get_info())).collect()
     }
 
-    /// Shares a device that the application already owns. Immediates are used if the device was opened with
-    /// [`wgpu::Features::IMMEDIATES`] and at least 128 bytes of them; everything else works with any device. Open it with
-    /// the adapter's own limits: wgpu's defaults allow only 128 MiB a binding. [`wgpu::Features::SUBGROUP`] and
-    /// [`wgpu::Features::SHADER_F16`] make faster kernels possible; for cooperative matrices see [`Device::from_wgpu_adapter`].
+    /// Shares a device that the application already owns: [`DeviceBuilder::wgpu`] with all other options as they are.
     ///
-    /// The device's lost callback is replaced, so that a generation ends with [`Error::Device`] when the device is lost. An
-    /// application that needs to know sets its own after this; errors then come when results are read back.
-    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::shared(device, queue, None)
-    }
-
-    /// [`Device::from_wgpu`] with the adapter that the device was opened from, which lists the sizes of cooperative matrices.
-    /// Where the device has [`wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX`], only this makes use of them.
-    pub fn from_wgpu_adapter(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::shared(device, queue, Some(adapter))
-    }
-
-    fn shared(device: wgpu::Device, queue: wgpu::Queue, adapter: Option<&wgpu::Adapter>) -> Self {
-        fn or_warn<T>(value: Result<Option<T>>) -> Option<T> {
-            value.unwrap_or_else(|error| {
-                log::warn!("in the environment: {error}");
-                None
-            })
-        }
-        let (family, tune) = (or_warn(family::from_environment()), or_warn(Tune::from_environment()));
-        Self::new(device, queue, Options { family, tune, shader_checks: default_shader_checks(), ..Default::default() }, adapter)
+    /// # Errors
+    /// Those of [`DeviceBuilder::build`].
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Self::builder().wgpu(None, device, queue).build()
     }
 }
 
 fn default_shader_checks() -> bool {
-    match env::var("WAN_ANIMATE_SHADER_CHECKS").as_deref() {
-        Ok("on") => true,
-        Ok("off") => false,
-        _ => cfg!(debug_assertions),
-    }
+    env::var("WAN_ANIMATE_SHADER_CHECKS").is_ok_and(|value| value == "on")
 }

@@ -3,13 +3,25 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
 use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
-    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, tune::Tune, tune::Tuning,
+    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune, tune::Tuning,
+    turns::Turns,
 };
+
+/// How long a submission is meant to last where nobody says otherwise.
+const SUBMISSION_TIME: Duration = Duration::from_millis(200);
+
+/// Below this the GPU is asked whether it is done, not waited for: while wgpu waits, other threads cannot submit.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// How long what was submitted may take that nobody wants any longer.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// A GPU that is ready for work. Cheap to clone; clones share the device, its pipelines and its memory accounting.
 #[derive(Clone)]
@@ -26,6 +38,7 @@ struct Inner {
     families: Arc<Families>,
     tuning: Arc<Tuning>,
     filling: u32,
+    submission_time: Duration,
     lost: Arc<Mutex<Option<String>>>,
     memory: Option<u64>,
     own: Arc<Own>,
@@ -39,12 +52,14 @@ struct Own {
     rate: Rate,
     profile: Option<Profile>,
     rehearsal: Option<Rehearsal>,
+    turns: Arc<Turns>,
 }
 
 impl Own {
     fn new(memory_limit: Option<u64>, rate: f64, profile: Option<Profile>, rehearsal: Option<Rehearsal>) -> Self {
         let accounting = Arc::new(Accounting::new(memory_limit));
-        Self { accounting, faults: Faults::default(), pipelines: PipelineCache::default(), rate: Rate::guess(rate), profile, rehearsal }
+        let (faults, pipelines, turns) = (Faults::default(), PipelineCache::default(), Arc::default());
+        Self { accounting, faults, pipelines, rate: Rate::guess(rate), profile, rehearsal, turns }
     }
 }
 
@@ -57,6 +72,9 @@ pub(super) struct Options {
     pub family: Option<Family>,
     pub profile: bool,
     pub tune: Option<Tune>,
+    pub submission_time: Option<Duration>,
+    /// Whether nobody else uses the device.
+    pub is_own: bool,
 }
 
 impl Device {
@@ -71,11 +89,15 @@ impl Device {
         let summary = AdapterSummary::new(&info);
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let tune = options.tune.unwrap_or(if software { Tune::Off } else { Tune::On });
+        // An application's own device is no reason to write into the user's folders.
+        let is_remembered = options.is_own || options.tune.is_some();
+        log::info!("{} {summary}", if options.is_own { "opened" } else { "sharing" });
         Self(Arc::new(Inner {
-            tuning: Arc::new(Tuning::new(tune, summary.to_string())),
+            tuning: Arc::new(Tuning::new(tune, summary.to_string(), is_remembered)),
             summary,
             families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
             filling: if software { 1 } else { 256 },
+            submission_time: options.submission_time.unwrap_or(SUBMISSION_TIME),
             immediates: options.immediates.unwrap_or(true)
                 && device.features().contains(wgpu::Features::IMMEDIATES)
                 && limits.max_immediate_size as usize >= IMMEDIATE_BYTES,
@@ -94,14 +116,16 @@ impl Device {
     /// nothing and what is read back is zeros. So all that a model does on it costs no GPU memory and next to no time, and
     /// [`Device::memory_use`] and [`Device::rehearsal`] tell what it would take. The limits are those of `limits`, such as
     /// [`Device::limits`] or those of an adapter that is not there.
+    #[doc(hidden)]
     pub fn dry(&self, limits: wgpu::Limits) -> Self {
         // Nothing can be timed.
-        let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string()));
+        let tuning = Arc::new(Tuning::new(Tune::Off, self.0.summary.to_string(), false));
         let own = Arc::new(Own::new(None, self.rate().get(), None, Some(Rehearsal::default())));
         Self(Arc::new(Inner { limits, tuning, own, ..(*self.0).clone() }))
     }
 
     /// What was done on a [dry](Device::dry) device; none on any other.
+    #[doc(hidden)]
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
         self.0.own.rehearsal.as_ref()
     }
@@ -147,7 +171,7 @@ impl Device {
     }
 
     /// Bytes of memory that the adapter has of its own, others' use of it included; with a software driver the host's. Known of Vulkan
-    /// adapters that this crate opened, not of others.
+    /// adapters, those of an application's own device among them where the adapter was [given](crate::DeviceBuilder::wgpu).
     pub fn memory_size(&self) -> Option<u64> {
         self.0.memory
     }
@@ -163,6 +187,7 @@ impl Device {
     }
 
     /// The kernel families that this device can run, whether they suit it or not.
+    #[doc(hidden)]
     pub fn families(&self) -> Vec<Family> {
         self.0.families.runnable()
     }
@@ -174,6 +199,7 @@ impl Device {
     }
 
     /// The ops and families of kernels that have failed their test on this device so far, and so are not used.
+    #[doc(hidden)]
     pub fn failed_families(&self) -> Vec<(&'static str, Family)> {
         self.0.families.failed()
     }
@@ -209,11 +235,43 @@ impl Device {
         self.checked(what, || self.allocate(what, descriptor))?
     }
 
+    /// Gives the queue commands, or nothing, which brings the writes that wait for a submission.
+    pub(super) fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> Submitted {
+        Submitted::new(&self.0.queue, commands)
+    }
+
     /// Blocks until a submission has ended, or all that were made so far: the one place where the GPU is waited for.
-    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
-        let polled = self.checked("waiting for the GPU", || self.0.device.poll(poll))?;
-        polled.map(drop).map_err(|error| Error::Device(format!("waiting for the GPU failed: {error}")))
+    pub(super) fn wait(&self, submission: Option<&Submitted>) -> Result<()> {
+        let polled = self.checked("waiting for the GPU", || match self.0.submission_time < SHORT {
+            true => self.ask(submission),
+            false => {
+                let submission_index = submission.map(|submission| submission.index.clone());
+                self.0.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }).map(drop)
+            }
+        })?;
+        polled.map_err(|error| self.fault("waiting for the GPU", format!("waiting for the GPU failed: {error}")))
+    }
+
+    /// Asks again and again whether a submission has ended.
+    fn ask(&self, submission: Option<&Submitted>) -> Result<(), wgpu::PollError> {
+        let submission = submission.cloned().unwrap_or_else(|| self.submit(None));
+        loop {
+            self.0.device.poll(wgpu::PollType::Poll)?;
+            if submission.is_done() || self.loss("waiting for it").is_some() {
+                return Ok(());
+            }
+            thread::sleep(self.0.submission_time / 20);
+        }
+    }
+
+    /// How long a submission is meant to last: see [`DeviceBuilder::submission_time`](crate::DeviceBuilder::submission_time).
+    pub(super) fn submission_time(&self) -> Duration {
+        self.0.submission_time
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.0.own.turns
     }
 
     /// Operations a second, for slicing work by time.
@@ -240,17 +298,30 @@ impl Device {
         let validation = pollster::block_on(validation.pop());
         let memory = pollster::block_on(memory.pop());
         let internal = pollster::block_on(internal.pop());
-        if let Some(reason) = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            return Err(Error::Device(format!("the GPU was lost while {what} ({reason})")));
+        if let Some(lost) = self.loss(what) {
+            return Err(lost);
         }
         if memory.is_some() {
             let used = self.memory_use().current;
-            return Err(Error::Limits(format!("the GPU is out of memory while {what}, with {used} bytes already in use")));
+            return Err(Error::limits(format!("the GPU is out of memory while {what}, with {used} bytes already in use")));
         }
         match validation.or(internal) {
-            Some(error) => Err(Error::Device(format!("wgpu refused {what}: {error}"))),
+            Some(error) => Err(self.fault(what, format!("wgpu refused {what}: {error}"))),
             None => Ok(value),
         }
+    }
+
+    /// The error for something that wgpu refused: that the GPU was lost, where that is why.
+    pub(super) fn fault(&self, what: &str, message: String) -> Error {
+        // A device says that it is lost only when it is polled and what it had to do is over.
+        self.0.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) }).ok();
+        self.loss(what).unwrap_or(Error::Device(message))
+    }
+
+    /// The error for a GPU that was lost, if it was.
+    fn loss(&self, what: &str) -> Option<Error> {
+        let lost = self.0.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.as_ref().map(|reason| Error::DeviceLost(format!("the GPU was lost while {what} ({reason})")))
     }
 }
 

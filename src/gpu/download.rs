@@ -19,7 +19,7 @@ impl Download {
     /// Blocks until they are here.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) where the device was lost before.
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost) where the device was lost before.
     pub fn wait<T: bytemuck::Pod>(&self) -> Result<Vec<T>> {
         match &self.pending {
             // Zeros that nobody has written yet: plans of large videos would do little else than write them.
@@ -31,7 +31,7 @@ impl Download {
     /// The same for callers that must not block, such as a browser's. Where no browser drives the device, somebody has to poll it meanwhile.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) where the device was lost before.
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost) where the device was lost before.
     pub async fn read<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
         match self.pending {
             None => Ok(vec![T::zeroed(); self.bytes / size_of::<T>()]),

@@ -46,6 +46,8 @@ impl fmt::Display for Family {
     }
 }
 
+crate::as_text::as_text!(Family);
+
 impl FromStr for Family {
     type Err = Error;
 
@@ -251,7 +253,7 @@ impl Families {
         let result = test(family);
         match &result {
             // The op itself will say that there is no room; the family is tested another time.
-            Err(Error::Limits(_) | Error::Cancelled) => return true,
+            Err(Error::Limits { .. } | Error::Cancelled) => return true,
             Ok(()) => log::debug!("`{op}` has passed its test in the family `{family}`"),
             Err(error) => log::warn!("`{op}` is not run in the family `{family}`, which failed its test here: {error}"),
         }
@@ -330,7 +332,7 @@ mod tests {
     #[test]
     fn a_test_without_room_tells_nothing() {
         let families = Families::new(discrete(0x10de), None);
-        assert_eq!(families.choose("op", |_| true, Some(|_| Err(Error::Limits("no room".into())))), Family::Coop);
+        assert_eq!(families.choose("op", |_| true, Some(|_| Err(Error::limits("no room")))), Family::Coop);
         assert_eq!(families.choose("op", |_| true, Some(|_| Err(Error::Device("wrong".into())))), Family::Reg);
     }
 

@@ -22,7 +22,7 @@ impl Faults {
         let number = counter.allocations;
         counter.allocations += 1;
         match counter.failing.contains(&number) {
-            true => Err(Error::Limits(format!("the GPU is out of memory while {what} (allocation {number}, as a test wanted)"))),
+            true => Err(Error::limits(format!("the GPU is out of memory while {what} (allocation {number}, as a test wanted)"))),
             false => Ok(()),
         }
     }

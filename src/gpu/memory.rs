@@ -1,11 +1,13 @@
 //! How much GPU memory the crate's buffers take.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
 /// Bytes of GPU memory in the crate's buffers; those on the way to and from the host, which live shortly, are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryUse {
     /// Now, free buffers kept for reuse included.
     pub current: u64,
@@ -23,6 +25,33 @@ pub(crate) struct Accounting {
     weights: AtomicU64,
     peak_weights: AtomicU64,
     limit: Option<u64>,
+}
+
+/// Bytes that are counted for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    bytes: u64,
+    holds: Holds,
+    accounting: Arc<Accounting>,
+}
+
+impl Reserved {
+    /// # Errors
+    /// [`Error::Limits`] where they are past the limit.
+    pub(super) fn new(accounting: &Arc<Accounting>, bytes: u64, holds: Holds) -> Result<Self> {
+        accounting.add(bytes, holds)?;
+        Ok(Self { bytes, holds, accounting: accounting.clone() })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.accounting.remove(self.bytes, self.holds);
+    }
 }
 
 /// What a buffer holds.
@@ -55,11 +84,12 @@ impl Accounting {
         self.peak_weights.store(self.weights.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    pub(super) fn add(&self, bytes: u64, holds: Holds) -> Result<()> {
+    fn add(&self, bytes: u64, holds: Holds) -> Result<()> {
         let current = self.current.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(limit) = self.limit.filter(|&limit| current > limit) {
             self.current.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(Error::Limits(format!("{current} bytes of GPU memory are needed, the limit is {limit}")));
+            let message = format!("{current} bytes of GPU memory are needed, the limit is {limit}");
+            return Err(Error::memory(current, limit, message));
         }
         self.peak.fetch_max(current, Ordering::Relaxed);
         if holds == Holds::Weights {
@@ -69,7 +99,7 @@ impl Accounting {
         Ok(())
     }
 
-    pub(super) fn remove(&self, bytes: u64, holds: Holds) {
+    fn remove(&self, bytes: u64, holds: Holds) {
         self.current.fetch_sub(bytes, Ordering::Relaxed);
         if holds == Holds::Weights {
             self.weights.fetch_sub(bytes, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //!   [`device`]: what comes of it.
 //! - [`tensor`]: a buffer, a shape and an element type. [`arena`]: memory that is reused when its last tensor drops; [`memory`]: how much there
 //!   is of it; [`faults`]: allocations that fail on demand, for tests.
+//! - [`gpu_frame`]: a picture that stays there.
 //! - [`family`]: which of several ways of writing an op's kernel an adapter gets; [`tune`]: which tiles are fastest, by timing them once.
 //! - [`kernel`]: what a WGSL file is and needs; [`arg`]: its arguments. The files hold a `Params` struct and one function of its workgroup,
 //!   its lane and its parameters; [`compose`] generates bindings, their element formats and the entry point around it, so that one file serves
@@ -11,7 +12,8 @@
 //!   arrays in registers cannot be sized by an `override`. [`build`] compiles them, [`pipeline`] keeps what was compiled.
 //! - [`recorder`]: what ops record. It comes to [`command`]s, which are data. An [`engine`] takes them: the live one submits them in slices of
 //!   time, with cancellation between submissions; the dry one prices them, and a [`rehearsal`] has the sums, for plans.
-//! - [`pending`]: waiting, and [`download`]: what is waited for. [`rate`]: how fast the device is.
+//! - [`submitted`], [`pending`]: waiting, and [`download`]: what is waited for. [`rate`]: how fast the device is.
+//! - [`turns`]: whose turn it is, where several want to work.
 //! - [`sink`]: weights on their way to the GPU.
 //! - [`profile`]: how long each kernel took, where that was asked for, measured by a [`timer`].
 
@@ -28,6 +30,7 @@ pub mod download;
 pub mod engine;
 pub mod family;
 mod faults;
+pub mod gpu_frame;
 pub mod kernel;
 pub mod memory;
 mod pending;
@@ -37,9 +40,11 @@ mod rate;
 pub mod recorder;
 pub mod rehearsal;
 pub mod sink;
+mod submitted;
 pub mod tensor;
 mod timer;
 pub mod tune;
+pub mod turns;
 
 pub use adapter::AdapterSummary;
 pub use arena::{Arena, Block};
@@ -49,6 +54,7 @@ pub use device::Device;
 pub use download::Download;
 pub use engine::Probe;
 pub use family::Family;
+pub use gpu_frame::GpuFrame;
 pub use kernel::{Access, Kernel, Needs, Slot};
 pub use memory::MemoryUse;
 pub use pipeline::Element;
@@ -58,3 +64,4 @@ pub use rehearsal::Rehearsal;
 pub use sink::Sink;
 pub use tensor::Tensor;
 pub use tune::Tune;
+pub use turns::WhenBusy;

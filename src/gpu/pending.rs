@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::error::{Error, Result};
-use crate::gpu::device::Device;
+use crate::error::Result;
+use crate::gpu::{device::Device, submitted::Submitted};
 
 /// A buffer's bytes on their way to the host. In a browser, which drives the device by itself, it is awaited; elsewhere somebody has to poll
 /// the device meanwhile, as [`Pending::wait`] does.
@@ -14,7 +14,7 @@ use crate::gpu::device::Device;
 pub(crate) struct Pending {
     device: Device,
     /// What has to end before; none for everything submitted so far.
-    submission: Option<wgpu::SubmissionIndex>,
+    submission: Option<Submitted>,
     signal: Arc<Mutex<Signal>>,
 }
 
@@ -27,7 +27,7 @@ struct Signal {
 impl Pending {
     /// The bytes of a buffer for reading back, once the submission has ended that writes them. They are copied as soon as they are here, so
     /// that they outlive the device.
-    pub(super) fn mapping(device: &Device, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Self {
+    pub(super) fn mapping(device: &Device, buffer: &wgpu::Buffer, submission: Option<Submitted>) -> Self {
         let pending = Self { device: device.clone(), submission, signal: Arc::default() };
         let (signal, mapped) = (pending.signal.clone(), buffer.clone());
         buffer.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -45,21 +45,20 @@ impl Pending {
 
     /// What `take` makes of the bytes, if they are here.
     fn arrived<T>(&self, take: impl FnOnce(&[u8]) -> T) -> Option<Result<T>> {
-        let signal = self.signal();
-        let result = signal.result.as_ref()?.as_ref();
-        Some(result.map(|bytes| take(bytes)).map_err(|error| Error::Device(format!("cannot read back: {error}"))))
+        let arrived = self.signal().result.as_ref()?.as_ref().map(|bytes| take(bytes)).map_err(String::clone);
+        Some(arrived.map_err(|error| self.device.fault("reading back", format!("cannot read back: {error}"))))
     }
 
     /// Blocks until they are here, and gives what `take` makes of them.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device was lost before.
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost) where the device was lost before.
     pub(super) fn wait<T>(&self, take: impl Fn(&[u8]) -> T) -> Result<T> {
         loop {
             if let Some(taken) = self.arrived(&take) {
                 return taken;
             }
-            self.device.wait(self.submission.clone())?;
+            self.device.wait(self.submission.as_ref())?;
             // Another thread that polls the device may be about to call back.
             std::thread::yield_now();
         }

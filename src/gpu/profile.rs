@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 /// One dispatch.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Span {
     /// The kernel's name: an op's, and its family's where it has several.
     pub kernel: &'static str,

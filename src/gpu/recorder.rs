@@ -11,7 +11,10 @@ use crate::gpu::arena::{Arena, Block, bytes_of};
 use crate::gpu::arg::{self, Arg};
 use crate::gpu::command::{Copy, Dispatch, Params};
 use crate::gpu::engine::{Engine, Probe, dry::DryEngine, live::LiveEngine};
-use crate::gpu::{device::Device, download::Download, kernel::Kernel, memory::Holds, pipeline::PipelineKey, tensor::Tensor};
+use crate::gpu::{
+    device::Device, download::Download, gpu_frame::GpuFrame, kernel::Kernel, memory::Holds, memory::Reserved, pipeline::PipelineKey,
+    tensor::Tensor,
+};
 
 /// What a [`Probe`] fills tensors with: NaN as f32, f16 and bf16.
 pub const POISON: u32 = 0x7fff_7fff;
@@ -65,6 +68,11 @@ impl Recorder {
         self.engine.set_stage(stage);
     }
 
+    /// How long the GPU will be busy with what was submitted, as far as that is known.
+    pub fn backlog(&self) -> Duration {
+        self.engine.backlog()
+    }
+
     /// Says that nothing may be recorded for a while: how long that is says nothing of the device's speed.
     pub fn pause(&mut self) {
         self.engine.pause();
@@ -99,7 +107,7 @@ impl Recorder {
     /// only when the commands that used them have run.
     fn take(&mut self, arena: &Arc<Arena>, label: &str, bytes: u64) -> Result<Block> {
         match arena.take(label, bytes) {
-            Err(Error::Limits(_)) => {}
+            Err(Error::Limits { .. }) => {}
             done => return done,
         }
         self.finish()?;
@@ -165,14 +173,22 @@ impl Recorder {
 
     /// [`Recorder::download`], each entry of the first axis by itself: what is on its way is no more than one of them.
     pub fn download_each(&mut self, tensor: &Tensor) -> Result<Vec<Vec<f32>>> {
-        let count = tensor.shape().first().copied().unwrap_or(1);
-        let length = tensor.len() / count.max(1);
-        let mut download = |entry| {
-            let values = self.read(tensor, entry * length, length)?;
-            self.finish()?;
-            values.wait()
-        };
-        (0..count).map(&mut download).collect()
+        (0..tensor.shape().first().copied().unwrap_or(1)).map(|entry| self.download_entry(tensor, entry)).collect()
+    }
+
+    /// [`Recorder::download`] of one entry of the first axis.
+    pub fn download_entry(&mut self, tensor: &Tensor, entry: usize) -> Result<Vec<f32>> {
+        let length = tensor.len() / tensor.shape().first().copied().unwrap_or(1).max(1);
+        let values = self.read(tensor, entry * length, length)?;
+        self.finish()?;
+        values.wait()
+    }
+
+    /// Waits for all recorded work and copies one word to the host.
+    pub fn download_word(&mut self, tensor: &Tensor) -> Result<u32> {
+        let word = self.engine.read(&tensor.buffer_ref(), 0..4)?;
+        self.finish()?;
+        Ok(word.wait::<u32>()?[0])
     }
 
     fn read(&mut self, tensor: &Tensor, first: usize, count: usize) -> Result<Download> {
@@ -187,6 +203,24 @@ impl Recorder {
         let bytes = self.engine.read(&tensor.buffer_ref(), 0..tensor.buffer_bytes())?;
         self.finish()?;
         bytes.wait()
+    }
+
+    /// Entry `index` of words [F, H, S], of which the first `width` in a row are RGBA pixels, as a frame of its own. It is there for others once
+    /// it was [flushed](Self::flush).
+    pub fn frame(&mut self, words: &Tensor, index: usize, width: usize) -> Result<GpuFrame> {
+        let &[_, height, stride] = words.shape() else {
+            return Err(Error::Input(format!("pixels: shape {:?}, expected [F, H, S]", words.shape())));
+        };
+        let most = self.device.limits().max_texture_dimension_2d as usize;
+        if width.max(height) > most {
+            let message =
+                format!("a texture of {width}x{height} pixels; this device allows {most} on a side: take frames without `textures`");
+            return Err(Error::limits(message));
+        }
+        let memory = Reserved::new(self.device.accounting(), 4 * (width * height) as u64, Holds::Activations)?;
+        let (size, from) = ([width as u32, height as u32], 4 * (index * height * stride) as u64);
+        let texture = self.engine.texture(&words.buffer_ref(), from, size, 4 * stride as u32)?;
+        Ok(GpuFrame::new(size, texture, memory))
     }
 
     /// Copies `count` elements of `source` from element `from` on to element `to` of `target`, both of the same type.
@@ -220,7 +254,7 @@ impl Recorder {
             key: PipelineKey { kernel: kernel.name, elements, constants: constants.to_vec() },
             params: Params::new(bytemuck::bytes_of(params)),
             buffers: args.iter().filter_map(Arg::bound).map(Tensor::buffer_ref).collect(),
-            groups: u32::try_from(groups).map_err(|_| Error::Limits(format!("`{}` needs {groups} workgroups", kernel.name)))?,
+            groups: u32::try_from(groups).map_err(|_| Error::limits(format!("`{}` needs {groups} workgroups", kernel.name)))?,
             work,
         })
     }

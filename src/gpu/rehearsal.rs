@@ -104,7 +104,7 @@ impl Rehearsal {
     pub(super) fn dispatch(&self, limits: &wgpu::Limits, dispatch: &Dispatch) -> Result<()> {
         let Dispatch { kernel, key, buffers, groups, work, .. } = dispatch;
         let refuse = |what: &str, needed: u64, allowed: u64| match needed > allowed {
-            true => Err(Error::Limits(format!("the kernel `{}` needs {needed} {what}, the adapter allows {allowed}", kernel.name))),
+            true => Err(Error::limits(format!("the kernel `{}` needs {needed} {what}, the adapter allows {allowed}", kernel.name))),
             false => Ok(()),
         };
         refuse("storage buffers", buffers.len() as u64, limits.max_storage_buffers_per_shader_stage.into())?;

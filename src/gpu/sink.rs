@@ -1,8 +1,10 @@
 //! Where weights go on their way to the GPU: to stay there, or to be there for as long as they are worked with.
 
 use std::cell::RefCell;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
 
+use crate::cancel::Cancel;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::engine::live::CHUNK;
@@ -54,29 +56,91 @@ impl Sink for Device {
     }
 
     fn take(&self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
-        let block = Block::fresh(self, label, size)?;
-        if self.rehearsal().is_some() {
-            return Ok(Tensor::new(block, shape, dtype));
-        }
-        let bytes = read()?;
-        for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
-            let offset = number * CHUNK as u64;
-            self.checked("uploading weights", || match chunk.len() % 4 {
-                0 => self.wgpu_queue().write_buffer(block.buffer(), offset, chunk),
-                rest => {
-                    let mut padded = chunk.to_vec();
-                    padded.resize(chunk.len() + 4 - rest, 0);
-                    self.wgpu_queue().write_buffer(block.buffer(), offset, &padded);
-                }
-            })?;
-            if bytes.len() >= CHUNK {
-                // Without a submission every chunk's staging memory would pile up until the next one.
-                self.wgpu_queue().submit([]);
-                self.wait(None)?;
-            }
-        }
-        Ok(Tensor::new(block, shape, dtype))
+        take(self, &Watch::default(), label, shape, dtype, size, read)
     }
+}
+
+/// What is told of bytes on their way to the GPU, and what stops them.
+#[derive(Clone, Default)]
+pub struct Watch {
+    /// Stops them when it is set.
+    pub cancel: Cancel,
+    /// Is told of so many more.
+    pub told: Option<Arc<dyn Fn(u64) + Send + Sync>>,
+}
+
+impl Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Watch").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// So many more bytes have arrived.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where the flag is set.
+    fn tell(&self, bytes: u64) -> Result<()> {
+        if let Some(told) = &self.told {
+            told(bytes);
+        }
+        if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// A [`Device`] that is [watched](Watch).
+#[derive(Clone, Debug)]
+pub struct Watched {
+    device: Device,
+    watch: Watch,
+}
+
+impl Watched {
+    /// A sink for what is loaded to stay.
+    pub fn new(device: &Device, watch: &Watch) -> Self {
+        Self { device: device.clone(), watch: watch.clone() }
+    }
+}
+
+impl Sink for Watched {
+    fn device(&self) -> Option<Device> {
+        Some(self.device.clone())
+    }
+
+    fn take(&self, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
+        take(&self.device, &self.watch, label, shape, dtype, size, read)
+    }
+}
+
+/// A tensor with a buffer of its own.
+fn take(device: &Device, watch: &Watch, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
+    watch.tell(0)?;
+    let block = Block::fresh(device, label, size)?;
+    if device.rehearsal().is_some() {
+        watch.tell(size)?;
+        return Ok(Tensor::new(block, shape, dtype));
+    }
+    let bytes = read()?;
+    for (chunk, number) in bytes.chunks(CHUNK).zip(0..) {
+        let offset = number * CHUNK as u64;
+        device.checked("uploading weights", || match chunk.len() % 4 {
+            0 => device.wgpu_queue().write_buffer(block.buffer(), offset, chunk),
+            rest => {
+                let mut padded = chunk.to_vec();
+                padded.resize(chunk.len() + 4 - rest, 0);
+                device.wgpu_queue().write_buffer(block.buffer(), offset, &padded);
+            }
+        })?;
+        if bytes.len() >= CHUNK {
+            // Without a submission every chunk's staging memory would pile up until the next one.
+            let submitted = device.submit(None);
+            device.wait(Some(&submitted))?;
+        }
+        watch.tell(chunk.len() as u64)?;
+    }
+    // What they were made up for.
+    watch.tell(size.saturating_sub(bytes.len() as u64))?;
+    Ok(Tensor::new(block, shape, dtype))
 }
 
 impl Sink for RefCell<&mut Recorder> {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -24,6 +25,18 @@ pub enum Tune {
     /// Anew in every process.
     Force,
 }
+
+impl fmt::Display for Tune {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Force => "force",
+        })
+    }
+}
+
+crate::as_text::as_text!(Tune);
 
 impl FromStr for Tune {
     type Err = Error;
@@ -59,9 +72,10 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
-    /// With what is remembered in the user's cache folder.
-    pub(crate) fn new(mode: Tune, adapter: String) -> Self {
-        Self::remembering(mode, adapter, cache_folder().map(|folder| folder.join("wan-animate").join("tuning.json")))
+    /// With what is remembered in the user's cache folder, unless that is to be left alone.
+    pub(crate) fn new(mode: Tune, adapter: String, is_remembered: bool) -> Self {
+        let folder = if is_remembered { cache_folder() } else { None };
+        Self::remembering(mode, adapter, folder.map(|folder| folder.join("wan-animate").join("tuning.json")))
     }
 
     fn remembering(mode: Tune, adapter: String, file: Option<PathBuf>) -> Self {
@@ -87,7 +101,7 @@ impl Tuning {
         // Unlocked meanwhile, since this takes a while.
         let timed = (0..count).map(time).map(|seconds| match seconds {
             Ok(seconds) => Some(seconds),
-            Err(Error::Limits(_) | Error::Unsupported(_)) => Some(f64::INFINITY),
+            Err(Error::Limits { .. } | Error::Unsupported(_)) => Some(f64::INFINITY),
             Err(_) => None,
         });
         let seconds = timed.collect::<Option<Vec<_>>>()?;
@@ -138,7 +152,7 @@ mod tests {
     use super::*;
 
     fn time(number: usize) -> Result<f64> {
-        [Ok(3.0), Ok(1.0), Err(Error::Limits("too large".into())), Ok(2.0)].into_iter().nth(number).expect("four candidates")
+        [Ok(3.0), Ok(1.0), Err(Error::limits("too large")), Ok(2.0)].into_iter().nth(number).expect("four candidates")
     }
 
     fn never(_: usize) -> Result<f64> {
@@ -158,6 +172,8 @@ mod tests {
         assert_eq!(tuning(Tune::On, "card").choose("op", 1, never), None, "nothing to choose from");
         assert_eq!(tuning(Tune::On, "another card").choose("op", 4, |number| Ok(number as f64)), Some(0));
         assert_eq!(tuning(Tune::Force, "card").choose("op", 4, |number| Ok(number as f64)), Some(0), "anew");
+        let forgetful = Tuning::remembering(Tune::On, "card".into(), None);
+        assert_eq!((forgetful.choose("op", 4, time), forgetful.choose("op", 4, never)), (Some(1), Some(1)), "by itself");
         fs::write(&file, "no JSON").expect("written");
         assert_eq!(tuning(Tune::On, "card").choose("op", 4, time), Some(1));
     }

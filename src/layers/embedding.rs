@@ -31,9 +31,10 @@ impl<'a> Embedding<'a> {
             table.check_finite()?;
         }
         let row = |&number: &u32| {
-            table.read_row(number as usize).ok_or_else(|| {
+            table.read_row(number as usize).unwrap_or_else(|| {
                 let (rows, last) = (self.rows, self.rows.saturating_sub(1));
-                Error::Input(format!("token {number} is not in the vocabulary of {rows}, 0 to {last}; tokenizer and encoder must fit"))
+                let message = format!("token {number} is not in the vocabulary of {rows}, 0 to {last}; tokenizer and encoder must fit");
+                Err(Error::Input(message))
             })
         };
         Ok(numbers.iter().map(row).collect::<Result<Vec<_>>>()?.concat())

@@ -1,6 +1,7 @@
 //! From a checkpoint to the GPU, tensor by tensor, with the precision decided in one place.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use crate::dtype::DType;
@@ -24,6 +25,17 @@ pub enum Precision {
     F16,
 }
 
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        })
+    }
+}
+
+crate::as_text::as_text!(Precision);
+
 impl FromStr for Precision {
     type Err = Error;
 
@@ -38,6 +50,7 @@ impl FromStr for Precision {
 
 impl Precision {
     /// How activations that only feed a product are stored.
+    #[doc(hidden)]
     pub fn operand(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -123,7 +136,7 @@ impl<'a> Loader<'a> {
     /// A tensor's values, to be read when they are needed.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<impl Fn() -> Result<Vec<f32>> + Copy + use<'a>> {
         let claim = self.claim(name, shape)?;
-        Ok(move || claim.map_or(Ok(Vec::new()), |claim| claim.read().to_f32()))
+        Ok(move || claim.map_or(Ok(Vec::new()), |claim| claim.read()?.to_f32()))
     }
 
     /// A tensor in f32: biases, norms, tables.
@@ -156,8 +169,8 @@ impl<'a> Loader<'a> {
             DType::F16 | DType::Bf16 => size[1].is_multiple_of(4),
         };
         match keep {
-            true => Matrix::upload(self.sink, &full, size, claim.dtype(), &|| check().map(|()| claim.read().bytes)),
-            false => self.matrix_from(name, size, &|| claim.read().to_f32()),
+            true => Matrix::upload(self.sink, &full, size, claim.dtype(), &|| check().and_then(|()| Ok(claim.read()?.bytes))),
+            false => self.matrix_from(name, size, &|| claim.read()?.to_f32()),
         }
     }
 

@@ -83,14 +83,14 @@ impl<B> Stack<B> {
     ///
     /// # Errors
     /// Those of loading.
-    pub fn fill(&self, device: &Device, count: usize) -> Result<()> {
+    pub fn fill(&self, sink: &dyn Sink, count: usize) -> Result<()> {
         let Some(source) = &self.source else { return Ok(()) };
         let count = count.min(self.layers.len());
         self.layers.clear_but(0..count);
         for number in 0..count {
             let mut place = self.layers.place(number);
             if place.is_none() {
-                *place = Some(source.read(device, number)?);
+                *place = Some(source.read(sink, number)?);
             }
         }
         Ok(())

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::count::count;
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::models::coverage::Coverage;
 use crate::models::registry::{model_of, name_of, open_all};
 use crate::weights::{checkpoint::Weights, locate::checkpoints};
@@ -14,6 +16,7 @@ const SHOWN: usize = 20;
 
 /// What one checkpoint is: a file, or an index with its shards.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WeightsReport {
     /// The file, or the index.
     pub path: PathBuf,
@@ -45,30 +48,25 @@ pub struct WeightsReport {
 ///
 /// # Errors
 /// [`Error::Weights`] and [`Error::Io`] as for opening, where a file is damaged or none is there.
-pub fn inspect_weights(path: impl AsRef<Path>) -> Result<Vec<WeightsReport>> {
-    let path = path.as_ref();
-    if !path.is_dir() {
-        return WeightsReport::all(path);
+pub fn inspect_weights(location: impl Into<Location>) -> Result<Vec<WeightsReport>> {
+    let location = location.into();
+    if !location.is_dir() {
+        return WeightsReport::all(&location);
     }
-    let mut files = checkpoints(path)?;
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(Error::io(path))? {
-        folders.push(entry.map_err(Error::io(path))?.path());
-    }
-    folders.sort();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        files.extend(checkpoints(folder)?);
+    let mut files = checkpoints(&location)?;
+    for folder in location.names()?.iter().map(|name| location.join(name)).filter(Location::is_dir) {
+        files.extend(checkpoints(&folder)?);
     }
     if files.is_empty() {
-        return Err(Error::weights(path, "no file of weights is in this folder, nor in those in it"));
+        return Err(Error::weights(location.path(), "no file of weights is in this folder, nor in those in it"));
     }
-    Ok(files.iter().map(|file| WeightsReport::all(file)).collect::<Result<Vec<_>>>()?.concat())
+    Ok(files.iter().map(WeightsReport::all).collect::<Result<Vec<_>>>()?.concat())
 }
 
 impl WeightsReport {
     /// Of all models in a file.
-    fn all(path: &Path) -> Result<Vec<Self>> {
-        Ok(open_all(path)?.iter().map(Self::of).collect())
+    fn all(location: &Location) -> Result<Vec<Self>> {
+        Ok(open_all(location.clone())?.iter().map(Self::of).collect())
     }
 
     fn of(weights: &Weights) -> Self {
@@ -103,9 +101,9 @@ impl fmt::Display for WeightsReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}", self.path.display())?;
         writeln!(f, "  {}: {}, {}", self.kind, self.format, self.layout)?;
-        writeln!(f, "  {} tensors, {} parameters, {}", self.tensors, self.parameters, size(self.bytes))?;
-        for (encoding, (count, bytes)) in &self.encodings {
-            writeln!(f, "    {encoding}: {count} tensors, {}", size(*bytes))?;
+        writeln!(f, "  {}, {}, {}", count(self.tensors, "tensor"), count(self.parameters, "parameter"), size(self.bytes))?;
+        for (encoding, (tensors, bytes)) in &self.encodings {
+            writeln!(f, "    {encoding}: {}, {}", count(*tensors, "tensor"), size(*bytes))?;
         }
         let unknown = self.unknown.iter().map(|(name, near)| match near {
             Some(near) => format!("{name} (near {near})"),

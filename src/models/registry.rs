@@ -1,8 +1,7 @@
 //! The models that this crate has, and which of them a checkpoint holds.
 
-use std::path::Path;
-
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::models::{clip, dit, spec::Spec, umt5, vae};
 use crate::weights::lora::is_lora;
 use crate::weights::{checkpoint::Weights, names::Table};
@@ -34,14 +33,14 @@ pub fn name_of(weights: &Weights) -> &'static str {
 ///
 /// # Errors
 /// As [`Weights::open`], and where tensors are not as their layout says, or there are several models in one file.
-pub fn open(path: impl AsRef<Path>) -> Result<Weights> {
-    let path = path.as_ref();
-    let mut parts = open_all(path)?;
+pub fn open(location: impl Into<Location>) -> Result<Weights> {
+    let location = location.into();
+    let mut parts = open_all(location.clone())?;
     match (parts.pop(), &parts[..]) {
         (Some(only), []) => Ok(only),
         (last, others) => {
             let names: Vec<_> = others.iter().chain(&last).map(name_of).collect();
-            Err(Error::weights(path, format!("this is {} in one: give it where one of them is wanted", names.join(", "))))
+            Err(Error::weights(location.path(), format!("this is {} in one: give it where one of them is wanted", names.join(", "))))
         }
     }
 }
@@ -50,8 +49,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<Weights> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_all(path: &Path) -> Result<Vec<Weights>> {
-    Weights::open(path)?.split().into_iter().map(named).collect()
+pub fn open_all(location: impl Into<Location>) -> Result<Vec<Weights>> {
+    Weights::open(location)?.split().into_iter().map(named).collect()
 }
 
 fn named(mut weights: Weights) -> Result<Weights> {

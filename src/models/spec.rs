@@ -1,7 +1,6 @@
 //! What there is to know of a model beside how it computes.
 
 use std::fmt;
-use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,6 +9,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::json::read_json;
 use crate::layers::Loader;
+use crate::location::Location;
 use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin, names::Table};
 
 /// A kind of model. Each has one, in its folder, and a line in the [registry](super::registry).
@@ -61,7 +61,7 @@ pub trait Sizes: DeserializeOwned + Serialize {
     fn is_described(json: &Value) -> bool;
 
     /// Reads that file.
-    fn read(file: &Path) -> Result<Self> {
+    fn read(file: &Location) -> Result<Self> {
         read_json(file)
     }
 
@@ -73,15 +73,15 @@ pub trait Sizes: DeserializeOwned + Serialize {
 
     /// The configuration beside an opened part, or what its tensors tell.
     fn of(weights: &Weights) -> Result<Self> {
-        match config_beside(weights.path())?.filter(Self::is_described) {
-            Some(_) => Self::read(&weights.path().with_file_name("config.json")),
+        match config_beside(weights.location())?.filter(Self::is_described) {
+            Some(_) => Self::read(&weights.location().beside("config.json")),
             None => Self::detect(weights),
         }
     }
 
     /// The same as JSON, as it is where it lies beside the part.
     fn json(weights: &Weights) -> Result<Value> {
-        match config_beside(weights.path())?.filter(Self::is_described) {
+        match config_beside(weights.location())?.filter(Self::is_described) {
             Some(json) => Ok(json),
             None => Ok(Self::detect(weights)?.to_json()),
         }

@@ -1,8 +1,6 @@
 //! Opening files.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use super::draft::Draft;
 use super::element::Element;
@@ -12,7 +10,7 @@ use super::proto::{Dim, Model, ValueInfo};
 use super::refuse::{check_nodes, check_opset};
 use super::tensor::Files;
 use super::value::Kind;
-use crate::weights::map::map;
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// The name that mmdeploy, and the official release with it, gives to its exports.
@@ -34,21 +32,22 @@ impl Graph {
     /// [`Error::Weights`] where it is no ONNX file, damaged, or contradicts itself, or where a file that belongs to it is missing or not in its folder;
     /// [`Error::Unsupported`] for operators that are not supported, by node, and free extents; [`Error::Input`] for shapes that do not fit the
     /// file's; [`Error::Limits`] for more than can be computed; [`Error::Io`] where it cannot be read.
-    pub fn open(path: impl AsRef<Path>, shapes: &[(&str, &[usize])]) -> Result<Self> {
-        let path = file(path.as_ref())?;
-        let map = Arc::new(map(&path)?);
-        let model = Model::read(&map).map_err(|what| not_onnx(&path, &what))?;
-        let opset = check_opset_of(&path, &model)?;
-        let proto = model.graph.as_ref().ok_or_else(|| not_onnx(&path, "it has no graph"))?;
-        let mut draft = Draft::new(&path, proto, &mut Files::new(&path, &map))?;
+    pub fn open(location: impl Into<Location>, shapes: &[(&str, &[usize])]) -> Result<Self> {
+        let location = file(location.into())?;
+        let path = location.path();
+        let content = location.open()?.loaded().map_err(Error::io(path))?;
+        let model = Model::read(content.whole().unwrap_or_default()).map_err(|what| not_onnx(path, &what))?;
+        let opset = check_opset_of(path, &model)?;
+        let proto = model.graph.as_ref().ok_or_else(|| not_onnx(path, "it has no graph"))?;
+        let mut draft = Draft::new(path, proto, &mut Files::new(&location, &content))?;
         draft.prune();
-        check_nodes(&path, &draft.nodes, &draft.domains)?;
-        let inputs = inputs(&path, &draft, shapes)?;
+        check_nodes(path, &draft.nodes, &draft.domains)?;
+        let inputs = inputs(path, &draft, shapes)?;
         let mut outlines = vec![None; draft.values()];
         for port in &inputs {
             outlines[port.value] = port.shape.clone().map(|shape| Outline { shape, kind: port.kind });
         }
-        infer(&path, opset, &mut draft, &mut outlines)?;
+        infer(path, opset, &mut draft, &mut outlines)?;
         draft.prune();
         let output = |&(info, value): &(&ValueInfo, usize)| {
             let outline: Option<&Outline> = outlines[value].as_ref();
@@ -58,15 +57,39 @@ impl Graph {
         };
         let outputs = draft.outputs.iter().map(output).collect();
         let Draft { nodes, constants, .. } = draft;
-        let graph = Self { path, opset, inputs, outputs, nodes, constants, outlines };
+        let graph = Self { path: path.into(), opset, inputs, outputs, nodes, constants, outlines };
         match graph.host_memory() {
-            bytes if bytes > MAX_MEMORY => Err(Error::Limits(format!(
+            bytes if bytes > MAX_MEMORY => Err(Error::limits(format!(
                 "{}: its values take {} GiB at a time: give it smaller inputs",
                 graph.path.display(),
                 bytes >> 30
             ))),
             _ => Ok(graph),
         }
+    }
+}
+
+/// An input as a file declares it: its name, and its extents, `None` for those that are free; no extents where it gives none.
+pub type Declared = (String, Option<Vec<Option<usize>>>);
+
+impl Graph {
+    /// The inputs of a file.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), for what is no ONNX file.
+    pub fn declared_inputs(location: impl Into<Location>) -> Result<Vec<Declared>> {
+        let location = file(location.into())?;
+        let path = location.path();
+        let content = location.open()?.loaded().map_err(Error::io(path))?;
+        let model = Model::read(content.whole().unwrap_or_default()).map_err(|what| not_onnx(path, &what))?;
+        let proto = model.graph.as_ref().ok_or_else(|| not_onnx(path, "it has no graph"))?;
+        let draft = Draft::new(path, proto, &mut Files::new(&location, &content))?;
+        let extent = |dim: &Dim| match *dim {
+            Dim::Fixed(fixed) => usize::try_from(fixed).ok(),
+            Dim::Free(_) => None,
+        };
+        let input = |(info, _): &(&ValueInfo, usize)| (info.name.into(), info.shape.as_ref().map(|dims| dims.iter().map(extent).collect()));
+        Ok(draft.inputs.iter().map(input).collect())
     }
 }
 
@@ -81,22 +104,17 @@ fn not_onnx(path: &Path, what: &str) -> Error {
     Error::weights(path, format!("no ONNX model, or cut short: {what}; download or export it again"))
 }
 
-/// The file to open for `path`: itself, or the one in a folder.
-fn file(path: &Path) -> Result<PathBuf> {
-    if !fs::metadata(path).map_err(Error::io(path))?.is_dir() {
-        return Ok(path.into());
+/// The file to open: the one given, or the one in a folder.
+fn file(location: Location) -> Result<Location> {
+    if !location.is_folder()? {
+        return Ok(location);
     }
-    if path.join(USUAL).is_file() {
-        return Ok(path.join(USUAL));
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path).map_err(Error::io(path))? {
-        let entry = entry.map_err(Error::io(path))?.path();
-        found.extend(Some(entry).filter(|entry| entry.extension().is_some_and(|extension| extension == "onnx")));
-    }
+    let names = location.names()?;
+    let found: Vec<_> = names.iter().filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "onnx")).collect();
     match &found[..] {
-        [only] => Ok(only.clone()),
-        others => Err(Error::weights(path, format!("{} files of the folder end in .onnx: name the one to open", others.len()))),
+        _ if names.iter().any(|name| name == USUAL) => Ok(location.join(USUAL)),
+        [only] => Ok(location.join(only)),
+        others => Err(Error::weights(location.path(), format!("{} files of the folder end in .onnx: name the one to open", others.len()))),
     }
 }
 
@@ -113,7 +131,7 @@ fn inputs(path: &Path, draft: &Draft, shapes: &[(&str, &[usize])]) -> Result<Vec
         })?;
         let shape = shape(path, info, given)?;
         if shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent.max(1))).is_none_or(|count| count > MAX_INPUT) {
-            return Err(Error::Limits(format!(
+            return Err(Error::limits(format!(
                 "{}: its input `{}` has the shape {shape:?}, which is too large",
                 path.display(),
                 info.name

@@ -81,7 +81,7 @@ impl Graph {
     fn run_error(&self, node: &Node, fault: RunFault) -> Error {
         match fault {
             RunFault::Fault(fault) => Self::error(&self.path, node, fault),
-            RunFault::Memory => Error::Limits(format!("{}: {node}: what it makes takes more memory than is sensible", self.path.display())),
+            RunFault::Memory => Error::limits(format!("{}: {node}: what it makes takes more memory than is sensible", self.path.display())),
         }
     }
 

@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::Mmap;
-
 use super::element::Element;
 use super::proto::TensorProto;
 use super::value::{Data, Kind, Value};
-use crate::weights::map::map;
+use crate::content::Content;
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// A constant of a graph.
@@ -22,10 +21,10 @@ pub(super) enum Constant {
     Mapped(Mapped),
 }
 
-/// A tensor in a mapped file.
+/// A tensor in a file.
 #[derive(Clone)]
 pub(super) struct Mapped {
-    map: Arc<Mmap>,
+    content: Content,
     range: Range<usize>,
     element: Element,
     shape: Vec<usize>,
@@ -36,7 +35,7 @@ const MAX_READ: usize = 1 << 12;
 
 impl Mapped {
     fn value(&self) -> Value {
-        Value::new(&self.shape, self.element.decode(&self.map[self.range.clone()]))
+        Value::new(&self.shape, self.element.decode(&whole(&self.content)[self.range.clone()]))
     }
 }
 
@@ -109,14 +108,16 @@ fn check_bytes(found: usize, count: usize, element: Element) -> Result<(), Strin
 
 /// Where the tensors of an ONNX file are: in the file itself and in those beside it.
 pub(super) struct Files<'a> {
+    location: &'a Location,
     path: &'a Path,
-    map: &'a Arc<Mmap>,
-    others: BTreeMap<PathBuf, Arc<Mmap>>,
+    content: &'a Content,
+    others: BTreeMap<PathBuf, Content>,
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(path: &'a Path, map: &'a Arc<Mmap>) -> Self {
-        Self { path, map, others: BTreeMap::new() }
+    /// With a content that is loaded.
+    pub(super) fn new(location: &'a Location, content: &'a Content) -> Self {
+        Self { location, path: location.path(), content, others: BTreeMap::new() }
     }
 
     /// A tensor of the file.
@@ -129,8 +130,8 @@ impl<'a> Files<'a> {
             return inline(proto).map(|value| Constant::Known(value.into())).map_err(fail);
         };
         let (element, shape) = self.head(proto, |count, element| check_bytes(raw.len(), count, element))?;
-        let begin = raw.as_ptr().addr() - self.map.as_ptr().addr();
-        Ok(Mapped { map: self.map.clone(), range: begin..begin + raw.len(), element, shape }.into())
+        let begin = raw.as_ptr().addr() - whole(self.content).as_ptr().addr();
+        Ok(Mapped { content: self.content.clone(), range: begin..begin + raw.len(), element, shape }.into())
     }
 
     /// Element type and extents, where the number of elements passes a check.
@@ -154,15 +155,15 @@ impl<'a> Files<'a> {
         let location = get("location").ok_or_else(|| fail("its elements are in another file, which it does not name".into()))?;
         let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
         let path = self.beside(location).map_err(fail)?;
-        let map = self.open(&path, proto.name)?;
-        let end = length.map_or(Some(map.len()), |length| offset.checked_add(length));
-        let range = end.filter(|&end| offset <= end && end <= map.len()).map(|end| offset..end);
+        let content = self.open(&path, proto.name)?;
+        let end = length.map_or(Some(content.len()), |length| offset.checked_add(length));
+        let range = end.filter(|&end| offset <= end && end <= content.len()).map(|end| offset..end);
         let range = range.ok_or_else(|| {
-            let message = format!("cut short: bytes from {offset} on of {} belong to it, which has {}", path.display(), map.len());
+            let message = format!("cut short: bytes from {offset} on of {} belong to it, which has {}", path.display(), content.len());
             Error::tensor(self.path, proto.name, message)
         })?;
         let (element, shape) = self.head(proto, |count, element| check_bytes(range.len(), count, element))?;
-        Ok(Mapped { map, range, element, shape })
+        Ok(Mapped { content, range, element, shape })
     }
 
     /// The path of a file in the folder of this one, or in one below it.
@@ -176,16 +177,22 @@ impl<'a> Files<'a> {
         })
     }
 
-    fn open(&mut self, path: &Path, tensor: &str) -> Result<Arc<Mmap>> {
-        if let Some(map) = self.others.get(path) {
-            return Ok(map.clone());
+    fn open(&mut self, path: &Path, tensor: &str) -> Result<Content> {
+        if let Some(content) = self.others.get(path) {
+            return Ok(content.clone());
         }
-        if !path.is_file() {
+        let location = self.location.at(path.into());
+        if !location.is_file() {
             let message = format!("missing, but the tensor `{tensor}` of {} is in it; put it beside that file", self.path.display());
             return Err(Error::weights(path, message));
         }
-        let map = Arc::new(map(path)?);
-        self.others.insert(path.into(), map.clone());
-        Ok(map)
+        let content = location.open()?.loaded().map_err(Error::io(path))?;
+        self.others.insert(path.into(), content.clone());
+        Ok(content)
     }
+}
+
+/// The bytes of a file that is loaded.
+fn whole(content: &Content) -> &[u8] {
+    content.whole().unwrap_or_default()
 }

@@ -177,7 +177,10 @@ fn rows_of_a_run(sink: &dyn Sink, label: &str, [rows, cols]: [usize; 2], row_byt
 fn rows_within(sink: &dyn Sink, label: &str, row_bytes: u64) -> Result<usize> {
     let most = sink.device().map_or(u64::MAX, |device| largest_buffer(&device));
     match (most / row_bytes) as usize & !3 {
-        0 => Err(Error::Limits(format!("`{label}`: four rows of {row_bytes} bytes are past the limit of {most} a binding"))),
+        0 => {
+            let message = format!("`{label}`: four rows of {row_bytes} bytes are past the limit of {most} a binding");
+            Err(Error::memory(row_bytes.saturating_mul(4), most, message))
+        }
         rows => Ok(rows),
     }
 }

@@ -28,6 +28,7 @@ pub mod pixels;
 pub mod pool;
 pub mod product;
 pub mod resample;
+pub mod rgba8;
 pub mod rms_norm;
 pub mod rows;
 pub mod shortcut;
@@ -72,6 +73,7 @@ pub static KERNELS: &[&Kernel] = &[
     &pixels::PIXELS,
     &pool::POOL,
     &resample::RESAMPLE,
+    &rgba8::RGBA8,
     &rms_norm::RMS_NORM,
     &rows::ROWS,
     &shortcut::SHORTCUT,

@@ -12,7 +12,9 @@ const DIVISOR: f64 = 16.0;
 const LARGEST: u64 = 1 << 26;
 
 /// The size of about `area` pixels in the aspect of a picture of `width` x `height`: both sides are rounded down to multiples of 16.
-/// Fails when a side of the picture is 0, the area above 67 million, or nothing is left of a side.
+///
+/// # Errors
+/// [`Error::Input`] where a side of the picture is 0, the area above 67 million, or nothing is left of a side.
 pub fn area_size(width: u32, height: u32, area: u64) -> Result<(u32, u32)> {
     if width == 0 || height == 0 || area > LARGEST {
         let message = format!("a picture of {width}x{height} pixels cannot be brought to {area}; give 256 to {LARGEST}");
@@ -32,7 +34,10 @@ pub fn area_size(width: u32, height: u32, area: u64) -> Result<(u32, u32)> {
 }
 
 /// `image` fitted into a canvas of `width` x `height` pixels, the rest black: the mean of what each pixel covers where the canvas has fewer
-/// pixels (`cv2.INTER_AREA`), else between neighbours (`cv2.INTER_LINEAR`). Fails where nothing would be left of a side.
+/// pixels (`cv2.INTER_AREA`), else between neighbours (`cv2.INTER_LINEAR`).
+///
+/// # Errors
+/// [`Error::Input`] where nothing would be left of a side.
 pub fn fit_canvas(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     if image.dimensions() == (width, height) {
         return Ok(image.clone());

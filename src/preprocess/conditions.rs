@@ -74,11 +74,17 @@ impl Conditions {
     }
 
     /// Poses and faces, for [`AnimatePipeline::animate`](crate::AnimatePipeline::animate).
+    ///
+    /// # Errors
+    /// Those of [`Motion::new`], which what was prepared together does not meet.
     pub fn motion(&self) -> Result<Motion> {
         Motion::new(self.pose.clone(), self.face.clone())
     }
 
-    /// All four videos, for [`AnimatePipeline::replace`](crate::AnimatePipeline::replace). Fails in animate mode.
+    /// All four videos, for [`AnimatePipeline::replace`](crate::AnimatePipeline::replace).
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it was prepared by [`Preprocess::animate`](super::Preprocess::animate), without a background.
     pub fn scene(&self) -> Result<Scene> {
         let missing = || Error::Input("there is no background: prepare the video with `Preprocess::replace`".into());
         let Replaced { background, mask } = self.replaced.clone().ok_or_else(missing)?;

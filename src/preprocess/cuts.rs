@@ -21,7 +21,7 @@ pub(super) fn find_cuts(video: &Frames, keypoints: &Keypoints) -> Result<Vec<usi
     let mut last = luma(&video.read(0)?);
     for index in 1..video.num_frames() {
         let own = luma(&video.read(index)?);
-        let difference = last.iter().zip(&own).map(|(a, b)| (a - b).abs()).sum::<f64>() / own.len() as f64;
+        let difference = difference(&last, &own);
         let jump = matches!((boxes[index - 1], boxes[index]), (Some(a), Some(b)) if a.iou(&b) < OVERLAP);
         if difference > LUMA || jump {
             cuts.push(index);
@@ -29,6 +29,15 @@ pub(super) fn find_cuts(video: &Frames, keypoints: &Keypoints) -> Result<Vec<usi
         last = own;
     }
     Ok(cuts)
+}
+
+/// Whether the second of two pictures begins another take, by itself.
+pub(crate) fn is_cut(before: &RgbImage, after: &RgbImage) -> bool {
+    difference(&luma(before), &luma(after)) > LUMA
+}
+
+fn difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>() / b.len() as f64
 }
 
 /// A coarse grid of a picture's luma, 0 to 1.

@@ -23,6 +23,8 @@ const DEFAULT_FPS: f64 = 30.0;
 
 /// How the box around a face is chosen in each frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum FaceCrop {
     /// As Wan2.2's own preprocessing does: around the 68 points, whatever their scores, 1.3 times their area, more of it above than below.
     #[default]
@@ -99,7 +101,10 @@ pub fn official_face_box(person: &WholeBody, width: u32, height: u32) -> Option<
     })
 }
 
-/// What a frame shows in `at`, at 512x512 pixels, its aspect not kept. Fails where the box is empty or not within the frame.
+/// What a frame shows in `at`, at 512x512 pixels, its aspect not kept.
+///
+/// # Errors
+/// [`Error::Input`] where the box is empty or not within the frame.
 pub fn crop_face(frame: &RgbImage, at: FaceBox) -> Result<RgbImage> {
     let FaceBox { x1, x2, y1, y2 } = at;
     let (width, height) = frame.dimensions();

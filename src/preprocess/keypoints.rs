@@ -35,7 +35,10 @@ pub struct Keypoint {
 pub struct WholeBody([Keypoint; NUM_KEYPOINTS]);
 
 impl WholeBody {
-    /// A person of these points. Fails unless there are 133.
+    /// A person of these points.
+    ///
+    /// # Errors
+    /// [`Error::Input`] unless there are 133.
     pub fn new(points: &[Keypoint]) -> Result<Self> {
         let wrong = |_| Error::Input(format!("a person has {} points; {NUM_KEYPOINTS} are needed (COCO-WholeBody)", points.len()));
         points.try_into().map(Self).map_err(wrong)
@@ -91,8 +94,11 @@ pub struct Keypoints {
 }
 
 impl Keypoints {
-    /// One person in the frames of a video of `width` x `height` pixels, at `fps` frames a second where that is known. Fails when there is
-    /// no frame, a side is 0 or above 65536, the rate is not above 0, or a place or score is not a number or more than a million.
+    /// One person in the frames of a video of `width` x `height` pixels, at `fps` frames a second where that is known.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is no frame, a side is 0 or above 65536, the rate is not above 0, or a place or score is not a number or
+    /// more than a million.
     pub fn new(width: u32, height: u32, fps: Option<f64>, frames: Vec<WholeBody>) -> Result<Self> {
         if ![width, height].iter().all(|side| (1..=LARGEST_SIDE).contains(side)) {
             return Err(Error::Input(format!("key points of a picture of {width}x{height} pixels: sides are 1 to {LARGEST_SIDE}")));
@@ -133,13 +139,18 @@ impl Keypoints {
         &self.frames
     }
 
-    /// The same with other frames. Fails as [`new`](Self::new) does.
+    /// The same with other frames.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
     pub fn with_frames(&self, frames: Vec<WholeBody>) -> Result<Self> {
         Self::new(self.width, self.height, self.fps, frames)
     }
 
-    /// The same person in pictures stretched to `width` x `height` pixels, for key points that were found in smaller ones. Fails for a side
-    /// of 0 or above 65536.
+    /// The same person in pictures stretched to `width` x `height` pixels, for key points that were found in smaller ones.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a side of 0 or above 65536.
     pub fn resized(&self, width: u32, height: u32) -> Result<Self> {
         let (x, y) = (f64::from(width) / f64::from(self.width), f64::from(height) / f64::from(self.height));
         let frames = self.frames.iter().map(|frame| frame.map(|at| Keypoint { x: at.x * x, y: at.y * y, ..*at })).collect();

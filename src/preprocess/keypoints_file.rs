@@ -16,6 +16,8 @@ const LARGEST_FILE: u64 = 1 << 29;
 
 /// In which form key points are saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum KeypointsFormat {
     /// One JSON file with all 133 points: `{"format": "coco-wholebody-133", "width", "height", "fps", "frames": [[[x, y, score], ...]]}`.
     #[default]
@@ -39,19 +41,27 @@ struct File {
 
 impl Keypoints {
     /// Reads key points: a JSON file of the own format or ComfyUI's, as [`KeypointsFormat`] has them. A point can be `null` there, which is
-    /// one that was not found. Of several persons the largest is taken, and then whoever is nearest to where it was. Fails for anything
-    /// else, saying which frame and point is wrong.
+    /// one that was not found. Of several persons the largest is taken, and then whoever is nearest to where it was.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for anything else, saying which frame and point is wrong; [`Error::Io`] where the file cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         read(path.as_ref(), None)
     }
 
     /// As [`open`](Self::open), and OpenPose's files (one, or a folder of one for each frame), which do not say the size of the pictures.
     /// Places that are all within 0 to 1 are shares of it. Of the other formats the own size counts.
+    ///
+    /// # Errors
+    /// As there.
     pub fn open_sized(path: impl AsRef<Path>, width: u32, height: u32) -> Result<Self> {
         read(path.as_ref(), Some((width, height)))
     }
 
     /// As [`open`](Self::open), of a file's text. OpenPose's says no size, so that one must be given; of the others the own size counts.
+    ///
+    /// # Errors
+    /// [`Error::Input`] as there.
     pub fn from_json(json: &str, size: Option<(u32, u32)>) -> Result<Self> {
         let is = |start: &str| json.trim_start().starts_with(start);
         if is("[") {
@@ -70,6 +80,9 @@ impl Keypoints {
     }
 
     /// Saves them. Reading the own format again gives the same numbers; the others have fewer points.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where they cannot be written.
     pub fn save(&self, path: impl AsRef<Path>, format: KeypointsFormat) -> Result<()> {
         let path = path.as_ref();
         match format {

@@ -11,6 +11,7 @@ const WHITE: u8 = 255;
 /// How a person's mask grows into the mask of what is generated. The defaults are those of Wan2.2's own preprocessing: the box around the
 /// person, grown by 9 pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct MaskGrowth {
     /// How often the mask is dilated; 3 by default. With 0 the mask is used as it is, without a grid.
     pub iterations: u32,
@@ -38,7 +39,10 @@ impl MaskGrowth {
         }
     }
 
-    /// The mask of what is generated. Fails when the kernel's size or a number of subdivisions is 0.
+    /// The mask of what is generated.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the kernel's size or a number of subdivisions is 0.
     pub fn apply(&self, mask: &GrayImage) -> Result<GrayImage> {
         self.check()?;
         if self.iterations == 0 {

@@ -54,6 +54,9 @@ mod skeleton;
 mod smooth;
 mod sources;
 
+pub(crate) use cuts::is_cut;
+pub(crate) use person_box::SURE;
+
 pub use canvas::{area_size, fit_canvas};
 pub use conditions::Conditions;
 pub use draw::draw_pose;

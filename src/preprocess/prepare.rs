@@ -15,6 +15,7 @@ use super::retarget::{Retarget, Retargeted};
 use super::skeleton::skeletons;
 use super::smooth::{fill_gaps, smooth};
 use super::sources::{Faces, Fitted, Grown, Masks, Overlay, Poses};
+use crate::count::count;
 use crate::video::Frames;
 use crate::video::fps::Sampling;
 use crate::{Error, Result};
@@ -24,6 +25,7 @@ const DEFAULT_FPS: f64 = 30.0;
 
 /// How a video is prepared. What is not set is as in Wan2.2's own preprocessing, but that the rate stays the video's own.
 #[derive(Clone, Debug)]
+#[must_use = "nothing is prepared before it is given a video"]
 pub struct Preprocess {
     fps: Option<f64>,
     canvas: Canvas,
@@ -263,12 +265,12 @@ impl Clip {
         }
     }
 
-    fn wrong_count(&self, what: &str, count: usize) -> Error {
+    fn wrong_count(&self, what: &str, found: usize) -> Error {
         let sampled = match self.sampling {
             Some(_) => format!(" ({} at {} frames a second)", self.video.num_frames(), self.fps),
             None => String::new(),
         };
-        Error::Input(format!("there are {what} of {count} frames, but the video has {}{sampled}", self.own_frames))
+        Error::Input(format!("there are {what} of {}, but the video has {}{sampled}", count(found, "frame"), self.own_frames))
     }
 }
 

@@ -11,6 +11,7 @@ use super::retarget::{Limb, Retargeted};
 
 /// Something about a frame that may spoil the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Flag {
     /// The first frame of another take.
     Cut,
@@ -83,6 +84,7 @@ impl Flag {
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct FrameReport {
     /// Around all sure points, where there are two.
     pub person: Option<PersonBox>,

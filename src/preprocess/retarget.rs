@@ -25,6 +25,7 @@ const SCALES: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
 
 /// Limbs whose length can be set by hand; left and right are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Limb {
     /// From the neck to the shoulders.
     Shoulders,
@@ -66,6 +67,7 @@ impl Limb {
 /// How poses are given the proportions of the character, as Wan2.2's own preprocessing does: each limb has its length multiplied by the
 /// ratio of the reference's to that of the driving person in the first frame, at the same angle; the body stands where the reference does.
 #[derive(Clone, Debug)]
+#[must_use = "nothing is retargeted before it is given poses"]
 pub struct Retarget {
     reference: Keypoints,
     edited_reference: Option<Keypoints>,
@@ -109,7 +111,10 @@ impl Retarget {
         Self { reference: self.reference.fitted(width, height), ..self.clone() }
     }
 
-    /// The poses of a video on the reference's picture. Fails when a limb's ratio is out of range.
+    /// The poses of a video on the reference's picture.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where a limb's ratio is out of range.
     pub fn apply(&self, driving: &Keypoints) -> Result<Retargeted> {
         if let Some(ratio) = self.scales.iter().flatten().find(|ratio| !(0.05..=20.0).contains(*ratio)) {
             return Err(Error::Input(format!("a limb cannot be scaled by {ratio}; give 0.05 to 20")));

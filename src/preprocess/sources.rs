@@ -12,6 +12,7 @@ use super::mask::{MaskGrowth, binary_mask, cut_out, without_islands};
 use super::overlay::{Shown, draw_overlay};
 use super::report::Report;
 use super::skeleton::Skeleton;
+use crate::count::count;
 use crate::video::official::letterbox;
 use crate::video::{FrameSource, Frames};
 use crate::{Error, Result};
@@ -174,5 +175,5 @@ impl FrameSource for Overlay {
 }
 
 fn past_the_end(index: usize, num_frames: usize) -> Error {
-    Error::Input(format!("frame {index} was asked for, but the video has {num_frames} frames"))
+    Error::Input(format!("frame {index} was asked for, but the video has {}", count(num_frames, "frame")))
 }

@@ -11,14 +11,15 @@ use super::{
 };
 use crate::error::Result;
 use crate::json::read_json_text;
+use crate::location::Location;
 
 impl SchedulerConfig {
     /// Reads a diffusers `scheduler_config.json`.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) when the file cannot be read, and the errors of [`parse`](Self::parse).
-    pub fn open(file: &Path) -> Result<Self> {
-        Self::parse(file, &read_json_text(file)?)
+    pub fn open(file: &Location) -> Result<Self> {
+        Self::parse(file.path(), &read_json_text(file)?)
     }
 
     /// Understands the text of a diffusers `scheduler_config.json`; `file` is named in errors.

@@ -1,5 +1,6 @@
 //! The names that users know schedulers by: this crate's short ones, Runware's, and diffusers' classes.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::{scheduler::Scheduler, spacing::Spacing};
@@ -9,6 +10,8 @@ use crate::{Error, Result};
 ///
 /// Case does not matter, and `_` or `-` may stand for a space.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct Sampler {
     /// The scheduler; none for the checkpoint's own.
     pub scheduler: Option<Scheduler>,
@@ -19,6 +22,32 @@ pub struct Sampler {
 impl From<Scheduler> for Sampler {
     fn from(scheduler: Scheduler) -> Self {
         Self { scheduler: Some(scheduler), spacing: None }
+    }
+}
+
+impl Sampler {
+    /// The same scheduler with noise levels spread like this.
+    pub fn with_spacing(self, spacing: Spacing) -> Self {
+        Self { spacing: Some(spacing), ..self }
+    }
+}
+
+/// The name that is parsed again; a [`Spacing`] that is a list has none, and is told by its length.
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.scheduler {
+            Some(scheduler) => write!(f, "{scheduler}")?,
+            None => write!(f, "default")?,
+        }
+        match &self.spacing {
+            None => Ok(()),
+            Some(Spacing::Uniform) => write!(f, " uniform"),
+            Some(Spacing::Karras) => write!(f, " karras"),
+            Some(Spacing::Exponential) => write!(f, " exponential"),
+            Some(Spacing::Beta) => write!(f, " beta"),
+            Some(Spacing::Sigmas(list)) => write!(f, " with {} noise levels", list.len()),
+            Some(Spacing::Timesteps(list)) => write!(f, " with {} timesteps", list.len()),
+        }
     }
 }
 
@@ -42,6 +71,28 @@ impl FromStr for Sampler {
     }
 }
 
+/// The shortest of the names that are parsed.
+impl fmt::Display for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::UniPc => "unipc",
+            Self::UniPc3M => "unipc 3m",
+            Self::DpmPp2M => "dpm++ 2m",
+            Self::DpmPp3M => "dpm++ 3m",
+            Self::DpmPp2MSde => "dpm++ 2m sde",
+            Self::DpmPpSde => "dpm++ sde",
+            Self::Euler => "euler",
+            Self::EulerAncestral => "euler a",
+            Self::Heun => "heun",
+            Self::Lms => "lms",
+            Self::Deis => "deis",
+            Self::Ipndm => "ipndm",
+            Self::Lcm => "lcm",
+            Self::Tcd => "tcd",
+        })
+    }
+}
+
 impl FromStr for Scheduler {
     type Err = Error;
 
@@ -53,6 +104,8 @@ impl FromStr for Scheduler {
         }
     }
 }
+
+crate::as_text::as_text!(Scheduler);
 
 fn spacing(word: &str) -> Option<Spacing> {
     match word {

@@ -34,3 +34,23 @@ pub enum Scheduler {
     /// Like LCM with less noise (gamma 0.3); for models distilled to trajectory consistency. `tcd`.
     Tcd,
 }
+
+impl Scheduler {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::UniPc,
+        Self::UniPc3M,
+        Self::DpmPp2M,
+        Self::DpmPp3M,
+        Self::DpmPp2MSde,
+        Self::DpmPpSde,
+        Self::Euler,
+        Self::EulerAncestral,
+        Self::Heun,
+        Self::Lms,
+        Self::Deis,
+        Self::Ipndm,
+        Self::Lcm,
+        Self::Tcd,
+    ];
+}

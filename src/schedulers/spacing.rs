@@ -2,6 +2,8 @@
 
 /// Where a run's noise levels lie between its first and last.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Spacing {
     /// Equally spaced, then shifted: what the models were made for.
     #[default]

@@ -23,6 +23,7 @@ pub use clean::clean;
 pub use encoder::Tokenizer;
 
 use crate::json::read;
+use crate::location::Location;
 use crate::{Error, Result};
 
 impl Tokenizer {
@@ -31,14 +32,13 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Weights`] where the file is damaged or there is none, [`Error::Unsupported`] where it asks for something that T5 and UMT5
     /// tokenizers do not have, [`Error::Io`] where it cannot be read.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        if !std::fs::metadata(path).map_err(Error::io(path))?.is_dir() {
-            return Self::from_bytes(path, &read(path)?);
+    pub fn open(location: impl Into<Location>) -> Result<Self> {
+        let mut file = location.into();
+        if file.is_folder()? {
+            let found = ["tokenizer.json", "spiece.model"].iter().map(|name| file.join(name)).find(Location::exists);
+            file = found.ok_or_else(|| Error::weights(file.path(), "neither tokenizer.json nor spiece.model is in this folder"))?;
         }
-        let file = ["tokenizer.json", "spiece.model"].iter().map(|name| path.join(name)).find(|file| file.exists());
-        let file = file.ok_or_else(|| Error::weights(path, "neither tokenizer.json nor spiece.model is in this folder"))?;
-        Self::from_bytes(&file, &read(&file)?)
+        Self::from_bytes(file.path(), &read(&file)?)
     }
 
     /// Reads the content of a `tokenizer.json` or a `spiece.model`, which some checkpoints carry as a tensor. `file` is where it comes from,

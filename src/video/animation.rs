@@ -1,15 +1,15 @@
 //! Pictures that move: GIF, WebP and APNG.
 
 use std::io::{BufRead, Seek};
-use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult, RgbImage};
+use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits, RgbImage};
 
-use super::still::{MAX_BYTES, open};
+use super::still::{limits, most_bytes, open};
 use super::timing::Timing;
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// Of the times of frames a second.
@@ -17,10 +17,12 @@ const TICKS: f64 = 1000.0;
 
 /// All frames of an animation, which is decoded whole, and when they are shown; `None` for a picture that does not move. Alpha is
 /// dropped as in [`open_image`](super::open_image).
-pub(super) fn read_animation(path: &Path, format: ImageFormat) -> Result<Option<(Vec<RgbImage>, Timing)>> {
+pub(super) fn read_animation(file: &Location, format: ImageFormat) -> Result<Option<(Vec<RgbImage>, Timing)>> {
+    let path = file.path();
     let refused = |e: ImageError| Error::Input(format!("{}: {e}", path.display()));
-    let Some((frames, frame_bytes)) = frames(open(path)?, format).map_err(refused)? else { return Ok(None) };
-    let check_bytes = |frames: usize| match (frames as u64).saturating_mul(frame_bytes) > MAX_BYTES {
+    let Some((frames, frame_bytes)) = frames(open(file)?, format, limits(file)?).map_err(refused)? else { return Ok(None) };
+    let most = most_bytes(file)?;
+    let check_bytes = |frames: usize| match (frames as u64).saturating_mul(frame_bytes) > most {
         true => Err(Error::Input(format!("{}: too large for an animated picture; convert it to MP4", path.display()))),
         false => Ok(()),
     };
@@ -40,24 +42,27 @@ pub(super) fn read_animation(path: &Path, format: ImageFormat) -> Result<Option<
 }
 
 /// The frames of an animation, and how many bytes one takes.
-fn frames<'a>(file: impl BufRead + Seek + 'a, format: ImageFormat) -> ImageResult<Option<(image::Frames<'a>, u64)>> {
+fn frames<'a>(file: impl BufRead + Seek + 'a, format: ImageFormat, limits: Limits) -> ImageResult<Option<(image::Frames<'a>, u64)>> {
     let bytes = |decoder: &dyn ImageDecoder| {
         let (width, height) = decoder.dimensions();
         u64::from(width) * u64::from(height) * 4
     };
     match format {
         ImageFormat::Gif => {
-            let decoder = GifDecoder::new(file)?;
+            let mut decoder = GifDecoder::new(file)?;
+            decoder.set_limits(limits)?;
             let bytes = bytes(&decoder);
             Ok(Some((decoder.into_frames(), bytes)))
         }
         ImageFormat::WebP => {
-            let decoder = WebPDecoder::new(file)?;
+            let mut decoder = WebPDecoder::new(file)?;
+            decoder.set_limits(limits)?;
             let bytes = bytes(&decoder);
             Ok(decoder.has_animation().then(|| (decoder.into_frames(), bytes)))
         }
         ImageFormat::Png => {
-            let decoder = PngDecoder::new(file)?;
+            let mut decoder = PngDecoder::new(file)?;
+            decoder.set_limits(limits)?;
             let bytes = bytes(&decoder);
             if !decoder.is_apng()? {
                 return Ok(None);

@@ -1,7 +1,7 @@
 //! The sound of a video file, as it is coded there.
 #![cfg_attr(not(feature = "mp4"), allow(dead_code, reason = "only MP4 and MOV files have sound here"))]
 
-use std::path::PathBuf;
+use crate::location::Location;
 
 /// The sound of a video file, to be copied beside generated frames: packets as they are coded, none decoded.
 ///
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Audio {
     /// The file that the packets are in.
-    pub(super) path: PathBuf,
+    pub(super) file: Location,
     /// The sample entry's kind, such as `mp4a`, and what is in it.
     pub(super) kind: [u8; 4],
     pub(super) entry: Vec<u8>,
@@ -57,7 +57,7 @@ mod tests {
     fn what_is_heard_with_the_frames_is_kept() {
         let packet = |index: u32| Packet { offset: 0, size: 1, duration: 10, at: f64::from(index) * 0.1 - 0.05 };
         let audio = Audio {
-            path: "a.mp4".into(),
+            file: "a.mp4".into(),
             kind: *b"mp4a",
             entry: vec![],
             timescale: 100,

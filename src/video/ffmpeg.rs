@@ -13,6 +13,7 @@ use image::RgbImage;
 use super::sequential::{Decode, Sequential, VideoInfo};
 use super::source::Frames;
 use super::timing::Timing;
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// What converts a video to one that is read without the program.
@@ -31,10 +32,14 @@ const PASS_THROUGH: [&str; 2] = ["-fps_mode", "-vsync"];
 /// # Errors
 /// [`Error::Unsupported`] where the program may not be used (feature `ffmpeg`) or is not there, [`Error::Input`] where it cannot read the
 /// file either.
-pub(super) fn open(path: &Path, reason: &str, convert: &str) -> Result<Frames> {
+pub(super) fn open(file: &Location, reason: &str, convert: &str) -> Result<Frames> {
+    let path = file.path();
     let unsupported = |advice: String| Error::Unsupported(format!("{}: {reason}; {advice}", path.display()));
     if !cfg!(feature = "ffmpeg") {
         return Err(unsupported(format!("convert it, for example with `{convert}`, or build the crate with its feature `ffmpeg`")));
+    }
+    if file.on_disk().is_none() {
+        return Err(unsupported(format!("save it to a file, which the program `ffmpeg` can read, or convert it with `{convert}`")));
     }
     let mut failure = None;
     for pass_through in PASS_THROUGH {

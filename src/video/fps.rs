@@ -7,6 +7,7 @@ use image::RgbImage;
 
 use super::source::{FrameSource, Frames, check_index};
 use super::timing::nominal;
+use crate::count::count;
 use crate::{Error, Result};
 
 /// A frame of a video that was slower would be repeated without end.
@@ -23,7 +24,8 @@ impl Frames {
     /// frame is taken that is shown at the time, as `ffmpeg -vf fps` does, and the log warns of it: the official code goes by numbers
     /// there too, and so out of time. A source that does not know its rate (images) is taken to have this one already.
     ///
-    /// Fails unless `fps` is above 0 and at most 1000, when the source's own rate is none, and when not one frame would be left.
+    /// # Errors
+    /// [`Error::Input`] unless `fps` is above 0 and at most 1000, where the source's own rate is none, and where not one frame would be left.
     pub fn at_fps(self, fps: f64) -> Result<Self> {
         check_rate(fps)?;
         let fps = nominal(fps);
@@ -46,10 +48,21 @@ impl Frames {
             None => (self.num_frames() as f64 / own * fps + 1e-6) as usize,
         };
         if num_frames == 0 {
-            let message = format!("a video of {} frames at {own} fps has no frame at {fps} fps", self.num_frames());
+            let message = format!("a video of {} at {own} fps has no frame at {fps} fps", count(self.num_frames(), "frame"));
             return Err(Error::Input(message));
         }
         Ok(Self::new(Resampled { source: self, own, uneven, fps, num_frames })?.with_path(path))
+    }
+
+    /// The same frames, shown evenly at `fps` frames a second, whatever the source says or does not know. None is left out or repeated.
+    ///
+    /// # Errors
+    /// [`Error::Input`] unless `fps` is above 0 and at most 1000.
+    pub fn with_fps(self, fps: f64) -> Result<Self> {
+        check_rate(fps)?;
+        let path: Option<Arc<Path>> = self.path().map(Arc::from);
+        let (own, num_frames) = (fps, self.num_frames());
+        Ok(Self::new(Resampled { source: self, own, uneven: false, fps, num_frames })?.with_path(path))
     }
 
     /// The frames that `sampling` takes, by their numbers.
@@ -76,7 +89,7 @@ impl Sampling {
         }
         let num_frames = (own_frames as f64 / own * fps) as usize;
         if num_frames == 0 {
-            return Err(Error::Input(format!("a video of {own_frames} frames at {own} fps has no frame at {fps} fps")));
+            return Err(Error::Input(format!("a video of {} at {own} fps has no frame at {fps} fps", count(own_frames, "frame"))));
         }
         Ok(Self { own_frames, own, fps, num_frames })
     }

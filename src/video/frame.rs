@@ -1,6 +1,6 @@
 //! One generated picture.
 
-use image::RgbImage;
+use image::{RgbImage, RgbaImage};
 
 use crate::{Error, Result};
 
@@ -13,7 +13,10 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame from `[height, width, 3]` samples in [0, 1]. Fails when their number does not fit the size, or the size is 0.
+    /// A frame from `[height, width, 3]` samples in [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::Input`] where their number does not fit the size, or the size is 0.
     pub fn new(width: u32, height: u32, samples: Vec<f32>) -> Result<Self> {
         if width == 0 || height == 0 || samples.len() as u64 != 3 * u64::from(width) * u64::from(height) {
             let message = format!("{} samples do not make a frame of {width}x{height} pixels with 3 channels", samples.len());
@@ -37,11 +40,26 @@ impl Frame {
         &self.samples
     }
 
+    /// The samples as they are.
+    pub fn into_samples(self) -> Vec<f32> {
+        self.samples
+    }
+
+    /// The frame in 8 bits with an opaque alpha, rounded as in [`to_rgb8`](Self::to_rgb8).
+    pub fn to_rgba8(&self) -> RgbaImage {
+        let pixels = self.samples.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [level(r), level(g), level(b), 255]).collect();
+        RgbaImage::from_raw(self.width, self.height, pixels).expect("`new` checked the number of samples")
+    }
+
     /// The frame in 8 bits, rounded to the nearest level (a tie to the even one).
     pub fn to_rgb8(&self) -> RgbImage {
-        let samples = self.samples.iter().map(|sample| (sample * 255.0).round_ties_even() as u8).collect();
+        let samples = self.samples.iter().map(|&sample| level(sample)).collect();
         RgbImage::from_raw(self.width, self.height, samples).expect("`new` checked the number of samples")
     }
+}
+
+fn level(sample: f32) -> u8 {
+    (sample * 255.0).round_ties_even() as u8
 }
 
 impl From<&RgbImage> for Frame {

@@ -1,14 +1,14 @@
 //! A directory of images as a video.
 
 use std::cmp::Ordering;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::RgbImage;
 
 use super::kind::Kind;
 use super::source::{FrameSource, check_index};
-use super::still::{dimensions, open_image};
+use super::still::{dimensions, read_image};
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// Endings of pictures: a file that has one but cannot be read would otherwise silently be a missing frame.
@@ -16,24 +16,25 @@ const PICTURE_ENDINGS: [&str; 13] = ["png", "jpg", "jpeg", "webp", "gif", "bmp",
 
 /// The PNG, JPEG and WebP images (and the first pictures of animations) of a directory, by name, numbers by value: `2` before `10`.
 pub(super) struct FrameDir {
-    files: Vec<PathBuf>,
+    files: Vec<Location>,
     size: (u32, u32),
 }
 
 impl FrameDir {
     /// Fails when no image is found, when one has another size than the first, and when a file with a picture's ending is
     /// not one that can be read. Other files, hidden ones and folders are passed over.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(folder: &Location) -> Result<Self> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(path).map_err(Error::io(path))? {
-            let file = entry.map_err(Error::io(path))?.path();
-            if is_frame(&file)? {
+        let mut names = folder.names()?;
+        names.sort_by(|a, b| natural_order(a, b));
+        for name in names {
+            let file = folder.join(&name);
+            if is_frame(&file, &name)? {
                 files.push(file);
             }
         }
-        files.sort_by(|a, b| natural_order(&name(a), &name(b)));
         let Some(first) = files.first() else {
-            return Err(Error::Input(format!("{}: holds no PNG, JPEG or WebP image", path.display())));
+            return Err(Error::Input(format!("{}: holds no PNG, JPEG or WebP image", folder.path().display())));
         };
         let size = dimensions(first)?;
         for file in &files {
@@ -41,7 +42,7 @@ impl FrameDir {
             if (w, h) != size {
                 let (width, height) = size;
                 let message = format!("{w}x{h} pixels, but {} has {width}x{height}; make all frames the same size", name(first));
-                return Err(Error::Input(format!("{}: {message}", file.display())));
+                return Err(Error::Input(format!("{}: {message}", file.path().display())));
             }
         }
         Ok(Self { files, size })
@@ -63,28 +64,28 @@ impl FrameSource for FrameDir {
 
     fn read(&self, index: usize) -> Result<RgbImage> {
         check_index(index, self.files.len())?;
-        open_image(&self.files[index])
+        read_image(&self.files[index])
     }
 }
 
-fn is_frame(file: &Path) -> Result<bool> {
-    if name(file).starts_with('.') || !file.is_file() {
+fn is_frame(file: &Location, name: &str) -> Result<bool> {
+    if name.starts_with('.') || !file.is_file() {
         return Ok(false);
     }
     let kind = Kind::of(file)?;
     if matches!(kind, Kind::Picture(_)) {
         return Ok(true);
     }
-    let ending = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let ending = Path::new(name).extension().unwrap_or_default().to_string_lossy().to_lowercase();
     if PICTURE_ENDINGS.contains(&ending.as_str()) {
         let is = if let Kind::Other(name) = kind { format!("{name}, not") } else { "not".into() };
-        return Err(Error::Input(format!("{}: {is} a PNG, JPEG or WebP image; convert or remove it", file.display())));
+        return Err(Error::Input(format!("{}: {is} a PNG, JPEG or WebP image; convert or remove it", file.path().display())));
     }
     Ok(false)
 }
 
-fn name(file: &Path) -> String {
-    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+fn name(file: &Location) -> String {
+    file.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Runs of digits compare as numbers, all else as text.

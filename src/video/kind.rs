@@ -1,11 +1,10 @@
 //! What a file is by its first bytes, whatever its name says.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use image::ImageFormat;
 
+use crate::location::Location;
 use crate::{Error, Result};
 
 /// What a file holds.
@@ -56,9 +55,9 @@ const PICTURE_BRANDS: [(&[u8; 4], &str); 8] = [
 
 impl Kind {
     /// Fails where the file cannot be read.
-    pub(super) fn of(path: &Path) -> Result<Self> {
+    pub(super) fn of(file: &Location) -> Result<Self> {
         let mut start = Vec::new();
-        File::open(path).and_then(|file| file.take(64).read_to_end(&mut start)).map_err(Error::io(path))?;
+        file.reader()?.take(64).read_to_end(&mut start).map_err(Error::io(file.path()))?;
         Ok(Self::of_bytes(&start))
     }
 

@@ -3,15 +3,15 @@
 //! | to change | go to |
 //! |---|---|
 //! | which files are read | `kind` (what a file is), `open` (the choice), `still`, `animation`, `frame_dir`, `mp4`, `ffmpeg` |
-//! | which files are written | `writer` (the choice), `options`, `png_dir`, `frames_file`, `gif_writer`, `mp4`, `webm`, `matroska` |
+//! | which files are written | `writer` (the choice), `options`, `output` (where to), `png_dir`, `frames_file`, `gif_writer`, `mp4`, `webm`, `matroska` |
 //! | sound | `audio`, `mp4` |
 //! | when frames are shown | `timing`, `fps` |
 //! | what a generation is given | `source`, `motion`, `scene` |
-//! | how pixels become the models' numbers | [`preprocess`], [`clip_image`], on [`resize`]; [`official`] |
+//! | how pixels become the models' numbers | `preprocess`, `clip_image`, on `resize`; `official` |
 
 mod animation;
 mod audio;
-pub mod clip_image;
+pub(crate) mod clip_image;
 #[cfg(feature = "mp4")]
 mod colour;
 mod ffmpeg;
@@ -26,12 +26,13 @@ mod matroska;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;
-pub mod official;
+pub(crate) mod official;
 mod open;
 mod options;
+mod output;
 mod png_dir;
-pub mod preprocess;
-pub mod resize;
+pub(crate) mod preprocess;
+pub(crate) mod resize;
 mod scene;
 mod sequential;
 mod sink;
@@ -49,4 +50,4 @@ pub use options::{Effort, VideoOptions};
 pub use scene::Scene;
 pub use source::{FrameSource, Frames};
 pub use still::open_image;
-pub use writer::VideoWriter;
+pub use writer::{VideoFormat, VideoWriter};

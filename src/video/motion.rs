@@ -1,9 +1,19 @@
 //! What moves the character.
 
 use super::source::Frames;
+use crate::count::count;
 use crate::{Error, Result};
 
 /// The motion to imitate: a pose video, a face video, or both.
+///
+/// - A **pose** is a drawing on black of the whole picture that is to be made: body, feet and both hands as coloured limbs and points, as DWPose and
+///   Wan2.2's own preprocessing draw them. [`preprocess`](crate::preprocess) makes such drawings of key points. Frames are *stretched* to the
+///   result's size, so give them its aspect: a pose of 16:9 for a result of 1:1 makes the character thin.
+/// - A **face** is the same person's face cut out of the same frame, as a square picture with brows and chin in it
+///   ([`crop_face`](crate::preprocess::crop_face): the face's box, 1.3 times its area). It is *stretched* to the motion encoder's size, 512x512
+///   with the published checkpoint, and need not have the result's size or aspect.
+///
+/// The character's image is never stretched: it is fitted into the result on black.
 #[derive(Clone, Debug)]
 pub struct Motion {
     pose: Option<Frames>,
@@ -12,7 +22,10 @@ pub struct Motion {
 
 impl Motion {
     /// Joins a video of pose drawings and one of face crops, frame by frame. Without a pose its latents are zero, without a
-    /// face every face frame is -1 throughout (black). Fails when both are missing or their counts of frames differ.
+    /// face every face frame is -1 throughout (black).
+    ///
+    /// # Errors
+    /// [`Error::Input`] where both are missing or their counts of frames differ.
     pub fn new(pose: impl Into<Option<Frames>>, face: impl Into<Option<Frames>>) -> Result<Self> {
         let motion = Self { pose: pose.into(), face: face.into() };
         match (&motion.pose, &motion.face) {
@@ -54,6 +67,6 @@ pub(super) fn check_counts((a, a_count): (&str, usize), (b, b_count): (&str, usi
     if a_count == b_count {
         return Ok(());
     }
-    let message = format!("the {a} video has {a_count} frames, but the {b} video has {b_count}; they must match frame by frame");
+    let message = format!("the {a} video has {}, but the {b} video has {b_count}; they must match frame by frame", count(a_count, "frame"));
     Err(Error::Input(message))
 }

@@ -54,7 +54,7 @@ pub(crate) fn place(fitted: &RgbImage, fit: Fit, width: u32, height: u32) -> Rgb
 
 /// One frame of a mask video, stretched to `width` x `height`, its red taken. Returns `[1, height, width]` in [0, 1].
 ///
-/// The official code takes masks of the video's size; others are stretched as in [`preprocess`](super::preprocess).
+/// The official code takes masks of the video's size; others are stretched as in `video::preprocess`.
 ///
 /// # Errors
 /// [`Error::Input`] where a side is 0.

@@ -1,14 +1,13 @@
 //! Opening a file or directory as a video.
 
-use std::path::Path;
-
 use super::animation::read_animation;
 use super::audio::Audio;
 use super::ffmpeg;
 use super::frame_dir::FrameDir;
 use super::kind::Kind;
 use super::source::Frames;
-use super::still::open_image;
+use super::still::read_image;
+use crate::location::Location;
 use crate::{Error, Result};
 
 impl Frames {
@@ -23,10 +22,10 @@ impl Frames {
     /// # Errors
     /// [`Error::Unsupported`] where the file is of a kind that is not read, with the command that converts it; [`Error::Input`] where
     /// it is damaged.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let frames = if path.is_dir() { Self::new(FrameDir::open(path)?)? } else { open_file(path)? };
-        Ok(frames.with_path(Some(path.into())))
+    pub fn open(location: impl Into<Location>) -> Result<Self> {
+        let location = location.into();
+        let frames = if location.is_dir() { Self::new(FrameDir::open(&location)?)? } else { open_file(&location)? };
+        Ok(frames.with_path(Some(location.path().into())))
     }
 }
 
@@ -37,59 +36,59 @@ impl Audio {
     /// # Errors
     /// [`Error::Unsupported`] where there may be sound that is not copied: in other containers and of other kinds than AAC, Opus, FLAC,
     /// ALAC and AC-3.
-    pub fn open(path: impl AsRef<Path>) -> Result<Option<Self>> {
-        let path = path.as_ref();
-        if path.is_dir() {
+    pub fn open(location: impl Into<Location>) -> Result<Option<Self>> {
+        let file = location.into();
+        if file.is_dir() {
             return Ok(None);
         }
-        match Kind::of(path)? {
-            Kind::Mp4 => read_audio(path),
+        match Kind::of(&file)? {
+            Kind::Mp4 => read_audio(&file),
             Kind::Other(name) if !name.ends_with("picture") => {
-                Err(Error::Unsupported(format!("{}: the sound of {name} is not copied", path.display())))
+                Err(Error::Unsupported(format!("{}: the sound of {name} is not copied", file.path().display())))
             }
             _ => Ok(None),
         }
     }
 }
 
-fn open_file(path: &Path) -> Result<Frames> {
-    match Kind::of(path)? {
-        Kind::Picture(format) => match read_animation(path, format)? {
+fn open_file(file: &Location) -> Result<Frames> {
+    match Kind::of(file)? {
+        Kind::Picture(format) => match read_animation(file, format)? {
             Some((images, timing)) => Frames::from_timed_images(images, timing),
-            None => Frames::from_images([open_image(path)?]),
+            None => Frames::from_images([read_image(file)?]),
         },
-        Kind::Mp4 => open_mp4(path),
-        Kind::Other(name) if name.ends_with("picture") => ffmpeg::open(path, &format!("{name}, which is not read"), ffmpeg::PICTURE),
-        Kind::Other(name) => ffmpeg::open(path, &format!("{name}, which is not read"), ffmpeg::VIDEO),
-        Kind::Text => Err(unknown(path)),
-        Kind::Unknown => ffmpeg::open(path, "", ffmpeg::VIDEO).map_err(|_| unknown(path)),
+        Kind::Mp4 => open_mp4(file),
+        Kind::Other(name) if name.ends_with("picture") => ffmpeg::open(file, &format!("{name}, which is not read"), ffmpeg::PICTURE),
+        Kind::Other(name) => ffmpeg::open(file, &format!("{name}, which is not read"), ffmpeg::VIDEO),
+        Kind::Text => Err(unknown(file)),
+        Kind::Unknown => ffmpeg::open(file, "", ffmpeg::VIDEO).map_err(|_| unknown(file)),
     }
 }
 
-fn unknown(path: &Path) -> Error {
-    Error::Input(format!("{}: neither a picture (PNG, JPEG, WebP, GIF) nor a video (MP4, MOV)", path.display()))
+fn unknown(file: &Location) -> Error {
+    Error::Input(format!("{}: neither a picture (PNG, JPEG, WebP, GIF) nor a video (MP4, MOV)", file.path().display()))
 }
 
 #[cfg(feature = "mp4")]
-fn open_mp4(path: &Path) -> Result<Frames> {
+fn open_mp4(file: &Location) -> Result<Frames> {
     use super::mp4::{Opened, open_mp4};
-    match open_mp4(path)? {
+    match open_mp4(file)? {
         Opened::Frames(source) => Frames::new(*source),
-        Opened::Refused(reason) => ffmpeg::open(path, &reason, ffmpeg::VIDEO),
+        Opened::Refused(reason) => ffmpeg::open(file, &reason, ffmpeg::VIDEO),
     }
 }
 
 #[cfg(feature = "mp4")]
-fn read_audio(path: &Path) -> Result<Option<Audio>> {
-    super::mp4::read_audio(path)
+fn read_audio(file: &Location) -> Result<Option<Audio>> {
+    super::mp4::read_audio(file)
 }
 
 #[cfg(not(feature = "mp4"))]
-fn read_audio(_: &Path) -> Result<Option<Audio>> {
+fn read_audio(_: &Location) -> Result<Option<Audio>> {
     Ok(None)
 }
 
 #[cfg(not(feature = "mp4"))]
-fn open_mp4(path: &Path) -> Result<Frames> {
-    ffmpeg::open(path, "reading MP4 and MOV needs the crate's feature `mp4`", ffmpeg::VIDEO)
+fn open_mp4(file: &Location) -> Result<Frames> {
+    ffmpeg::open(file, "reading MP4 and MOV needs the crate's feature `mp4`", ffmpeg::VIDEO)
 }

@@ -1,5 +1,6 @@
 //! How a video is written.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::audio::Audio;
@@ -7,6 +8,7 @@ use crate::{Error, Result};
 
 /// How much work goes into making a file small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Effort {
     /// As fast as the encoder can.
     Fast,
@@ -16,6 +18,18 @@ pub enum Effort {
     /// As small as the encoder can.
     Small,
 }
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "fast",
+            Self::Balanced => "balanced",
+            Self::Small => "small",
+        })
+    }
+}
+
+crate::as_text::as_text!(Effort);
 
 impl FromStr for Effort {
     type Err = Error;
@@ -33,6 +47,7 @@ impl FromStr for Effort {
 
 /// How a [`VideoWriter`](super::VideoWriter) writes: quality, effort and sound, for the formats that have them.
 #[derive(Clone, Debug)]
+#[must_use = "options do nothing before a writer has them"]
 pub struct VideoOptions {
     pub(super) quality: u8,
     pub(super) effort: Effort,

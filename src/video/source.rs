@@ -8,9 +8,45 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use super::timing::Timing;
+use crate::count::count;
 use crate::{Error, Result};
 
 /// A video whose frames are read when they are needed, so that its length costs no memory.
+///
+/// Frames are asked for by the thread that runs the generation, one at a time. All have the size that the source says; one of another size is
+/// stretched as the video would be.
+///
+/// ```
+/// use wan_animate::image::{Rgb, RgbImage};
+/// use wan_animate::video::{FrameSource, Frames};
+/// use wan_animate::{Error, Result};
+///
+/// /// What an application renders by itself.
+/// struct Rendered;
+///
+/// impl FrameSource for Rendered {
+///     fn num_frames(&self) -> usize {
+///         77
+///     }
+///
+///     fn size(&self) -> (u32, u32) {
+///         (832, 480)
+///     }
+///
+///     fn fps(&self) -> Option<f64> {
+///         Some(30.0)
+///     }
+///
+///     fn read(&self, index: usize) -> Result<RgbImage> {
+///         // An error of the application's own ends the generation, and is the `source()` of the error that it ends with.
+///         let level = u8::try_from(index).map_err(Error::foreign)?;
+///         Ok(RgbImage::from_pixel(832, 480, Rgb([level, 0, 0])))
+///     }
+/// }
+///
+/// assert_eq!(Frames::new(Rendered)?.num_frames(), 77);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait FrameSource: Send + Sync {
     /// How many frames it has; at least one.
     fn num_frames(&self) -> usize;
@@ -28,7 +64,10 @@ pub trait FrameSource: Send + Sync {
     }
 
     /// The frame at `index`, from 0. Made to be fast for rising indices, and for going back a little and again.
-    /// Fails for an index of [`num_frames`](Self::num_frames) or more, and when the frame cannot be read or decoded.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an index of [`num_frames`](Self::num_frames) or more, and where the frame cannot be decoded; [`Error::Io`] where the
+    /// system refuses; [`Error::Foreign`] with what else an application's own source fails with. A generation ends with it, unchanged.
     fn read(&self, index: usize) -> Result<RgbImage>;
 }
 
@@ -40,7 +79,10 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Wraps a source. Fails when it has no frames or an empty size.
+    /// Wraps a source.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it has no frames or an empty size.
     pub fn new(source: impl FrameSource + 'static) -> Result<Self> {
         if source.num_frames() == 0 {
             return Err(Error::Input("a video needs at least one frame".into()));
@@ -52,7 +94,10 @@ impl Frames {
         Ok(Self { source: Arc::new(source), path: None })
     }
 
-    /// Frames that are in memory already. Fails when there are none or their sizes differ.
+    /// Frames that are in memory already.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there are none or their sizes differ.
     pub fn from_images(images: impl IntoIterator<Item = RgbImage>) -> Result<Self> {
         Self::from_timed_images(images.into_iter().collect(), Timing::default())
     }
@@ -123,5 +168,5 @@ pub(super) fn check_index(index: usize, num_frames: usize) -> Result<()> {
     if index < num_frames {
         return Ok(());
     }
-    Err(Error::Input(format!("frame {index} was asked for, but the video has {num_frames} frames")))
+    Err(Error::Input(format!("frame {index} was asked for, but the video has {}", count(num_frames, "frame"))))
 }

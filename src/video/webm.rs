@@ -1,8 +1,7 @@
 //! WebM with AV1 as output.
 
-use std::fs::File;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rav1e::prelude::{
     ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig, EncoderStatus, FrameType, MatrixCoefficients,
@@ -13,8 +12,8 @@ use super::colour::Colour;
 use super::frame::Frame;
 use super::matroska::{Description, Matroska};
 use super::options::{Effort, VideoOptions};
+use super::output::Output;
 use super::sink::Sink;
-use crate::partial_file::PartialFile;
 use crate::{Error, Result};
 
 /// Seconds between frames that a player can jump to.
@@ -27,32 +26,31 @@ const DELIMITER: [u8; 2] = [0x12, 0];
 const SEQUENCE_HEADER: u8 = 0x0a;
 
 /// Encodes frames as they come.
-pub(super) struct WebmWriter {
-    file: PartialFile,
+pub(super) struct WebmWriter<'w> {
+    name: PathBuf,
     size: (u32, u32),
     fps: f64,
     encoder: Context<u8>,
-    /// Where frames go, and before the first of them where they will.
-    output: Output,
+    state: State<'w>,
 }
 
-enum Output {
-    Empty(File),
-    Begun(Matroska<BufWriter<File>>),
+/// Where frames go, and before the first of them where they will.
+enum State<'w> {
+    Empty(Output<'w>),
+    Begun(Matroska<BufWriter<Output<'w>>>),
     Failed,
 }
 
-impl WebmWriter {
-    pub(super) fn create(path: &Path, size: (u32, u32), fps: f64, options: &VideoOptions) -> Result<Self> {
+impl<'w> WebmWriter<'w> {
+    pub(super) fn create(output: Output<'w>, size: (u32, u32), fps: f64, options: &VideoOptions) -> Result<Self> {
         let (width, height) = size;
         if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
             return Err(Error::Input(format!(
                 "AV1 is written with even sides, not {width}x{height}; choose an even size or write .gif or PNG"
             )));
         }
-        let encoder = Config::new().with_encoder_config(config(size, fps, options)).new_context().map_err(|e| failed(path, &e))?;
-        let (file, output) = PartialFile::create(path)?;
-        Ok(Self { file, size, fps, encoder, output: Output::Empty(output) })
+        let encoder = Config::new().with_encoder_config(config(size, fps, options)).new_context().map_err(|e| failed(output.name(), &e))?;
+        Ok(Self { name: output.name().into(), size, fps, encoder, state: State::Empty(output) })
     }
 
     /// Writes what the encoder has finished, and all that is left at the end.
@@ -65,28 +63,28 @@ impl WebmWriter {
                 }
                 Err(EncoderStatus::Encoded) => {}
                 Err(EncoderStatus::NeedMoreData | EncoderStatus::LimitReached) => return Ok(()),
-                Err(other) => return Err(failed(self.file.path(), &other)),
+                Err(other) => return Err(failed(&self.name, &other)),
             }
         }
     }
 
     fn append(&mut self, frame: &[u8], keyframe: bool) -> Result<()> {
-        let io = |e| Error::io(self.file.path())(e);
-        if let Output::Empty(_) = self.output {
+        let io = |e| Error::io(&self.name)(e);
+        if let State::Empty(_) = self.state {
             let codec_private = [&self.encoder.container_sequence_header(), sequence_header(frame)].concat();
             let description = Description { size: self.size, fps: self.fps, codec_private: &codec_private };
-            if let Output::Empty(file) = std::mem::replace(&mut self.output, Output::Failed) {
-                self.output = Output::Begun(Matroska::begin(BufWriter::new(file), &description).map_err(io)?);
+            if let State::Empty(output) = std::mem::replace(&mut self.state, State::Failed) {
+                self.state = State::Begun(Matroska::begin(BufWriter::new(output), &description).map_err(io)?);
             }
         }
-        match &mut self.output {
-            Output::Begun(matroska) => matroska.write(frame, keyframe).map_err(io),
-            _ => Err(failed(self.file.path(), &"it failed before")),
+        match &mut self.state {
+            State::Begun(matroska) => matroska.write(frame, keyframe).map_err(io),
+            _ => Err(failed(&self.name, &"it failed before")),
         }
     }
 }
 
-impl Sink for WebmWriter {
+impl Sink for WebmWriter<'_> {
     fn write(&mut self, frame: &Frame) -> Result<()> {
         let (width, height) = (frame.width() as usize, frame.height() as usize);
         let yuv = Colour::BT709.to_yuv(frame.samples(), width, height);
@@ -96,18 +94,16 @@ impl Sink for WebmWriter {
         for (plane, (samples, stride)) in picture.planes.iter_mut().zip([(luma, width), (cb, width / 2), (cr, width / 2)]) {
             plane.copy_from_raw_u8(samples, stride, 1);
         }
-        self.encoder.send_frame(picture).map_err(|e| failed(self.file.path(), &e))?;
+        self.encoder.send_frame(picture).map_err(|e| failed(&self.name, &e))?;
         self.take_packets()
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
         self.encoder.flush();
         self.take_packets()?;
-        match self.output {
-            Output::Begun(matroska) => matroska.finish().map(drop).map_err(Error::io(self.file.path()))?,
-            _ => return Err(failed(self.file.path(), &"the encoder gave no frame")),
-        }
-        self.file.publish()
+        let State::Begun(matroska) = self.state else { return Err(failed(&self.name, &"the encoder gave no frame")) };
+        let (output, _) = matroska.finish().map_err(Error::io(&self.name))?.into_parts();
+        output.publish()
     }
 }
 

@@ -1,30 +1,36 @@
 //! A checkpoint: the tensors of one file, or of a folder's shards.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    claim::Claim, entry::Entry, entry::Metadata, gguf, kin::Kin, locate, map::map, names::Table, pth, safetensors, scales::SINGLE_FILE,
+    claim::Claim, entry::Entry, entry::Metadata, gguf, kin::Kin, locate, names::Table, pth, safetensors, scales::SINGLE_FILE,
     scales::attach_scales, stored::Stored, stored::TensorInfo, tensor::Tensor, view::TensorView,
 };
+use crate::content::Content;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::vocabulary::Vocabulary;
 
 /// A name that may be meant at a distance of this part of its length.
 const NEAR: f64 = 0.75;
+
+/// So many bytes tell a file's format.
+const MAGIC: usize = 16;
 
 /// How many names errors list.
 const LISTED: usize = 8;
 
 /// A checkpoint: its tensors by name.
 ///
-/// Files are memory-mapped, so opening reads nothing but their headers, and what is not asked for never leaves the disk. They must not be
-/// changed while the checkpoint is open.
+/// Files on disk are memory-mapped (feature `mmap`; else read when they are needed), so opening reads nothing but their headers, and what is not
+/// asked for never leaves the disk. They must not be changed while the checkpoint is open.
 pub struct Weights {
-    path: PathBuf,
+    location: Location,
     pub(super) tensors: BTreeMap<String, Tensor>,
     metadata: Metadata,
     layout: Option<&'static Table>,
@@ -42,17 +48,17 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::Weights`] where a file is damaged, cut short, missing or contradicts the index; [`Error::Io`] where it cannot be read.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = locate::checkpoint(path.as_ref())?;
+    pub fn open(location: impl Into<Location>) -> Result<Self> {
+        let location = locate::checkpoint(location.into())?;
         let mut files = Files::default();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            files.add_shards(&path)?;
+        if location.path().extension().is_some_and(|extension| extension == "json") {
+            files.add_shards(&location)?;
         } else {
-            files.add(&path)?;
+            files.add(&location)?;
         }
         let Files { mut tensors, metadata } = files;
-        attach_scales(&path, &mut tensors, &metadata)?;
-        let mut weights = Self { path, tensors: BTreeMap::new(), metadata, layout: None, kin: None };
+        attach_scales(location.path(), &mut tensors, &metadata)?;
+        let mut weights = Self { location, tensors: BTreeMap::new(), metadata, layout: None, kin: None };
         for (name, tensor) in tensors {
             let name = name.strip_prefix(SINGLE_FILE).map(String::from).unwrap_or(name);
             insert(&mut weights.tensors, name, tensor)?;
@@ -101,7 +107,7 @@ impl Weights {
         if parts.len() > 1 {
             parts.retain(|_, tensors| !tensors.is_empty());
         }
-        let part = |tensors| Self { path: self.path.clone(), tensors, metadata: self.metadata.clone(), ..self };
+        let part = |tensors| Self { location: self.location.clone(), tensors, metadata: self.metadata.clone(), ..self };
         parts.into_values().map(part).collect()
     }
 
@@ -113,21 +119,25 @@ impl Weights {
     }
 
     /// Of every tensor's name, form, shape and first bytes: enough to tell checkpoints apart without reading them.
-    pub(crate) fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Result<Digest> {
         const BYTES: usize = 64;
         let mut digest = Digest::new();
         for (name, tensor) in &self.tensors {
             let TensorInfo { encoding, shape, .. } = &tensor.stored.info;
             digest.add(format!("{name} {encoding} {shape:?}").as_bytes());
-            let stored = tensor.stored.stored();
-            digest.add(&stored[..stored.len().min(BYTES)]);
+            digest.add(&tensor.stored.head(BYTES)?);
         }
-        digest
+        Ok(digest)
     }
 
     /// The file that was opened: the index where there are shards.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.location.path()
+    }
+
+    /// The same, wherever it is.
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     /// Every tensor, in the order of their names.
@@ -151,7 +161,7 @@ impl Weights {
     /// [`Error::Weights`] where it is missing or has another number of extents.
     pub fn extents<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
         let info =
-            self.info(name).ok_or_else(|| Error::tensor(&self.path, name, "missing; without it the model's sizes cannot be told"))?;
+            self.info(name).ok_or_else(|| Error::tensor(self.path(), name, "missing; without it the model's sizes cannot be told"))?;
         let wrong = |_| Error::tensor(&info.file, name, format!("shape {:?}; {N} extents were expected", info.shape));
         info.shape.as_slice().try_into().map_err(wrong)
     }
@@ -168,7 +178,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] where it is missing or has another shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>> {
-        Ok(self.claim(name, shape)?.read())
+        self.claim(name, shape)?.read()
     }
 
     /// [`Weights::tensor`], to be read later.
@@ -226,14 +236,14 @@ impl Weights {
     fn missing(&self, name: &str, shape: &[usize]) -> Error {
         let origin = self.layout.and_then(|table| table.to_origin(name));
         let there = origin.map_or_else(String::new, |origin| format!(" (in this file: `{}`)", origin.name));
-        Error::tensor(&self.path, name, format!("missing{there}; it should have shape {shape:?}"))
+        Error::tensor(self.path(), name, format!("missing{there}; it should have shape {shape:?}"))
     }
 
     /// Which format the file has; of shards, the first.
     pub fn format(&self) -> &'static str {
-        match self.tensors.values().next().map(|tensor| tensor.stored.file_bytes()) {
-            Some(bytes) if is_gguf(bytes) => "GGUF",
-            Some(bytes) if is_zip(bytes) => "torch archive",
+        match self.tensors.values().next().and_then(|tensor| tensor.stored.content().head(MAGIC).ok()) {
+            Some(head) if is_gguf(&head) => "GGUF",
+            Some(head) if is_zip(&head) => "torch archive",
             _ => "safetensors",
         }
     }
@@ -254,23 +264,26 @@ impl Weights {
     /// [`Error::Weights`] where it is damaged.
     pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
         match self.tensors.values().next() {
-            Some(Tensor { stored, .. }) if is_gguf(stored.file_bytes()) => gguf::vocabulary(&stored.info.file, stored.file_bytes()),
+            Some(Tensor { stored, .. }) if self.format() == "GGUF" => gguf::vocabulary(&stored.info.file, stored.content()),
             _ => Ok(None),
         }
     }
 
     /// A tensor's bytes as they are in the file, such as a tokenizer's that came with it, or `None` where there is no such tensor. Counts as its
     /// use.
-    pub fn stored(&self, name: &str) -> Option<&[u8]> {
-        let tensor = self.tensors.get(name)?;
+    ///
+    /// # Errors
+    /// [`Error::Io`] where they cannot be read.
+    pub fn stored(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>> {
+        let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
         tensor.set_used();
-        Some(tensor.stored.stored())
+        tensor.stored.stored().map(Some)
     }
 }
 
 impl fmt::Debug for Weights {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Weights").field("path", &self.path).field("tensors", &self.tensors.len()).finish()
+        f.debug_struct("Weights").field("path", &self.path()).field("tensors", &self.tensors.len()).finish()
     }
 }
 
@@ -282,24 +295,24 @@ struct Files {
 }
 
 impl Files {
-    fn add(&mut self, path: &Path) -> Result<()> {
-        let map = Arc::new(map(path)?);
-        let file: Arc<Path> = path.into();
-        let (entries, metadata) = read_header(path, &map)?;
+    fn add(&mut self, location: &Location) -> Result<()> {
+        let content = location.open()?;
+        let file: Arc<Path> = location.path().into();
+        let (entries, metadata) = read_header(&file, &content)?;
         self.metadata.extend(metadata);
         for mut entry in entries {
             let name = std::mem::take(&mut entry.name);
-            insert(&mut self.tensors, name, Stored::new(&file, &map, entry).into())?;
+            insert(&mut self.tensors, name, Stored::new(&file, &content, entry).into())?;
         }
         Ok(())
     }
 
     /// Those that an index lists.
-    fn add_shards(&mut self, path: &Path) -> Result<()> {
-        let index = locate::Index::read(path)?;
-        for shard in index.shards() {
+    fn add_shards(&mut self, location: &Location) -> Result<()> {
+        let (index, path) = (locate::Index::read(location)?, location.path());
+        for shard in index.shards().into_iter().map(|name| location.beside(name)) {
             if !shard.exists() {
-                return Err(Error::weights(&shard, format!("missing, but listed in {}; download it again", path.display())));
+                return Err(Error::weights(shard.path(), format!("missing, but listed in {}; download it again", path.display())));
             }
             self.add(&shard)?;
         }
@@ -356,15 +369,17 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 /// Reads a file's header in whatever format its content is.
-fn read_header(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, Metadata)> {
+fn read_header(path: &Path, content: &Content) -> Result<(Vec<Entry>, Metadata)> {
     let bare = |entries| (entries, Metadata::new());
-    match bytes {
-        _ if is_zip(bytes) => pth::read(path, bytes).map(bare),
-        _ if is_gguf(bytes) => gguf::read(path, bytes).map(bare),
-        _ if bytes.starts_with(&pth::LEGACY) => {
-            Err(Error::Unsupported(format!("{}: written by torch before version 1.6; load and save it again with torch", path.display())))
-        }
-        _ => safetensors::read(path, bytes),
+    let head = content.head(MAGIC).map_err(Error::io(path))?;
+    if is_zip(&head) {
+        pth::read(path, content).map(bare)
+    } else if is_gguf(&head) {
+        gguf::read(path, content).map(bare)
+    } else if head.starts_with(&pth::LEGACY) {
+        Err(Error::Unsupported(format!("{}: written by torch before version 1.6; load and save it again with torch", path.display())))
+    } else {
+        safetensors::read(path, content)
     }
 }
 

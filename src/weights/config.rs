@@ -1,21 +1,21 @@
 //! The JSON files of a checkpoint: a component's configuration, and `model_index.json`, which lists the components.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Result;
 use crate::json::read_json;
+use crate::location::Location;
 
 /// The `config.json` in the folder of a file, or `None` where there is none.
 ///
 /// # Errors
 /// As [`read_json`].
-pub fn config_beside(file: &Path) -> Result<Option<Value>> {
-    let path = file.with_file_name("config.json");
-    if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+pub fn config_beside(file: &Location) -> Result<Option<Value>> {
+    let config = file.beside("config.json");
+    if config.exists() { read_json(&config).map(Some) } else { Ok(None) }
 }
 
 /// The `model_index.json` of a diffusers checkpoint.
@@ -34,7 +34,7 @@ impl ModelIndex {
     ///
     /// # Errors
     /// As [`read_json`].
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub fn open(folder: &Location) -> Result<Self> {
         read_json(&folder.join("model_index.json"))
     }
 

@@ -15,9 +15,6 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::partial_file::sync_parent;
 
-/// How many numbers are in memory at once.
-const RUN: usize = 1 << 20;
-
 /// Called with the number of bytes that were written since the last call; what it returns ends the conversion.
 pub(crate) type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
 
@@ -155,9 +152,9 @@ impl Target<'_> {
 
     fn write(&self, output: &mut Output) -> Result<()> {
         let scale = if self.encoding == Encoding::F8E4M3 { Some(e4m3_scale(self.largest()?)) } else { None };
-        for (first, run) in self.runs() {
+        for (first, run) in self.tensor.runs() {
             match Storage::is_kept(self.tensor.info.encoding) {
-                true => output.put(&run.dense_bytes())?,
+                true => output.put(&run.dense_bytes()?)?,
                 false => output.put(&self.encoded(first, &run, scale)?)?,
             }
             run.release();
@@ -165,22 +162,10 @@ impl Target<'_> {
         scale.map_or(Ok(()), |scale| output.put(&scale.to_le_bytes()))
     }
 
-    /// The tensor, or runs of its rows where it is long, each with the number of its first element.
-    fn runs(&self) -> impl Iterator<Item = (usize, Stored)> {
-        let rows = self.tensor.info.shape.first().copied().unwrap_or(1);
-        let cols = self.tensor.count() / rows.max(1);
-        let step = if self.tensor.rows(0..1.min(rows)).is_some() { (RUN / cols.max(1)).max(1) } else { rows };
-        let run = move |row: usize| {
-            let run = self.tensor.rows(row..rows.min(row + step)).or_else(|| self.tensor.part(0, 1))?;
-            Some((row * cols, run))
-        };
-        (0..rows).step_by(step.max(1)).filter_map(run)
-    }
-
     /// The largest magnitude.
     fn largest(&self) -> Result<f32> {
-        self.runs().try_fold(0f32, |largest, (first, run)| {
-            let found = self.largest_of(first, &run.to_f32())?;
+        self.tensor.runs().try_fold(0f32, |largest, (first, run)| {
+            let found = self.largest_of(first, &run.to_f32()?)?;
             run.release();
             Ok(largest.max(found))
         })
@@ -198,7 +183,7 @@ impl Target<'_> {
 
     /// A run's numbers in their new form, divided by the scale where there is one.
     fn encoded(&self, first: usize, run: &Stored, scale: Option<f32>) -> Result<Vec<u8>> {
-        let mut values = run.to_f32();
+        let mut values = run.to_f32()?;
         let largest = self.largest_of(first, &values)?;
         if let Some(scale) = scale {
             values.iter_mut().for_each(|value| *value /= scale);

@@ -1,6 +1,7 @@
 //! What a LoRA adds to one tensor.
 
 use super::stored::Stored;
+use crate::error::Result;
 use crate::linalg::product;
 
 /// A change of a tensor: what it adds, times how strongly.
@@ -37,17 +38,18 @@ pub enum Factor {
 
 impl Delta {
     /// Adds it to the values of the tensor that it was made for.
-    pub fn add_to(&self, values: &mut [f32]) {
+    pub fn add_to(&self, values: &mut [f32]) -> Result<()> {
         let before = if self.magnitude.is_some() { values.to_vec() } else { Vec::new() };
-        for (value, delta) in values.iter_mut().zip(self.kind.values()) {
+        for (value, delta) in values.iter_mut().zip(self.kind.values()?) {
             *value += self.scale * delta;
         }
-        let Some(Magnitude { lengths, first_row, weight }) = &self.magnitude else { return };
-        let (rows, all) = (self.kind.size().0, lengths.to_f32());
+        let Some(Magnitude { lengths, first_row, weight }) = &self.magnitude else { return Ok(()) };
+        let (rows, all) = (self.kind.size().0, lengths.to_f32()?);
         // So many runs of neighbours have a length in common.
         let (lengths, runs) = first_row.map_or((&all[..], rows * all.len()), |first| (&all[first..][..rows], rows));
         bring_to_lengths(values, lengths, (values.len() / runs.max(1)).max(1));
         values.iter_mut().zip(before).for_each(|(value, before)| *value = before + weight * (*value - before));
+        Ok(())
     }
 }
 
@@ -102,15 +104,15 @@ impl Kind {
         })
     }
 
-    fn values(&self) -> Vec<f32> {
+    fn values(&self) -> Result<Vec<f32>> {
         match self {
             Self::Plain(factor) => factor.values(),
             Self::Hadamard(a, b) => {
-                let mut values = a.values();
-                values.iter_mut().zip(b.values()).for_each(|(value, b)| *value *= b);
-                values
+                let mut values = a.values()?;
+                values.iter_mut().zip(b.values()?).for_each(|(value, b)| *value *= b);
+                Ok(values)
             }
-            Self::Kronecker(outer, inner) => kronecker(&outer.values(), outer.size().1, &inner.values(), inner.size().1),
+            Self::Kronecker(outer, inner) => Ok(kronecker(&outer.values()?, outer.size().1, &inner.values()?, inner.size().1)),
         }
     }
 }
@@ -139,10 +141,10 @@ impl Factor {
         })
     }
 
-    fn values(&self) -> Vec<f32> {
+    fn values(&self) -> Result<Vec<f32>> {
         match self {
             Self::Whole(tensor) => tensor.to_f32(),
-            Self::Product(left, right) => product(&left.to_f32(), &right.to_f32(), rows(right)),
+            Self::Product(left, right) => Ok(product(&left.to_f32()?, &right.to_f32()?, rows(right))),
         }
     }
 }

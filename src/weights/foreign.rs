@@ -3,7 +3,10 @@
 /// How much of a text is quoted.
 const QUOTED: usize = 60;
 
-/// What the file of this content is and what to do, where it is something known.
+/// So much of a file tells what it is.
+pub(super) const HEAD: usize = 512;
+
+/// What the file that begins so is and what to do, where it is something known.
 pub(super) fn what(bytes: &[u8]) -> Option<String> {
     let begins = |magic: &[u8]| bytes.starts_with(magic);
     if begins(b"version https://git-lfs") {

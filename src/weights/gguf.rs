@@ -5,12 +5,17 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::{blocks::Block, encoding::Encoding, entry::Entry, entry::elements};
+use crate::content::Content;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::vocabulary::Vocabulary;
 
 /// Tensors begin at multiples of this many bytes where the file says nothing else.
 pub(super) const DEFAULT_ALIGNMENT: usize = 32;
+
+/// What is read first of a file that is not in memory, and the most that a header may take there.
+const FIRST: usize = 1 << 20;
+const MAX_HEADER: usize = 256 << 20;
 
 /// Some files have five extents, one more than ggml itself reads.
 const MAX_RANK: u32 = 8;
@@ -58,8 +63,23 @@ const UNSUPPORTED: [(u32, &str); 12] = [
     (40, "NVFP4"),
 ];
 
-/// Reads the header of the file whose whole content is `bytes`. Touches nothing else.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
+/// Reads the header of a file. Touches nothing else.
+pub(super) fn read(path: &Path, content: &Content) -> Result<Vec<Entry>> {
+    growing(path, content, |bytes| header(path, bytes, content.len()))
+}
+
+/// What is read of the start of a file, as much as that takes: more where less was not enough.
+fn growing<T>(path: &Path, content: &Content, read: impl Fn(&[u8]) -> Result<T>) -> Result<T> {
+    let mut most = if content.whole().is_some() { usize::MAX } else { FIRST };
+    loop {
+        match read(&content.head(most).map_err(Error::io(path))?) {
+            Err(_) if most < content.len().min(MAX_HEADER) => most *= 4,
+            result => return result,
+        }
+    }
+}
+
+fn header(path: &Path, bytes: &[u8], length: usize) -> Result<Vec<Entry>> {
     let mut reader = Reader { bytes, at: 4 };
     let version = reader.u32().ok_or_else(|| cut(path, "its version"))?;
     if !matches!(version, 2 | 3) {
@@ -76,13 +96,17 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     }
     let alignment = facts.alignment.unwrap_or(DEFAULT_ALIGNMENT);
     let data = reader.at.next_multiple_of(alignment);
-    let mut entries = infos.into_iter().map(|info| entry(path, info, data, bytes.len(), &facts)).collect::<Result<Vec<_>>>()?;
+    let mut entries = infos.into_iter().map(|info| entry(path, info, data, length, &facts)).collect::<Result<Vec<_>>>()?;
     check_overlap(path, &mut entries)?;
     Ok(entries)
 }
 
-/// The vocabulary among the facts of the file whose whole content is `bytes`, or `None` where it has none.
-pub(super) fn vocabulary(path: &Path, bytes: &[u8]) -> Result<Option<Vocabulary>> {
+/// The vocabulary among the facts of a file, or `None` where it has none.
+pub(super) fn vocabulary(path: &Path, content: &Content) -> Result<Option<Vocabulary>> {
+    growing(path, content, |bytes| vocabulary_of(path, bytes))
+}
+
+fn vocabulary_of(path: &Path, bytes: &[u8]) -> Result<Option<Vocabulary>> {
     let mut reader = Reader { bytes, at: 16 };
     let mut vocabulary = Vocabulary::default();
     let facts = reader.u64().ok_or_else(|| cut(path, "the number of facts"))?;

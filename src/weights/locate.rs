@@ -1,32 +1,32 @@
 //! Which file of a component's folder is the checkpoint, and which shards an index lists.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::json::read_json;
+use crate::location::Location;
 
 const INDEX: &str = ".safetensors.index.json";
 const SINGLE: &str = ".safetensors";
 /// Endings of other formats; content decides what they are.
 const OTHERS: [&str; 5] = [".gguf", ".bin", ".pth", ".pt", ".ckpt"];
 
-/// The file to open for `path`: itself, or, where it is a folder, the index or the single file in it.
-pub(super) fn checkpoint(path: &Path) -> Result<PathBuf> {
-    if !fs::metadata(path).map_err(Error::io(path))?.is_dir() {
-        return Ok(path.into());
+/// The file to open: the one given, or, where that is a folder, the index or the single file in it.
+pub(super) fn checkpoint(location: Location) -> Result<Location> {
+    if !location.is_folder()? {
+        return Ok(location);
     }
-    let names = names(path)?;
+    let (names, path) = (location.names()?, location.path());
     let ending = |ending: &str| names.iter().filter(|name| name.ends_with(ending)).map(String::as_str).collect::<Vec<_>>();
     let (indices, singles) = (ending(INDEX), ending(SINGLE));
     let (candidates, suffix) = if indices.is_empty() { (singles, SINGLE) } else { (indices, INDEX) };
     match candidates[..] {
-        [] => other_format(&names).map(|name| path.join(name)).ok_or_else(|| none(path)),
-        [only] if !is_shard(only) => Ok(path.join(only)),
-        _ => plain(&candidates, suffix).map(|name| path.join(name)).ok_or_else(|| ambiguous(path, &candidates)),
+        [] => other_format(&names).map(|name| location.join(name)).ok_or_else(|| none(path)),
+        [only] if !is_shard(only) => Ok(location.join(only)),
+        _ => plain(&candidates, suffix).map(|name| location.join(name)).ok_or_else(|| ambiguous(path, &candidates)),
     }
 }
 
@@ -34,20 +34,11 @@ pub(super) fn checkpoint(path: &Path) -> Result<PathBuf> {
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be read.
-pub fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn checkpoints(folder: &Location) -> Result<Vec<Location>> {
     let is_whole = |name: &String| {
         name.ends_with(INDEX) || name.ends_with(SINGLE) && !is_shard(name) || OTHERS.iter().any(|ending| name.ends_with(ending))
     };
-    Ok(names(folder)?.iter().filter(|name| is_whole(name)).map(|name| folder.join(name)).collect())
-}
-
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
-        names.extend(entry.map_err(Error::io(folder))?.file_name().into_string());
-    }
-    names.sort();
-    Ok(names)
+    Ok(folder.names()?.iter().filter(|name| is_whole(name)).map(|name| folder.join(name)).collect())
 }
 
 /// The only file that may be a checkpoint in another format.
@@ -89,28 +80,24 @@ fn is_shard(name: &str) -> bool {
 pub(super) struct Index {
     /// Tensor name to file name.
     pub(super) weight_map: BTreeMap<String, String>,
-    #[serde(skip)]
-    folder: PathBuf,
 }
 
 impl Index {
     /// Reads an index whose files all lie beside it.
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let mut index: Self = read_json(path)?;
+    pub(super) fn read(file: &Location) -> Result<Self> {
+        let (index, path): (Self, _) = (read_json(file)?, file.path());
         if let Some((tensor, file)) = index.weight_map.iter().find(|(_, file)| !is_plain_name(file)) {
             return Err(Error::tensor(path, tensor, format!("`{file}` is not the name of a file beside the index")));
         }
         if index.weight_map.is_empty() {
             return Err(Error::weights(path, "its weight_map lists no tensors; download it again"));
         }
-        index.folder = path.parent().unwrap_or(Path::new("")).into();
         Ok(index)
     }
 
     /// The distinct files.
-    pub(super) fn shards(&self) -> impl Iterator<Item = PathBuf> {
-        let names: BTreeSet<_> = self.weight_map.values().collect();
-        names.into_iter().map(|name| self.folder.join(name))
+    pub(super) fn shards(&self) -> BTreeSet<&String> {
+        self.weight_map.values().collect()
     }
 }
 

@@ -30,14 +30,14 @@ impl LowRank {
     /// The sum of changes that are all products.
     ///
     /// # Errors
-    /// [`Error::Weights`] where they are too large to be added to anything.
+    /// [`Error::Weights`] where they are too large to be added to anything; [`Error::Io`] where they cannot be read.
     pub(super) fn read(deltas: &[Delta], rows: usize, cols: usize) -> Result<Self> {
         let factors: Vec<_> = deltas.iter().filter_map(factors).collect();
         let rank = factors.iter().map(|factors| factors.rank).sum();
         let mut change = Self { rank, up: vec![0.0; rows * rank], down: vec![0.0; cols * rank] };
         let mut begin = 0;
         for Factors { scale, left, right, rank: own } in &factors {
-            let (left, right) = (left.to_f32(), right.to_f32());
+            let (left, right) = (left.to_f32()?, right.to_f32()?);
             for (to, from) in change.up.chunks_exact_mut(rank).zip(left.chunks_exact(*own)) {
                 to[begin..][..*own].iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
             }

@@ -1,4 +1,4 @@
-//! Checkpoints on disk: opened by mapping, indexed by name, read tensor by tensor, with a word on every tensor that is missing or left over.
+//! Checkpoints: indexed by name when they are opened, read tensor by tensor, with a word on every tensor that is missing or left over.
 //! Formats and dialects of files are known here, models are not.
 
 pub mod blocks;
@@ -18,7 +18,6 @@ pub mod kin;
 pub(crate) mod locate;
 pub mod lora;
 pub mod low_rank;
-pub(crate) mod map;
 pub mod names;
 mod pickle;
 mod pth;

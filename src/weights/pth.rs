@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::pickle::{Object, Pickle, Value};
 use super::{encoding::Encoding, entry::Entry, entry::elements, zip::Archive};
+use crate::content::Content;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 
@@ -25,25 +26,28 @@ const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"
 /// Bytes before any pickle of the format that torch wrote before version 1.6.
 pub(super) const LEGACY: [u8; 14] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// Reads the tensors of the archive whose whole content is `bytes`. Touches nothing but its directory and its pickle.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
-    let archive = Archive::read(path, bytes)?;
+/// Reads the tensors of an archive. Touches nothing but its directory and its pickle.
+pub(super) fn read(path: &Path, content: &Content) -> Result<Vec<Entry>> {
+    let archive = Archive::read(path, content)?;
+    let member = |name: &str| content.bytes(archive.range(name)?).map_err(Error::io(path));
     let folder = archive.names().find_map(|name| name.strip_suffix("/data.pkl"));
     let folder = folder.ok_or_else(|| Error::weights(path, "a zip archive, but not one that torch wrote: it has no data.pkl"))?;
     let byte_order = format!("{folder}/byteorder");
-    if archive.names().any(|name| name == byte_order) && &bytes[archive.range(&byte_order)?] != b"little" {
+    if archive.names().any(|name| name == byte_order) && *member(&byte_order)? != *b"little" {
         return Err(Error::Unsupported(format!(
             "{}: written on a machine with another byte order; save it again on one that is little-endian",
             path.display()
         )));
     }
-    let pickle = &bytes[archive.range(&format!("{folder}/data.pkl"))?];
-    if pickle.len() > MAX_PICKLE {
-        return Err(Error::weights(path, format!("its pickle has {} bytes: more than a list of tensors takes", pickle.len())));
+    let pickle = format!("{folder}/data.pkl");
+    let length = archive.range(&pickle)?.len();
+    if length > MAX_PICKLE {
+        return Err(Error::weights(path, format!("its pickle has {length} bytes: more than a list of tensors takes")));
     }
+    let pickle = member(&pickle)?;
     let refuse = |why: String| Error::weights(path, format!("its pickle is refused: {why}"));
-    let pickle = Pickle::read(pickle, is_known).map_err(refuse)?;
-    let mut reader = Reader { path, archive, folder, pickle: &pickle, entries: Vec::new(), visited: HashSet::new() };
+    let pickle = Pickle::read(&pickle, is_known).map_err(refuse)?;
+    let mut reader = Reader { path, archive: &archive, folder, pickle: &pickle, entries: Vec::new(), visited: HashSet::new() };
     reader.root()?;
     Ok(reader.entries)
 }
@@ -92,7 +96,7 @@ fn dtype_encoding(name: &str) -> Option<Encoding> {
 
 struct Reader<'a> {
     path: &'a Path,
-    archive: Archive<'a>,
+    archive: &'a Archive<'a>,
     folder: &'a str,
     pickle: &'a Pickle<'a>,
     entries: Vec<Entry>,

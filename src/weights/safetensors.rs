@@ -12,32 +12,32 @@ use serde::de::{MapAccess, Visitor};
 
 use super::entry::{Entry, Metadata, elements};
 use super::{encoding::Encoding, foreign};
+use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::partial_file::PartialFile;
 
 /// What the format allows at most; real headers stay under a few megabytes.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Reads and checks the header of the safetensors file whose whole content is `bytes`, and its metadata. Touches nothing but the header.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, Metadata)> {
+/// Reads and checks the header of a safetensors file, and its metadata. Touches nothing but the header.
+pub(super) fn read(path: &Path, content: &Content) -> Result<(Vec<Entry>, Metadata)> {
     let fail = |message: String| Error::weights(path, message);
-    let (length, rest) = bytes
-        .split_first_chunk::<8>()
-        .ok_or_else(|| fail(format!("not a safetensors file: it has only {} bytes; download it again", bytes.len())))?;
-    let length = u64::from_le_bytes(*length);
-    if length > rest.len() as u64 || length > MAX_HEADER {
-        let found = rest.len();
+    let head = content.head(foreign::HEAD).map_err(Error::io(path))?;
+    let length = head.first_chunk().map(|&length| u64::from_le_bytes(length));
+    let length = length.ok_or_else(|| fail(format!("not a safetensors file: it has only {} bytes; download it again", head.len())))?;
+    let found = content.len() - 8;
+    if length > found as u64 || length > MAX_HEADER {
         let generic = || {
             format!("not a safetensors file, or cut short: it claims a header of {length} bytes, {found} bytes follow; download it again")
         };
-        return Err(fail(foreign::what(bytes).unwrap_or_else(generic)));
+        return Err(fail(foreign::what(&head).unwrap_or_else(generic)));
     }
-    let (header, data) = rest.split_at(length as usize);
+    let start = 8 + length as usize;
+    let header = content.bytes(8..start).map_err(Error::io(path))?;
     let Header { tensors, metadata } =
-        serde_json::from_slice(header).map_err(|error| fail(format!("the safetensors header is damaged: {error}; download it again")))?;
-    let start = 8 + header.len();
+        serde_json::from_slice(&header).map_err(|error| fail(format!("the safetensors header is damaged: {error}; download it again")))?;
     let mut entries = tensors.into_iter().map(|(name, raw)| entry(path, name, raw, start)).collect::<Result<Vec<_>>>()?;
-    check_layout(path, &mut entries, start, data.len())?;
+    check_layout(path, &mut entries, start, content.len() - start)?;
     Ok((entries, metadata))
 }
 

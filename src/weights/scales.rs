@@ -123,7 +123,7 @@ fn take_format(tensors: &mut BTreeMap<String, Tensor>, layer: &str) -> Result<Op
     let name = format!("{layer}.{FORMAT}");
     let Some(tensor) = tensors.remove(&name) else { return Ok(None) };
     let damaged = |error| Error::tensor(&tensor.stored.info.file, &name, format!("its description is damaged: {error}"));
-    serde_json::from_slice(&tensor.stored.dense_bytes()).map(Some).map_err(damaged)
+    serde_json::from_slice(&tensor.stored.dense_bytes()?).map(Some).map_err(damaged)
 }
 
 /// Makes sure that a layer's numbers times its scales are its weights.

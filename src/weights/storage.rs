@@ -59,6 +59,8 @@ impl fmt::Display for Storage {
     }
 }
 
+crate::as_text::as_text!(Storage);
+
 impl FromStr for Storage {
     type Err = Error;
 

@@ -5,9 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use memmap2::Mmap;
-
 use super::{decode::decode, decode::gather, encoding::Encoding, entry::Entry, rotation::rotate};
+use crate::content::Content;
+use crate::error::{Error, Result};
+
+/// How many numbers a run has.
+const RUN: usize = 1 << 20;
 
 /// What a checkpoint says of a tensor.
 #[derive(Clone, Debug)]
@@ -20,11 +23,11 @@ pub struct TensorInfo {
     pub file: Arc<Path>,
 }
 
-/// A tensor in a mapped file. Clones share the file.
+/// A tensor in a file. Clones share the file.
 #[derive(Clone)]
 pub(super) struct Stored {
     pub(super) info: TensorInfo,
-    map: Arc<Mmap>,
+    content: Content,
     range: Range<usize>,
     strides: Option<Vec<usize>>,
     /// What the stored numbers are to be multiplied by: one factor, or one for each row.
@@ -34,26 +37,26 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn new(file: &Arc<Path>, map: &Arc<Mmap>, entry: Entry) -> Self {
+    pub(super) fn new(file: &Arc<Path>, content: &Content, entry: Entry) -> Self {
         let info = TensorInfo { encoding: entry.encoding, shape: entry.shape, file: file.clone() };
-        Self { info, map: map.clone(), range: entry.range, strides: entry.strides, scale: None, rotation: None }
+        Self { info, content: content.clone(), range: entry.range, strides: entry.strides, scale: None, rotation: None }
     }
 
     /// Its elements in f32.
-    pub(super) fn to_f32(&self) -> Vec<f32> {
-        let mut values = self.values();
+    pub(super) fn to_f32(&self) -> Result<Vec<f32>> {
+        let mut values = self.values()?;
         if let Some(scale) = &self.scale {
-            apply_scale(&mut values, &scale.values());
+            apply_scale(&mut values, &scale.values()?);
         }
         if let Some(group) = self.rotation {
             rotate(&mut values, group);
         }
-        values
+        Ok(values)
     }
 
     /// Its elements in f32 as they are stored, unscaled.
-    pub(super) fn values(&self) -> Vec<f32> {
-        decode(self.info.encoding, &self.dense_bytes())
+    pub(super) fn values(&self) -> Result<Vec<f32>> {
+        Ok(decode(self.info.encoding, &self.dense_bytes()?))
     }
 
     /// Part `part` of `parts` equal ones along the first axis, or `None` where it has no such parts.
@@ -65,6 +68,15 @@ impl Stored {
         self.rows(part * rows..(part + 1) * rows)
     }
 
+    /// It in runs of some of its rows, or as a whole where it has no such runs, each with the number of its first element.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (usize, Self)> {
+        let rows = self.info.shape.first().copied().unwrap_or(1);
+        let cols = self.count() / rows.max(1);
+        let step = if self.rows(0..1.min(rows)).is_some() { (RUN / cols.max(1)).max(1) } else { rows };
+        let run = move |row: usize| Some((row * cols, self.rows(row..rows.min(row + step)).or_else(|| self.part(0, 1))?));
+        (0..rows).step_by(step.max(1)).filter_map(run)
+    }
+
     /// Some of its places along the first axis, or `None` where it has none or they are no whole blocks.
     pub(super) fn rows(&self, rows: Range<usize>) -> Option<Self> {
         let mut info = self.info.clone();
@@ -72,8 +84,16 @@ impl Stored {
         let all = std::mem::replace(first, rows.len());
         let bytes = |elements: usize| self.info.encoding.bytes(elements as u64).map(|bytes| bytes as usize);
         let (begin, end) = match &self.strides {
-            // Of nothing there may be any strides.
-            Some(strides) => (bytes(strides[0].checked_mul(rows.start)?)?, self.range.len()),
+            Some(strides) => {
+                let begin = bytes(strides[0].checked_mul(rows.start)?)?;
+                // Of nothing there may be any strides.
+                let last = info
+                    .shape
+                    .iter()
+                    .zip(strides)
+                    .try_fold(0usize, |sum, (&dim, &stride)| sum.checked_add(dim.checked_sub(1)?.checked_mul(stride)?));
+                (begin, last.map_or(Some(begin), |last| begin.checked_add(bytes(last + 1)?))?.min(self.range.len()))
+            }
             None => {
                 let cols = info.shape[1..].iter().product::<usize>();
                 (bytes(rows.start * cols)?, bytes(rows.end * cols)?)
@@ -85,16 +105,12 @@ impl Stored {
             scale => scale.clone(),
         };
         let range = self.range.start + begin..self.range.start + end;
-        Some(Self { info, map: self.map.clone(), range, strides: self.strides.clone(), scale, rotation: self.rotation })
+        Some(Self { info, content: self.content.clone(), range, strides: self.strides.clone(), scale, rotation: self.rotation })
     }
 
     /// Gives the memory that its bytes were read into back to the system, which reads them again if they are asked for again.
-    #[allow(unsafe_code)]
     pub(super) fn release(&self) {
-        // SAFETY: the mapping is shared, and read-only, so its pages hold nothing but what the file holds: those that are dropped are read from
-        // it again when they are touched, and what references to them see does not change. A refusal changes nothing.
-        #[cfg(unix)]
-        let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.range.start, self.range.len()) };
+        self.content.release(&self.range);
     }
 
     /// Drops its extents of 1.
@@ -112,25 +128,27 @@ impl Stored {
     }
 
     /// The whole content of its file.
-    pub(super) fn file_bytes(&self) -> &[u8] {
-        &self.map
+    pub(super) fn content(&self) -> &Content {
+        &self.content
     }
 
     /// Its bytes as they lie in the file.
-    pub(super) fn stored(&self) -> &[u8] {
-        &self.map[self.range.clone()]
+    pub(super) fn stored(&self) -> Result<Cow<'_, [u8]>> {
+        self.content.bytes(self.range.clone()).map_err(Error::io(&self.info.file))
+    }
+
+    /// At most so many of the first of them.
+    pub(super) fn head(&self, most: usize) -> Result<Cow<'_, [u8]>> {
+        let Range { start, end } = self.range;
+        self.content.bytes(start..end.min(start + most)).map_err(Error::io(&self.info.file))
     }
 
     /// Its bytes without gaps.
-    pub(super) fn dense_bytes(&self) -> Cow<'_, [u8]> {
-        let stored = self.stored();
-        match &self.strides {
-            None => Cow::Borrowed(stored),
-            Some(strides) => {
-                let width = self.info.encoding.bytes(1).unwrap_or(1) as usize;
-                Cow::Owned(gather(stored, &self.info.shape, strides, width))
-            }
-        }
+    pub(super) fn dense_bytes(&self) -> Result<Cow<'_, [u8]>> {
+        let stored = self.stored()?;
+        let Some(strides) = &self.strides else { return Ok(stored) };
+        let width = self.info.encoding.bytes(1).unwrap_or(1) as usize;
+        Ok(Cow::Owned(gather(&stored, &self.info.shape, strides, width)))
     }
 }
 

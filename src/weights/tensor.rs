@@ -41,18 +41,18 @@ impl Tensor {
     }
 
     /// Its elements in a form that models compute with.
-    pub(super) fn elements(&self) -> Cow<'_, [u8]> {
+    pub(super) fn elements(&self) -> Result<Cow<'_, [u8]>> {
         match self.stored.info.encoding {
             Encoding::Float(_) if self.stored.scale.is_none() && self.deltas.is_empty() => self.stored.dense_bytes(),
-            _ => Cow::Owned(bytemuck::cast_slice(&self.to_f32()).to_vec()),
+            _ => Ok(Cow::Owned(bytemuck::cast_slice(&self.to_f32()?).to_vec())),
         }
     }
 
     /// Its elements in f32.
-    fn to_f32(&self) -> Vec<f32> {
-        let mut values = self.stored.to_f32();
-        self.deltas.iter().for_each(|delta| delta.add_to(&mut values));
-        values
+    fn to_f32(&self) -> Result<Vec<f32>> {
+        let mut values = self.stored.to_f32()?;
+        self.deltas.iter().try_for_each(|delta| delta.add_to(&mut values))?;
+        Ok(values)
     }
 
     /// What [`Tensor::quantized`] reads, where its stored form is quantised and its rows can be expanded by themselves. LoRAs must be of low
@@ -73,8 +73,8 @@ impl Tensor {
     pub(super) fn quantized(&self) -> Result<Quantized<'_>> {
         let (rows, cols) = self.size().unwrap_or_default();
         let change = if self.deltas.is_empty() { None } else { Some(LowRank::read(&self.deltas, rows, cols)?) };
-        let scales = self.stored.scale.as_ref().map_or_else(Vec::new, |scale| scale.values());
-        Ok(Quantized { encoding: self.stored.info.encoding, bytes: self.stored.dense_bytes(), scales, change })
+        let scales = self.stored.scale.as_ref().map_or_else(|| Ok(Vec::new()), |scale| scale.values())?;
+        Ok(Quantized { encoding: self.stored.info.encoding, bytes: self.stored.dense_bytes()?, scales, change })
     }
 
     /// Rows and columns, or `None` of a single number.

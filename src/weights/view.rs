@@ -7,7 +7,7 @@ use super::{decode::decode, encoding::Encoding};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 
-/// A tensor of a checkpoint, its elements as they lie in the mapped file wherever models can compute with that form.
+/// A tensor of a checkpoint, its elements as they lie in the file wherever models can compute with that form.
 #[derive(Clone, Debug)]
 pub struct TensorView<'a> {
     /// Its name in the checkpoint.

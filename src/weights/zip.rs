@@ -1,9 +1,11 @@
 //! The directory of a zip archive whose members lie in it uncompressed, as torch writes them, of any size (ZIP64).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::content::Content;
 use crate::error::{Error, Result};
 
 const END: [u8; 4] = *b"PK\x05\x06";
@@ -12,8 +14,11 @@ const END_64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
 const DIRECTORY: [u8; 4] = *b"PK\x01\x02";
 const LOCAL: [u8; 4] = *b"PK\x03\x04";
 
-/// The end record with the longest comment.
-const MAX_END: usize = 22 + 0xffff;
+/// The end record with the longest comment, and what ZIP64 puts before it.
+const MAX_END: usize = 22 + 0xffff + 20 + 56;
+
+/// More than the directory of any model takes.
+const MAX_DIRECTORY: usize = 64 << 20;
 
 /// The extra field that holds what does not fit 32 bits.
 const EXTRA_64: u16 = 1;
@@ -21,7 +26,7 @@ const EXTRA_64: u16 = 1;
 /// Where each member's bytes are.
 pub(super) struct Archive<'a> {
     path: &'a Path,
-    members: BTreeMap<&'a str, Member>,
+    members: BTreeMap<String, Member>,
 }
 
 struct Member {
@@ -30,23 +35,24 @@ struct Member {
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the directory of the archive whose whole content is `bytes`.
-    pub(super) fn read(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+    /// Reads the directory of an archive.
+    pub(super) fn read(path: &'a Path, content: &Content) -> Result<Self> {
         let damaged = |what: &str| Error::weights(path, format!("the zip archive is damaged or cut short: {what}; download it again"));
-        let (count, offset) = end(bytes).ok_or_else(|| damaged("it has no directory"))?;
-        let mut directory =
-            usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or_else(|| damaged("its directory is outside it"))?;
-        let mut members = BTreeMap::new();
+        let (count, offset) = end(content).map_err(Error::io(path))?.ok_or_else(|| damaged("it has no directory"))?;
+        let begin =
+            usize::try_from(offset).ok().filter(|&begin| begin <= content.len()).ok_or_else(|| damaged("its directory is outside it"))?;
+        let directory = content.bytes(begin..content.len().min(begin.saturating_add(MAX_DIRECTORY))).map_err(Error::io(path))?;
+        let (mut directory, mut members) = (&*directory, BTreeMap::new());
         for number in 0..count {
-            let (name, member) = member(bytes, &mut directory).ok_or_else(|| damaged(&format!("member {number} of its directory")))?;
-            members.insert(name, member);
+            let (name, member) = member(content, &mut directory).ok_or_else(|| damaged(&format!("member {number} of its directory")))?;
+            members.insert(name.into(), member);
         }
         Ok(Self { path, members })
     }
 
     /// The names of all members.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.members.keys().copied()
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.keys().map(String::as_str)
     }
 
     /// Where the bytes of a member are in the file.
@@ -61,21 +67,21 @@ impl<'a> Archive<'a> {
 }
 
 /// The number of members and where the directory begins.
-fn end(bytes: &[u8]) -> Option<(u64, u64)> {
-    let tail = bytes.len().saturating_sub(MAX_END);
-    let at = tail + bytes[tail..].windows(4).rposition(|window| window == END)?;
-    let record = bytes.get(at..at + 22)?;
-    let (count, offset) = (u64::from(u16_at(record, 10)?), u64::from(u32_at(record, 16)?));
-    let Some(locator) = at.checked_sub(20).and_then(|at| bytes.get(at..)).filter(|locator| locator.starts_with(&END_64_LOCATOR)) else {
-        return Some((count, offset));
+fn end(content: &Content) -> io::Result<Option<(u64, u64)>> {
+    let tail = content.bytes(content.len().saturating_sub(MAX_END)..content.len())?;
+    let Some(at) = tail.windows(4).rposition(|window| window == END) else { return Ok(None) };
+    let narrow = || tail.get(at..at + 22).and_then(|record| Some((u64::from(u16_at(record, 10)?), u64::from(u32_at(record, 16)?))));
+    let Some(locator) = at.checked_sub(20).map(|at| &tail[at..]).filter(|locator| locator.starts_with(&END_64_LOCATOR)) else {
+        return Ok(narrow());
     };
-    let record = bytes.get(usize::try_from(u64_at(locator, 8)?).ok()?..)?;
-    record.starts_with(&END_64).then_some(())?;
-    Some((u64_at(record, 32)?, u64_at(record, 48)?))
+    let wide = u64_at(locator, 8).and_then(|at| usize::try_from(at).ok());
+    let Some(wide) = wide.filter(|at| at.checked_add(56).is_some_and(|end| end <= content.len())) else { return Ok(None) };
+    let record = content.bytes(wide..wide + 56)?;
+    Ok(record.starts_with(&END_64).then(|| Some((u64_at(&record, 32)?, u64_at(&record, 48)?))).flatten())
 }
 
 /// Takes the next member off the directory.
-fn member<'a>(bytes: &[u8], directory: &mut &'a [u8]) -> Option<(&'a str, Member)> {
+fn member<'a>(content: &Content, directory: &mut &'a [u8]) -> Option<(&'a str, Member)> {
     let record = *directory;
     record.starts_with(&DIRECTORY).then_some(())?;
     let length = |at| u16_at(record, at).map(usize::from);
@@ -91,12 +97,12 @@ fn member<'a>(bytes: &[u8], directory: &mut &'a [u8]) -> Option<(&'a str, Member
     *directory = record.get(46 + name + extra + comment..)?;
 
     let local = usize::try_from(local).ok()?;
-    let header = bytes.get(local..)?;
+    let header = content.bytes(local..local.checked_add(30)?).ok()?;
     header.starts_with(&LOCAL).then_some(())?;
-    let begin = local + 30 + usize::from(u16_at(header, 26)?) + usize::from(u16_at(header, 28)?);
+    let begin = local + 30 + usize::from(u16_at(&header, 26)?) + usize::from(u16_at(&header, 28)?);
     let end = begin.checked_add(usize::try_from(size).ok()?)?;
     let is_stored = u16_at(record, 10)? == 0;
-    if is_stored && end > bytes.len() {
+    if is_stored && end > content.len() {
         return None;
     }
     Some((std::str::from_utf8(text).ok()?, Member { range: begin..end, is_stored }))

@@ -28,21 +28,26 @@ pub fn anonymous_bytes() -> u64 {
 /// What a refusal for want of memory says.
 pub fn refusal<T: std::fmt::Debug>(outcome: wan_animate::Result<T>) -> String {
     match outcome {
-        Err(wan_animate::Error::Limits(message)) => message,
+        Err(wan_animate::Error::Limits { message, .. }) => message,
         outcome => panic!("not refused for its budget: {outcome:?}"),
     }
 }
 
 /// The budget that a refusal names.
 pub fn named_budget<T: std::fmt::Debug>(outcome: wan_animate::Result<T>) -> u64 {
-    let message = refusal(outcome);
-    let (_, rest) = message.split_once("memory budget of ").unwrap_or_else(|| panic!("no budget is named: {message}"));
-    rest.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no number: {message}"))
+    match outcome {
+        Err(wan_animate::Error::Limits { smallest, needed, message, .. }) => {
+            let bytes = smallest.or(needed).unwrap_or_else(|| panic!("no budget is named: {message}"));
+            assert!(message.contains(&format!("memory budget of {bytes} bytes")), "{message}");
+            bytes
+        }
+        outcome => panic!("not refused for its budget: {outcome:?}"),
+    }
 }
 
 /// The default device, and a recorder on it.
 pub fn device() -> (Device, Recorder) {
-    let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");
+    let device = Device::builder().shader_checks(true).build().expect("an adapter (`make test` installs a software one)");
     let recorder = Recorder::new(&device, Cancel::new());
     (device, recorder)
 }

@@ -16,7 +16,7 @@ use wan_animate::{AnimatePipeline, Builder, Device, Event, Precision, Result};
 use crate::common::golden_path;
 use crate::published::{Named, fill, write_safetensors};
 
-pub static DEVICE: LazyLock<Device> = LazyLock::new(|| Device::builder().build().expect("an adapter"));
+pub static DEVICE: LazyLock<Device> = LazyLock::new(|| Device::builder().shader_checks(true).build().expect("an adapter"));
 
 /// What the tiny checkpoint with other parts makes of a few drawn images.
 pub fn frames(change: impl Fn(Builder<AnimatePipeline>) -> Builder<AnimatePipeline>) -> Result<Vec<f32>> {

@@ -1,10 +1,11 @@
 //! What is tested: ops on given inputs with results known within bounds, and ops that must refuse.
 
 use half::f16;
+use wan_animate::Result;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::recorder::POISON;
-use wan_animate::{DType, Result};
 
 use crate::approx::Approx;
 use crate::host::Host;

@@ -1,10 +1,11 @@
 //! Tensors on the host, with the values that the GPU will see.
 
 use half::{bf16, f16};
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::matrix::Matrix;
-use wan_animate::{DType, Device, Result};
+use wan_animate::{Device, Result};
 
 use crate::approx::Approx;
 

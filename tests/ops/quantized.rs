@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use half::f16;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::weights::{Block, Encoding, LowRank, Quantized};
-use wan_animate::{DType, Device, Result};
+use wan_animate::{Device, Result};
 
 use crate::host::Host;
 use crate::oracle::expand::expand;

@@ -352,6 +352,31 @@ fn pictures_cut_short_are_refused() {
     }
 }
 
+/// A picture that claims more pixels than its file can have is refused before any of them gets memory.
+#[test]
+fn bombs_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    picture(1, 40, 30).save(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    // Width and height in the first chunk, and its checksum behind it.
+    bytes[16..20].copy_from_slice(&15_000u32.to_be_bytes());
+    bytes[20..24].copy_from_slice(&12_000u32.to_be_bytes());
+    let crc = bytes[12..29].iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    });
+    bytes[29..33].copy_from_slice(&(!crc).to_be_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let message = refusal(open_image(&path));
+    assert!(message.contains("15000x12000 pixels are too many for such a file"), "{message}");
+    assert!(refusal(Frames::open(&path)).contains("too many"));
+    // A frame of an animation that is much larger than the animation.
+    let screen = [b"GIF89a", &[8, 0, 8, 0, 0x80, 0, 0][..], &[0; 6]].concat();
+    let frame = [&[0x2c, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f, 0][..], &[2, 2, 0x4c, 1, 0, 0x3b]].concat();
+    fs::write(&path, [screen, frame].concat()).unwrap();
+    assert!(refusal(Frames::open(&path)).contains(path.to_str().unwrap()));
+}
+
 #[test]
 fn photos_are_turned_upright() {
     let folder = tempfile::tempdir().unwrap();

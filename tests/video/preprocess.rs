@@ -1,9 +1,10 @@
 use std::path::Path;
 
 use image::{GrayImage, RgbImage};
-use wan_animate::video::clip_image::{ClipImageConfig, clip_image};
-use wan_animate::video::resize::{Filter, resize};
-use wan_animate::video::{official, open_image, preprocess};
+use wan_animate::unversioned::video::clip_image::{ClipImageConfig, clip_image};
+use wan_animate::unversioned::video::resize::{Filter, resize};
+use wan_animate::unversioned::video::{official, preprocess};
+use wan_animate::video::open_image;
 
 use super::goldens::{Goldens, target};
 

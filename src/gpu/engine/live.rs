@@ -1,8 +1,8 @@
 //! Runs commands on a GPU.
 //!
-//! Commands are gathered and submitted together when they are about [`SUBMIT_SECONDS`] of work by the measured rate. A dispatch longer
-//! than [`DISPATCH_SECONDS`] is cut into runs of workgroups, because operating systems reset a GPU that does not answer. At most
-//! [`IN_FLIGHT`] submissions wait, so that cancelling takes effect soon.
+//! Commands are gathered and submitted together when they are about as much work, by the measured rate, as the device's
+//! [submission time](crate::DeviceBuilder::submission_time) has room for. A dispatch longer than half of that is cut into runs of workgroups,
+//! because operating systems reset a GPU that does not answer. At most [`IN_FLIGHT`] submissions wait, so that cancelling takes effect soon.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,12 +15,8 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::gpu::command::{BufferRef, Copy, Dispatch};
 use crate::gpu::engine::{Engine, Probe};
-use crate::gpu::{device::Device, download::Download, pending::Pending, pipeline::Pipeline, timer::Timer};
+use crate::gpu::{device::Device, download::Download, pending::Pending, pipeline::Pipeline, submitted::Submitted, timer::Timer};
 
-/// No submission is meant to last longer.
-pub const SUBMIT_SECONDS: f64 = 0.2;
-/// No dispatch is meant to last longer.
-pub const DISPATCH_SECONDS: f64 = 0.1;
 /// Submissions that may wait on the GPU at once.
 pub const IN_FLIGHT: usize = 2;
 /// Bytes that are on their way at once: what staging memory is bounded by.
@@ -44,7 +40,7 @@ pub(crate) struct LiveEngine {
     staged: usize,
     in_flight: VecDeque<Submission>,
     /// The last submission, whether it has ended or not.
-    last: Option<wgpu::SubmissionIndex>,
+    last: Option<Submitted>,
     /// When the submission before ended, where that is known.
     last_done: Option<Instant>,
     probe: Probe,
@@ -59,6 +55,15 @@ pub(crate) struct LiveEngine {
 enum Command {
     Run(Run),
     Copy(Copy),
+    Texture(ToTexture),
+}
+
+/// Rows of a buffer that become a texture.
+#[derive(Debug)]
+struct ToTexture {
+    source: BufferRef,
+    layout: wgpu::TexelCopyBufferLayout,
+    texture: wgpu::Texture,
 }
 
 /// Some workgroups of a dispatch.
@@ -72,7 +77,7 @@ struct Run {
 
 #[derive(Debug)]
 struct Submission {
-    index: wgpu::SubmissionIndex,
+    submitted: Submitted,
     work: f64,
     at: Instant,
 }
@@ -96,10 +101,15 @@ impl LiveEngine {
         }
     }
 
+    /// As much work as one submission is meant to have.
+    fn most(&self) -> f64 {
+        self.device.rate().get() * self.device.submission_time().as_secs_f64()
+    }
+
     /// How many workgroups of so much work one dispatch may have.
     fn affordable(&self, work: f64) -> u32 {
         match self.probe.slice {
-            0 => (self.device.rate().get() * DISPATCH_SECONDS / work.max(1.0)).clamp(1.0, f64::from(u32::MAX)) as u32,
+            0 => (self.most() / 2.0 / work.max(1.0)).clamp(1.0, f64::from(u32::MAX)) as u32,
             slice => slice,
         }
     }
@@ -110,7 +120,7 @@ impl LiveEngine {
         let buffer = self.device.allocate(what, &wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: true })?;
         buffer
             .get_mapped_range_mut(..bytes.len() as u64)
-            .map_err(|error| Error::Device(format!("cannot write to a staging buffer: {error}")))?
+            .map_err(|error| self.device.fault(what, format!("cannot write to a staging buffer: {error}")))?
             .copy_from_slice(bytes);
         buffer.unmap();
         Ok(buffer)
@@ -126,7 +136,8 @@ impl LiveEngine {
             view.slice(..chunk.len()).copy_from_slice(chunk);
             Ok::<_, wgpu::MapRangeError>((slice.buffer().clone(), slice.offset()))
         })?;
-        let (buffer, from) = source.map_err(|error| Error::Device(format!("cannot write to a staging buffer: {error}")))?;
+        let (buffer, from) =
+            source.map_err(|error| self.device.fault("staging weights", format!("cannot write to a staging buffer: {error}")))?;
         let source = BufferRef { buffer: Some(buffer), bytes: size.get() };
         self.commands.push(Command::Copy(Copy { source, from, target: target.clone(), to, bytes: size.get() }));
         Ok(())
@@ -141,6 +152,11 @@ impl LiveEngine {
                 Command::Copy(copy) => {
                     pass = None;
                     encoder.copy_buffer_to_buffer(copy.source.wgpu(), copy.from, copy.target.wgpu(), copy.to, copy.bytes);
+                }
+                Command::Texture(ToTexture { source, layout, texture }) => {
+                    pass = None;
+                    let source = wgpu::TexelCopyBufferInfo { buffer: source.wgpu(), layout: *layout };
+                    encoder.copy_buffer_to_texture(source, texture.as_image_copy(), texture.size());
                 }
                 Command::Run(run) => {
                     if let Some(timer) = &mut self.timer {
@@ -184,9 +200,9 @@ impl LiveEngine {
     /// Waits until no more than `remaining` submissions are under way.
     fn wait_until(&mut self, remaining: usize) -> Result<()> {
         while self.in_flight.len() > remaining {
-            let Some(Submission { index, work, at }) = self.in_flight.pop_front() else { break };
+            let Some(Submission { submitted, work, at }) = self.in_flight.pop_front() else { break };
             let asked = Instant::now();
-            self.device.wait(Some(index))?;
+            self.device.wait(Some(&submitted))?;
             let now = Instant::now();
             self.note(work, at, now);
             // What did not have to be waited for had ended before. To count the next one from now on would make it look too fast.
@@ -206,7 +222,7 @@ impl LiveEngine {
         }
         let (rate, seconds) = (self.device.rate(), (now - begun).as_secs_f64());
         // Short submissions tell of overheads, not of the rate.
-        if work > 0.1 * SUBMIT_SECONDS * rate.get() && seconds > 0.0 {
+        if work > 0.1 * self.most() && seconds > 0.0 {
             rate.observe(work / seconds);
         }
     }
@@ -223,6 +239,14 @@ impl Engine for LiveEngine {
 
     fn submissions(&self) -> &[Duration] {
         &self.submissions
+    }
+
+    fn backlog(&self) -> Duration {
+        let rate = self.device.rate().get();
+        let begun = self.in_flight.front().map(|first| self.last_done.map_or(first.at, |last| last.max(first.at)));
+        let work: f64 = self.in_flight.iter().map(|submission| submission.work).sum();
+        let passed = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        Duration::try_from_secs_f64(work / rate).unwrap_or_default().saturating_sub(passed)
     }
 
     fn pause(&mut self) {
@@ -243,7 +267,7 @@ impl Engine for LiveEngine {
             let end = dispatch.groups.min(first.saturating_add(self.affordable(dispatch.work)));
             // Fewer workgroups than fill the GPU take as long as those that would.
             let work = f64::from((end - first).max(device.filling())) * dispatch.work;
-            if self.work + work > device.rate().get() * SUBMIT_SECONDS {
+            if self.work + work > self.most() {
                 self.flush()?;
             }
             let run = Run { dispatch: dispatch.clone(), pipeline: pipeline.clone(), groups: first..end, stage: self.stage };
@@ -296,6 +320,27 @@ impl Engine for LiveEngine {
         Ok(Download::new(bytes as usize, Some(pending)))
     }
 
+    fn texture(&mut self, source: &BufferRef, from: u64, [width, height]: [u32; 2], row: u32) -> Result<Option<wgpu::Texture>> {
+        let usage = wgpu::TextureUsages::COPY_DST
+            | wgpu::TextureUsages::COPY_SRC
+            | wgpu::TextureUsages::TEXTURE_BINDING
+            | wgpu::TextureUsages::RENDER_ATTACHMENT;
+        let descriptor = wgpu::TextureDescriptor {
+            label: Some("frame"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba8Unorm,
+            usage,
+            view_formats: &[],
+        };
+        let texture = self.device.checked("making a frame's texture", || self.device.wgpu_device().create_texture(&descriptor))?;
+        let layout = wgpu::TexelCopyBufferLayout { offset: from, bytes_per_row: Some(row), rows_per_image: None };
+        self.commands.push(Command::Texture(ToTexture { source: source.clone(), layout, texture: texture.clone() }));
+        Ok(Some(texture))
+    }
+
     fn flush(&mut self) -> Result<()> {
         if self.commands.is_empty() {
             return Ok(());
@@ -307,15 +352,15 @@ impl Engine for LiveEngine {
         self.staging.finish();
         self.staged = 0;
         let device = self.device.clone();
-        let submitted = device.checked("running kernels", || Ok(device.wgpu_queue().submit([self.encode(&commands)?])));
-        let index = submitted.and_then(|submitted| submitted).inspect_err(|_| {
+        let submitted = device.checked("running kernels", || Ok(device.submit(Some(self.encode(&commands)?))));
+        let submitted = submitted.and_then(|submitted| submitted).inspect_err(|_| {
             // Whoever tries again with less memory goes on from what was recorded before.
             (self.commands, self.work) = (commands, work);
             self.timer.as_mut().map(Timer::forget);
         })?;
         self.staging.recall();
-        self.last = Some(index.clone());
-        self.in_flight.push_back(Submission { index, work, at: Instant::now() });
+        self.last = Some(submitted.clone());
+        self.in_flight.push_back(Submission { submitted, work, at: Instant::now() });
         match self.timer.is_some() {
             true => self.wait_until(0),
             false => self.wait_until(IN_FLIGHT),

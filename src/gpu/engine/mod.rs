@@ -34,6 +34,11 @@ pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
     /// The caller may come back any time later: what is under way tells nothing of the device's speed.
     fn pause(&mut self) {}
 
+    /// How long the GPU will be busy with what it was given, as far as that is known.
+    fn backlog(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// How long the submissions took that have ended, where a [`Probe`] asks for it.
     fn submissions(&self) -> &[Duration] {
         &[]
@@ -62,6 +67,12 @@ pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
 
     /// Copies bytes of a buffer to the host once all before has run.
     fn read(&mut self, source: &BufferRef, range: Range<u64>) -> Result<Download>;
+
+    /// A texture `Rgba8Unorm` of some rows of a buffer, from a byte on, each so many bytes after the one before; none where buffers hold no
+    /// data. It is submitted with the next [`flush`](Self::flush).
+    fn texture(&mut self, _: &BufferRef, _from: u64, _size: [u32; 2], _bytes_per_row: u32) -> Result<Option<wgpu::Texture>> {
+        Ok(None)
+    }
 
     /// Submits what was taken so far, and waits until few submissions are under way.
     ///

@@ -177,7 +177,7 @@ impl<L: Layer + 'static> Dit<L> {
         let [frames, rows, cols] = grid.sizes();
         let longest = self.config.rope_max_seq_len;
         if let Some(size) = [frames, rows, cols].into_iter().find(|&size| size > longest) {
-            return Err(Error::Limits(format!("{size} tokens along one axis; the model has positions for {longest}")));
+            return Err(Error::limits(format!("{size} tokens along one axis; the model has positions for {longest}")));
         }
         let tokens = rows * cols;
         let count = runs::frames_of_a_run(rec.device(), &self.config, tokens, self.precision.operand(), most);

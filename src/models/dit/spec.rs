@@ -1,7 +1,6 @@
 //! The transformers: their signs, and a configuration from tensors' shapes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::json::read_json;
 use crate::layers::{loader::Loader, schema::Schema};
+use crate::location::Location;
 use crate::models::dit::{Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::OFFICIAL};
 use crate::models::spec::{Sizes, Spec, config_json};
 use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin};
@@ -76,7 +76,7 @@ impl Sizes for Config {
         class_name(json).ends_with("Transformer3DModel")
     }
 
-    fn read(file: &Path) -> Result<Self> {
+    fn read(file: &Location) -> Result<Self> {
         match class_name(&read_json(file)?) {
             "WanTransformer3DModel" => read_json::<PlainConfig>(file).map(Self::from),
             _ => read_json(file),
@@ -200,7 +200,7 @@ fn add_animate(config: &mut Config, weights: &Weights) -> Result<()> {
 
 /// The official configuration beside the file, if there is one.
 fn official(weights: &Weights, width: usize, layers: usize) -> Result<Option<Official>> {
-    let Some(json) = config_beside(weights.path())?.filter(|json| json.get("dim").is_some() && json.get("num_heads").is_some()) else {
+    let Some(json) = config_beside(weights.location())?.filter(|json| json.get("dim").is_some() && json.get("num_heads").is_some()) else {
         return Ok(None);
     };
     let file = weights.path().with_file_name("config.json");

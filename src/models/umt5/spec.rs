@@ -64,8 +64,8 @@ impl Sizes for Config {
 /// # Errors
 /// As [`Tokenizer::from_bytes`].
 pub fn tokenizer(weights: &Weights) -> Result<Option<Tokenizer>> {
-    if let Some(bytes) = weights.stored(VOCABULARY) {
-        return Tokenizer::from_bytes(weights.path(), bytes).map(Some);
+    if let Some(bytes) = weights.stored(VOCABULARY)? {
+        return Tokenizer::from_bytes(weights.path(), &bytes).map(Some);
     }
     weights.vocabulary()?.map(|vocabulary| Tokenizer::from_vocabulary(weights.path(), vocabulary)).transpose()
 }

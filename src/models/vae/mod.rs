@@ -18,6 +18,7 @@ pub mod encoder;
 pub mod feature_cache;
 pub mod levels;
 pub mod names;
+pub mod preview;
 pub mod resample;
 pub mod shortcut;
 pub mod spec;

@@ -8,13 +8,14 @@
 //! A tile passes all its video before the next one begins, because what convolutions remember of the past is most of the memory.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Recorder, Tensor};
-use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::pixels, encoder::fold, stream::Stream, stream::reach};
+use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::pixels, encoder::Encoder, encoder::fold, stream::Stream, stream::reach};
 use crate::ops::{copy::slice, permute::permute};
 
 /// Whether a VAE works on whole frames or on tiles of them. Pixels are the same bits either way; tiles take more time.
@@ -46,6 +47,18 @@ impl VaeTiling {
         std::iter::once(first).chain(halves(second)).collect()
     }
 }
+
+impl fmt::Display for VaeTiling {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Auto => write!(f, "auto"),
+            Self::Off => write!(f, "off"),
+            Self::Pixels(pixels) => write!(f, "{pixels}"),
+        }
+    }
+}
+
+crate::as_text::as_text!(VaeTiling);
 
 impl FromStr for VaeTiling {
     type Err = Error;
@@ -172,48 +185,28 @@ impl Vae {
         Ok(videos.into_iter().map(|frames| frames.into_iter().map(|frame| frame.values).collect()).collect())
     }
 
+    /// Begins to encode `count` frames [H, W, 3].
+    pub fn encoding(&self, tiling: VaeTiling, [height, width]: [usize; 2], count: usize) -> Encoding {
+        let unit = self.config.pixels_per_latent();
+        let attempts = tiling.attempts([height / unit, width / unit], unit);
+        Encoding { vae: self.clone(), size: [height, width], count, attempts, encoder: self.encoder(), taken: 0, latents: Vec::new() }
+    }
+
     /// Latent frames [H/u, W/u, z] of `count` frames [H, W, 3] that `frame` gives, in order; where there are tiles, several times over.
     ///
     /// # Errors
-    /// [`Error::Limits`] where the GPU's memory is too small, for the smallest tiles too if there may be any.
+    /// Those of [`Encoding::next`].
     pub fn encode_frames(
         &self,
         rec: &mut Recorder,
         tiling: VaeTiling,
-        [height, width]: [usize; 2],
+        size: [usize; 2],
         count: usize,
         mut frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>,
     ) -> Result<Vec<Tensor>> {
-        let unit = self.config.pixels_per_latent();
-        let mut attempts = tiling.attempts([height / unit, width / unit], unit);
-        loop {
-            let encoded = match attempts.pop_front().flatten() {
-                None => self.encode_whole(rec, count, &mut frame),
-                Some(size) => self.encode_tiled(rec, [height, width], count, size, &mut frame),
-            };
-            match encoded {
-                Err(Error::Limits(_)) if !attempts.is_empty() => {
-                    rec.finish()?;
-                    rec.trim();
-                }
-                done => return done,
-            }
-        }
-    }
-
-    fn encode_whole(
-        &self,
-        rec: &mut Recorder,
-        count: usize,
-        mut frame: impl FnMut(&mut Recorder, usize) -> Result<Tensor>,
-    ) -> Result<Vec<Tensor>> {
-        let mut encoder = self.encoder();
-        let mut latents = Vec::new();
-        for index in 0..count {
-            let frame = frame(rec, index)?;
-            latents.extend(encoder.next(rec, &frame)?);
-        }
-        Ok(latents)
+        let mut encoding = self.encoding(tiling, size, count);
+        while encoding.next(rec, &mut frame)? {}
+        Ok(encoding.into_latents())
     }
 
     /// Latent frames [H/u, W/u, z] of `count` frames [H, W, 3] that `frame` gives, encoded in tiles of `size` latent pixels on a side.
@@ -259,6 +252,71 @@ impl Vae {
             latents.extend(stream.next(rec, input)?.iter().map(|latent| latent.reshape(&latent.shape()[1..])));
         }
         Ok(latents)
+    }
+}
+
+/// Frames on their way to latents, a latent frame at a time. Made by [`Vae::encoding`].
+#[derive(Debug)]
+pub struct Encoding {
+    vae: Vae,
+    /// Height and width.
+    size: [usize; 2],
+    count: usize,
+    /// Ways to encode: the one in use, then those for less memory.
+    attempts: VecDeque<Option<usize>>,
+    encoder: Encoder,
+    /// How many frames were encoded.
+    taken: usize,
+    latents: Vec<Tensor>,
+}
+
+impl Encoding {
+    /// Makes the next latent frame of the frames [H, W, 3] that `frame` gives, or with tiles all of them; whether there are more. Where memory
+    /// runs out and there may be tiles, it begins again with these: they give the same bits.
+    ///
+    /// # Errors
+    /// [`Error::Limits`] where the GPU's memory is too small, for the smallest tiles too if there may be any.
+    pub fn next(&mut self, rec: &mut Recorder, frame: &mut dyn FnMut(&mut Recorder, usize) -> Result<Tensor>) -> Result<bool> {
+        loop {
+            let encoded = match self.attempts.front().copied().flatten() {
+                None => self.whole(rec, frame),
+                Some(size) => self.tiled(rec, size, frame),
+            };
+            match encoded {
+                Err(Error::Limits { .. }) if self.attempts.len() > 1 => {
+                    self.attempts.pop_front();
+                    (self.encoder, self.taken) = (self.vae.encoder(), 0);
+                    self.latents.clear();
+                    rec.finish()?;
+                    rec.trim();
+                }
+                done => return done.map(|()| self.taken < self.count),
+            }
+        }
+    }
+
+    /// Latent frames [H/u, W/u, z], once there are no more.
+    pub fn into_latents(self) -> Vec<Tensor> {
+        self.latents
+    }
+
+    fn whole(&mut self, rec: &mut Recorder, frame: &mut dyn FnMut(&mut Recorder, usize) -> Result<Tensor>) -> Result<()> {
+        while self.taken < self.count {
+            let frame = frame(rec, self.taken)?;
+            let latent = self.encoder.next(rec, &frame)?;
+            self.taken += 1;
+            if let Some(latent) = latent {
+                self.latents.push(latent);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn tiled(&mut self, rec: &mut Recorder, size: usize, frame: &mut dyn FnMut(&mut Recorder, usize) -> Result<Tensor>) -> Result<()> {
+        self.latents = self.vae.encode_tiled(rec, self.size, self.count, size, frame)?;
+        self.taken = self.count;
+        Ok(())
     }
 }
 

@@ -82,6 +82,12 @@ impl Network {
     }
 }
 
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_tuple("Network").field(&self.graph).finish()
+    }
+}
+
 /// What a node makes by ops of the GPU, where there are any for it.
 fn on_gpu(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weights) -> Result<Option<Vec<Laid>>> {
     for lower in [image::lower, rows::lower, elements::lower, moves::lower] {

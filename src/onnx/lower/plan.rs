@@ -30,10 +30,9 @@ impl Network {
     pub fn load_within(graph: Graph, device: &Device, budget: u64) -> Result<Self> {
         let needed = graph.gpu_memory(device)?.peak;
         if needed > budget {
-            return Err(Error::Limits(format!(
-                "{} needs a memory budget of {needed} bytes; it is {budget}: raise it, or choose a smaller network",
-                graph.path.display()
-            )));
+            let what = graph.path.display();
+            let message = format!("{what} needs a memory budget of {needed} bytes; it is {budget}: raise it, or choose a smaller network");
+            return Err(Error::memory(needed, budget, message));
         }
         Self::load(graph, device)
     }

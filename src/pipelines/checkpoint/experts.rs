@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::gpu::Device;
+use crate::gpu::{Device, Sink};
 use crate::layers::{Loader, Precision, shelf::Claim, shelf::Shelf};
 use crate::models::dit::{Dit, config::Config};
 use crate::pipelines::checkpoint::transformer::Transformer;
@@ -12,6 +12,8 @@ use crate::weights::Weights;
 
 /// Which of a pair of transformers makes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Expert {
     /// `transformer`: the steps at timesteps from the checkpoint's boundary up, which come first.
     HighNoise,
@@ -41,12 +43,18 @@ pub struct Experts {
 
 impl Experts {
     /// `high`, and `low` with its boundary where there is one. The first is loaded, but for its blocks.
-    pub fn open(device: &Device, precision: Precision, high: (Weights, Config), low: Option<((Weights, Config), f64)>) -> Result<Self> {
+    pub fn open(
+        device: &Device,
+        sink: &dyn Sink,
+        precision: Precision,
+        high: (Weights, Config),
+        low: Option<((Weights, Config), f64)>,
+    ) -> Result<Self> {
         let (low, boundary) = low.unzip();
         let files: Vec<_> = std::iter::once(high).chain(low).map(|(weights, config)| (Arc::new(weights), config)).collect();
         let loaded = Arc::new(Shelf::new(files.len()));
         let experts = Self { device: device.clone(), precision, files, boundary, loaded };
-        experts.get(Expert::HighNoise)?;
+        experts.load(sink, Expert::HighNoise)?;
         Ok(experts)
     }
 
@@ -72,12 +80,16 @@ impl Experts {
 
     /// The expert on the GPU, loaded if it is not there.
     pub fn get(&self, expert: Expert) -> Result<Arc<Dit>> {
+        self.load(&self.device, expert)
+    }
+
+    fn load(&self, sink: &dyn Sink, expert: Expert) -> Result<Arc<Dit>> {
         let mut place = self.loaded.place(expert as usize);
         if let Some(dit) = &*place {
             return Ok(dit.clone());
         }
         let (weights, config) = &self.files[expert as usize];
-        let dit = Dit::open(&Loader::new(&self.device, weights, self.precision), weights, config)?;
+        let dit = Dit::open(&Loader::new(sink, weights, self.precision), weights, config)?;
         Ok(place.insert(Arc::new(dit)).clone())
     }
 }
@@ -91,9 +103,12 @@ impl Transformer for Experts {
         self.get(Expert::HighNoise)?.blocks().sizes(dry)
     }
 
-    fn fill(&self, device: &Device, count: usize, both: bool) -> Result<()> {
+    fn fill(&self, sink: &dyn Sink, count: usize, both: bool) -> Result<()> {
         let all = if both { self.files.len() } else { 1 };
         self.loaded.clear_but(0..all);
-        [Expert::HighNoise, Expert::LowNoise].into_iter().take(all).try_for_each(|expert| self.get(expert)?.blocks().fill(device, count))
+        [Expert::HighNoise, Expert::LowNoise]
+            .into_iter()
+            .take(all)
+            .try_for_each(|expert| self.load(sink, expert)?.blocks().fill(sink, count))
     }
 }

@@ -1,10 +1,11 @@
 //! From a folder or single files to the opened parts of a checkpoint, whatever its layout.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::json::read;
+use crate::location::Location;
 use crate::models::registry::{model_of, name_of, open, open_all};
 use crate::models::{clip, dit, spec::Sizes, spec::Spec, umt5, vae};
 use crate::pipelines::checkpoint::parts::{Encoders, Files, ImageEncoder};
@@ -108,35 +109,36 @@ impl Checkpoint {
 /// What parts that are not given by themselves are looked for in.
 enum Base {
     Nothing,
-    Diffusers { folder: PathBuf, index: ModelIndex },
+    Diffusers { folder: Location, index: ModelIndex },
     Release(Box<Release>),
 }
 
 impl Base {
-    fn open(folder: Option<&Path>, family: Family) -> Result<Self> {
+    fn open(folder: Option<&Location>, family: Family) -> Result<Self> {
         let Some(folder) = folder else { return Ok(Self::Nothing) };
+        let path = folder.path();
         if !folder.is_dir() {
-            let message = match folder.is_file() {
+            let message = match folder.exists() {
                 true => "this is a file; a checkpoint is a folder: give single files as `transformer`, `vae` and so on",
                 false => "there is no such folder; a checkpoint in the layout of diffusers or of the official release is expected",
             };
-            return Err(Error::weights(folder, message));
+            return Err(Error::weights(path, message));
         }
         if !folder.join("model_index.json").exists() {
             let release = Release::open(folder)?;
             return match release.names()[..] {
-                [] => Err(Error::weights(folder, "neither a model_index.json nor a file of weights is in this folder")),
+                [] => Err(Error::weights(path, "neither a model_index.json nor a file of weights is in this folder")),
                 _ => Ok(Self::Release(Box::new(release))),
             };
         }
         let index = ModelIndex::open(folder)?;
         let class = index.class_name.as_str();
         if family.classes().contains(&class) {
-            return Ok(Self::Diffusers { folder: folder.into(), index });
+            return Ok(Self::Diffusers { folder: folder.clone(), index });
         }
         let advice = CLASSES.iter().find(|(name, _)| *name == class).map_or_else(String::new, |(_, right)| format!(": use {right}"));
         let message = format!("`model_index.json` says {class}, this pipeline runs {}{advice}", family.classes().join(" and "));
-        Err(Error::weights(folder, message))
+        Err(Error::weights(path, message))
     }
 
     /// Single files come from the official release, so its rules go with them.
@@ -158,15 +160,15 @@ struct Opener<'a> {
 impl Opener<'_> {
     /// A part from where it is, or `None` where it is nowhere.
     fn part<C: Sizes>(&mut self, part: Part, models: &[&'static Spec]) -> Result<Option<Opened<C>>> {
-        if let Some(path) = self.source.get(part) {
-            return single(path, models).map(Some);
+        if let Some(file) = self.source.get(part) {
+            return single(file, models).map(Some);
         }
         let weights = match &mut self.base {
             Base::Nothing => return Ok(None),
             Base::Diffusers { folder, .. } => {
                 let folder = folder.join(part.name());
                 let config = C::read(&folder.join("config.json"))?;
-                return Ok(Some((open(&folder)?, config)));
+                return Ok(Some((open(folder)?, config)));
             }
             Base::Release(release) => match part {
                 Part::Transformer => release.transformer(models)?,
@@ -223,7 +225,7 @@ impl Opener<'_> {
         let processor = match (&self.base, self.source.get(Part::ImageEncoder)) {
             (Base::Diffusers { folder, .. }, _) => {
                 let file = folder.join("image_processor/preprocessor_config.json");
-                Some(ClipImageConfig::from_json(&file, &fs::read(&file).map_err(Error::io(&file))?)?)
+                Some(ClipImageConfig::from_json(file.path(), &read(&file)?)?)
             }
             _ => None,
         };
@@ -236,7 +238,7 @@ impl Opener<'_> {
     fn tokenizer(&self, text_encoder: &Weights) -> Result<Tokenizer> {
         let embedded = umt5::spec::tokenizer(text_encoder)?;
         let folder = match (self.source.get(Part::Tokenizer), &self.base) {
-            (Some(path), _) => Some(path.into()),
+            (Some(given), _) => Some(given.clone()),
             (None, _) if embedded.is_some() && self.source.get(Part::TextEncoder).is_some() => None,
             (None, Base::Diffusers { folder, .. }) => Some(folder.join("tokenizer")),
             (None, Base::Release(release)) => release.tokenizer(),
@@ -270,8 +272,8 @@ impl Opener<'_> {
 }
 
 /// A part from a file or folder of its own, or from an all-in-one file.
-fn single<C: Sizes>(path: &Path, models: &[&'static Spec]) -> Result<Opened<C>> {
-    let mut parts = open_all(path)?;
+fn single<C: Sizes>(file: &Location, models: &[&'static Spec]) -> Result<Opened<C>> {
+    let mut parts = open_all(file.clone())?;
     let wanted = parts.iter().position(|part| model_of(part).is_some_and(|found| models.contains(&found)));
     described(parts.swap_remove(wanted.unwrap_or(0)), models)
 }

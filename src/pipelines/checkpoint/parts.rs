@@ -30,18 +30,20 @@ impl Files {
     pub fn load<T>(
         self,
         device: &Device,
-        Recipe { precision, budget, .. }: &Recipe,
+        recipe: &Recipe,
         transformers: Digest,
         transformer: impl FnOnce() -> Result<T>,
     ) -> Result<Parts<T>> {
         let Self { scheduler, rules, vae: (weights, config), encoders } = self;
-        let (precision, budget) = (*precision, *budget);
-        let vae = Vae::load(&Loader::new(device, &weights, precision), &config)?;
+        let Recipe { precision, budget, .. } = *recipe;
+        let vae = Vae::load(&Loader::new(&recipe.sink(device), &weights, precision), &config)?;
         weights.finish()?;
         let others = [Some(&weights), Some(&*encoders.text_encoder.0), encoders.image_encoder.as_ref().map(|encoder| &*encoder.weights)];
         let mut digest = transformers;
         let others = others.into_iter().flatten().filter(|_| device.rehearsal().is_none());
-        others.for_each(|weights| digest.add(weights.digest().to_string().as_bytes()));
+        for weights in others {
+            digest.add(weights.digest()?.to_string().as_bytes());
+        }
         Ok(Parts {
             device: device.clone(),
             precision,

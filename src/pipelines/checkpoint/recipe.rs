@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Device, sink::Watch, sink::Watched};
 use crate::layers::Precision;
 use crate::pipelines::checkpoint::{experts::Expert, source::Source};
 use crate::weights::{Lora, Weights};
@@ -15,6 +15,19 @@ pub struct Recipe {
     pub(crate) loras: Loras,
     /// Bytes; where there is none, all blocks are loaded at once.
     pub(crate) budget: Option<u64>,
+    pub(crate) watch: Watch,
+}
+
+impl Recipe {
+    /// The same for a dry device, whose weights nobody waits for.
+    pub(crate) fn for_plan(&self) -> Self {
+        Self { watch: Watch::default(), ..self.clone() }
+    }
+
+    /// Where weights go that are loaded at once.
+    pub(crate) fn sink(&self, device: &Device) -> Watched {
+        Watched::new(device, &self.watch)
+    }
 }
 
 /// LoRAs, each for one of two experts or for all transformers.
@@ -23,15 +36,18 @@ pub struct Loras(pub(crate) Vec<(Option<Expert>, Lora)>);
 
 impl Loras {
     /// Of all of them, added to that of the transformers' weights. On a dry device, where no weight is read, of nothing.
-    pub(crate) fn digest<'a>(&self, device: &Device, transformers: impl IntoIterator<Item = &'a Weights>) -> Digest {
+    pub(crate) fn digest<'a>(&self, device: &Device, transformers: impl IntoIterator<Item = &'a Weights>) -> Result<Digest> {
         if device.rehearsal().is_some() {
-            return Digest::new();
+            return Ok(Digest::new());
         }
-        let loras = self.0.iter().map(|(place, lora)| format!("{place:?} {}", lora.digest()));
         let mut digest = Digest::new();
-        let words = transformers.into_iter().map(|weights| weights.digest().to_string()).chain(loras);
-        words.for_each(|words| digest.add(words.as_bytes()));
-        digest
+        for weights in transformers {
+            digest.add(weights.digest()?.to_string().as_bytes());
+        }
+        for (place, lora) in &self.0 {
+            digest.add(format!("{place:?} {}", lora.digest()?).as_bytes());
+        }
+        Ok(digest)
     }
 
     /// Merges those for `expert`, or for the only transformer where that is none.

@@ -1,8 +1,7 @@
 //! A folder as officially released: its parts are found by what the files hold.
 
-use std::path::{Path, PathBuf};
-
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::models::registry::{model_of, name_of, open, open_all};
 use crate::models::{dit, spec::Spec, vae};
 use crate::weights::{checkpoint::Weights, locate::checkpoints};
@@ -16,7 +15,7 @@ const VOCABULARIES: [&str; 2] = ["tokenizer.json", "spiece.model"];
 /// The checkpoints of a folder, opened.
 #[derive(Debug)]
 pub(crate) struct Release {
-    folder: PathBuf,
+    folder: Location,
     found: Vec<Weights>,
     experts: [Option<Weights>; 2],
     /// Of files that could not be opened, the first: it may be the one that is missing.
@@ -28,20 +27,20 @@ impl Release {
     ///
     /// # Errors
     /// What is wrong with an expert; where nothing can be opened, what is wrong with the first file.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub fn open(folder: &Location) -> Result<Self> {
         let (mut found, mut failure) = (Vec::new(), None);
         for file in checkpoints(folder)? {
-            match open_all(&file) {
+            match open_all(file) {
                 Ok(parts) => found.extend(parts),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        let expert = |name: &str| Some(folder.join(name)).filter(|path| path.is_dir()).map(open).transpose();
+        let expert = |name: &str| Some(folder.join(name)).filter(Location::is_dir).map(open).transpose();
         let experts = [expert(EXPERTS[0])?, expert(EXPERTS[1])?];
         if let Some(error) = failure.take_if(|_| found.is_empty() && experts.iter().all(Option::is_none)) {
             return Err(error);
         }
-        Ok(Self { folder: folder.into(), found, experts, failure })
+        Ok(Self { folder: folder.clone(), found, experts, failure })
     }
 
     /// Whether there is more than one part: experts, or checkpoints of several kinds.
@@ -70,7 +69,7 @@ impl Release {
             (Some(first), Some(second), _) => {
                 let [a, b] = [first, second].map(|i| self.found[i].path().display().to_string());
                 Err(Error::weights(
-                    &self.folder,
+                    self.folder.path(),
                     format!("both {a} and {b} are {}: give the one to use by itself", name_of(&self.found[first])),
                 ))
             }
@@ -89,7 +88,7 @@ impl Release {
     }
 
     /// The folder of the text encoder's tokenizer.
-    pub fn tokenizer(&self) -> Option<PathBuf> {
+    pub fn tokenizer(&self) -> Option<Location> {
         let folders = TOKENIZERS.iter().map(|name| self.folder.join(name));
         folders.into_iter().find(|folder| VOCABULARIES.iter().any(|name| folder.join(name).exists()))
     }

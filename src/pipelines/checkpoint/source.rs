@@ -1,7 +1,9 @@
 //! Where the parts of a checkpoint are.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::location::Location;
 
 /// A part of a checkpoint that a file of its own may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,25 +39,25 @@ impl Part {
 /// A folder, parts given one by one, which come before those of the folder, or both.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
-    folder: Option<PathBuf>,
-    parts: BTreeMap<Part, PathBuf>,
+    folder: Option<Location>,
+    parts: BTreeMap<Part, Location>,
 }
 
 impl Source {
-    pub(crate) fn set_folder(&mut self, folder: PathBuf) {
+    pub(crate) fn set_folder(&mut self, folder: Location) {
         self.folder = Some(folder);
     }
 
-    pub(crate) fn set(&mut self, part: Part, path: PathBuf) {
-        self.parts.insert(part, path);
+    pub(crate) fn set(&mut self, part: Part, location: Location) {
+        self.parts.insert(part, location);
     }
 
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+    pub(crate) fn folder(&self) -> Option<&Location> {
+        self.folder.as_ref()
     }
 
-    pub(crate) fn get(&self, part: Part) -> Option<&Path> {
-        self.parts.get(&part).map(PathBuf::as_path)
+    pub(crate) fn get(&self, part: Part) -> Option<&Location> {
+        self.parts.get(&part)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -64,6 +66,6 @@ impl Source {
 
     /// What errors about the whole are said of: the folder, or the first part.
     pub(crate) fn path(&self) -> &Path {
-        self.folder().or_else(|| self.parts.values().next().map(PathBuf::as_path)).unwrap_or(Path::new("."))
+        self.folder().or_else(|| self.parts.values().next()).map_or(Path::new("."), Location::path)
     }
 }

@@ -1,7 +1,7 @@
 //! What pipelines and plans ask of one transformer, or of two.
 
 use crate::error::Result;
-use crate::gpu::Device;
+use crate::gpu::{Device, Sink};
 use crate::models::dit::config::Config;
 
 /// See the module.
@@ -13,5 +13,5 @@ pub trait Transformer {
     fn layers(&self, dry: &Device) -> Result<Vec<u64>>;
 
     /// Loads so many blocks to stay until a generation says otherwise; with `both`, of two transformers. Others leave.
-    fn fill(&self, device: &Device, count: usize, both: bool) -> Result<()>;
+    fn fill(&self, sink: &dyn Sink, count: usize, both: bool) -> Result<()>;
 }

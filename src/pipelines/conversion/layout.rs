@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::model_index::{Index, image_processor, scheduler};
 use crate::error::{Error, Result};
 use crate::json::read;
+use crate::location::Location;
 use crate::models::{clip, dit, registry::model_of, registry::open, spec::Sizes, umt5, vae};
 use crate::partial_file::sync_parent;
 use crate::pipelines::checkpoint::open::VAES;
@@ -24,7 +25,7 @@ pub(super) struct Layout {
     /// Weights by the folder that they are saved in; a part by itself has none.
     pub(super) parts: Vec<(String, Weights)>,
     /// What is copied: from where, to where.
-    pub(super) copies: Vec<(PathBuf, String)>,
+    pub(super) copies: Vec<(Location, String)>,
     /// What is written.
     pub(super) texts: Vec<(&'static str, Value)>,
 }
@@ -32,7 +33,7 @@ pub(super) struct Layout {
 impl Layout {
     /// Of a folder in the layout of diffusers, with all its components; of an official release, with what diffusers wants beside its files; or of
     /// a part.
-    pub(super) fn of(input: &Path) -> Result<Self> {
+    pub(super) fn of(input: &Location) -> Result<Self> {
         if input.join("model_index.json").exists() {
             return Self::diffusers(input);
         }
@@ -42,7 +43,7 @@ impl Layout {
                 return Self::release(input, release);
             }
         }
-        Ok(Self { parts: vec![(String::new(), open(input)?)], ..Self::default() })
+        Ok(Self { parts: vec![(String::new(), open(input.clone())?)], ..Self::default() })
     }
 
     /// Writes what is no weights into a folder, and makes the parts' folders.
@@ -59,41 +60,39 @@ impl Layout {
         self.texts.iter().try_for_each(|(to, json)| write_json(&folder.join(to), json))
     }
 
-    fn diffusers(input: &Path) -> Result<Self> {
+    fn diffusers(input: &Location) -> Result<Self> {
         let index = ModelIndex::open(input)?;
         let mut layout = Self::default();
         layout.copies.push((input.join("model_index.json"), "model_index.json".into()));
         for name in index.components() {
             if !is_plain_name(name) {
-                return Err(Error::weights(&input.join("model_index.json"), format!("`{name}` is not the name of a folder beside it")));
+                return Err(Error::weights(
+                    input.join("model_index.json").path(),
+                    format!("`{name}` is not the name of a folder beside it"),
+                ));
             }
             let folder = input.join(name);
             if checkpoints(&folder)?.is_empty() {
                 layout.copy(&folder, name, |_| true)?;
             } else {
-                layout.parts.push((name.into(), open(&folder)?));
+                layout.parts.push((name.into(), open(folder)?));
             }
         }
         match layout.parts.is_empty() {
-            true => Err(Error::weights(input, "no component that model_index.json lists has weights")),
+            true => Err(Error::weights(input.path(), "no component that model_index.json lists has weights")),
             false => Ok(layout),
         }
     }
 
     /// Adds files of a folder.
-    fn copy(&mut self, folder: &Path, name: &str, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
-        for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
-            let path = entry.map_err(Error::io(folder))?.path();
-            let file = path.file_name().and_then(|file| file.to_str()).filter(|file| path.is_file() && is_wanted(file));
-            if let Some(to) = file.map(|file| format!("{name}/{file}")) {
-                self.copies.push((path, to));
-            }
-        }
+    fn copy(&mut self, folder: &Location, name: &str, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+        let files = folder.names()?.into_iter().filter(|file| is_wanted(file) && folder.join(file).is_file());
+        self.copies.extend(files.map(|file| (folder.join(&file), format!("{name}/{file}"))));
         Ok(())
     }
 
-    fn release(input: &Path, mut release: Release) -> Result<Self> {
-        let missing = |what: &str| Error::weights(input, format!("there is no {what} in this folder: convert its files one by one"));
+    fn release(input: &Location, mut release: Release) -> Result<Self> {
+        let missing = |what: &str| Error::weights(input.path(), format!("there is no {what} in this folder: convert its files one by one"));
         let transformer = release.transformer(&[&dit::spec::ANIMATE, &dit::spec::TRANSFORMER])?.ok_or_else(|| missing("transformer"))?;
         let (vae, text_encoder) = (release.take(&VAES)?, release.take(&[&umt5::spec::UMT5])?);
         let (vae, text_encoder) = (vae.ok_or_else(|| missing("VAE"))?, text_encoder.ok_or_else(|| missing("text encoder"))?);

@@ -4,7 +4,7 @@ mod layout;
 mod model_index;
 mod part;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fmt, fs, io};
 
 use layout::Layout;
@@ -12,6 +12,7 @@ use part::Part;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::models::{inspect::WeightsReport, inspect::inspect_weights};
 use crate::partial_folder::PartialFolder;
 use crate::weights::storage::Storage;
@@ -38,7 +39,7 @@ use crate::weights::storage::Storage;
 /// ```
 #[must_use = "nothing is done before `write`"]
 pub struct Conversion<'a> {
-    input: PathBuf,
+    input: Location,
     storage: Storage,
     max_shard_size: u64,
     overwrite: bool,
@@ -49,7 +50,7 @@ pub struct Conversion<'a> {
 impl<'a> Conversion<'a> {
     /// Of a file of weights, an index of shards, a folder with one of them, or a whole checkpoint's folder. A `config.json` of diffusers or transformers beside it is kept;
     /// where there is none, one is written with the sizes that the tensors tell.
-    pub fn new(input: impl Into<PathBuf>) -> Self {
+    pub fn new(input: impl Into<Location>) -> Self {
         Self {
             input: input.into(),
             storage: Storage::default(),
@@ -103,7 +104,7 @@ impl<'a> Conversion<'a> {
         let layout = Layout::of(&self.input)?;
         let parts = layout.parts.iter().map(|(name, weights)| Part::of(name, weights, self.storage)).collect::<Result<Vec<_>>>()?;
         if matches!(self.storage, Storage::Fp8 | Storage::Q8_0) && !parts.iter().any(|part| part.converted.is_quantized()) {
-            let (input, model) = (self.input.display(), parts[0].model);
+            let (input, model) = (self.input.path().display(), parts[0].model);
             return Err(Error::Unsupported(format!("{input}: {model} without a matrix that could be {}; choose bf16", self.storage)));
         }
         self.check(output, &layout)?;
@@ -127,7 +128,7 @@ impl<'a> Conversion<'a> {
     fn check(&self, output: &Path, layout: &Layout) -> Result<()> {
         let fail = |message: &str| Err(Error::Input(format!("{}: {message}", output.display())));
         let weights = layout.parts.iter().flat_map(|(_, weights)| weights.iter().map(|(_, info)| &*info.file).chain([weights.path()]));
-        let mut files = weights.chain(layout.copies.iter().map(|(file, _)| &**file));
+        let mut files = weights.chain(layout.copies.iter().map(|(file, _)| file.path()));
         let partial = PartialFolder::name(output)?;
         if files.any(|file| is_in(file, output) || is_in(file, &partial)) {
             return fail("the input is there; choose another place for the result");
@@ -161,9 +162,9 @@ fn is_in(file: &Path, folder: &Path) -> bool {
 /// Says of a failure of the disk how far it went.
 fn nothing_kept(error: Error, written: u64) -> Error {
     match error {
-        Error::Io { path, source } => {
-            let message = format!("{source}, after {written} bytes; what was written has been removed");
-            Error::Io { path, source: io::Error::new(source.kind(), message) }
+        Error::Io { path, error } => {
+            let message = format!("{error}, after {written} bytes; what was written has been removed");
+            Error::Io { path, error: io::Error::new(error.kind(), message) }
         }
         error => error,
     }

@@ -15,11 +15,15 @@ pub(crate) fn check<T: Transformer>(parts: &Parts<T>, budget: u64) -> Result<()>
     let needed = parts.device.memory_use().current + two;
     match needed > budget {
         false => Ok(()),
-        true => Err(Error::Limits(format!(
-            "this checkpoint needs a memory budget of {needed} bytes ({:.2} GiB) for two of its blocks and what is always there, and more for \
+        true => Err(Error::memory(
+            needed,
+            budget,
+            format!(
+                "this checkpoint needs a memory budget of {needed} bytes ({:.2} GiB) for two of its blocks and what is always there, and more for \
              what it works on; it is {budget}: raise it, or choose a checkpoint of smaller weights, such as quantised ones",
-            gib(needed)
-        ))),
+                gib(needed)
+            ),
+        )),
     }
 }
 
@@ -32,11 +36,12 @@ impl<T: Task> Search<'_, T> {
             [] => String::new(),
             levers => format!(", or choose what needs less ({})", levers.join(", ")),
         };
-        Error::Limits(format!(
+        let message = format!(
             "{} need a memory budget of {smallest} bytes ({:.2} GiB) at least, for {stage}; it is {budget}: raise it{levers}",
             self.what,
             gib(smallest)
-        ))
+        );
+        Error::Limits { needed: Some(smallest), available: Some(budget), smallest: Some(smallest), message }
     }
 
     /// What lowers the smallest budget. Changes of the request are tried; of the weights it is known.

@@ -3,12 +3,16 @@
 use crate::error::Result;
 use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::stage::StagePlan;
-use crate::pipelines::run::{arrangement::place, event::Event, event::Stage, generation::Generation};
+use crate::pipelines::run::{arrangement::place, event::Event, event::Progress, event::Stage, generation::Generation, pace::Weights};
 
 /// See the module.
 pub(crate) struct Rehearsed {
     pub stages: Vec<StagePlan>,
     pub step_operations: f64,
+    /// Of a segment.
+    conditioning_operations: f64,
+    /// Of a segment on whole frames.
+    decoding_operations: f64,
     pub largest_buffer: Largest,
     /// Pixels on a side of the VAE's tiles; none where it worked on whole frames.
     pub tile: Option<u32>,
@@ -16,6 +20,14 @@ pub(crate) struct Rehearsed {
     pub host: u64,
     /// Tiles that the request leaves to choose, the largest first.
     pub smaller_tiles: Vec<u32>,
+}
+
+/// Operations of a stage's pieces of work.
+#[derive(Default)]
+struct Pieces {
+    sum: f64,
+    /// Of the last piece that had any.
+    last: f64,
 }
 
 impl Rehearsed {
@@ -26,6 +38,8 @@ impl Rehearsed {
         let mut rehearsed = Self {
             stages: Vec::new(),
             step_operations: 0.0,
+            conditioning_operations: 0.0,
+            decoding_operations: 0.0,
             largest_buffer: Largest::default(),
             tile: None,
             host: 0,
@@ -33,6 +47,7 @@ impl Rehearsed {
         };
         let mut current: Option<(Stage, u64)> = None;
         let mut begun = operations();
+        let mut pieces = Pieces::default();
         for event in generation {
             match event? {
                 Event::Stage(stage) => {
@@ -42,6 +57,7 @@ impl Rehearsed {
                     current = Some((stage, usage.current - usage.peak_weights));
                 }
                 Event::Step(_) => rehearsed.step_operations = rehearsed.step_operations.max(operations() - begun),
+                Event::Progress(progress) => rehearsed.piece(progress, operations() - begun, &mut pieces),
                 // Comes of the step that is to follow.
                 Event::Preview(_) => continue,
                 _ => {}
@@ -54,6 +70,30 @@ impl Rehearsed {
             (rehearsed.tile, rehearsed.host) = (rehearsal.smallest_tile(), rehearsal.host());
         }
         Ok(rehearsed)
+    }
+
+    /// Counts the operations of a piece of work. Latent frames that are not looked at take what those before do.
+    fn piece(&mut self, Progress { stage, done, total, .. }: Progress, operations: f64, pieces: &mut Pieces) {
+        if done == 1 {
+            *pieces = Pieces::default();
+        }
+        if operations > 0.0 {
+            pieces.last = operations;
+        }
+        let is_decoding = matches!(stage, Stage::Decoding { .. });
+        pieces.sum += if is_decoding { pieces.last } else { operations };
+        match stage {
+            _ if done < total => {}
+            Stage::Conditioning { .. } => self.conditioning_operations = self.conditioning_operations.max(pieces.sum),
+            Stage::Decoding { .. } => self.decoding_operations = self.decoding_operations.max(pieces.sum),
+            _ => {}
+        }
+    }
+
+    /// What the stages beside denoising take, in steps.
+    pub fn weights(&self) -> Weights {
+        let steps = |operations: f64| if self.step_operations > 0.0 { operations / self.step_operations } else { 0.0 };
+        Weights { conditioning: steps(self.conditioning_operations), decoding: steps(self.decoding_operations) }
     }
 
     /// Adds a stage that has ended, or what it took more than the same stage before.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::{rehearsed::Rehearsed, stage::StagePlan, stage::gib};
-use crate::pipelines::run::{arrangement::Arrangement, arrangement::place, event::Stage};
+use crate::pipelines::run::{arrangement::Arrangement, arrangement::place, event::Stage, forecast::Forecast, pace::Weights};
 
 /// What a generation takes, stage by stage. Printed, it is a table.
 #[derive(Clone, Debug)]
@@ -19,19 +19,32 @@ pub struct Plan {
     largest_buffer: Largest,
     step_operations: f64,
     step_seconds: Option<f64>,
+    weights: Weights,
 }
 
 impl Plan {
-    pub(super) fn new(what: String, budget: Option<u64>, arrangement: Arrangement, layers: Vec<u64>, rehearsed: Rehearsed) -> Self {
+    pub(super) fn new(
+        what: String,
+        budget: Option<u64>,
+        arrangement: Arrangement,
+        layers: Vec<u64>,
+        rehearsed: Rehearsed,
+        weights: Weights,
+    ) -> Self {
         let Rehearsed { stages, step_operations, largest_buffer, tile, host, .. } = rehearsed;
         let resident = |stage| arrangement.resident(stage).min(layers.len());
         let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();
-        Self { what, budget, arrangement, layers, stages, tile, host, largest_buffer, step_operations, step_seconds: None }
+        Self { what, budget, arrangement, layers, stages, tile, host, largest_buffer, step_operations, step_seconds: None, weights }
     }
 
     /// With the time of a step by the speed that was measured on `device` so far.
     pub(crate) fn timed(self, device: &Device) -> Self {
         Self { step_seconds: device.rate().measured().map(|rate| self.step_operations / rate), ..self }
+    }
+
+    /// What is known of the generation before it begins.
+    pub(super) fn forecast(&self) -> Forecast {
+        Forecast { peak: Some(self.peak()), budget: self.budget, weights: self.weights }
     }
 
     /// The peak of all stages, in bytes.
@@ -42,6 +55,15 @@ impl Plan {
     /// The budget that it was made for; none where there is none.
     pub fn budget(&self) -> Option<u64> {
         self.budget
+    }
+
+    pub(super) fn budget_in_words(&self) -> String {
+        self.budget.map_or_else(|| "no budget".into(), |budget| format!("budget {:.3} GiB", gib(budget)))
+    }
+
+    /// What it is of, in words.
+    pub(super) fn what(&self) -> &str {
+        &self.what
     }
 
     /// The stages in their order.
@@ -112,7 +134,7 @@ impl fmt::Display for Plan {
             let (resident, all) = (stage.resident, self.blocks());
             writeln!(f, "{name:<12} {weights:>10.3} {caches:>10.3} {activations:>12.3} {peak:>10.3}  {resident} of {all}")?;
         }
-        let budget = self.budget.map_or_else(|| "no budget".into(), |budget| format!("budget {:.3} GiB", gib(budget)));
+        let budget = self.budget_in_words();
         writeln!(f, "peak {:.3} GiB, {budget}; largest buffer {:.3} GiB", gib(self.peak()), gib(self.largest_buffer.size))?;
         let frames = self.tile.map_or_else(|| "whole frames".into(), |tile| format!("tiles of {tile} pixels"));
         let keys = if self.keeps_keys() { "kept" } else { "computed in each step" };

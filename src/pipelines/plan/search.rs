@@ -5,7 +5,7 @@ use crate::models::dit::session::Footprint;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::plan::{rehearsed::Rehearsed, report::Plan};
 use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
-use crate::pipelines::run::{arrangement::Arrangement, event::Stage};
+use crate::pipelines::run::{arrangement::Arrangement, event::Stage, forecast::Forecast};
 
 /// Tokens at a time and keys anew in each step: what a budget that is too small for better leaves.
 const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false };
@@ -30,18 +30,20 @@ impl<T: Task> Search<'_, T> {
         let parts = self.request.task.pipeline().parts();
         let layers = parts.transformer.layers(&parts.device)?;
         let everything = self.attempt(self.request, Arrangement { resident: [layers.len(); 4], ..Default::default() })?;
+        // Of whole frames, where the request leaves that open.
+        let weights = everything.0.weights();
         let (rehearsed, arrangement) = match self.budget {
             Some(budget) if everything.0.peak() > budget => self.within(budget, &layers)?,
             _ => everything,
         };
-        Ok((Plan::new(self.what, self.budget, arrangement, layers, rehearsed), arrangement))
+        Ok((Plan::new(self.what, self.budget, arrangement, layers, rehearsed, weights), arrangement))
     }
 
     fn attempt(&self, request: &Request<T>, arrangement: Arrangement) -> Result<Attempt> {
         let parts = request.task.pipeline().parts();
         // They stay from one generation to the next.
         parts.transformer.fill(&parts.device, arrangement.resident[0], arrangement.both_experts)?;
-        Ok((Rehearsed::run(&parts.device, request.clone().begin(arrangement)?)?, arrangement))
+        Ok((Rehearsed::run(&parts.device, request.clone().begin(arrangement, Forecast::default())?)?, arrangement))
     }
 
     fn within(&self, budget: u64, layers: &[u64]) -> Result<Attempt> {

@@ -1,7 +1,7 @@
 //! From a request to its plan, and to a generation that keeps to it.
 
 use crate::error::Result;
-use crate::pipelines::plan::{report::Plan, search::Search};
+use crate::pipelines::plan::{report::Plan, search::Search, stage::gib};
 use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, generation::Generation};
 
@@ -23,11 +23,17 @@ impl<T: Task> Request<T> {
     /// one that is not.
     pub fn start(self) -> Result<Generation> {
         let pipeline = self.task.pipeline();
-        let arrangement = match self.budget(pipeline) {
-            Some(_) => self.arrange(pipeline)?.1,
-            None => Arrangement::default(),
+        let planned = self.arrange(pipeline);
+        let (arrangement, forecast) = match planned {
+            Ok((plan, arrangement)) => {
+                log::info!("{}: {:.3} GiB at the peak, {}", plan.what(), gib(plan.peak()), plan.budget_in_words());
+                (if plan.budget().is_some() { arrangement } else { Arrangement::default() }, plan.forecast())
+            }
+            Err(error) if self.budget(pipeline)?.is_some() => return Err(error),
+            // What is wrong shows when it begins, or when it runs.
+            Err(_) => Default::default(),
         };
-        self.begin(arrangement)
+        self.begin(arrangement, forecast)
     }
 
     pub(crate) fn plan_on(&self, pipeline: &T::Pipeline) -> Result<Plan> {
@@ -35,7 +41,7 @@ impl<T: Task> Request<T> {
     }
 
     fn arrange(&self, pipeline: &T::Pipeline) -> Result<(Plan, Arrangement)> {
-        let budget = self.budget(pipeline);
+        let budget = self.budget(pipeline)?;
         pipeline.twin().with(|twin| {
             let request = &self.for_plan(twin);
             Search { request, what: request.describe()?, budget }.plan()

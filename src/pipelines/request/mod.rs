@@ -9,12 +9,13 @@ pub(crate) mod task;
 
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::gpu::WhenBusy;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, generation::Generation, latents::Latents,
-    limits, settings::Settings, state::State,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation,
+    latents::Latents, limits, settings::Settings, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
 
@@ -134,9 +135,24 @@ impl<T> Request<T> {
         self
     }
 
-    /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step. Default: no.
+    /// The noise goes on where that of another generation stood, in place of the seed's: of one that is over, that this one
+    /// [continues](crate::AnimateRequest::continue_from). For one video.
+    pub fn noise_from(mut self, state: &State) -> Self {
+        self.settings.generator = Some(state.position.generator.clone());
+        self
+    }
+
+    /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step; [`Latents::to_rgb`] makes pictures of it. Default: no.
     pub fn previews(mut self, on: bool) -> Self {
         self.settings.previews = on;
+        self
+    }
+
+    /// Whether finished frames stay on the GPU as textures of the device, for applications that [share theirs](crate::DeviceBuilder::wgpu):
+    /// [`Event::Texture`](crate::Event::Texture) is sent in place of [`Event::Frame`](crate::Event::Frame). Only where the VAE works on tiles,
+    /// frames pass the host. A frame that the application keeps counts as the device's memory, and beside what was planned. Default: no.
+    pub fn textures(mut self, on: bool) -> Self {
+        self.settings.textures = on;
         self
     }
 
@@ -157,12 +173,47 @@ impl<T> Request<T> {
     /// and LoRAs too; the device may be another. Only frames that had not left then are made. Default: from the beginning.
     ///
     /// `start` fails with [`Error::Input`](crate::Error::Input) naming what differs.
+    ///
+    /// ```no_run
+    /// use wan_animate::{AnimatePipeline, AnimateRequest, Error, Event, Result, State};
+    ///
+    /// # fn show(_: wan_animate::video::Frame) {}
+    /// /// Makes all frames, on a new device if the first is lost.
+    /// fn run(make: impl Fn(&AnimatePipeline) -> AnimateRequest, load: impl Fn() -> Result<AnimatePipeline>) -> Result<()> {
+    ///     let mut state: Option<State> = None;
+    ///     loop {
+    ///         let pipeline = load()?;
+    ///         let request = make(&pipeline);
+    ///         let request = match state.take() {
+    ///             Some(state) => request.resume(state),
+    ///             None => request,
+    ///         };
+    ///         let mut generation = request.start()?;
+    ///         let end = generation.try_for_each(|event| {
+    ///             if let Event::Frame(frame) = event? {
+    ///                 show(frame); // each once
+    ///             }
+    ///             Ok(())
+    ///         });
+    ///         match end {
+    ///             Err(Error::DeviceLost(_)) => state = Some(generation.state()), // or `save` it, for another process
+    ///             end => return end,
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn resume(mut self, state: State) -> Self {
         self.settings.resume = Some(state);
         self
     }
 
-    /// A flag that stops the generation when it is set.
+    /// What to do where another generation is at work on the device. Default: [`WhenBusy::Wait`].
+    pub fn when_busy(mut self, when_busy: WhenBusy) -> Self {
+        self.settings.when_busy = when_busy;
+        self
+    }
+
+    /// A flag that stops the generation when it is set, or the wait for its turn.
     pub fn cancel(mut self, cancel: Cancel) -> Self {
         self.settings.cancel = cancel;
         self
@@ -176,9 +227,9 @@ impl<T: Task> Request<T> {
     }
 
     /// The budget in bytes, if there is one.
-    pub(crate) fn budget(&self, pipeline: &T::Pipeline) -> Option<u64> {
+    pub(crate) fn budget(&self, pipeline: &T::Pipeline) -> Result<Option<u64>> {
         let parts = pipeline.parts();
-        self.settings.budget.map_or(parts.budget, |budget| budget.on(&parts.device))
+        self.settings.budget.map_or(Ok(parts.budget), |budget| budget.on(&parts.device))
     }
 
     /// What it makes, in words.
@@ -207,8 +258,8 @@ impl<T: Task> Request<T> {
         2 * self.task.pipeline().parts().vae.config().pixels_per_latent() as u32
     }
 
-    /// Checks the settings and begins.
-    pub(crate) fn begin(self, arrangement: Arrangement) -> Result<Generation> {
+    /// Checks the settings and begins, in an arrangement of which a forecast was made.
+    pub(crate) fn begin(self, arrangement: Arrangement, forecast: Forecast) -> Result<Generation> {
         let (size, parts) = (self.size_in_pixels(), self.task.pipeline().parts().clone());
         let Self { task, mut settings } = self;
         settings.check()?;
@@ -220,11 +271,12 @@ impl<T: Task> Request<T> {
         let latents = [z, task.reference_frames() + segments.latent_frames(), height / scale, width / scale];
         let canvas = Canvas { size, segments, latents, tiling: arrangement.tiling(settings.tiling) };
         limits::check(&parts, parts.transformer.config(), &canvas)?;
+        settings.given = task.given(size)?;
         settings.shift = settings.shift.or_else(|| task.shift(width * height));
         let plan = settings.plan(&parts.scheduler, task.steps())?;
         let job = task.job(&settings, canvas, arrangement);
         let mut description = Description::of(&parts);
         job.describe(&mut description)?;
-        Generation::new(&parts, settings, plan, canvas, description, job)
+        Generation::new(&parts, settings, plan, canvas, description, job, forecast)
     }
 }

@@ -6,8 +6,14 @@ use crate::error::Result;
 use crate::gpu::Device;
 use crate::pipelines::checkpoint::{parts::Parts, recipe::Recipe, transformer::Transformer};
 
-/// A pipeline that can be built. Cheap to clone.
-pub trait Pipeline: Clone {
+/// Traits that only this crate implements, so that they can grow.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// A pipeline that can be built: [`AnimatePipeline`](crate::AnimatePipeline) or [`VideoPipeline`](crate::VideoPipeline), and no other. Cheap to
+/// clone.
+pub trait Pipeline: Clone + sealed::Sealed {
     #[doc(hidden)]
     type Transformer: Transformer;
 
@@ -32,7 +38,7 @@ pub struct Twin<P> {
 impl<P: Pipeline> Twin<P> {
     /// Of what is built by the same recipe.
     pub fn new(device: &Device, recipe: &Recipe) -> Self {
-        let recipe = Recipe { budget: None, ..recipe.clone() };
+        let recipe = Recipe { budget: None, ..recipe.for_plan() };
         Self { device: device.clone(), recipe, pipeline: Arc::default() }
     }
 

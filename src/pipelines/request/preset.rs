@@ -1,5 +1,6 @@
 //! Settings that models distilled to a few steps were made for.
 
+use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
@@ -39,6 +40,18 @@ impl Preset {
         settings.list = list.or(settings.list.take());
     }
 }
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lightx2v => "lightx2v",
+            Self::Lightning => "lightning",
+            Self::CausVid => "causvid",
+        })
+    }
+}
+
+crate::as_text::as_text!(Preset);
 
 impl FromStr for Preset {
     type Err = Error;

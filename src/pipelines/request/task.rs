@@ -1,12 +1,14 @@
 //! What tells kinds of videos apart before they are made.
 
+use std::sync::Arc;
+
 use crate::error::Result;
-use crate::pipelines::request::pipeline::Pipeline;
+use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
 
 /// What a request makes of what.
 #[doc(hidden)]
-pub trait Task: Clone {
+pub trait Task: Clone + Sealed {
     /// What makes it.
     type Pipeline: Pipeline;
 
@@ -30,6 +32,11 @@ pub trait Task: Clone {
     /// Latent frames before those of the video.
     fn reference_frames(&self) -> usize {
         0
+    }
+
+    /// Frames [F, H, W, 3] in [-1, 1] that the video begins with and that were made before.
+    fn given(&self, _size: (usize, usize)) -> Result<Option<Arc<Vec<f32>>>> {
+        Ok(None)
     }
 
     /// How the video is cut into segments.

@@ -1,5 +1,6 @@
 //! How much GPU memory a generation may take.
 
+use crate::error::{Error, Result};
 use crate::gpu::Device;
 
 /// How much GPU memory a generation may take: its weights, activations and caches together. What does not fit is streamed from the
@@ -11,9 +12,11 @@ use crate::gpu::Device;
 /// Without one, the budget is the [`memory_limit`](crate::DeviceBuilder::memory_limit) of its device; without that, all
 /// weights are loaded by `build` and stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct MemoryBudget(Kind);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 enum Kind {
     #[default]
     OfDevice,
@@ -33,18 +36,35 @@ impl MemoryBudget {
     }
 
     /// Nine tenths of the [memory that the adapter has](crate::Device::memory_size), where the driver tells: it does on Vulkan, but not how
-    /// much of it others use. Where it does not, the same as without a budget.
+    /// much of it others use. Where it does not, as on Metal and on a [shared device](crate::DeviceBuilder::wgpu) without its adapter, `build`
+    /// and [`start`](crate::Request::start) fail with [`Error::Input`], unless the device has a
+    /// [`memory_limit`](crate::DeviceBuilder::memory_limit).
     pub fn auto() -> Self {
         Self(Kind::Auto)
     }
 
     /// In bytes, never more than the device's limit; none where there is none.
-    pub(crate) fn on(self, device: &Device) -> Option<u64> {
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it depends on a size that is not known.
+    pub(crate) fn on(self, device: &Device) -> Result<Option<u64>> {
+        let limit = device.memory_limit();
         let own = match self.0 {
             Kind::OfDevice => None,
-            Kind::Auto => device.memory_size().map(|bytes| bytes / 10 * 9),
+            Kind::Auto => match device.memory_size() {
+                None if limit.is_none() => return Err(unknown(device)),
+                size => size.map(|bytes| bytes / 10 * 9),
+            },
             Kind::Bytes(bytes) => Some(bytes),
         };
-        own.into_iter().chain(device.memory_limit()).min()
+        Ok(own.into_iter().chain(limit).min())
     }
+}
+
+fn unknown(device: &Device) -> Error {
+    Error::Input(format!(
+        "an automatic memory budget: how much memory `{}` has is not known here; set the budget in bytes (of a shared device on Vulkan, giving its \
+         adapter to the builder tells it)",
+        device.adapter().name
+    ))
 }

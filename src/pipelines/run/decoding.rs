@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{GpuFrame, Recorder, Tensor};
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::Decoder};
-use crate::pipelines::run::canvas::Canvas;
+use crate::ops::rgba8::{Rgba8, rgba8};
+use crate::pipelines::run::{canvas::Canvas, event::Event};
 use crate::video::Frame;
 
 /// One segment's decoding, a latent frame at a time.
@@ -18,10 +19,25 @@ pub(crate) struct Decoding {
     attempts: VecDeque<Option<usize>>,
     way: Way,
     canvas: Canvas,
+    segment: usize,
+    /// Whether frames stay on the GPU.
+    textures: bool,
     /// Decoded frames so far.
     frames: usize,
     /// The last of a segment's, as many as the next segment begins with.
     last: Vec<f32>,
+}
+
+/// A decoded frame: on the host in [-1, 1], or on the GPU, or both.
+pub(crate) struct Picture {
+    samples: Option<Samples>,
+    texture: Option<GpuFrame>,
+}
+
+impl Picture {
+    fn on_host(samples: Samples) -> Self {
+        Self { samples: Some(samples), texture: None }
+    }
 }
 
 /// What has been done for latent frames that were not yet asked for.
@@ -33,22 +49,28 @@ enum Way {
 
 impl Decoding {
     /// Of latent frames [H, W, C].
-    pub fn new(vae: &Vae, latents: Vec<Tensor>, canvas: &Canvas) -> Self {
+    pub fn new(vae: &Vae, latents: Vec<Tensor>, canvas: &Canvas, segment: usize, textures: bool) -> Self {
         let [_, _, rows, cols] = canvas.latents;
         let attempts = canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent());
-        Self { vae: vae.clone(), latents, done: 0, attempts, way: Way::Begin, canvas: *canvas, frames: 0, last: Vec::new() }
+        let (vae, canvas) = (vae.clone(), *canvas);
+        Self { vae, latents, done: 0, attempts, way: Way::Begin, canvas, segment, textures, frames: 0, last: Vec::new() }
+    }
+
+    /// How many latent frames were decoded, and how many there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.done, self.latents.len())
     }
 
     /// The next frames, to be given to [`take_frames`](Self::take_frames); none after the last. On a dry device there are no frames.
     ///
     /// Where memory runs out and there may be tiles, it begins again with these: they give the same bits.
-    pub fn next(&mut self, rec: &mut Recorder) -> Result<Option<Vec<Samples>>> {
+    pub fn next(&mut self, rec: &mut Recorder) -> Result<Option<Vec<Picture>>> {
         if self.done == self.latents.len() {
             return Ok(None);
         }
         loop {
             match self.decode(rec) {
-                Err(Error::Limits(_)) if self.attempts.len() > 1 => {
+                Err(Error::Limits { .. }) if self.attempts.len() > 1 => {
                     self.attempts.pop_front();
                     self.way = Way::Begin;
                     rec.finish()?;
@@ -64,34 +86,86 @@ impl Decoding {
     }
 
     /// The frames of the next latent frame.
-    fn decode(&mut self, rec: &mut Recorder) -> Result<Vec<Samples>> {
+    fn decode(&mut self, rec: &mut Recorder) -> Result<Vec<Picture>> {
         let is_dry = rec.device().rehearsal().is_some();
         loop {
             match (&mut self.way, self.attempts.front().copied().flatten()) {
                 (Way::Begin, None) => self.way = Way::Whole(self.vae.decoder()),
                 (Way::Begin, Some(size)) => self.way = Way::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
-                (Way::Tiled(videos), _) => return Ok(videos.get_mut(self.done).map(std::mem::take).unwrap_or_default()),
+                (Way::Tiled(videos), _) => {
+                    let frames = videos.get_mut(self.done).map(std::mem::take).unwrap_or_default();
+                    return frames.into_iter().map(|samples| self.upload(rec, samples)).collect();
+                }
                 (Way::Whole(_), _) if is_dry && self.done >= PLANNED_LATENTS => return Ok(Vec::new()),
                 (Way::Whole(decoder), _) => {
                     let frames = decoder.next(rec, &self.latents[self.done])?;
-                    return if is_dry { Ok(note_host(rec, &frames)) } else { rec.download_each(&frames) };
+                    return match self.textures {
+                        true => self.keep(rec, &frames),
+                        false if is_dry => Ok(note_host(rec, &frames)),
+                        false => Ok(rec.download_each(&frames)?.into_iter().map(Picture::on_host).collect()),
+                    };
                 }
             }
         }
     }
 
-    /// Those of the frames that are the result's, with their numbers there; `k` is the segment.
-    pub fn take_frames(&mut self, k: usize, frames: Vec<Samples>) -> Result<Vec<(usize, Frame)>> {
+    /// Frames [F, H, W, 3] as textures; on the host only those that the next segment begins with. None on a dry device.
+    fn keep(&self, rec: &mut Recorder, frames: &Tensor) -> Result<Vec<Picture>> {
+        let Rgba8 { words, fault } = rgba8(rec, frames)?;
+        let (count, width) = (frames.shape()[0], self.canvas.size.0);
+        let mut pictures = Vec::new();
+        for index in 0..count {
+            let texture = Some(rec.frame(&words, index, width)?);
+            let samples = self.is_carried(self.frames + index).then(|| rec.download_entry(frames, index)).transpose()?;
+            pictures.push(Picture { samples, texture });
+        }
+        if rec.device().rehearsal().is_some() {
+            return Ok(Vec::new());
+        }
+        match rec.download_word(&fault)? {
+            0 => Ok(pictures),
+            _ => Err(not_finite("pixels", self.segment)),
+        }
+    }
+
+    /// A frame of tiles, which were put together on the host.
+    fn upload(&self, rec: &mut Recorder, samples: Samples) -> Result<Picture> {
+        if !self.textures {
+            return Ok(Picture::on_host(samples));
+        }
+        let (width, height) = self.canvas.size;
+        let frame = rec.upload(&[1, height, width, 3], &samples)?;
+        let words = rgba8(rec, &frame)?.words;
+        let texture = rec.frame(&words, 0, width)?;
+        rec.flush()?;
+        Ok(Picture { samples: Some(samples), texture: Some(texture) })
+    }
+
+    /// Whether the next segment begins with a frame of this one.
+    fn is_carried(&self, frame: usize) -> bool {
+        frame + self.canvas.segments.overlap() >= self.canvas.segments.segment_frames()
+    }
+
+    /// Those of the frames that are the result's, with their numbers there.
+    pub fn take_frames(&mut self, pictures: Vec<Picture>) -> Result<Vec<(usize, Event)>> {
         let Canvas { size: (width, height), segments, .. } = self.canvas;
-        let (carried, first) = (segments.carried(k), segments.first_frame(k));
+        let (carried, first) = (segments.carried(self.segment), segments.first_frame(self.segment));
         let mut taken = Vec::new();
-        for mut samples in frames {
-            if self.frames + segments.overlap() >= segments.segment_frames() {
-                self.last.extend_from_slice(&samples);
-            }
-            if let Some(number) = self.frames.checked_sub(carried).filter(|&number| number < segments.new_frames(k)) {
+        for Picture { mut samples, texture } in pictures {
+            if let Some(samples) = &mut samples {
+                check_finite(samples, "pixels", self.segment)?;
                 samples.iter_mut().for_each(|sample| *sample = *sample / 2.0 + 0.5);
-                taken.push((first + number, Frame::new(width as u32, height as u32, samples)?));
+                if self.is_carried(self.frames) {
+                    // As the frame has them, so that who has the frame can go on from it.
+                    self.last.extend(samples.iter().map(signed));
+                }
+            }
+            if let Some(number) = self.frames.checked_sub(carried).filter(|&number| number < segments.new_frames(self.segment)) {
+                let event = match (texture, samples) {
+                    (Some(texture), _) => Event::Texture(texture),
+                    (None, samples) => Event::Frame(Frame::new(width as u32, height as u32, samples.unwrap_or_default())?),
+                };
+                taken.push((first + number, event));
             }
             self.frames += 1;
         }
@@ -104,9 +178,27 @@ impl Decoding {
     }
 }
 
+/// A frame's sample in [-1, 1].
+pub(crate) fn signed(sample: &f32) -> f32 {
+    2.0 * sample - 1.0
+}
+
 /// Tells a plan of frames [F, H, W, 3] and of one on its way to the host. There are none yet.
-fn note_host(rec: &Recorder, frames: &Tensor) -> Vec<Samples> {
+fn note_host(rec: &Recorder, frames: &Tensor) -> Vec<Picture> {
     let frame = 4 * frames.len() as u64 / frames.shape()[0] as u64;
     rec.device().rehearsal().inspect(|rehearsal| rehearsal.note_host(4 * frames.len() as u64 + frame));
     Vec::new()
+}
+
+/// # Errors
+/// [`Error::Unsupported`] where a value is not finite.
+pub(crate) fn check_finite(values: &[f32], what: &str, segment: usize) -> Result<()> {
+    if values.iter().all(|value| value.is_finite()) { Ok(()) } else { Err(not_finite(what, segment)) }
+}
+
+fn not_finite(what: &str, segment: usize) -> Error {
+    Error::Unsupported(format!(
+        "segment {} has {what} that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
+        segment + 1
+    ))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::gpu::GpuFrame;
 use crate::pipelines::checkpoint::experts::Expert;
 use crate::pipelines::run::latents::Latents;
 use crate::video::Frame;
@@ -20,12 +21,16 @@ pub enum Event {
     },
     /// A stage begins.
     Stage(Stage),
+    /// Encoding, conditioning or decoding has come further.
+    Progress(Progress),
     /// A denoising step is done.
     Step(Step),
     /// The estimate of the finished latents [C, T, H, W] after a step, without Animate's reference frame; on request only.
     Preview(Latents),
     /// A frame is finished. Frames come in order.
     Frame(Frame),
+    /// A frame is finished and stays on the GPU; on [request](crate::Request::textures) only, in place of [`Frame`](Self::Frame).
+    Texture(GpuFrame),
 }
 
 /// What the GPU is busy with.
@@ -85,11 +90,32 @@ pub struct Step {
     pub sigma: f64,
     /// Which of two transformers made the step; none where there is one.
     pub expert: Option<Expert>,
-    /// How long it took to give the step to the GPU, which is done with it up to two submissions later, less than half a second: of very short
-    /// steps, and of the first of a segment, it tells too little.
+    /// How long it took, up to when the GPU is done with it, which may be a moment after this is told: up to two submissions, that is less than
+    /// half a second.
     pub elapsed: Duration,
-    /// How long all steps that are left would take at the mean speed so far; encoding and decoding not counted.
+    /// How long everything that is left would take at the speed so far: steps, and conditioning and decoding, of which the first segment only
+    /// guesses from the number of operations.
     pub remaining: Duration,
+}
+
+/// How far a stage other than denoising has come, as far as it was given to the GPU.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Which.
+    pub stage: Stage,
+    /// Pieces of work that are done, from 1: prompts, images, latent frames or batches of faces.
+    pub done: usize,
+    /// Pieces that the stage has.
+    pub total: usize,
+    /// How long everything that is left would take, as in [`Step::remaining`]; none before the first step.
+    pub remaining: Option<Duration>,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}, {}/{}", self.stage, self.done, self.total)
+    }
 }
 
 impl fmt::Display for Step {

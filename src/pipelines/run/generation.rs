@@ -2,21 +2,23 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::iter::FusedIterator;
 use std::sync::Arc;
-use std::time::Duration;
 
 use web_time::Instant;
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Download, Recorder, Tensor};
-use crate::models::vae::Vae;
+use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
+use crate::models::vae::{Vae, preview::RgbFactors};
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::checkpoint::{experts::Expert, parts::Parts};
-use crate::pipelines::run::event::{Event, Stage, Step};
+use crate::pipelines::run::event::{Event, Progress, Stage, Step};
 use crate::pipelines::run::latents::{self, Latents};
 use crate::pipelines::run::state::{Denoised, Position, State};
 use crate::pipelines::run::{
-    canvas::Canvas, decoding::Decoding, denoise::Denoiser, description::Description, job::Job, pace::Pace, resume, settings::Settings,
+    canvas::Canvas, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description, forecast::Forecast, job::Job,
+    job::unprepared, pace::Left, pace::Pace, resume, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
 
@@ -37,8 +39,10 @@ const PLANNED_STEPS: usize = 5;
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "nothing is made before it is asked for events"]
 pub struct Generation {
-    job: Box<dyn Job>,
+    /// Until it is over.
+    job: Option<Box<dyn Job>>,
     vae: Vae,
     settings: Settings,
     canvas: Canvas,
@@ -50,7 +54,16 @@ pub struct Generation {
     expert: Option<Expert>,
     /// Evaluations by it, or by the only transformer.
     passes: usize,
+    /// Where there are previews, once all is encoded.
+    rgb: Option<Arc<RgbFactors>>,
     pace: Pace,
+    /// When the stage began, or its last piece of which the time is known.
+    since: Instant,
+    /// When the GPU is done with the last step.
+    step_end: Option<Instant>,
+    forecast: Forecast,
+    /// From the first event on, until it is over.
+    turn: Option<Turn>,
     /// Where the work stands. Latents are there before a segment's first step alone.
     position: Position,
     /// What has been told so far, but for the step whose latents are still on their way.
@@ -62,9 +75,12 @@ pub struct Generation {
 
 /// What comes next, in the video and segment of the state's position.
 enum Phase {
-    Encode,
+    /// From a piece on.
+    Encode(usize),
     Video,
-    Condition,
+    Begin,
+    /// From a piece on.
+    Condition(Denoiser, usize),
     Step(Denoiser),
     Switch(Denoiser, Expert),
     Decode(Box<Decoding>),
@@ -75,8 +91,8 @@ impl Phase {
     /// For profiles.
     fn name(&self) -> &'static str {
         match self {
-            Self::Encode => "encoding",
-            Self::Condition => "conditioning",
+            Self::Encode(..) => "encoding",
+            Self::Begin | Self::Condition(..) => "conditioning",
             Self::Step(..) => "denoising",
             Self::Switch(..) => "switching",
             Self::Decode(..) => "decoding",
@@ -116,22 +132,28 @@ impl Generation {
         canvas: Canvas,
         mut description: Description,
         job: Box<dyn Job>,
+        forecast: Forecast,
     ) -> Result<Self> {
         check_noise(settings.noise.as_deref(), &canvas)?;
         settings.describe(&plan, &canvas, &mut description);
         let state = resume::begin(&settings, &plan, &canvas, description)?;
         Ok(Self {
-            job,
+            job: Some(job),
             vae: parts.vae.clone(),
             rec: Recorder::new(&parts.device, settings.cancel.clone()),
             settings,
             canvas,
             plan,
-            phase: Phase::Encode,
+            phase: Phase::Encode(0),
             news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
             expert: None,
             passes: 0,
-            pace: Pace::default(),
+            rgb: None,
+            pace: Pace::new(forecast.weights),
+            since: Instant::now(),
+            step_end: None,
+            forecast,
+            turn: None,
             first_frame: state.frames,
             position: (*state.position).clone(),
             state,
@@ -142,6 +164,18 @@ impl Generation {
     /// Frames of each video that will be made.
     pub fn num_frames(&self) -> usize {
         self.canvas.segments.frames()
+    }
+
+    /// How many frames each video begins with that were given by
+    /// [`continue_from`](crate::AnimateRequest::continue_from). They are among neither the events nor [`num_frames`](Self::num_frames).
+    pub fn num_given_frames(&self) -> usize {
+        self.canvas.segments.carried(0)
+    }
+
+    /// Of Animate: the [`frame_offset`](crate::AnimateRequest::frame_offset) with which another generation goes on with the same inputs,
+    /// once this one has made all its frames.
+    pub fn next_frame_offset(&self) -> usize {
+        self.canvas.segments.next_input()
     }
 
     /// Segments of each video.
@@ -199,15 +233,39 @@ impl Generation {
         }
         self.rec.set_stage(phase.name());
         self.phase = match phase {
-            Phase::Encode => self.encode()?,
+            Phase::Encode(piece) => self.encode(piece)?,
             Phase::Video => self.begin_video(),
-            Phase::Condition => self.condition()?,
+            Phase::Begin => self.begin_conditioning()?,
+            Phase::Condition(denoiser, piece) => self.condition(denoiser, piece)?,
             Phase::Step(denoiser) => self.step(denoiser)?,
             Phase::Switch(denoiser, expert) => self.switch(denoiser, expert)?,
             Phase::Decode(decoding) => self.decode(decoding)?,
             Phase::Done => Phase::Done,
         };
         Ok(())
+    }
+
+    /// Waits for its turn on the device, if it has none.
+    fn take_turn(&mut self) -> Result<()> {
+        let device = self.rec.device();
+        match &self.turn {
+            Some(turn) => turn.go_on(),
+            None if self.settings.is_planned || matches!(self.phase, Phase::Done) => {}
+            None => {
+                let Forecast { peak, budget: room, .. } = self.forecast;
+                let turn = device.turns().take(Wish { when_busy: self.settings.when_busy, peak, room }, &self.settings.cancel)?;
+                self.turn = Some(turn);
+                self.since = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// It is over: what it has on the GPU is given back, and others may work there.
+    fn end(&mut self) {
+        (self.phase, self.job) = (Phase::Done, None);
+        self.rec.trim();
+        self.turn = None;
     }
 
     /// Waits for the GPU and lets go of what it no longer needs.
@@ -217,10 +275,41 @@ impl Generation {
         Ok(())
     }
 
-    fn encode(&mut self) -> Result<Phase> {
-        self.job.encode(&mut self.rec)?;
-        self.settle()?;
-        Ok(Phase::Video)
+    /// A stage begins.
+    fn enter(&mut self, stage: Stage) {
+        self.log(&stage);
+        self.since = Instant::now();
+        self.tell(Event::Stage(stage));
+    }
+
+    fn log(&self, what: &dyn fmt::Display) {
+        if !self.settings.is_planned {
+            log::info!("{what}; what was before took {:.2} s", self.since.elapsed().as_secs_f64());
+        }
+    }
+
+    fn encode(&mut self, piece: usize) -> Result<Phase> {
+        let total = self.job.as_mut().ok_or_else(unprepared)?.encode(&mut self.rec, piece)?;
+        let is_last = piece + 1 == total;
+        if is_last && self.settings.previews {
+            self.rgb = Some(Arc::new(self.vae.rgb_factors(&mut self.rec)?));
+        }
+        if is_last {
+            self.settle()?;
+        }
+        self.progress(Stage::Encoding, piece + 1, total, self.left(self.num_steps(), 1.0, 1.0));
+        Ok(if is_last { Phase::Video } else { Phase::Encode(piece + 1) })
+    }
+
+    fn progress(&mut self, stage: Stage, done: usize, total: usize, left: Left) {
+        self.tell(Event::Progress(Progress { stage, done, total, remaining: self.pace.remaining(left) }));
+    }
+
+    /// What of this segment is left, with all of the later ones.
+    fn left(&self, steps: usize, conditionings: f64, decodings: f64) -> Left {
+        let videos = self.settings.num_videos - 1 - self.position.video;
+        let later = videos * self.num_segments() + self.num_segments() - 1 - self.segment();
+        Left { steps: later * self.num_steps() + steps, conditionings: later as f64 + conditionings, decodings: later as f64 + decodings }
     }
 
     fn begin_video(&mut self) -> Phase {
@@ -232,20 +321,32 @@ impl Generation {
     }
 
     fn begin_segment(&mut self, segment: usize) -> Phase {
-        self.tell(Event::Stage(Stage::Conditioning { segment }));
-        Phase::Condition
+        self.enter(Stage::Conditioning { segment });
+        Phase::Begin
     }
 
-    fn condition(&mut self) -> Result<Phase> {
+    fn begin_conditioning(&mut self) -> Result<Phase> {
         if self.position.denoised.is_none() {
             self.draw_noise();
         }
         let denoised = self.position.denoised.take().unwrap_or_else(|| Denoised { done: 0, slots: Vec::new() });
         let denoiser = Denoiser::upload(&mut self.rec, &self.canvas.latents, &denoised)?;
-        let carried = self.position.carried.clone();
-        self.job.condition(&mut self.rec, self.position.segment, carried.as_deref().map(Vec::as_slice))?;
+        Ok(Phase::Condition(denoiser, 0))
+    }
+
+    fn condition(&mut self, denoiser: Denoiser, piece: usize) -> Result<Phase> {
+        let (segment, carried) = (self.segment(), self.position.carried.clone());
+        let job = self.job.as_mut().ok_or_else(unprepared)?;
+        let total = job.condition(&mut self.rec, segment, carried.as_deref().map(Vec::as_slice), piece)?;
+        let left = (total - piece - 1) as f64 / total as f64;
+        if left > 0.0 {
+            self.progress(Stage::Conditioning { segment }, piece + 1, total, self.left(self.num_steps(), left, 1.0));
+            return Ok(Phase::Condition(denoiser, piece + 1));
+        }
         self.settle()?;
-        self.tell(Event::Stage(Stage::Denoising { segment: self.segment() }));
+        self.pace.conditioning(1.0, self.since.elapsed());
+        self.progress(Stage::Conditioning { segment }, total, total, self.left(self.num_steps(), 0.0, 1.0));
+        self.enter(Stage::Denoising { segment });
         Ok(Phase::Step(denoiser))
     }
 
@@ -268,14 +369,15 @@ impl Generation {
         let begun = Instant::now();
         let done = denoiser.done();
         let Some(evaluation) = self.plan.evaluations.get(done).cloned() else { return self.begin_decoding(&denoiser) };
-        if let Some(expert) = self.job.expert(evaluation.timestep).filter(|expert| self.expert != Some(*expert)) {
-            self.tell(Event::Stage(Stage::Switching { expert }));
+        let job = self.job.as_mut().ok_or_else(unprepared)?;
+        if let Some(expert) = job.expert(evaluation.timestep).filter(|expert| self.expert != Some(*expert)) {
+            self.enter(Stage::Switching { expert });
             return Ok(Phase::Switch(denoiser, expert));
         }
         self.passes += 1;
         let velocity = match self.settings.is_planned && self.passes > PLANNED_STEPS {
             true => self.rec.zeros(&self.canvas.latents)?,
-            false => self.job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?,
+            false => job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?,
         };
         if self.settings.previews {
             self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
@@ -287,71 +389,69 @@ impl Generation {
         let slots = denoiser.download(&mut self.rec)?;
         let reached = Reached { position: self.position.clone(), done: denoiser.done(), slots };
         self.news.push_back(News::Step(Box::new(reached)));
-        let elapsed = begun.elapsed();
-        let remaining = self.remaining(done, elapsed);
-        self.tell(Event::Step(Step {
-            segment: self.segment(),
-            segments: self.num_segments(),
-            step: done,
-            steps: self.num_steps(),
-            sigma: evaluation.sigma,
-            expert: self.expert,
-            elapsed,
-            remaining,
-        }));
+        self.tell_step(done, begun, evaluation.sigma);
         Ok(Phase::Step(denoiser))
+    }
+
+    fn tell_step(&mut self, step: usize, begun: Instant, sigma: f64) {
+        let end = Instant::now() + self.rec.backlog();
+        let begun = self.step_end.map_or(begun, |last| last.max(begun));
+        let elapsed = end.saturating_duration_since(begun);
+        self.step_end = Some(end);
+        self.pace.step(elapsed);
+        let remaining = self.pace.remaining(self.left(self.num_steps() - 1 - step, 0.0, 1.0)).unwrap_or_default();
+        let (segment, segments, steps, expert) = (self.segment(), self.num_segments(), self.num_steps(), self.expert);
+        self.tell(Event::Step(Step { segment, segments, step, steps, sigma, expert, elapsed, remaining }));
     }
 
     fn switch(&mut self, denoiser: Denoiser, expert: Expert) -> Result<Phase> {
         self.settle()?;
-        self.job.switch(&mut self.rec, expert)?;
+        self.job.as_mut().ok_or_else(unprepared)?.switch(&mut self.rec, expert)?;
         self.rec.finish()?;
         (self.expert, self.passes) = (Some(expert), 0);
-        self.tell(Event::Stage(Stage::Denoising { segment: self.segment() }));
+        self.enter(Stage::Denoising { segment: self.segment() });
         Ok(Phase::Step(denoiser))
     }
 
     fn preview(&mut self, latents: &Tensor, velocity: &Tensor, sigma: f64) -> Result<()> {
-        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], crate::DType::F32)?;
+        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], DType::F32)?;
         let frames = self.vae.latent_frames(&mut self.rec, &data)?;
-        let frames = self.job.finished(frames);
+        let frames = self.job.as_ref().ok_or_else(unprepared)?.finished(frames);
         let data = latents::join(&mut self.rec, &frames)?;
         let [channels, _, rows, cols] = self.canvas.latents;
         let values = self.rec.download(&data)?;
-        self.tell(Event::Preview(Latents { shape: [channels, frames.len(), rows, cols], values }));
+        let rgb = self.rgb.as_ref().ok_or_else(unprepared)?;
+        self.tell(Event::Preview(Latents::preview([channels, frames.len(), rows, cols], values, rgb)));
         Ok(())
     }
 
-    fn remaining(&mut self, done: usize, elapsed: Duration) -> Duration {
-        let videos = self.settings.num_videos - 1 - self.position.video;
-        let segments = videos * self.num_segments() + self.num_segments() - 1 - self.segment();
-        let left = segments * self.num_steps() + self.num_steps() - 1 - done;
-        self.pace.remaining(elapsed, left)
-    }
-
     fn begin_decoding(&mut self, denoiser: &Denoiser) -> Result<Phase> {
-        self.tell(Event::Stage(Stage::Decoding { segment: self.segment() }));
+        self.enter(Stage::Decoding { segment: self.segment() });
         let latents = denoiser.latents()?;
         // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
         check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
         self.arrive();
-        self.job.decode();
+        self.job.as_mut().ok_or_else(unprepared)?.decode();
         self.settle()?;
+        self.since = Instant::now();
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
-        let latents = self.job.finished(latents);
-        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas))))
+        let latents = self.job.as_ref().ok_or_else(unprepared)?.finished(latents);
+        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas, self.segment(), self.settings.textures))))
     }
 
     fn decode(&mut self, mut decoding: Box<Decoding>) -> Result<Phase> {
         let segment = self.segment();
         let Some(frames) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
-        frames.iter().try_for_each(|samples| check_finite(samples, "pixels", segment))?;
         let before = self.position.video * self.num_frames();
-        for (index, frame) in decoding.take_frames(segment, frames)? {
+        for (index, frame) in decoding.take_frames(frames)? {
             if before + index >= self.first_frame {
-                self.tell(Event::Frame(frame));
+                self.tell(frame);
             }
         }
+        let (done, total) = decoding.progress();
+        self.pace.decoding(1.0 / total as f64, self.since.elapsed());
+        self.since = Instant::now();
+        self.progress(Stage::Decoding { segment }, done, total, self.left(0, 0.0, 1.0 - done as f64 / total as f64));
         Ok(Phase::Decode(decoding))
     }
 
@@ -366,7 +466,7 @@ impl Generation {
         if video == self.settings.num_videos {
             return Phase::Done;
         }
-        self.reach(Position::start(video, self.settings.seed));
+        self.reach(self.settings.start(video));
         Phase::Video
     }
 }
@@ -380,18 +480,14 @@ fn check_noise(noise: Option<&[Latents]>, canvas: &Canvas) -> Result<()> {
     noise.iter().take(count).enumerate().try_for_each(|(k, latents)| latents.check_noise(k, canvas.latents))
 }
 
-fn check_finite(values: &[f32], what: &str, k: usize) -> Result<()> {
-    if values.iter().all(|value| value.is_finite()) {
-        return Ok(());
-    }
-    Err(Error::Unsupported(format!(
-        "segment {} has {what} that are not finite: the model's numbers left the range of this precision; try `Precision::F32`",
-        k + 1
-    )))
-}
-
 impl Iterator for Generation {
     type Item = Result<Event>;
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // An error may end it any time.
+        let is_over = self.news.is_empty() && matches!(self.phase, Phase::Done);
+        (0, is_over.then_some(0))
+    }
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -402,21 +498,29 @@ impl Iterator for Generation {
                     self.latest = Some(reached);
                 }
                 Some(News::Event(event)) => {
-                    self.state.frames += usize::from(matches!(event, Event::Frame(_)));
+                    self.state.frames += usize::from(matches!(event, Event::Frame(_) | Event::Texture(_)));
                     self.rec.pause();
                     return Some(Ok(event));
                 }
                 None if matches!(self.phase, Phase::Done) => return None,
                 None => {
-                    if let Err(error) = self.work() {
+                    if let Err(error) = self.take_turn().and_then(|()| self.work()) {
                         self.news.clear();
+                        self.end();
                         return Some(Err(error));
+                    }
+                    if matches!(self.phase, Phase::Done) {
+                        self.log(&"all frames are made");
+                        self.end();
                     }
                 }
             }
         }
     }
 }
+
+/// Nothing comes after the last frame, and nothing after an error.
+impl FusedIterator for Generation {}
 
 impl fmt::Debug for Generation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

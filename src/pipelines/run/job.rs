@@ -11,11 +11,12 @@ pub trait Job: wgpu::WasmNotSend {
     /// Adds what frames depend on beside the checkpoint and the settings that all have.
     fn describe(&self, description: &mut Description) -> Result<()>;
 
-    /// Computes what all segments of all videos share.
-    fn encode(&mut self, rec: &mut Recorder) -> Result<()>;
+    /// Computes what all segments of all videos share, a piece at a time from 0 on. Gives the number of pieces.
+    fn encode(&mut self, rec: &mut Recorder, piece: usize) -> Result<usize>;
 
-    /// Computes what the steps of segment `k` look at. `carried` [F, H, W, 3] in [-1, 1] are the last frames of the segment before.
-    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<()>;
+    /// Computes what the steps of segment `k` look at, a piece at a time from 0 on. Gives the number of pieces. `carried` [F, H, W, 3] in
+    /// [-1, 1] are the last frames of the segment before.
+    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>, piece: usize) -> Result<usize>;
 
     /// Which of two experts makes the step at a timestep; none where there is one transformer.
     fn expert(&self, _timestep: f64) -> Option<Expert> {

@@ -19,7 +19,7 @@ pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Resu
     let longest = transformer.rope_max_seq_len;
     if frames.max(rows).max(cols) > longest {
         let grid = format!("{frames}x{rows}x{cols} tokens");
-        return Err(Error::Limits(format!("{what} are {grid}; the model has positions for {longest} along an axis")));
+        return Err(Error::limits(format!("{what} are {grid}; the model has positions for {longest} along an axis")));
     }
     let vae = parts.vae.config();
     let largest = u128::from(largest_buffer(&parts.device));
@@ -40,7 +40,8 @@ pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Resu
         None => Ok(()),
         Some((remedy, bytes)) => {
             let adapter = &parts.device.adapter().name;
-            Err(Error::Limits(format!("{what} need {bytes} bytes in one buffer, `{adapter}` allows {largest}: choose {remedy}")))
+            let message = format!("{what} need {bytes} bytes in one buffer, `{adapter}` allows {largest}: choose {remedy}");
+            Err(Error::memory(bytes.try_into().unwrap_or(u64::MAX), largest.try_into().unwrap_or(u64::MAX), message))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A generation under way.
 //!
 //! - [`generation`]: the loop that all pipelines share, as an iterator of [`event`]s, a piece of work at a time; [`denoise`]: the steps of it
-//!   that follow a scheduler's plan; [`decoding`]: the frames that come of it; [`pace`]: how long is left.
+//!   that follow a scheduler's plan; [`decoding`]: the frames that come of it; [`pace`]: how long is left, at first by a [`forecast`].
 //! - [`job`]: what tells kinds of generations apart.
 //! - [`settings`]: what a user may say; [`canvas`]: what is to be filled, in [`segments`]; [`limits`]: what is too large for the model or the
 //!   adapter, found before any work is done.
@@ -17,6 +17,7 @@ pub(crate) mod decoding;
 pub(crate) mod denoise;
 pub(crate) mod description;
 pub(crate) mod event;
+pub(crate) mod forecast;
 pub(crate) mod generation;
 pub(crate) mod job;
 pub(crate) mod latents;

@@ -13,7 +13,7 @@ use crate::schedulers::{LATENTS, Plan};
 /// [`Error::Input`] where the saved one is of another request, or is none that this one can have.
 pub(crate) fn begin(settings: &Settings, plan: &Plan, canvas: &Canvas, description: Description) -> Result<State> {
     let Some(saved) = &settings.resume else {
-        return Ok(State { request: Arc::new(description), position: Arc::new(Position::start(0, settings.seed)), frames: 0 });
+        return Ok(State { request: Arc::new(description), position: Arc::new(settings.start(0)), frames: 0 });
     };
     description.check(&saved.request)?;
     check(saved, settings, plan, canvas)?;

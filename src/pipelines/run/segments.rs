@@ -2,6 +2,8 @@
 //!
 //! A segment is S = 4n + 1 frames; each but the first begins with the last r frames of the one before. The inputs are made
 //! longer, by going back and forth without repeating the ends, until the segments come out even, and the result is cut again.
+//!
+//! A video that goes on from another one begins with frames of that: its first segment is as if it were a later one.
 
 use crate::error::{Error, Result};
 
@@ -14,6 +16,13 @@ pub struct Segments {
     frames: usize,
     segment_frames: usize,
     overlap: usize,
+    /// Frames that were made before and that the first segment begins with. They are not of the result.
+    given: usize,
+    /// The input frame that the first one answers to.
+    first_input: usize,
+    /// The input frames that are read.
+    lowest_input: usize,
+    end_of_inputs: usize,
 }
 
 impl Segments {
@@ -32,7 +41,7 @@ impl Segments {
                 "an overlap of {overlap} frames between segments of {segment_frames}; it must be 1 to 5 and less than a segment"
             )));
         }
-        Ok(Self { frames, segment_frames, overlap })
+        Ok(Self { overlap, segment_frames, ..Self::plain(frames) })
     }
 
     /// A video that is made in one go.
@@ -43,12 +52,35 @@ impl Segments {
         if frames % 4 != 1 || frames > LONGEST {
             return Err(Error::Input(format!("{frames} frames; it must be 4n + 1 frames: 1, 5, 9, .. 77, 81, ..")));
         }
-        Ok(Self { frames, segment_frames: frames, overlap: 0 })
+        Ok(Self::plain(frames))
+    }
+
+    fn plain(frames: usize) -> Self {
+        Self { frames, segment_frames: frames, overlap: 0, given: 0, first_input: 0, lowest_input: 0, end_of_inputs: frames }
+    }
+
+    /// Reading longer inputs, of `inputs` frames, from frame `offset` on, as if they began there.
+    pub fn within(self, inputs: usize, offset: usize) -> Self {
+        Self { first_input: offset, lowest_input: offset, end_of_inputs: inputs, ..self }
+    }
+
+    /// Beginning with `given` frames more, which answer to the inputs before the offset.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there are not so many inputs before it.
+    pub fn continued(self, given: usize) -> Result<Self> {
+        match self.first_input.checked_sub(given) {
+            Some(first_input) => Ok(Self { given, first_input, lowest_input: 0, ..self }),
+            None => Err(Error::Input(format!(
+                "a frame offset of {} with {given} frames to continue from: the inputs must have those frames too, before the offset",
+                self.first_input
+            ))),
+        }
     }
 
     /// The first `count` segments alone.
     pub fn first(self, count: usize) -> Self {
-        let most = self.segment_frames + count.saturating_sub(1) * self.step();
+        let most = self.segment_frames + count.saturating_sub(1) * self.step() - self.given;
         Self { frames: self.frames.min(most), ..self }
     }
 
@@ -74,29 +106,35 @@ impl Segments {
 
     /// How many segments there are.
     pub fn count(&self) -> usize {
-        self.frames.saturating_sub(self.overlap).div_ceil(self.step()).max(1)
+        (self.given + self.frames).saturating_sub(self.overlap).div_ceil(self.step()).max(1)
     }
 
     /// Frames that segment `k` begins with and that were made before it.
     pub fn carried(&self, k: usize) -> usize {
-        if k == 0 { 0 } else { self.overlap }
+        if k == 0 { self.given } else { self.overlap }
+    }
+
+    /// The input frame after the last that the result answers to.
+    pub fn next_input(&self) -> usize {
+        self.first_input + self.given + self.frames
     }
 
     /// The first frame of the result that segment `k` makes.
     pub fn first_frame(&self, k: usize) -> usize {
-        k * self.step() + self.carried(k)
+        k * self.step() + self.carried(k) - self.given
     }
 
     /// New frames of segment `k` that belong to the result.
     pub fn new_frames(&self, k: usize) -> usize {
         let first = self.first_frame(k);
-        let end = k * self.step() + self.segment_frames;
+        let end = k * self.step() + self.segment_frames - self.given;
         end.min(self.frames).saturating_sub(first)
     }
 
     /// The input frame that frame `i` of segment `k` reads.
     pub fn source(&self, k: usize, i: usize) -> usize {
-        ping_pong(k * self.step() + i, self.frames)
+        let place = self.first_input - self.lowest_input + k * self.step() + i;
+        self.lowest_input + ping_pong(place, self.end_of_inputs - self.lowest_input)
     }
 
     fn step(&self) -> usize {
@@ -143,6 +181,25 @@ mod tests {
         assert_eq!(segments.source(1, 0), 76);
         assert_eq!(segments.source(1, 2), 76, "the first frame past the end goes back");
         assert_eq!(Segments::new(77, 77, 1).expect("valid").count(), 1);
+    }
+
+    /// Whatever is cut off where segments meet reads the inputs that it would have read.
+    #[test]
+    fn what_is_continued_goes_on() {
+        for (frames, segment_frames, overlap) in [(30, 9, 1), (31, 9, 5), (78, 77, 1), (23, 5, 4)] {
+            let whole = Segments::new(frames, segment_frames, overlap).expect("valid");
+            let offset = whole.first_frame(1);
+            let rest = Segments::new(frames - offset, segment_frames, overlap).expect("valid").within(frames, offset);
+            let rest = rest.continued(overlap).expect("enough before");
+            assert_eq!((rest.count(), rest.next_input()), (whole.count() - 1, frames));
+            for k in 0..rest.count() {
+                assert_eq!(rest.first_frame(k) + offset, whole.first_frame(k + 1));
+                assert_eq!(rest.new_frames(k), whole.new_frames(k + 1));
+                assert!((0..segment_frames).all(|i| rest.source(k, i) == whole.source(k + 1, i)));
+            }
+        }
+        let early = Segments::new(9, 5, 4).expect("valid").within(10, 1);
+        assert!(matches!(early.continued(2), Err(Error::Input(_))));
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! The settings that all generations have, their defaults and their validation.
 
+use std::sync::Arc;
+
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::gpu::WhenBusy;
 use crate::models::vae::tiling::VaeTiling;
-use crate::pipelines::run::{budget::MemoryBudget, canvas::Canvas, description::Description, latents::Latents, state::State};
+use crate::pipelines::run::{
+    budget::MemoryBudget, canvas::Canvas, description::Description, latents::Latents, state::Position, state::State,
+};
+use crate::rng::Generator;
 use crate::schedulers::{Plan, Sampler, SchedulerConfig, Spacing};
 
 /// What guidance leads away from where no negative prompt is given, as in the official release.
@@ -27,11 +33,18 @@ pub struct Settings {
     pub seed: u64,
     pub num_videos: usize,
     pub noise: Option<Vec<Latents>>,
+    /// Where the noise goes on, in place of the seed's.
+    pub generator: Option<Generator>,
+    /// Frames [F, H, W, 3] in [-1, 1] that each video begins with and that were made before.
+    pub given: Option<Arc<Vec<f32>>>,
     pub previews: bool,
+    /// Whether frames stay on the GPU.
+    pub textures: bool,
     pub resume: Option<State>,
     pub tiling: VaeTiling,
     /// Where it is another than the pipeline's.
     pub budget: Option<MemoryBudget>,
+    pub when_busy: WhenBusy,
     pub cancel: Cancel,
     /// Whether a plan is made of it, which looks at as much as the rest is like.
     pub is_planned: bool,
@@ -66,7 +79,17 @@ impl Settings {
         if self.noise.is_some() && self.num_videos > 1 {
             return Err(Error::Input(format!("initial noise for one video and {} videos to make", self.num_videos)));
         }
+        if self.generator.is_some() && self.num_videos > 1 {
+            return Err(Error::Input(format!("noise that goes on from a state, and {} videos to make; it can be one", self.num_videos)));
+        }
         Ok(())
+    }
+
+    /// The beginning of a video.
+    pub(crate) fn start(&self, video: usize) -> Position {
+        let own = || Generator::new(self.seed.wrapping_add(video as u64));
+        let generator = self.generator.clone().unwrap_or_else(own);
+        Position { video, segment: 0, denoised: None, generator, carried: self.given.clone() }
     }
 
     /// Adds what of these settings the frames depend on.
@@ -82,6 +105,12 @@ impl Settings {
         if let Some(noise) = &self.noise {
             let values = noise.iter().flat_map(|latents| &latents.values).flat_map(|value| value.to_le_bytes());
             description.set("noise", Digest::of(&values.collect::<Vec<_>>()));
+        }
+        if let Some(generator) = &self.generator {
+            description.set("noise from", Digest::of(bytemuck::cast_slice(&generator.words())));
+        }
+        if let Some(given) = &self.given {
+            description.set("frames to continue from", Digest::of(bytemuck::cast_slice(given)));
         }
     }
 

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::partial_file::PartialFile;
 use crate::pipelines::run::description::Description;
 use crate::rng::Generator;
@@ -79,13 +79,6 @@ struct Header {
     metadata: HashMap<String, String>,
 }
 
-impl Position {
-    /// The beginning of a video.
-    pub fn start(video: usize, seed: u64) -> Self {
-        Self { video, segment: 0, denoised: None, generator: Generator::new(seed.wrapping_add(video as u64)), carried: None }
-    }
-}
-
 impl State {
     /// Frames that had left the generation, of all its videos. A resumed one begins with the next.
     pub fn frames(&self) -> usize {
@@ -104,7 +97,7 @@ impl State {
     /// [`Error::Io`] where it cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = self.to_bytes().map_err(|error| Error::Unsupported(format!("{}: {error}", path.display())))?;
+        let bytes = self.to_bytes();
         let (partial, mut file) = PartialFile::create(path)?;
         file.write_all(&bytes).map_err(Error::io(path))?;
         partial.publish_durably(&file)
@@ -114,14 +107,20 @@ impl State {
     ///
     /// # Errors
     /// [`Error::Input`] where the file is no saved state, or a damaged one; [`Error::Io`] where it cannot be read.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        check_header(path)?;
-        let bytes = fs::read(path).map_err(Error::io(path))?;
-        Self::from_bytes(&bytes).ok_or_else(|| Error::Input(format!("{}: a damaged state; start anew without it", path.display())))
+    pub fn open(file: impl Into<Location>) -> Result<Self> {
+        let (file, mut bytes) = (file.into(), Vec::new());
+        check_header(&file)?;
+        file.reader()?.read_to_end(&mut bytes).map_err(Error::io(file.path()))?;
+        let damaged = || Error::Input(format!("{}: a damaged state; start anew without it", file.path().display()));
+        Self::from_bytes(&bytes).ok_or_else(damaged)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    /// What [`save`](Self::save) writes. [`open`](Self::open) reads it from [`Location::file`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.serialize().expect("names are different, and sizes those of the bytes")
+    }
+
+    fn serialize(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
         let Position { video, segment, denoised, generator, carried } = &*self.position;
         let words = generator.words();
         let mut tensors = vec![("generator".to_string(), Dtype::U32, bytemuck::cast_slice(&words))];
@@ -185,10 +184,10 @@ impl fmt::Debug for State {
 }
 
 /// Looks at the header alone, so that no other large file is read for nothing.
-fn check_header(path: &Path) -> Result<()> {
+fn check_header(file: &Location) -> Result<()> {
+    let path = file.path();
     let other = || Error::Input(format!("{}: not a saved state", path.display()));
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let mut header = Vec::new();
+    let (mut file, mut header) = (file.reader()?, Vec::new());
     (&mut file).take(8).read_to_end(&mut header).map_err(Error::io(path))?;
     let length = header.first_chunk().map(|&bytes| u64::from_le_bytes(bytes)).filter(|&length| length <= MAX_HEADER).ok_or_else(other)?;
     header.clear();

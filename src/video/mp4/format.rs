@@ -1,7 +1,6 @@
 //! What an H.264 track says of itself before anything is decoded, and whether the decoder can do it.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, SeekFrom};
 use std::path::Path;
 
 use shiguredo_mp4::Decode;
@@ -14,6 +13,7 @@ use super::refusal::{Refusal, unsupported};
 use super::samples::Sample;
 use super::slice::{Pps, is_temporal_cavlc};
 use super::sps::Sps;
+use crate::content::ReadSeek;
 use crate::video::colour::Colour;
 use crate::{Error, Result};
 
@@ -46,7 +46,7 @@ pub(super) struct Format {
 
 impl Format {
     /// From the payload of an `avc1` or `avc3` sample entry, and the NAL units of the samples.
-    pub(super) fn read(path: &Path, file: &mut File, entry: &[u8], samples: &[Sample]) -> Result<Self, Refusal> {
+    pub(super) fn read(path: &Path, file: &mut dyn ReadSeek, entry: &[u8], samples: &[Sample]) -> Result<Self, Refusal> {
         let broken = |what: &str| damaged(path, &format!("its H.264 {what} is broken"));
         let children = entry.get(ENTRY_FIELDS..).unwrap_or_default();
         let avcc = find(children, *b"avcC").and_then(decode_avcc).ok_or_else(|| broken("configuration"))?;
@@ -116,7 +116,7 @@ fn colour(sps: &Sps, children: &[u8]) -> Colour {
 /// The NAL units of a track, as far as they must be looked at.
 struct Stream<'a> {
     path: &'a Path,
-    file: &'a mut File,
+    file: &'a mut dyn ReadSeek,
     length_size: LengthSize,
     /// Parameter sets: those of the sample entry, and those of samples that differ.
     sets: Vec<Vec<u8>>,

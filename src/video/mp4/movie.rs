@@ -1,13 +1,13 @@
 //! The index of an MP4 or MOV file, and its tracks.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::SeekFrom;
 use std::path::Path;
 
 use shiguredo_mp4::boxes::{MvhdBox, SampleEntry, TrakBox, UnknownBox};
 use shiguredo_mp4::{BoxSize, BoxType, Decode, Encode};
 
 use super::boxes::{boxes, find_mut, header};
+use crate::content::ReadSeek;
 use crate::{Error, Result};
 
 /// A real file has a handful of top-level boxes before `moov`.
@@ -31,8 +31,8 @@ pub(super) struct Movie {
 
 impl Movie {
     /// Reads the index of `file`, whose name is `path`.
-    pub(super) fn read(path: &Path, file: &mut File) -> Result<Self> {
-        let file_len = file.metadata().map_err(Error::io(path))?.len();
+    pub(super) fn read(path: &Path, file: &mut dyn ReadSeek) -> Result<Self> {
+        let file_len = file.seek(SeekFrom::End(0)).map_err(Error::io(path))?;
         let moov = read_moov(path, file, file_len)?;
         let (mut mvhd, mut fragmented, mut tracks, mut unreadable) = (None, false, Vec::new(), None);
         for (kind, payload) in boxes(&moov) {
@@ -91,7 +91,7 @@ fn with_header(kind: [u8; 4], payload: &[u8]) -> Vec<u8> {
 }
 
 /// The payload of the `moov` box, which is the index of the file.
-fn read_moov(path: &Path, file: &mut File, file_len: u64) -> Result<Vec<u8>> {
+fn read_moov(path: &Path, file: &mut dyn ReadSeek, file_len: u64) -> Result<Vec<u8>> {
     let io = |e| Error::io(path)(e);
     let mut position = 0;
     for _ in 0..MAX_BOXES {

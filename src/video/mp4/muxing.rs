@@ -1,6 +1,5 @@
 //! The MP4 or MOV file around coded frames and packets of sound.
 
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -12,6 +11,7 @@ use shiguredo_mp4::{Encode, FixedPointNumber, TrackKind};
 
 use super::movie::any_box;
 use crate::video::audio::{Audio, Packet};
+use crate::video::output::{Output, Scratch};
 use crate::{Error, Result};
 
 /// Seconds of sound that lie together between frames.
@@ -50,8 +50,9 @@ enum Piece<'a> {
 }
 
 impl Contents {
-    /// Writes the file `path` to `output`: the index, then frames out of `coded` and sound out of its own file.
-    pub(super) fn write(&self, path: &Path, coded: &mut File, output: &File) -> Result<()> {
+    /// Writes the file: the index, then frames out of `coded` and sound out of its own file.
+    pub(super) fn write(&self, coded: &mut dyn Scratch, output: &mut Output) -> Result<()> {
+        let path = &output.name().to_owned();
         let seconds = self.frames.len() as f64 / self.fps;
         let cut = self.audio.as_ref().map(|audio| {
             let (packets, lead) = audio.cut(seconds);
@@ -66,7 +67,7 @@ impl Contents {
         write_head(boxes, &head, start, &mut output).map_err(Error::io(path))?;
         coded.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
         let mut coded = BufReader::new(coded);
-        let mut sound = cut.map(|cut| File::open(&cut.audio.path).map(BufReader::new).map_err(Error::io(&cut.audio.path))).transpose()?;
+        let mut sound = cut.map(|cut| cut.audio.file.reader().map(BufReader::new)).transpose()?;
         for piece in pieces {
             match (piece, &mut sound) {
                 (Piece::Packet(packet), Some(sound)) => copy_packet(packet, sound, &mut output),
@@ -182,7 +183,7 @@ fn write_head(boxes: &FinalizedBoxes, head: &[u8], start: u64, output: &mut (imp
     output.seek(SeekFrom::Start(start)).map(drop)
 }
 
-fn copy_packet(packet: &Packet, sound: &mut BufReader<File>, output: &mut impl Write) -> io::Result<()> {
+fn copy_packet(packet: &Packet, sound: &mut (impl Read + Seek), output: &mut impl Write) -> io::Result<()> {
     sound.seek(SeekFrom::Start(packet.offset))?;
     copy(sound, packet.size.into(), output)
 }

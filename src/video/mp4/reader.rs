@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,8 @@ use shiguredo_mp4::bitstream::h264::length_prefixed_to_annexb;
 
 use super::refusal::Refusal;
 use super::track::Track;
+use crate::content::ReadSeek;
+use crate::location::Location;
 use crate::video::colour::Planes;
 use crate::video::sequential::{Decode, Sequential, VideoInfo};
 use crate::video::source::{FrameSource, check_index};
@@ -28,9 +29,9 @@ pub(in crate::video) enum Opened {
 }
 
 /// Opens an MP4 or MOV file and reads its index, but no frame yet.
-pub(in crate::video) fn open_mp4(path: &Path) -> Result<Opened> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let mut track = match Track::read(path, &mut file) {
+pub(in crate::video) fn open_mp4(location: &Location) -> Result<Opened> {
+    let (path, mut file) = (location.path(), location.reader()?);
+    let mut track = match Track::read(path, &mut *file) {
         Ok(track) => track,
         Err(Refusal::Unsupported(reason)) => return Ok(Opened::Refused(reason)),
         Err(Refusal::Failed(error)) => return Err(error),
@@ -76,7 +77,7 @@ impl FrameSource for Mp4Source {
 
 struct Mp4Reader {
     path: PathBuf,
-    file: File,
+    file: Box<dyn ReadSeek>,
     track: Track,
     /// None until the first frame after a start.
     decoder: Option<Decoder>,

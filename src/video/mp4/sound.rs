@@ -1,6 +1,6 @@
 //! The sound track of an MP4 or MOV file.
 
-use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 use shiguredo_mp4::Encode;
@@ -12,6 +12,7 @@ use super::movie::{Movie, any_box, sample_entry};
 use super::refusal::{Refusal, unsupported};
 use super::samples::{Sample, read_samples};
 use super::track::video_track;
+use crate::location::Location;
 use crate::video::audio::{Audio, Packet};
 use crate::{Error, Result};
 
@@ -22,19 +23,20 @@ const ENTRY_FIELDS: [usize; 2] = [28, 44];
 ///
 /// # Errors
 /// [`Error::Unsupported`] where it cannot be copied.
-pub(in crate::video) fn read_audio(path: &Path) -> Result<Option<Audio>> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let movie = Movie::read(path, &mut file)?;
+pub(in crate::video) fn read_audio(location: &Location) -> Result<Option<Audio>> {
+    let (path, mut file) = (location.path(), location.reader()?);
+    let movie = Movie::read(path, &mut *file)?;
     let Some(track) = movie.tracks_of(HdlrBox::HANDLER_TYPE_SOUN).next() else { return Ok(None) };
-    let file_len = file.metadata().map_err(Error::io(path))?.len();
-    match from_track(path, &movie, track, file_len) {
+    let file_len = file.seek(SeekFrom::End(0)).map_err(Error::io(path))?;
+    match from_track(location, &movie, track, file_len) {
         Ok(audio) => Ok(Some(audio)),
         Err(Refusal::Unsupported(reason)) => Err(Error::Unsupported(format!("{}: {reason}", path.display()))),
         Err(Refusal::Failed(error)) => Err(error),
     }
 }
 
-fn from_track(path: &Path, movie: &Movie, track: &TrakBox, file_len: u64) -> Result<Audio, Refusal> {
+fn from_track(location: &Location, movie: &Movie, track: &TrakBox, file_len: u64) -> Result<Audio, Refusal> {
+    let path = location.path();
     if movie.fragmented {
         return unsupported("sound of a fragmented MP4 is not copied");
     }
@@ -55,7 +57,7 @@ fn from_track(path: &Path, movie: &Movie, track: &TrakBox, file_len: u64) -> Res
         duration: sample.duration,
         at: seconds(sample.shown) + delay - video,
     };
-    Ok(Audio { path: path.into(), kind, entry, timescale, packets: samples.iter().map(packet).collect(), begin: 0.0 })
+    Ok(Audio { file: location.clone(), kind, entry, timescale, packets: samples.iter().map(packet).collect(), begin: 0.0 })
 }
 
 fn edits(track: &TrakBox) -> &[ElstEntry] {

@@ -1,6 +1,6 @@
 //! The H.264 track of an MP4 or MOV file: which frames are presented, and where decoding can start.
 
-use std::fs::File;
+use std::io::SeekFrom;
 use std::path::Path;
 
 use shiguredo_mp4::boxes::{HdlrBox, SampleEntry, TrakBox};
@@ -11,6 +11,7 @@ use super::movie::{Movie, damaged, sample_entry};
 use super::orientation::Orientation;
 use super::refusal::{Refusal, unsupported};
 use super::samples::{Sample, read_samples};
+use crate::content::ReadSeek;
 use crate::video::timing::Timing;
 use crate::{Error, Result};
 
@@ -35,8 +36,8 @@ struct Candidate<'a> {
 
 impl Track {
     /// Reads the index of `file`, whose name is `path`, and the headers of its stream.
-    pub(super) fn read(path: &Path, file: &mut File) -> Result<Self, Refusal> {
-        let file_len = file.metadata().map_err(Error::io(path))?.len();
+    pub(super) fn read(path: &Path, file: &mut dyn ReadSeek) -> Result<Self, Refusal> {
+        let file_len = file.seek(SeekFrom::End(0)).map_err(Error::io(path))?;
         let movie = Movie::read(path, file)?;
         let candidates = video_tracks(path, &movie, file_len)?;
         if movie.fragmented {
@@ -46,7 +47,7 @@ impl Track {
         Self::from_candidate(path, file, &movie, candidate)
     }
 
-    fn from_candidate(path: &Path, file: &mut File, movie: &Movie, candidate: Candidate) -> Result<Self, Refusal> {
+    fn from_candidate(path: &Path, file: &mut dyn ReadSeek, movie: &Movie, candidate: Candidate) -> Result<Self, Refusal> {
         let Candidate { track, samples, entry } = candidate;
         let (_, entry) = entry.map(sample_entry).ok_or_else(|| damaged(path, "its video track names no codec"))?;
         let orientation = Orientation::from_matrices(track.tkhd_box.matrix, movie.matrix);

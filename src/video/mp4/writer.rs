@@ -1,8 +1,6 @@
 //! Encoding to H.264, and the MP4 or MOV file around it.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
 
 use openh264::encoder::{Complexity, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, Profile, QpRange, RateControlMode, VuiConfig};
 use openh264::formats::YUVSlices;
@@ -14,6 +12,7 @@ use crate::partial_file::PartialFile;
 use crate::video::colour::Colour;
 use crate::video::frame::Frame;
 use crate::video::options::{Effort, VideoOptions};
+use crate::video::output::{Output, Scratch};
 use crate::video::sink::Sink;
 use crate::{Error, Result};
 
@@ -22,17 +21,24 @@ const KEYFRAME_SECONDS: f64 = 2.0;
 
 /// Encodes frames as they come. The coded frames wait in a file of their own, because the index that goes before them is only
 /// known at the end.
-pub(in crate::video) struct Mp4Writer {
-    file: PartialFile,
-    output: File,
-    coded: BufWriter<File>,
-    coded_file: PartialFile,
+pub(in crate::video) struct Mp4Writer<'w> {
+    output: Output<'w>,
+    coded: BufWriter<Box<dyn Scratch>>,
+    coded_file: Option<PartialFile>,
     encoder: Encoder,
     contents: Contents,
 }
 
-impl Mp4Writer {
-    pub(in crate::video) fn create(path: &Path, (width, height): (u32, u32), fps: f64, options: &VideoOptions) -> Result<Self> {
+impl<'w> Mp4Writer<'w> {
+    /// Of a MOV file, or an MP4 file.
+    pub(in crate::video) fn create(
+        output: Output<'w>,
+        quicktime: bool,
+        (width, height): (u32, u32),
+        fps: f64,
+        options: &VideoOptions,
+    ) -> Result<Self> {
+        let path = output.name();
         if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
             return Err(Error::Input(format!("H.264 needs even sides, not {width}x{height}; choose an even size or write .gif or PNG")));
         }
@@ -40,11 +46,7 @@ impl Mp4Writer {
             return Err(Error::Input(format!("H.264 is written from 16x16 up to 3840x2160 pixels, not {width}x{height}; write PNG files")));
         }
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config(fps, options)).map_err(|e| failed(path, &e))?;
-        let (file, output) = PartialFile::create(path)?;
-        let mut coded_path = path.as_os_str().to_owned();
-        coded_path.push(".h264");
-        let (coded_file, coded) = PartialFile::create(Path::new(&coded_path))?;
-        let quicktime = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mov"));
+        let (coded_file, coded) = output.scratch(".h264")?;
         let audio = options.audio.clone().filter(|audio| {
             let held = !quicktime || matches!(&audio.kind, b"mp4a" | b"alac" | b"ac-3" | b"ec-3");
             if !held {
@@ -53,12 +55,12 @@ impl Mp4Writer {
             held
         });
         let contents = Contents { quicktime, fps, frames: Vec::new(), sps: Vec::new(), pps: Vec::new(), audio };
-        Ok(Self { file, output, coded: BufWriter::new(coded), coded_file, encoder, contents })
+        Ok(Self { output, coded: BufWriter::new(coded), coded_file, encoder, contents })
     }
 
     /// Appends the NAL units of one frame, each behind its length; parameter sets go to the index instead.
     fn append(&mut self, annexb: &[u8]) -> Result<()> {
-        let path = self.file.path();
+        let path = self.output.name();
         let mut frame = CodedFrame { size: 0, keyframe: false };
         for nal in parse_annexb_nal_units(annexb).map_err(|e| failed(path, &e))? {
             let sets = match nal.nal_unit_type {
@@ -84,7 +86,7 @@ impl Mp4Writer {
     }
 }
 
-impl Sink for Mp4Writer {
+impl Sink for Mp4Writer<'_> {
     fn write(&mut self, frame: &Frame) -> Result<()> {
         let (width, height) = (frame.width() as usize, frame.height() as usize);
         let yuv = Colour::BT709.to_yuv(frame.samples(), width, height);
@@ -93,15 +95,15 @@ impl Sink for Mp4Writer {
         let source = YUVSlices::new((luma, cb, cr), (width, height), (width, width / 2, width / 2));
         let milliseconds = (self.contents.frames.len() as f64 * 1000.0 / self.contents.fps) as u64;
         let coded = self.encoder.encode_at(&source, Timestamp::from_millis(milliseconds));
-        let annexb = coded.map_err(|e| failed(self.file.path(), &e))?.to_vec();
+        let annexb = coded.map_err(|e| failed(self.output.name(), &e))?.to_vec();
         self.append(&annexb)
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.coded.flush().map_err(Error::io(self.file.path()))?;
-        self.contents.write(self.file.path(), self.coded.get_mut(), &self.output)?;
+        self.coded.flush().map_err(Error::io(self.output.name()))?;
+        self.contents.write(&mut **self.coded.get_mut(), &mut self.output)?;
         drop(self.coded_file);
-        self.file.publish()
+        self.output.publish()
     }
 }
 

@@ -6,7 +6,6 @@ mod strength;
 mod targets;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Once};
 
 use change::{Change, Module, changes};
@@ -16,6 +15,7 @@ use targets::Targets;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::weights::{checkpoint::Weights, checkpoint::list, delta::Delta, delta::Magnitude, stored::Stored};
 
 /// Whether any of these tensors can only be part of a LoRA.
@@ -77,6 +77,7 @@ const MOST: f32 = 4.0;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a LoRA does nothing before a builder has it"]
 pub struct Lora {
     file: Arc<Weights>,
     modules: Arc<BTreeMap<String, Module>>,
@@ -91,8 +92,8 @@ impl Lora {
     ///
     /// # Errors
     /// [`Error::Weights`] and [`Error::Io`] as for any checkpoint, and where names are no LoRA's; [`Error::Unsupported`] for core tensors.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let file = Weights::open(path)?;
+    pub fn open(file: impl Into<Location>) -> Result<Self> {
+        let file = Weights::open(file)?;
         let mut modules: BTreeMap<String, Module> = BTreeMap::new();
         let mut unknown = Vec::new();
         for (name, _) in file.iter() {
@@ -139,8 +140,8 @@ impl Lora {
     }
 
     /// Of the file's tensors and the weight.
-    pub(crate) fn digest(&self) -> Digest {
-        Digest::of(format!("{} {}", self.file.digest(), self.weight).as_bytes())
+    pub(crate) fn digest(&self) -> Result<Digest> {
+        Ok(Digest::of(format!("{} {}", self.file.digest()?, self.weight).as_bytes()))
     }
 
     /// What it adds to the tensors of `base`, by their names there.

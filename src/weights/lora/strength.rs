@@ -45,7 +45,7 @@ impl Strength {
     /// [`Error::Weights`] where it is damaged; [`Error::Unsupported`] for a pattern that is more than a name.
     pub fn of(file: &Weights) -> Result<Self> {
         let path = file.path();
-        let beside = path.with_file_name(PEFT_CONFIG);
+        let beside = file.location().beside(PEFT_CONFIG);
         let is_peft = path.file_stem().is_some_and(|stem| stem == PEFT_FILE);
         let strength: Self = match (file.metadata(ADAPTER), file.metadata(KOHYA_ALPHA)) {
             (Some(text), _) => Self::adapter(path, text)?,

@@ -1,4 +1,4 @@
-use wan_animate::DType;
+use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::activate;
 

@@ -1,4 +1,4 @@
-use wan_animate::DType::{self, F16, F32};
+use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::attention::{Heads, attention};

@@ -1,4 +1,4 @@
-use wan_animate::DType::{F16, F32};
+use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::channelwise::channelwise;
 use wan_animate::unversioned::ops::finish::Finish;
@@ -10,7 +10,7 @@ use crate::host::{Host, send};
 use crate::oracle::channelwise as oracle;
 use crate::oracle::conv::Options;
 
-fn case(x: Host, options: Options, dtype: wan_animate::DType) -> Case {
+fn case(x: Host, options: Options, dtype: DType) -> Case {
     let window = window([3, x.shape[2]]);
     case_of(x, window, options, dtype)
 }
@@ -22,7 +22,7 @@ fn square(x: Host, kernel: usize, stride: usize, pad: (usize, usize)) -> Case {
     case_of(x, Window { kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2], places }, options, F32)
 }
 
-fn case_of(x: Host, window: Window, options: Options, dtype: wan_animate::DType) -> Case {
+fn case_of(x: Host, window: Window, options: Options, dtype: DType) -> Case {
     let (w, own) = (Host::random(2, &[window.kernel[0], window.kernel[1], x.cols()], 1.0), options.clone());
     Case::new(
         format!("channelwise {:?} {} by {window:?}, {:?}, last {}", x.shape, x.dtype, options.activation, options.activation_last),

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use wan_animate::DType::{F16, F32};
 use wan_animate::Result;
+use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::copy::{concat, join_inner, slice};

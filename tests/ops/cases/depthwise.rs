@@ -1,11 +1,11 @@
-use wan_animate::DType::{F16, F32};
+use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::ops::depthwise::depthwise;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::depthwise as oracle;
 
-fn case(x: Host, k: usize, pad: (usize, usize), dtype: wan_animate::DType) -> Case {
+fn case(x: Host, k: usize, pad: (usize, usize), dtype: wan_animate::unversioned::dtype::DType) -> Case {
     let kernel = Host::random(2, &[k, k], 1.0);
     Case::new(
         format!("depthwise {:?} {} by {k}x{k}, padded {pad:?}", x.shape, x.dtype),

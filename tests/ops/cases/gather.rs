@@ -1,4 +1,4 @@
-use wan_animate::DType::{Bf16, F16};
+use wan_animate::unversioned::dtype::DType::{Bf16, F16};
 use wan_animate::unversioned::ops::gather::gather;
 
 use crate::case::{Case, Refusal};

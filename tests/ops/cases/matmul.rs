@@ -1,4 +1,4 @@
-use wan_animate::DType::{self, Bf16, F16, F32};
+use wan_animate::unversioned::dtype::DType::{self, Bf16, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;

@@ -18,6 +18,7 @@ mod permute;
 mod pixels;
 mod pool;
 mod resample;
+mod rgba8;
 mod rms_norm;
 mod rows;
 mod shortcut;
@@ -48,6 +49,7 @@ pub fn cases() -> Vec<Case> {
         channelwise::cases(),
         pool::cases(),
         resample::cases(),
+        rgba8::cases(),
         rows::cases(),
         strided::cases(),
         unary::cases(),

@@ -1,4 +1,4 @@
-use wan_animate::DType::{F16, F32};
+use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::ops::pool::{Pool, pool};
 use wan_animate::unversioned::ops::window::Window;
 
@@ -11,7 +11,7 @@ pub fn window(places: [usize; 2]) -> Window {
     Window { kernel: [3, 2], stride: [2, 1], pad: [(1, 0), (0, 1)], places }
 }
 
-fn case(x: Host, what: Pool, window: Window, dtype: wan_animate::DType) -> Case {
+fn case(x: Host, what: Pool, window: Window, dtype: wan_animate::unversioned::dtype::DType) -> Case {
     Case::new(
         format!("pool {what:?} of {:?} {} by {window:?}", x.shape, x.dtype),
         [&x.clone()],

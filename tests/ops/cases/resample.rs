@@ -1,11 +1,11 @@
-use wan_animate::DType::{F16, F32};
+use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::ops::resample::{Between, resample};
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::resample as oracle;
 
-fn case(x: Host, rows: &'static [Between], columns: &'static [Between], dtype: wan_animate::DType) -> Case {
+fn case(x: Host, rows: &'static [Between], columns: &'static [Between], dtype: wan_animate::unversioned::dtype::DType) -> Case {
     Case::new(
         format!("resample {:?} {} to {}x{}", x.shape, x.dtype, rows.len(), columns.len()),
         [&x.clone()],

@@ -1,4 +1,4 @@
-use wan_animate::DType::F16;
+use wan_animate::unversioned::dtype::DType::F16;
 use wan_animate::unversioned::ops::rows::{Reduction, reduce, softmax};
 
 use crate::case::{Case, Refusal};

@@ -1,4 +1,4 @@
-use wan_animate::DType;
+use wan_animate::unversioned::dtype::DType;
 
 use crate::approx::{Approx, sum};
 use crate::host::Host;

@@ -18,6 +18,7 @@ pub mod permute;
 pub mod pixels;
 pub mod pool;
 pub mod resample;
+pub mod rgba8;
 pub mod rms_norm;
 pub mod rows;
 pub mod shortcut;

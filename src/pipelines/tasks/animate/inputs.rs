@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use crate::error::Result;
 use crate::pipelines::run::description::Description;
-use crate::video::{Motion, Scene};
+use crate::video::{Frame, Motion, Scene};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Inputs {
     pub role: Role,
     /// Frames to leave out at the start of all videos.
     pub frame_offset: usize,
+    /// The last frames of the video that this one continues.
+    pub given: Arc<[Frame]>,
 }
 
 /// What a generation shows the character doing, or in whose place.

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
 use crate::models::dit::{face_adapter::Face, session::Session};
+use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
 use crate::pipelines::run::{
@@ -31,7 +32,10 @@ pub struct AnimateJob {
     /// The prompt, and the negative one where there is guidance.
     prompts: Vec<String>,
     guidance_scale: f64,
+    /// Embeddings of the prompts, until the session has them.
+    texts: Vec<Tensor>,
     shared: Option<Shared>,
+    preparation: Option<Preparation>,
     window: Option<Window>,
 }
 
@@ -41,6 +45,18 @@ struct Shared {
     reference: Tensor,
     /// The motion vector of an empty face, where one is looked at.
     no_face: Option<Tensor>,
+}
+
+/// A window on its way.
+struct Preparation {
+    /// A frame of the background, and what is encoded of it, until the conditioning is there.
+    grey: Option<Tensor>,
+    video: Option<Encoding>,
+    conditioning: Option<Tensor>,
+    poses: Option<Encoding>,
+    pose: Option<Pose>,
+    /// By batch of face frames.
+    motion: Vec<Tensor>,
 }
 
 /// What one segment's steps look at.
@@ -60,37 +76,38 @@ impl Job for AnimateJob {
         self.inputs.describe(description)
     }
 
-    fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
-        self.enter(Stage::Encoding);
-        let texts = self.parts.text_embeddings(rec, &self.prompts)?;
-        let (width, height) = self.canvas.size;
-        let (wide, high) = (width as u32, height as u32);
-        let rules = self.parts.rules;
-        let image = self.parts.image_embeddings(rec, &[&*rules.shown_to_clip(&self.inputs.reference, wide, high)?])?;
-        let dit = self.parts.transformer.dit();
-        texts.iter().try_for_each(|text| dit.add_prompt(rec, &mut self.session, text, image.as_ref()))?;
-
-        let letterboxed = || rules.letterbox(&self.inputs.reference, wide, high).map(RgbImage::into_raw);
-        let reference = pixels(rec, &[height, width, 3], letterboxed, signed)?;
-        let reference = self.encode_frames(rec, 1, |_, _| Ok(reference.clone()))?;
-
-        let is_looked_at = self.prompts.len() > 1 || self.inputs.motion().face().is_none();
-        let no_face = is_looked_at.then(|| self.no_face(rec)).transpose()?;
-        self.shared = Some(Shared { reference, no_face });
-        Ok(())
+    fn encode(&mut self, rec: &mut Recorder, piece: usize) -> Result<usize> {
+        match piece {
+            0 => {
+                self.enter(Stage::Encoding);
+                self.texts = self.parts.text_embeddings(rec, &self.prompts)?;
+            }
+            1 => self.add_prompts(rec)?,
+            _ => self.shared = Some(self.share(rec)?),
+        }
+        Ok(3)
     }
 
-    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<()> {
-        if self.window.is_some() && self.canvas.segments.count() == 1 {
-            // The next video's only segment looks at what the last one's did.
-            return Ok(());
+    fn condition(&mut self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>, piece: usize) -> Result<usize> {
+        if piece == 0 {
+            if self.window.is_some() && self.canvas.segments.count() == 1 {
+                // The next video's only segment looks at what the last one's did.
+                return Ok(1);
+            }
+            self.enter(Stage::Conditioning { segment: k });
+            self.preparation = Some(self.prepare(rec)?);
         }
-        self.enter(Stage::Conditioning { segment: k });
-        let conditioning = self.conditioning(rec, k, carried)?;
-        let pose = self.pose(rec, k)?;
-        let faces = self.faces(rec, k)?;
-        self.window = Some(Window { conditioning, pose, faces });
-        Ok(())
+        let mut preparation = self.preparation.take().ok_or_else(unprepared)?;
+        match self.go_on(rec, k, carried, &mut preparation)? {
+            Some(window) => {
+                self.window = Some(window);
+                Ok(piece + 1)
+            }
+            None => {
+                self.preparation = Some(preparation);
+                Ok(self.pieces().max(piece + 2))
+            }
+        }
     }
 
     fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
@@ -120,7 +137,39 @@ impl AnimateJob {
         let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
         let prompts = settings.prompts(guidance_scale > 1.0, "");
         let session = parts.transformer.dit().session(arrangement.footprint);
-        Self { parts, inputs, arrangement, session, canvas, prompts, guidance_scale, shared: None, window: None }
+        Self {
+            parts,
+            inputs,
+            arrangement,
+            session,
+            canvas,
+            prompts,
+            guidance_scale,
+            texts: Vec::new(),
+            shared: None,
+            preparation: None,
+            window: None,
+        }
+    }
+
+    /// The session takes over what the prompts and the reference are to the model.
+    fn add_prompts(&mut self, rec: &mut Recorder) -> Result<()> {
+        let (width, height) = self.canvas.size;
+        let shown = self.parts.rules.shown_to_clip(&self.inputs.reference, width as u32, height as u32)?;
+        let image = self.parts.image_embeddings(rec, &[&*shown])?;
+        let dit = self.parts.transformer.dit();
+        let texts = std::mem::take(&mut self.texts);
+        texts.iter().try_for_each(|text| dit.add_prompt(rec, &mut self.session, text, image.as_ref()))
+    }
+
+    fn share(&self, rec: &mut Recorder) -> Result<Shared> {
+        let (width, height) = self.canvas.size;
+        let letterboxed = || self.parts.rules.letterbox(&self.inputs.reference, width as u32, height as u32).map(RgbImage::into_raw);
+        let reference = pixels(rec, &[height, width, 3], letterboxed, signed)?;
+        let reference = self.encode_frames(rec, 1, |_, _| Ok(reference.clone()))?;
+        let is_looked_at = self.prompts.len() > 1 || self.inputs.motion().face().is_none();
+        let no_face = is_looked_at.then(|| self.no_face(rec)).transpose()?;
+        Ok(Shared { reference, no_face })
     }
 
     /// Before a stage: what it has no room for leaves the GPU.
@@ -128,10 +177,66 @@ impl AnimateJob {
         self.session.keep(self.arrangement.resident(stage));
     }
 
-    /// See [`conditioning`](crate::pipelines::run::conditioning).
-    fn conditioning(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<Tensor> {
+    /// Of a segment's conditioning: each latent frame of the background and of the poses, each batch of faces, and all of it.
+    fn pieces(&self) -> usize {
+        let (video, count) = (self.canvas.latents[1] - 1, self.canvas.segments.segment_frames());
+        let motion = self.inputs.motion();
+        let poses = if motion.pose().is_some() { video } else { 0 };
+        let faces = motion.face().map_or(0, |_| count.div_ceil(self.parts.transformer.config().motion_encoder_batch_size));
+        video + poses + faces + 1
+    }
+
+    fn prepare(&self, rec: &mut Recorder) -> Result<Preparation> {
+        let (width, height) = self.canvas.size;
+        Ok(Preparation {
+            // The same tensor again and again, which the encoder knows how to use.
+            grey: Some(rec.zeros(&[height, width, 3])?),
+            video: Some(self.encoding()),
+            conditioning: None,
+            poses: self.inputs.motion().pose().map(|_| self.encoding()),
+            pose: None,
+            motion: Vec::new(),
+        })
+    }
+
+    fn encoding(&self) -> Encoding {
+        let Canvas { size: (width, height), tiling, segments, .. } = self.canvas;
+        self.parts.vae.encoding(tiling, [height, width], segments.segment_frames())
+    }
+
+    /// One piece; the window after the last.
+    fn go_on(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>, preparation: &mut Preparation) -> Result<Option<Window>> {
+        let Preparation { grey, video, conditioning, poses, pose, motion } = preparation;
+        if let (Some(encoding), Some(grey_frame)) = (video.as_mut(), &grey) {
+            if !encoding.next(rec, &mut |rec, i| self.video_frame(rec, k, carried, i, grey_frame))? {
+                let latents = video.take().map(Encoding::into_latents).unwrap_or_default();
+                *conditioning = Some(self.conditioning(rec, k, &latents)?);
+                *grey = None;
+            }
+            return Ok(None);
+        }
+        if let (Some(encoding), Some(frames)) = (poses.as_mut(), self.inputs.motion().pose()) {
+            if !encoding.next(rec, &mut |rec, i| self.input_frame(rec, frames, k, i, self.canvas.size))? {
+                let latents = poses.take().map(Encoding::into_latents).unwrap_or_default();
+                let latents = latents::join(rec, &latents)?;
+                *pose = Some(self.parts.transformer.pose(rec, &latents)?);
+            }
+            return Ok(None);
+        }
+        if pose.is_none() {
+            *pose = Some(self.no_pose(rec)?);
+        }
+        if self.next_faces(rec, k, motion)? {
+            return Ok(None);
+        }
+        let faces = self.faces(rec, motion)?;
+        Ok(conditioning.take().zip(pose.take()).map(|(conditioning, pose)| Window { conditioning, pose, faces }))
+    }
+
+    /// See [`conditioning`](crate::pipelines::run::conditioning). `video` are latent frames of the carried frames and of what follows them.
+    fn conditioning(&self, rec: &mut Recorder, k: usize, video: &[Tensor]) -> Result<Tensor> {
         let [_, frames, rows, cols] = self.canvas.latents;
-        let video = self.encode_video(rec, k, carried)?;
+        let video = latents::join(rec, video)?;
         let mask = rec.upload_with(&[4, frames, rows, cols], || {
             let masks = (0..self.canvas.segments.segment_frames()).map(|i| self.keep_mask(k, i, rows * cols));
             Ok(fold_after_reference(&masks.collect::<Result<Vec<_>>>()?))
@@ -140,19 +245,17 @@ impl AnimateJob {
         concat(rec, &[&mask, &latents])
     }
 
-    /// Latents [C, T, H, W] of the carried frames and what follows them. One frame at a time is in memory.
-    fn encode_video(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>) -> Result<Tensor> {
+    /// Frame `i` of the carried ones and of what follows them.
+    fn video_frame(&self, rec: &mut Recorder, k: usize, carried: Option<&[f32]>, i: usize, grey: &Tensor) -> Result<Tensor> {
         let (width, height) = self.canvas.size;
-        // The same tensor again and again, which the encoder knows how to use.
-        let grey = rec.zeros(&[height, width, 3])?;
-        self.encode_frames(rec, self.canvas.segments.segment_frames(), |rec, i| match (carried, &self.inputs.role) {
+        match (carried, &self.inputs.role) {
             (Some(carried), _) if i < self.canvas.segments.carried(k) => {
                 let values = height * width * 3;
                 rec.upload_with(&[height, width, 3], || Ok(carried[i * values..][..values].to_vec()))
             }
             (_, Role::Replace(scene)) => self.input_frame(rec, scene.background(), k, i, self.canvas.size),
             (_, Role::Animate(_)) => Ok(grey.clone()),
-        })
+        }
     }
 
     /// Latents [C, T, H, W] of `count` frames.
@@ -164,12 +267,10 @@ impl AnimateJob {
 
     /// Frame `i` of segment `k` of an input video, as [H, W, 3] in [-1, 1].
     fn input_frame(&self, rec: &mut Recorder, video: &Frames, k: usize, i: usize, (width, height): (usize, usize)) -> Result<Tensor> {
-        let resized = || resize(&video.read(self.source(k, i))?, width as u32, height as u32, Filter::Lanczos).map(RgbImage::into_raw);
+        let resized = || {
+            resize(&video.read(self.canvas.segments.source(k, i))?, width as u32, height as u32, Filter::Lanczos).map(RgbImage::into_raw)
+        };
         pixels(rec, &[height, width, 3], resized, signed)
-    }
-
-    fn source(&self, k: usize, i: usize) -> usize {
-        self.inputs.frame_offset + self.canvas.segments.source(k, i)
     }
 
     /// What to keep of frame `i`, [H, W] in latent pixels.
@@ -179,28 +280,23 @@ impl AnimateJob {
             _ if i < self.canvas.segments.carried(k) => Ok(vec![1.0; pixels]),
             Role::Animate(_) => Ok(vec![0.0; pixels]),
             Role::Replace(scene) => {
-                let mask = self.parts.rules.mask(&scene.read_mask(self.source(k, i))?, width as u32, height as u32)?;
+                let mask = self.parts.rules.mask(&scene.read_mask(self.canvas.segments.source(k, i))?, width as u32, height as u32)?;
                 Ok(keep(&mask, width, SCALE))
             }
         }
     }
 
-    fn pose(&self, rec: &mut Recorder, k: usize) -> Result<Pose> {
+    fn no_pose(&self, rec: &mut Recorder) -> Result<Pose> {
         let [channels, frames, rows, cols] = self.canvas.latents;
-        let latents = match self.inputs.motion().pose() {
-            None => rec.zeros(&[channels, frames - 1, rows, cols])?,
-            Some(video) => {
-                let count = self.canvas.segments.segment_frames();
-                self.encode_frames(rec, count, |rec, i| self.input_frame(rec, video, k, i, self.canvas.size))?
-            }
-        };
+        let latents = rec.zeros(&[channels, frames - 1, rows, cols])?;
         self.parts.transformer.pose(rec, &latents)
     }
 
-    fn faces(&self, rec: &mut Recorder, k: usize) -> Result<Vec<Face>> {
+    /// What the steps look at, of motion vectors of the segment's face frames; the faces are empty where there are none.
+    fn faces(&self, rec: &mut Recorder, vectors: &[Tensor]) -> Result<Vec<Face>> {
         let count = self.canvas.segments.segment_frames();
         let empty = self.shared()?.no_face.as_ref().map(|no_face| concat(rec, &vec![no_face; count])).transpose()?;
-        let motion = self.inputs.motion().face().map(|video| self.motion(rec, video, k)).transpose()?;
+        let motion = if vectors.is_empty() { None } else { Some(concat(rec, &vectors.iter().collect::<Vec<_>>())?) };
         let motions = [motion.or_else(|| empty.clone()), empty];
         motions.iter().flatten().take(self.prompts.len()).map(|motion| self.parts.transformer.face(rec, motion)).collect()
     }
@@ -212,19 +308,17 @@ impl AnimateJob {
         self.parts.transformer.motion(rec, &face)
     }
 
-    /// Motion vectors of the segment's face frames, encoded a few at a time.
-    fn motion(&self, rec: &mut Recorder, video: &Frames, k: usize) -> Result<Tensor> {
+    /// Adds motion vectors of the segment's next face frames, a few at a time; whether there were any left.
+    fn next_faces(&self, rec: &mut Recorder, k: usize, vectors: &mut Vec<Tensor>) -> Result<bool> {
         let config = self.parts.transformer.config();
         let (side, batch) = (config.motion_encoder_size, config.motion_encoder_batch_size);
-        let count = self.canvas.segments.segment_frames();
-        let mut vectors = Vec::new();
-        for first in (0..count).step_by(batch) {
-            let frames = (first..count.min(first + batch)).map(|i| self.input_frame(rec, video, k, i, (side, side)));
-            let frames = frames.map(|frame| Ok(frame?.reshape(&[1, side, side, 3]))).collect::<Result<Vec<_>>>()?;
-            let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
-            vectors.push(self.parts.transformer.motion(rec, &frames)?);
-        }
-        concat(rec, &vectors.iter().collect::<Vec<_>>())
+        let (first, count) = (vectors.len() * batch, self.canvas.segments.segment_frames());
+        let Some(video) = self.inputs.motion().face().filter(|_| first < count) else { return Ok(false) };
+        let frames = (first..count.min(first + batch)).map(|i| self.input_frame(rec, video, k, i, (side, side)));
+        let frames = frames.map(|frame| Ok(frame?.reshape(&[1, side, side, 3]))).collect::<Result<Vec<_>>>()?;
+        let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
+        vectors.push(self.parts.transformer.motion(rec, &frames)?);
+        Ok(true)
     }
 
     fn shared(&self) -> Result<&Shared> {

@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::count::count;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Device, Sink};
 use crate::models::dit::{animate::Animate, config::Config};
 use crate::pipelines::checkpoint::{open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer};
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, task::Task};
-use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
+use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
+use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings};
 use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role, job::AnimateJob, job::SCALE};
 use crate::pipelines::tasks::shared::Shared;
-use crate::video::{Motion, Scene};
+use crate::video::{Frame, Motion, Scene};
 
 /// What the prompt is where none is given: "the person in the video is moving".
 pub const DEFAULT_PROMPT: &str = "视频中的人在做动作";
@@ -38,6 +39,7 @@ pub type AnimateRequest = Request<Animation>;
 pub struct Animation {
     pipeline: AnimatePipeline,
     inputs: Inputs,
+    num_frames: Option<usize>,
     segment_frames: usize,
     overlap: usize,
 }
@@ -60,8 +62,9 @@ impl AnimatePipeline {
     }
 
     fn request(&self, reference: Shared<RgbImage>, role: Role) -> AnimateRequest {
-        let inputs = Inputs { reference: reference.0, role, frame_offset: 0 };
-        Request::new(Animation { pipeline: self.clone(), inputs, segment_frames: 77, overlap: 1 }, DEFAULT_PROMPT)
+        let inputs = Inputs { reference: reference.0, role, frame_offset: 0, given: Arc::default() };
+        let animation = Animation { pipeline: self.clone(), inputs, num_frames: None, segment_frames: 77, overlap: 1 };
+        Request::new(animation, DEFAULT_PROMPT)
     }
 
     /// What a request will take on this pipeline: see [`Request::plan`].
@@ -78,6 +81,9 @@ impl AnimatePipeline {
     }
 }
 
+impl Sealed for AnimatePipeline {}
+impl Sealed for Animation {}
+
 impl Pipeline for AnimatePipeline {
     type Transformer = Animate;
 
@@ -90,11 +96,12 @@ impl Pipeline for AnimatePipeline {
         if let Some(budget) = recipe.budget {
             twin.with(|twin: &Self| refusal::check(&twin.parts, budget))?;
         }
-        let parts = files.load(device, recipe, recipe.loras.digest(device, [&weights]), || {
+        let parts = files.load(device, recipe, recipe.loras.digest(device, [&weights])?, || {
             let weights = Arc::new(weights);
-            let transformer = Animate::open(device, &weights, recipe.precision, &config)?;
+            let sink = recipe.sink(device);
+            let transformer = Animate::open(&sink, &weights, recipe.precision, &config)?;
             if recipe.budget.is_none() {
-                transformer.fill(device, usize::MAX, true)?;
+                transformer.fill(&sink, usize::MAX, true)?;
                 weights.finish()?;
             }
             Ok(transformer)
@@ -120,8 +127,8 @@ impl Transformer for Animate {
         self.dit().blocks().sizes(dry)
     }
 
-    fn fill(&self, device: &Device, count: usize, _both: bool) -> Result<()> {
-        self.dit().blocks().fill(device, count)
+    fn fill(&self, sink: &dyn Sink, count: usize, _both: bool) -> Result<()> {
+        self.dit().blocks().fill(sink, count)
     }
 }
 
@@ -145,6 +152,14 @@ fn check_agreement(checkpoint: &Checkpoint) -> Result<()> {
     Ok(())
 }
 
+impl Animation {
+    /// Those of the given frames that the first segment begins with.
+    fn given_frames(&self) -> &[Frame] {
+        let given = &self.inputs.given;
+        &given[given.len().saturating_sub(self.overlap)..]
+    }
+}
+
 impl AnimateRequest {
     /// Frames made at once, 4n + 1. Default: 77, which Animate was trained with.
     pub fn segment_frames(mut self, frames: usize) -> Self {
@@ -161,6 +176,48 @@ impl AnimateRequest {
     /// Frames to leave out at the start of all input videos. Default: 0.
     pub fn frame_offset(mut self, frames: usize) -> Self {
         self.task.inputs.frame_offset = frames;
+        self
+    }
+
+    /// How many frames to make at most, 1 or more. Default: as many as the inputs have from the offset on.
+    pub fn num_frames(mut self, frames: usize) -> Self {
+        self.task.num_frames = Some(frames);
+        self
+    }
+
+    /// Goes on from the last frames of a video that was made before, as a segment goes on from the one before: from at most its last
+    /// [`overlap`](Self::overlap) frames, which must have the result's size. What is made are the frames that follow them, and
+    /// the [`frame_offset`](Self::frame_offset) is where in the inputs these begin. Default: a new video.
+    ///
+    /// A video can so be made in pieces, while its inputs are still arriving or by several requests. The pieces are those of one
+    /// request, to the bit, where they are cut where [segments](Self::segment_frames) meet, a segment makes no fewer frames than it takes over, and
+    /// the noise [goes on](Request::noise_from) as well.
+    ///
+    /// ```no_run
+    /// # use wan_animate::{AnimatePipeline, Event, Result, video::{Frame, Motion, VideoWriter}};
+    /// # fn run(pipeline: &AnimatePipeline, character: &image::RgbImage, motion: &Motion, writer: &mut VideoWriter) -> Result<()> {
+    /// let (mut last, mut state, mut offset) = (Vec::<Frame>::new(), None, 0);
+    /// while offset < motion.num_frames() {
+    ///     // 77 frames, then 76 at a time: a segment takes over one.
+    ///     let mut request = pipeline.animate(character, motion).frame_offset(offset).num_frames(77 - last.len());
+    ///     if let Some(state) = &state {
+    ///         request = request.continue_from(last.drain(..)).noise_from(state);
+    ///     }
+    ///     let mut generation = request.start()?;
+    ///     offset = generation.next_frame_offset();
+    ///     for event in &mut generation {
+    ///         if let Event::Frame(frame) = event? {
+    ///             writer.write(&frame)?;
+    ///             last = vec![frame];
+    ///         }
+    ///     }
+    ///     state = Some(generation.state());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn continue_from(mut self, frames: impl IntoIterator<Item = Frame>) -> Self {
+        self.task.inputs.given = frames.into_iter().collect();
         self
     }
 }
@@ -192,9 +249,29 @@ impl Task for Animation {
     fn segments(&self) -> Result<Segments> {
         let (frames, offset) = (self.inputs.motion().num_frames(), self.inputs.frame_offset);
         if offset >= frames {
-            return Err(Error::Input(format!("a frame offset of {offset} in inputs of {frames} frames")));
+            return Err(Error::Input(format!("a frame offset of {offset} in inputs of {}", count(frames, "frame"))));
         }
-        Segments::new(frames - offset, self.segment_frames, self.overlap)
+        let made = self.num_frames.unwrap_or(usize::MAX).min(frames - offset);
+        let segments = Segments::new(made, self.segment_frames, self.overlap)?.within(frames, offset);
+        match self.given_frames() {
+            [] => Ok(segments),
+            given => segments.continued(given.len()),
+        }
+    }
+
+    fn given(&self, (width, height): (usize, usize)) -> Result<Option<Arc<Vec<f32>>>> {
+        let given = self.given_frames();
+        for frame in given {
+            if (frame.width() as usize, frame.height() as usize) != (width, height) {
+                let found = format!("{}x{}", frame.width(), frame.height());
+                return Err(Error::Input(format!("frames of {found} pixels to continue from: the result has {width}x{height}")));
+            }
+            if frame.samples().iter().any(|sample| !sample.is_finite()) {
+                return Err(Error::Input("frames to continue from have samples that are not finite".into()));
+            }
+        }
+        let samples = || Arc::new(given.iter().flat_map(|frame| frame.samples().iter().map(signed)).collect());
+        Ok((!given.is_empty()).then(samples))
     }
 
     fn halve_frames(&mut self) -> Option<String> {

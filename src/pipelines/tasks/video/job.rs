@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::shelf::Claim;
 use crate::models::dit::{backbone::Dit, block::Block, embed::Timestep, session::Session};
+use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, permute::permute};
 use crate::pipelines::checkpoint::{experts::Expert, experts::Experts, parts::Parts, rules::Rules};
 use crate::pipelines::run::{
@@ -37,6 +38,8 @@ pub struct VideoJob {
     /// The transformers that stay on the GPU.
     stay: Claim<Dit>,
     embeddings: Option<Embeddings>,
+    /// On its way to [`Given::Channels`].
+    video: Option<Encoding>,
     start: Option<Given>,
     active: Option<Active>,
 }
@@ -74,28 +77,36 @@ impl Job for VideoJob {
         Ok(())
     }
 
-    fn encode(&mut self, rec: &mut Recorder) -> Result<()> {
-        self.activate(rec, Expert::HighNoise, Stage::Encoding)?;
-        let texts = self.parts.text_embeddings(rec, &self.guidance.prompts)?;
+    fn encode(&mut self, rec: &mut Recorder, piece: usize) -> Result<usize> {
+        if piece == 0 {
+            self.activate(rec, Expert::HighNoise, Stage::Encoding)?;
+            let texts = self.parts.text_embeddings(rec, &self.guidance.prompts)?;
+            self.embeddings = Some(Embeddings { texts, image: None });
+            return Ok(2);
+        }
         let images: Vec<_> = self.images.iter().map(|image| &**image).collect();
         let image = self.parts.image_embeddings(rec, &images)?;
-        self.embeddings = Some(Embeddings { texts, image });
+        self.embeddings.as_mut().ok_or_else(unprepared)?.image = image;
         if !self.model.two_experts {
             self.switch(rec, Expert::HighNoise)?;
         }
-        Ok(())
+        Ok(2)
     }
 
-    fn condition(&mut self, rec: &mut Recorder, k: usize, _carried: Option<&[f32]>) -> Result<()> {
+    fn condition(&mut self, rec: &mut Recorder, k: usize, _carried: Option<&[f32]>, piece: usize) -> Result<usize> {
         self.enter(Stage::Conditioning { segment: k });
-        if self.start.is_none() {
-            self.start = Some(match (self.model.start, self.images.first()) {
-                (Start::Channels, _) => Given::Channels(self.channels(rec)?),
-                (Start::FirstFrame, Some(image)) => Given::FirstFrame(self.first_frame(rec, image)?),
-                _ => Given::Nothing,
-            });
+        match (&self.start, self.model.start, self.images.first()) {
+            (Some(_), ..) => Ok(1),
+            (None, Start::Channels, _) => self.channels(rec, piece),
+            (None, Start::FirstFrame, Some(image)) => {
+                self.start = Some(Given::FirstFrame(self.first_frame(rec, &image.clone())?));
+                Ok(1)
+            }
+            _ => {
+                self.start = Some(Given::Nothing);
+                Ok(1)
+            }
         }
-        Ok(())
     }
 
     fn expert(&self, timestep: f64) -> Option<Expert> {
@@ -151,7 +162,7 @@ impl VideoJob {
         arrangement: Arrangement,
     ) -> Self {
         let stay = parts.transformer.claim();
-        Self { parts, model, canvas, guidance, images, arrangement, stay, embeddings: None, start: None, active: None }
+        Self { parts, model, canvas, guidance, images, arrangement, stay, embeddings: None, video: None, start: None, active: None }
     }
 
     /// Before a stage: what it has no room for leaves the GPU.
@@ -174,21 +185,28 @@ impl VideoJob {
         Ok(())
     }
 
-    /// The images as the first and the last frame of a grey video, encoded, under the mask of what is given.
-    fn channels(&self, rec: &mut Recorder) -> Result<Tensor> {
+    /// The images as the first and the last frame of a grey video, encoded a latent frame at a time, under the mask of what is given. Gives the
+    /// number of latent frames.
+    fn channels(&mut self, rec: &mut Recorder, piece: usize) -> Result<usize> {
         let [_, frames, rows, cols] = self.canvas.latents;
         let (width, height) = self.canvas.size;
         let count = self.canvas.segments.frames();
-        let encoded =
-            self.parts.vae.encode_frames(rec, self.canvas.tiling, [height, width], count, |rec, i| match self.given(i, count) {
-                Some(image) => self.frame(rec, image, Rules::still),
-                None => rec.zeros(&[height, width, 3]),
-            })?;
+        let begin = || self.parts.vae.encoding(self.canvas.tiling, [height, width], count);
+        let mut video = if piece == 0 { begin() } else { self.video.take().ok_or_else(unprepared)? };
+        let is_left = video.next(rec, &mut |rec, i| match self.given(i, count) {
+            Some(image) => self.frame(rec, image, Rules::still),
+            None => rec.zeros(&[height, width, 3]),
+        })?;
+        if is_left {
+            self.video = Some(video);
+            return Ok(frames);
+        }
         let mask = |i| vec![if self.given(i, count).is_some() { 1.0 } else { 0.0 }; rows * cols];
         let masks: Vec<_> = (0..count).map(mask).collect();
         let mask = rec.upload(&[4, frames, rows, cols], &fold(&masks))?;
-        let video = latents::join(rec, &encoded)?;
-        concat(rec, &[&mask, &video])
+        let video = latents::join(rec, &video.into_latents())?;
+        self.start = Some(Given::Channels(concat(rec, &[&mask, &video])?));
+        Ok(piece + 1)
     }
 
     /// The image that frame `i` of `count` shows.

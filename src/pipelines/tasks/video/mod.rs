@@ -3,18 +3,18 @@
 mod job;
 mod model;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::gpu::Device;
+use crate::location::Location;
 use crate::pipelines::checkpoint::{
     experts::Expert, experts::Experts, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, source::Part, transformer::Transformer,
 };
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, task::Task};
+use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings, settings::check_guidance,
 };
@@ -98,8 +98,8 @@ impl VideoPipeline {
 impl Builder<'_, VideoPipeline> {
     /// The low-noise expert by itself, as for [`transformer`](Self::transformer). It takes over at the noise level of the official
     /// release: 0.875 for text, 0.9 for an image.
-    pub fn transformer_2(self, path: impl Into<PathBuf>) -> Self {
-        self.part(Part::Transformer2, path)
+    pub fn transformer_2(self, file: impl Into<Location>) -> Self {
+        self.part(Part::Transformer2, file)
     }
 
     /// Merges a LoRA into one of two experts: those for few steps come as pairs of files. May be called several times.
@@ -107,6 +107,9 @@ impl Builder<'_, VideoPipeline> {
         self.lora_for(Some(expert), lora)
     }
 }
+
+impl Sealed for VideoPipeline {}
+impl Sealed for Video {}
 
 impl Pipeline for VideoPipeline {
     type Transformer = Experts;
@@ -121,15 +124,16 @@ impl Pipeline for VideoPipeline {
         }
         let timesteps = files.scheduler.num_train_timesteps();
         let low = low.map(|(files, boundary)| (files, boundary * timesteps));
-        let digest = recipe.loras.digest(device, std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)));
+        let digest = recipe.loras.digest(device, std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)))?;
         let twin = Twin::new(device, recipe);
         if let Some(budget) = recipe.budget {
             twin.with(|twin: &Self| refusal::check(&twin.parts, budget))?;
         }
         let parts = files.load(device, recipe, digest, || {
-            let experts = Experts::open(device, recipe.precision, high, low)?;
+            let sink = recipe.sink(device);
+            let experts = Experts::open(device, &sink, recipe.precision, high, low)?;
             if recipe.budget.is_none() {
-                experts.fill(device, usize::MAX, true)?;
+                experts.fill(&sink, usize::MAX, true)?;
                 experts.finish()?;
             }
             Ok(experts)

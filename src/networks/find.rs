@@ -1,0 +1,261 @@
+//! Following one person through a video.
+
+use std::fmt;
+use std::str::FromStr;
+
+use image::{GrayImage, RgbImage};
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::networks::boxes::Person;
+use crate::networks::folder::Networks;
+use crate::networks::masks::PackedMasks;
+use crate::networks::pose::Pose;
+use crate::preprocess::{Keypoints, PersonBox, SURE, WholeBody, is_cut};
+use crate::video::Frames;
+
+/// Below this a person's box has little to do with where it was.
+const SAME: f64 = 0.3;
+
+/// How much larger than the box around its points a person may be in the next frame.
+const ROOM: f64 = 0.25;
+
+/// Which of several persons is meant, where one is looked for: in the first frame, and after a cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Subject {
+    /// Who takes the most room.
+    #[default]
+    Largest,
+    /// By number from the left, from 0.
+    Index(usize),
+    /// Who is at this place, in pixels, or nearest to it.
+    Point(f64, f64),
+    /// Whose box overlaps this one most.
+    Box(PersonBox),
+}
+
+/// The text that is parsed again.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Largest => f.write_str("largest"),
+            Self::Index(number) => write!(f, "{number}"),
+            Self::Point(x, y) => write!(f, "{x},{y}"),
+            Self::Box(PersonBox { x1, x2, y1, y2 }) => write!(f, "{x1},{y1},{x2},{y2}"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = Error;
+
+    /// `largest`, a number from the left, `X,Y`, or `X1,Y1,X2,Y2`: left, top, right, bottom.
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::Input(format!("subject `{text}`; it must be largest, a number from the left, X,Y or X1,Y1,X2,Y2"));
+        if text == "largest" {
+            return Ok(Self::Largest);
+        }
+        if let Ok(number) = text.parse() {
+            return Ok(Self::Index(number));
+        }
+        let number = |part: &str| part.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        match text.split(',').map(number).collect::<Option<Vec<_>>>().as_deref() {
+            Some(&[x, y]) => Ok(Self::Point(x, y)),
+            Some(&[x1, y1, x2, y2]) if x1 < x2 && y1 < y2 => Ok(Self::Box(PersonBox { x1, x2, y1, y2 })),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+crate::as_text::as_text!(Subject);
+
+/// How a person is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[must_use = "it is for `Networks::find`"]
+pub struct Search {
+    subject: Subject,
+    every_frame: bool,
+    masks: bool,
+}
+
+impl Search {
+    /// The largest person, followed, without masks.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Who is meant. Default: [`Subject::Largest`].
+    pub fn subject(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    /// Whether the person is looked for anew in every frame, as Wan2.2's own preprocessing does, which changes from one to another where two are
+    /// about as large. Default: no, it is followed by its points, and looked for where it is lost.
+    pub fn every_frame(mut self, every_frame: bool) -> Self {
+        self.every_frame = every_frame;
+        self
+    }
+
+    /// Whether masks are wanted too. Default: no.
+    pub fn masks(mut self, masks: bool) -> Self {
+        self.masks = masks;
+        self
+    }
+}
+
+/// A person in a video.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Found {
+    /// Its points in each frame; all at 0 with a score of 0 where it is not.
+    pub keypoints: Keypoints,
+    /// White where it is, frame by frame, where masks were asked for.
+    pub masks: Option<Frames>,
+    /// The most persons that were surely seen (a score of 0.3 or more) where one was looked for.
+    pub persons: usize,
+    /// The frames in which one was looked for.
+    pub searched: Vec<usize>,
+}
+
+impl Networks {
+    /// Finds a person in all frames of a video. `progress` is called with the frames that are done and all of them.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where nobody is in any frame, or masks are asked for and no network makes any; [`Error::Cancelled`]; those of the video and of
+    /// the networks.
+    pub fn find(&mut self, video: &Frames, search: &Search, cancel: &Cancel, progress: &mut dyn FnMut(usize, usize)) -> Result<Found> {
+        let mut walk = Walk { networks: self, search, last: None, persons: 0, searched: Vec::new() };
+        let mut masks = search.masks.then(|| PackedMasks::new(video.size(), video.fps()));
+        let (mut frames, mut before) = (Vec::new(), None);
+        for index in 0..video.num_frames() {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let frame = video.read(index)?;
+            if before.as_ref().is_some_and(|before| is_cut(before, &frame)) {
+                walk.last = None;
+            }
+            let pose = walk.frame(index, &frame)?;
+            if let Some(masks) = &mut masks {
+                let mask = walk.mask(&frame, &pose)?;
+                if mask.dimensions() != frame.dimensions() {
+                    let ((w, h), (width, height)) = (mask.dimensions(), frame.dimensions());
+                    return Err(Error::Input(format!("a mask of {w}x{h} pixels for a frame of {width}x{height}")));
+                }
+                masks.push(&mask);
+            }
+            frames.push(pose.points);
+            before = Some(frame);
+            progress(index + 1, video.num_frames());
+        }
+        let Walk { persons, searched, .. } = walk;
+        if frames.iter().all(|points| PersonBox::of(points).is_none()) {
+            let what = if frames.len() == 1 { "picture" } else { "video" };
+            let name = video.path().map_or_else(|| format!("the {what}"), |path| path.display().to_string());
+            return Err(Error::Input(format!("{name}: nobody is found in it; give key points, or a {what} in which a person is seen")));
+        }
+        let (width, height) = video.size();
+        let keypoints = Keypoints::new(width, height, video.fps(), frames)?;
+        Ok(Found { keypoints, masks: masks.map(Frames::new).transpose()?, persons, searched })
+    }
+
+    /// Finds the person in one picture, such as a reference.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_in(&mut self, image: &RgbImage, subject: Subject) -> Result<Found> {
+        self.find(&Frames::from_images([image.clone()])?, &Search::new().subject(subject), &Cancel::new(), &mut |_, _| {})
+    }
+}
+
+/// The way through a video.
+struct Walk<'a> {
+    networks: &'a mut Networks,
+    search: &'a Search,
+    /// Where the person was in the frame before.
+    last: Option<PersonBox>,
+    persons: usize,
+    searched: Vec<usize>,
+}
+
+impl Walk<'_> {
+    fn frame(&mut self, index: usize, frame: &RgbImage) -> Result<Pose> {
+        let followed = self.last.filter(|_| !self.search.every_frame);
+        if let Some(last) = followed {
+            let pose = self.networks.pose.pose(frame, &last.grown(ROOM).within(frame.width(), frame.height()))?;
+            if let Some(own) = self.is_same(&pose.points, &last) {
+                self.last = Some(own);
+                return Ok(pose);
+            }
+        }
+        let Some(person) = self.look(index, frame)? else {
+            self.last = None;
+            return Ok(Pose::new(WholeBody::missing()));
+        };
+        self.networks.pose.restart();
+        let pose = self.networks.pose.pose(frame, &person.bounds)?;
+        self.last = PersonBox::of(&pose.points).or(Some(person.bounds));
+        Ok(pose)
+    }
+
+    /// The box of a person who is where it was, and surely.
+    fn is_same(&self, points: &WholeBody, last: &PersonBox) -> Option<PersonBox> {
+        let body = points.body();
+        let sure = body.iter().map(|point| point.score).sum::<f64>() / body.len() as f64 >= SURE;
+        PersonBox::of(points).filter(|own| sure && own.iou(last) >= SAME)
+    }
+
+    /// Looks for the person: near where it was, or else who is meant.
+    fn look(&mut self, index: usize, frame: &RgbImage) -> Result<Option<Person>> {
+        let mut persons = self.networks.detector.persons(frame)?;
+        self.searched.push(index);
+        self.persons = self.persons.max(persons.iter().filter(|person| person.score >= SURE).count());
+        let overlap = |person: &Person, with: &PersonBox| person.bounds.iou(with);
+        if let Some(last) = self.last.filter(|_| !self.search.every_frame) {
+            let near =
+                persons.iter().filter(|person| overlap(person, &last) > 0.0).max_by(|a, b| overlap(a, &last).total_cmp(&overlap(b, &last)));
+            if let Some(near) = near {
+                return Ok(Some(*near));
+            }
+        }
+        Ok(match self.search.subject {
+            Subject::Largest => largest(&persons),
+            Subject::Index(number) => {
+                persons.sort_by(|a, b| a.bounds.x1.total_cmp(&b.bounds.x1));
+                persons.get(number).copied()
+            }
+            Subject::Point(x, y) => persons.into_iter().min_by(|a, b| distance(&a.bounds, (x, y)).total_cmp(&distance(&b.bounds, (x, y)))),
+            Subject::Box(wanted) => {
+                let best = persons.into_iter().max_by(|a, b| overlap(a, &wanted).total_cmp(&overlap(b, &wanted)));
+                best.filter(|best| overlap(best, &wanted) > 0.0)
+            }
+        })
+    }
+
+    fn mask(&mut self, frame: &RgbImage, pose: &Pose) -> Result<GrayImage> {
+        if PersonBox::of(&pose.points).is_none() {
+            return Ok(GrayImage::new(frame.width(), frame.height()));
+        }
+        match (&mut self.networks.segmenter, &pose.mask) {
+            (Some(segmenter), _) => segmenter.mask(frame, &pose.points),
+            (None, Some(mask)) => Ok(mask.clone()),
+            (None, None) => Err(Error::Input("no network makes masks: give one, or a mask".into())),
+        }
+    }
+}
+
+/// As Wan2.2's own preprocessing chooses: the largest area, but none that is short beside the longest.
+fn largest(persons: &[Person]) -> Option<Person> {
+    const SHORT: f64 = 0.4;
+    let longer = |person: &Person| person.bounds.width().max(person.bounds.height());
+    let longest = persons.iter().map(longer).fold(0.0, f64::max);
+    let long = persons.iter().filter(|person| longer(person) >= SHORT * longest);
+    long.max_by(|a, b| a.bounds.area().total_cmp(&b.bounds.area())).copied()
+}
+
+/// From a place to a box; within it less than 0, and least in its middle.
+fn distance(of: &PersonBox, (x, y): (f64, f64)) -> f64 {
+    let (dx, dy) = ((of.x1 - x).max(x - of.x2), (of.y1 - y).max(y - of.y2));
+    if dx <= 0.0 && dy <= 0.0 { dx.max(dy) } else { dx.max(0.0).hypot(dy.max(0.0)) }
+}

@@ -1,0 +1,48 @@
+//! Masks of a whole video, a bit a pixel.
+
+use image::{GrayImage, RgbImage};
+
+use crate::error::{Error, Result};
+use crate::video::FrameSource;
+
+/// White and black frames in memory.
+#[derive(Debug)]
+pub(super) struct PackedMasks {
+    size: (u32, u32),
+    fps: Option<f64>,
+    frames: Vec<Vec<u8>>,
+}
+
+impl PackedMasks {
+    pub(super) fn new(size: (u32, u32), fps: Option<f64>) -> Self {
+        Self { size, fps, frames: Vec::new() }
+    }
+
+    /// Appends a mask, of the video's size.
+    pub(super) fn push(&mut self, mask: &GrayImage) {
+        let pack = |pixels: &[u8]| pixels.iter().enumerate().fold(0, |byte, (bit, &pixel)| byte | u8::from(pixel > 127) << bit);
+        self.frames.push(mask.as_raw().chunks(8).map(pack).collect());
+    }
+}
+
+impl FrameSource for PackedMasks {
+    fn num_frames(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    fn fps(&self) -> Option<f64> {
+        self.fps
+    }
+
+    fn read(&self, index: usize) -> Result<RgbImage> {
+        let (width, height) = self.size;
+        let frame = self.frames.get(index).ok_or_else(|| Error::Input(format!("there is no mask {index}")))?;
+        let is_set = |at: usize| frame.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
+        let at = |x: u32, y: u32| y as usize * width as usize + x as usize;
+        Ok(RgbImage::from_fn(width, height, |x, y| [if is_set(at(x, y)) { 255 } else { 0 }; 3].into()))
+    }
+}

@@ -1,0 +1,47 @@
+//! Finding the person in a raw video with networks that users have as ONNX files: a detector, a network of 133 key points, and one of masks.
+//!
+//! ```no_run
+//! use wan_animate::networks::{Networks, Search};
+//! use wan_animate::preprocess::Preprocess;
+//! use wan_animate::video::{Frames, open_image};
+//! use wan_animate::{Cancel, Device};
+//!
+//! # fn main() -> wan_animate::Result<()> {
+//! let device = Device::builder().build()?;
+//! let mut networks = Networks::open("Wan2.2-Animate-14B/process_checkpoint", &device)?;
+//! let video = Frames::open("video.mp4")?;
+//! let found = networks.find(&video, &Search::new(), &Cancel::new(), &mut |done, all| eprintln!("{done} of {all}"))?;
+//! drop(networks); // before the transformer needs the memory
+//! let conditions = Preprocess::new().animate(&open_image("character.png")?, &video, &found.keypoints)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to change | go to |
+//! |---|---|
+//! | what a network is told by | `kind` |
+//! | what it is shown | `patch`, and its own file: `detector`, `pose`, `mediapipe`, `segmenter` |
+//! | how its answer is read | `boxes`, `heatmap`, `pose`, `mediapipe`, `segmenter` |
+//! | which files of a folder are taken | `folder` |
+//! | who is followed | `find` |
+
+mod boxes;
+mod detector;
+mod find;
+mod folder;
+mod heatmap;
+mod kind;
+mod masks;
+mod mediapipe;
+mod net;
+mod patch;
+mod pose;
+mod segmenter;
+
+pub use boxes::Person;
+pub use detector::{OnnxDetector, PersonDetector};
+pub use find::{Found, Search, Subject};
+pub use folder::{Choice, Networks};
+pub use mediapipe::MediaPipe;
+pub use pose::{ChannelOrder, OnnxPose, Pose, PoseEstimator};
+pub use segmenter::{OnnxMask, Segmenter};

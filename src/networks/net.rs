@@ -1,0 +1,119 @@
+//! A network of one picture on the GPU.
+
+use std::path::Path;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::gpu::{Device, Recorder};
+use crate::location::Location;
+use crate::networks::kind::{Kind, Outputs};
+use crate::onnx::lower::Network;
+use crate::onnx::{self, Data, Graph, Value};
+
+/// What a network gave for one input.
+#[derive(Debug)]
+pub(super) struct Made(Vec<Value>);
+
+impl Made {
+    /// The numbers of the output at a place.
+    pub(super) fn floats(&self, output: usize) -> &[f32] {
+        self.0.get(output).and_then(Value::f32).unwrap_or_default()
+    }
+
+    /// Its extents.
+    pub(super) fn shape(&self, output: usize) -> &[usize] {
+        self.0.get(output).map_or(&[], Value::shape)
+    }
+
+    /// Its numbers as whole ones, whatever they are.
+    pub(super) fn wholes(&self, output: usize) -> Vec<usize> {
+        match self.0.get(output).map(Value::data) {
+            Some(Data::I64(values)) => values.iter().map(|&value| usize::try_from(value).unwrap_or(usize::MAX)).collect(),
+            _ => self.floats(output).iter().map(|&value| value.max(0.0) as usize).collect(),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Net {
+    network: Network,
+    rec: Recorder,
+}
+
+impl Net {
+    /// Loads an opened graph.
+    ///
+    /// # Errors
+    /// [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
+    pub(super) fn load(mut graph: Graph, device: &Device) -> Result<Self> {
+        // Of all outputs only the classes of boxes may be whole numbers.
+        if let Some(port) = graph.outputs().iter().find(|port| port.kind != onnx::Kind::F32 && port.name != "labels") {
+            let message = format!("its output `{}` is {:?}, where numbers with a point are wanted", port.name, port.kind);
+            return Err(Error::weights(graph.path(), message));
+        }
+        graph.fuse();
+        Ok(Self { network: Network::load(graph, device)?, rec: Recorder::new(device, Cancel::new()) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.network.graph().path()
+    }
+
+    pub(super) fn graph(&self) -> &Graph {
+        self.network.graph()
+    }
+
+    /// Width and height of the pictures that it takes.
+    pub(super) fn input_size(&self) -> (usize, usize) {
+        Outputs::of(self.graph()).input_size()
+    }
+
+    /// What it makes of an input.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the GPU fails; [`Error::Weights`] where it makes numbers that are none.
+    pub(super) fn run(&mut self, samples: Vec<f32>) -> Result<Made> {
+        let port = &self.network.graph().inputs()[0];
+        let (name, shape) = (port.name.clone(), port.shape.clone().unwrap_or_default());
+        let (made, _) = self.network.run(&mut self.rec, &[(&name, Value::new(&shape, Data::F32(samples)))])?;
+        self.rec.finish()?;
+        let is_number = |value: &Value| value.f32().is_none_or(|values| values.iter().all(|value| !value.is_nan()));
+        match made.iter().all(is_number) {
+            true => Ok(Made(made)),
+            false => {
+                Err(Error::weights(self.path(), "it makes values that are not numbers: the file is damaged, or made for other inputs"))
+            }
+        }
+    }
+}
+
+/// Width and height of pictures that are tried where a network takes any, for which kind: the first that it is then is taken.
+const SIZES: [((usize, usize), fn(Kind) -> bool); 4] = [
+    ((640, 640), |kind| matches!(kind, Kind::Detector(_))),
+    ((192, 256), |kind| matches!(kind, Kind::Heatmaps | Kind::SimCc | Kind::OtherPoints(_))),
+    ((288, 384), |kind| matches!(kind, Kind::Heatmaps | Kind::SimCc | Kind::OtherPoints(_))),
+    ((320, 320), |kind| kind == Kind::Mask),
+];
+
+/// Opens a graph whose input is one picture; where that may have any size, of the size that is usual for what it is.
+///
+/// # Errors
+/// As [`Graph::open`].
+pub(super) fn open(location: &Location) -> Result<Graph> {
+    let inputs = Graph::declared_inputs(location)?;
+    let [(name, Some(shape))] = &inputs[..] else { return Graph::open(location, &[]) };
+    if shape.len() != 4 || !shape[1..].contains(&None) {
+        return Graph::open(location, &[]);
+    }
+    let mut other = None;
+    for ((width, height), fits) in SIZES {
+        let wanted = if shape[3] == Some(3) { [1, height, width, 3] } else { [1, 3, height, width] };
+        let fixed: Vec<_> = shape.iter().zip(wanted).map(|(own, wanted)| own.unwrap_or(wanted)).collect();
+        match Graph::open(location, &[(name, &fixed)]) {
+            Ok(graph) if fits(Outputs::of(&graph).kind()) => return Ok(graph),
+            outcome => other = other.or(Some(outcome)),
+        }
+    }
+    other.unwrap_or_else(|| Err(Error::weights(location.path(), "its input may have any size")))
+}
