@@ -1,7 +1,7 @@
 // See conv_reg. Cooperative matrices of SIZE by SIZE, for weights of f16, which x is rounded to as well: a workgroup is SM by SN subgroups,
 // each of which makes FM by FN fragments of pixels by channels. Slices of BK channels of one tap go through workgroup memory, in
 // rows that are padded so that lanes meet in no bank; the next ones are on their way in registers meanwhile. Sums leave through
-// workgroup memory too, since fragments show nothing of themselves. Needs lib/activation, lib/taps and lib/operand_tiles.
+// workgroup memory too, since fragments show nothing of themselves. Needs lib/activation, lib/finish, lib/taps and lib/operand_tiles.
 //
 // Lines with a mark are repeated: $i for FM, $j for FN, $x and $w for the fours of x and w that a lane carries.
 
@@ -39,7 +39,7 @@ fn finish_fragment(pixel: u32, col: u32, subgroup: Subgroup, p: Params) {
         let n = p.out_c - column;
         let e = row * p.out_c + column;
         let sum = vec4<f32>(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]);
-        out_store(e, n, residual_load(e, n) + activate(sum + bias_load(column, n)));
+        finish(e, column, n, sum + bias_load(column, n), p);
     }
 }
 

@@ -1,6 +1,6 @@
 // See conv_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes TM
 // pixels of 32 FOURS channels, TM by 4 FOURS a lane. Of each pixel the lanes load 32 channels at once, four each, and hand them round
-// by shuffles; the weights lie in the order in which they are read: [tile, tap, c, 32 FOURS]. Needs lib/activation and lib/taps.
+// by shuffles; the weights lie in the order in which they are read: [tile, tap, c, 32 FOURS]. Needs lib/activation, lib/finish and lib/taps.
 
 const COLS: u32 = 32u * FOURS;
 
@@ -74,7 +74,7 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         for (var i = 0u; i < TM; i++) {
             if (pixel + i >= pixels) { break; }
             let e = (pixel + i) * p.out_c + col;
-            out_store(e, n, residual_load(e, n) + activate(sums[i][j] + bias4));
+            finish(e, col, n, sums[i][j] + bias4, p);
         }
     }
 }

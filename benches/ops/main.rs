@@ -9,6 +9,7 @@
 
 mod clock;
 mod models;
+mod networks;
 mod peaks;
 #[path = "../../tests/common/published.rs"]
 mod published;
@@ -167,9 +168,12 @@ fn bytes(count: usize, dtype: DType) -> Vec<u8> {
     }
 }
 
-/// `--small`: in seconds on a software driver. `--wan`: the products and attention of Wan's 14B transformer at 480p, for a GPU.
+/// `--networks`: ONNX files alone. `--small`: in seconds on a software driver. `--wan`: the products and attention of Wan's 14B transformer at 480p, for a GPU.
 fn run(bench: &mut Bench) -> Result<()> {
     let asked = |option: &str| std::env::args().any(|argument| argument == option);
+    if asked("--networks") {
+        return networks::networks(bench);
+    }
     if asked("--wan") {
         let (rows, tokens) = if asked("--small") { (128, vec![256]) } else { (32_768, vec![32_760, 75_600]) };
         for dtype in [DType::F16, DType::Bf16] {
@@ -198,5 +202,7 @@ fn run(bench: &mut Bench) -> Result<()> {
 fn main() {
     let mut bench = Bench::new().expect("a GPU");
     run(&mut bench).expect("a GPU that runs the ops");
-    bench.peers();
+    if !std::env::args().any(|argument| argument == "--networks") {
+        bench.peers();
+    }
 }

@@ -6,7 +6,7 @@ struct Params {
     k_t: u32, k_h: u32, k_w: u32,
     stride_t: u32, stride: u32,
     pad_t: u32, pad_y: u32, pad_x: u32,
-    up: u32, past: u32, column_groups: u32,
+    up: u32, past: u32, last: u32, column_groups: u32,
 }
 
 // The first tap of an output pixel in frame, row and column; may be negative.

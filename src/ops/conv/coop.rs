@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::{Element, Kernel, Needs, Recorder, Slot};
-use crate::ops::libs::{ACTIVATION, OPERAND_TILES, TAPS};
-use crate::ops::{activation::ACTIVATIONS, conv::call::Call, conv::call::Params};
+use crate::ops::conv::call::{Call, Params};
+use crate::ops::finish::ALL_ACTIVATIONS;
+use crate::ops::libs::{ACTIVATION, FINISH, OPERAND_TILES, TAPS};
 
 /// A workgroup is `sm` by `sn` subgroups of `lanes`, a subgroup `fm` by FN fragments of `size` by `size`: 96 channels, which the VAEs have
 /// multiples of, or 64. Arrays are declared by fours, or one by one. LX and LW are the fours of each operand that a lane carries.
@@ -19,7 +20,7 @@ const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32,
 
 /// See `wgsl/conv_coop.wgsl`.
 pub static CONV_COOP: Kernel = Kernel {
-    libs: &[ACTIVATION, TAPS, OPERAND_TILES],
+    libs: &[ACTIVATION, FINISH, TAPS, OPERAND_TILES],
     workgroup: 256,
     slots: &[
         Slot::read("x", READ),
@@ -28,6 +29,7 @@ pub static CONV_COOP: Kernel = Kernel {
         Slot::read("w", &[Element::Half4]),
         Slot::read("bias", VECTOR_OPTIONAL),
         Slot::read("residual", READ_OPTIONAL),
+        Slot::read("slope", VECTOR_OPTIONAL),
         Slot::write("out", WRITE),
     ],
     tiles: &[
@@ -46,7 +48,7 @@ pub static CONV_COOP: Kernel = Kernel {
         &tile(8, [4, 2], 2, 96, 8, 0),
         &tile(8, [4, 2], 2, 64, 8, 0),
     ],
-    variants: &[&[("ACT", ACTIVATIONS)]],
+    variants: &[&[("ACT", ALL_ACTIVATIONS)]],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("conv_coop", include_str!("../../../wgsl/conv_coop.wgsl"), size_of::<Params>())
 };

@@ -3,15 +3,16 @@
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
 use crate::ops::conv::call::{Call, Params, SLOTS};
-use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::TAPS};
+use crate::ops::finish::ALL_ACTIVATIONS;
+use crate::ops::libs::{ACTIVATION, FINISH, TAPS};
 
 /// See `wgsl/conv_reg.wgsl`.
 pub static CONV_REG: Kernel = Kernel {
-    libs: &[ACTIVATION, TAPS],
+    libs: &[ACTIVATION, FINISH, TAPS],
     slots: SLOTS,
     variants: &[
-        &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("ACT", ACTIVATIONS)],
-        &[("TM", &[8]), ("TN", &[4]), ("WN", &[1]), ("ACT", ACTIVATIONS)],
+        &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[8]), ("TN", &[4]), ("WN", &[1]), ("ACT", ALL_ACTIVATIONS)],
     ],
     ..Kernel::of("conv_reg", include_str!("../../../wgsl/conv_reg.wgsl"), size_of::<Params>())
 };

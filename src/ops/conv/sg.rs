@@ -3,14 +3,16 @@
 use crate::error::Result;
 use crate::gpu::{Family, Kernel, Needs, Recorder};
 use crate::ops::conv::call::{Call, Params, SLOTS};
-use crate::ops::{activation::ACTIVATIONS, conv::weight::CHANNELS, conv::weight::tile_channels, libs::ACTIVATION, libs::TAPS};
+use crate::ops::conv::weight::{CHANNELS, tile_channels};
+use crate::ops::finish::ALL_ACTIVATIONS;
+use crate::ops::libs::{ACTIVATION, FINISH, TAPS};
 
 /// See `wgsl/conv_sg.wgsl`.
 pub static CONV_SG: Kernel = Kernel {
-    libs: &[ACTIVATION, TAPS],
+    libs: &[ACTIVATION, FINISH, TAPS],
     workgroup: Family::SG_LANES,
     slots: SLOTS,
-    variants: &[&[("TM", &[PIXELS]), ("FOURS", &[1, 2, 3]), ("ACT", ACTIVATIONS)]],
+    variants: &[&[("TM", &[PIXELS]), ("FOURS", &[1, 2, 3]), ("ACT", ALL_ACTIVATIONS)]],
     needs: Needs::Subgroups,
     ..Kernel::of("conv_sg", include_str!("../../../wgsl/conv_sg.wgsl"), size_of::<Params>())
 };

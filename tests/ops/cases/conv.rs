@@ -3,6 +3,7 @@ use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
+use wan_animate::unversioned::ops::finish::Finish;
 
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
@@ -15,15 +16,19 @@ fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]
     let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
         let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
         let weight = ConvWeight::upload(rec.device(), "w", shape, weights, &|| Ok(w.values.clone()))?;
-        let (bias, residual) = (send(&options.bias, rec)?, send(&options.residual, rec)?);
+        let (bias, slope, residual) = (send(&options.bias, rec)?, send(&options.slope, rec)?, send(&options.residual, rec)?);
         let options = ConvOptions {
             stride_t: options.stride_t,
             stride: options.stride,
             pad: options.pad,
             upsample: options.upsample,
-            bias: bias.as_ref(),
-            activation: options.activation,
-            residual: residual.as_ref(),
+            finish: Finish {
+                bias: bias.as_ref(),
+                activation: options.activation,
+                slope: slope.as_ref(),
+                residual: residual.as_ref(),
+                activation_last: options.activation_last,
+            },
             ..Default::default()
         };
         conv(rec, x, &weight, options, dtype)
@@ -74,6 +79,15 @@ fn same() -> oracle::Options {
     options(1, 1, [(0, 0), (1, 1), (1, 1)])
 }
 
+/// With a slope for each channel of the residual.
+fn sloped(options: oracle::Options) -> oracle::Options {
+    oracle::Options { slope: options.residual.as_ref().map(|residual| Host::random(5, &[residual.cols()], 1.0)), ..options }
+}
+
+fn activated_last(options: oracle::Options) -> oracle::Options {
+    oracle::Options { activation_last: true, ..options }
+}
+
 fn bias(outs: usize) -> Option<Host> {
     Some(Host::random(3, &[outs], 2.0))
 }
@@ -113,6 +127,9 @@ pub fn cases() -> Vec<Case> {
         plain("wide margins", random([1, 2, 2, 4], 8, [1, 3, 3]), options(1, 1, [(1, 2), (3, 2), (2, 4)])),
         plain("and all that follows", random([1, 5, 4, 8], 12, [1, 3, 3]), residual([1, 5, 4, 12], Activation::ScaledLeakyRelu)),
         plain("and all that follows, of no fours", random([1, 5, 4, 6], 9, [1, 3, 3]), residual([1, 5, 4, 9], Activation::Silu)),
+        plain("and activated last", random([1, 5, 4, 8], 12, [1, 3, 3]), activated_last(residual([1, 5, 4, 12], Activation::Relu6))),
+        plain("with slopes, of no fours", random([1, 5, 4, 6], 9, [1, 3, 3]), sloped(residual([1, 5, 4, 9], Activation::None))),
+        plain("with slopes last", random([1, 5, 4, 8], 40, [1, 3, 3]), activated_last(sloped(residual([1, 5, 4, 40], Activation::None)))),
         plain("of 32 channels", random([1, 5, 5, 36], 32, [1, 3, 3]), same()),
         plain("of 50 channels", random([2, 3, 3, 9], 50, [2, 3, 3]), options(1, 1, [(1, 0), (1, 1), (1, 1)])),
         plain("to 96 channels", random([3, 3, 2, 20], 96, [3, 1, 1]), options(1, 1, [(2, 0), (0, 0), (0, 0)])),

@@ -25,6 +25,13 @@ pub fn activate(activation: Activation, x: Approx) -> Approx {
         Activation::ScaledLeakyRelu => x * Approx::rounded(if x.value > 0.0 { 1.0 } else { 0.2 }) * Approx::rounded(SQRT_2),
         Activation::Relu => Approx { value: x.value.max(0.0), error: x.error },
         Activation::HardTanh => Approx { value: x.value.clamp(-1.0, 1.0), error: x.error },
+        Activation::Relu6 => Approx { value: x.value.clamp(0.0, 6.0), error: x.error },
+        // As above, 0 or 1 within 2e-35 beyond 80.
+        Activation::Sigmoid => (Approx::exact(1.0) / (Approx::exact(1.0) + (-x).exp())).widened(2e-35),
+        Activation::HardSwish => {
+            let slope = x / Approx::exact(6.0) + Approx::exact(0.5);
+            x * Approx { value: slope.value.clamp(0.0, 1.0), error: slope.error }
+        }
     }
 }
 
