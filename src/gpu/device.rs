@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
 use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
-    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune, tune::Tuning,
-    turns::Turns,
+    pipeline::PipelineCache, pipeline::PipelineKey, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune,
+    tune::Tuning, turns::Turns,
 };
 
 /// How long a submission is meant to last where nobody says otherwise.
@@ -288,6 +288,12 @@ impl Device {
     /// Workgroups that a dispatch may have and still take no longer than with one. Software drivers run them one by one.
     pub(super) fn filling(&self) -> u32 {
         self.0.filling
+    }
+
+    /// What was compiled on this device so far.
+    #[doc(hidden)]
+    pub fn compiled(&self) -> Vec<PipelineKey> {
+        self.pipelines().keys()
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {

@@ -57,7 +57,7 @@ pub use family::Family;
 pub use gpu_frame::GpuFrame;
 pub use kernel::{Access, Kernel, Needs, Slot};
 pub use memory::MemoryUse;
-pub use pipeline::Element;
+pub use pipeline::{Element, PipelineKey};
 pub use profile::Profile;
 pub use recorder::Recorder;
 pub use rehearsal::Rehearsal;

@@ -2,20 +2,22 @@
 
 use crate::error::Result;
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{conv::weight::ConvWeight, finish::Finish};
 
-/// The slots of every kernel.
-pub(super) const SLOTS: &[Slot] = &[
-    Slot::read("x", READ),
-    Slot::read("past1", READ_OPTIONAL),
-    Slot::read("past2", READ_OPTIONAL),
-    Slot::read("w", READ),
-    Slot::read("bias", VECTOR_OPTIONAL),
-    Slot::read("residual", READ_OPTIONAL),
-    Slot::read("slope", VECTOR_OPTIONAL),
-    Slot::write("out", WRITE),
-];
+/// The slots of every kernel, with weights in these formats.
+pub(super) const fn slots(weights: &'static [Element]) -> [Slot; 8] {
+    [
+        Slot::read("x", READ),
+        Slot::read("past1", READ_OPTIONAL),
+        Slot::read("past2", READ_OPTIONAL),
+        Slot::read("w", weights),
+        Slot::read("bias", VECTOR_OPTIONAL),
+        Slot::read("residual", READ_OPTIONAL),
+        Slot::read("slope", VECTOR_OPTIONAL),
+        Slot::write("out", WRITE),
+    ]
+}
 
 params!(Params {
     input: [u32; 4],
@@ -95,7 +97,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// [`SLOTS`]
+    /// Of [`slots`].
     fn args(&self) -> [Arg<'a>; 8] {
         let fours = self.weight.in_channels().is_multiple_of(4);
         let [bias, residual, slope] = self.options.finish.args();

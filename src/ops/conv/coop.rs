@@ -1,9 +1,8 @@
 //! Convolutions by cooperative matrices of f16, summed in f32.
 
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
-use crate::gpu::{Element, Kernel, Needs, Recorder, Slot};
-use crate::ops::conv::call::{Call, Params};
+use crate::gpu::{Element, Kernel, Needs, Recorder};
+use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::finish::ALL_ACTIVATIONS;
 use crate::ops::libs::{ACTIVATION, FINISH, OPERAND_TILES, TAPS};
 
@@ -22,16 +21,7 @@ const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32,
 pub static CONV_COOP: Kernel = Kernel {
     libs: &[ACTIVATION, FINISH, TAPS, OPERAND_TILES],
     workgroup: 256,
-    slots: &[
-        Slot::read("x", READ),
-        Slot::read("past1", READ_OPTIONAL),
-        Slot::read("past2", READ_OPTIONAL),
-        Slot::read("w", &[Element::Half4]),
-        Slot::read("bias", VECTOR_OPTIONAL),
-        Slot::read("residual", READ_OPTIONAL),
-        Slot::read("slope", VECTOR_OPTIONAL),
-        Slot::write("out", WRITE),
-    ],
+    slots: &slots(&[Element::Half4]),
     tiles: &[
         // NVIDIA.
         &tile(16, [4, 2], 2, 96, 32, 1),

@@ -1,15 +1,15 @@
 //! Convolutions in registers alone, for any device and any number of channels.
 
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder};
-use crate::ops::conv::call::{Call, Params, SLOTS};
+use crate::gpu::{Kernel, Recorder, kernel::READ};
+use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::finish::ALL_ACTIVATIONS;
 use crate::ops::libs::{ACTIVATION, FINISH, TAPS};
 
 /// See `wgsl/conv_reg.wgsl`.
 pub static CONV_REG: Kernel = Kernel {
     libs: &[ACTIVATION, FINISH, TAPS],
-    slots: SLOTS,
+    slots: &slots(READ),
     variants: &[
         &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("ACT", ALL_ACTIVATIONS)],
         &[("TM", &[8]), ("TN", &[4]), ("WN", &[1]), ("ACT", ALL_ACTIVATIONS)],
