@@ -48,8 +48,11 @@ fn run(device: &Device, case: &Case, slice: u32) -> Output {
     Output::download(&mut rec, &tensor).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
 
+/// All cases whose results the device takes in one binding.
 fn check_all(device: &Device) {
-    let faults: Vec<_> = table().iter().filter_map(|(case, exact)| case.fault(&run(device, case, 0), exact)).collect();
+    let fits = |exact: &[Approx]| 4 * exact.len() as u64 <= device.limits().max_storage_buffer_binding_size;
+    let cases = table().iter().filter(|(_, exact)| fits(exact));
+    let faults: Vec<_> = cases.filter_map(|(case, exact)| case.fault(&run(device, case, 0), exact)).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
