@@ -49,6 +49,12 @@ pub struct Arguments {
     /// Frames to make at most; by default all that the inputs are for.
     #[arg(long, value_name = "N")]
     num_frames: Option<usize>,
+    /// How strongly the pose is followed, 0 to 2; 0 is an absent pose.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pose_strength: f64,
+    /// How strongly the face is followed, 0 to 2; 0 is an absent face.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    face_strength: f64,
     /// The video so far, of the result's size: what is made goes on from its last frames, as many as --overlap, and follows them.
     #[arg(long, value_name = "PATH")]
     continue_from: Option<PathBuf>,
@@ -145,6 +151,7 @@ impl Arguments {
         if let Some(frames) = self.num_frames {
             request = request.num_frames(frames);
         }
+        let request = request.pose_strength(self.pose_strength).face_strength(self.face_strength);
         Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap))
     }
 }
