@@ -38,18 +38,18 @@ fn fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
         Element::F32x4 => Some((
             "vec4<f32>",
             [
-                "fn NAME_four(at: u32) -> vec4<f32> { return NAME_data[at]; }\n",
+                "fn NAME_raw(at: u32) -> vec4<f32> { return NAME_data[at]; }\n",
                 "fn NAME_put(at: u32, four: vec4<f32>) { NAME_data[at] = four; }\n",
             ],
         )),
         Element::F16x4 | Element::Bf16x4 => Some((
             "vec2<u32>",
             [
-                "fn NAME_four(at: u32) -> vec2<u32> { return NAME_data[at]; }\n",
+                "fn NAME_raw(at: u32) -> vec2<u32> { return NAME_data[at]; }\n",
                 "fn NAME_put(at: u32, four: vec2<u32>) { NAME_data[at] = four; }\n",
             ],
         )),
-        Element::U32x4 => Some(("vec4<u32>", ["fn NAME_four(at: u32) -> vec4<u32> { return NAME_data[at]; }\n", ""])),
+        Element::U32x4 => Some(("vec4<u32>", ["fn NAME_raw(at: u32) -> vec4<u32> { return NAME_data[at]; }\n", ""])),
         _ => None,
     }
 }
@@ -60,7 +60,7 @@ fn long_fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
         Element::F32x4 => Some((
             "vec2<u64>",
             [
-                "fn NAME_four(at: u32) -> vec4<f32> { return bitcast<vec4<f32>>(in_four(NAME_data[at])); }\n",
+                "fn NAME_raw(at: u32) -> vec4<f32> { return bitcast<vec4<f32>>(in_four(NAME_data[at])); }\n",
                 "fn NAME_put(at: u32, four: vec4<f32>) {
     let words = bitcast<vec4<u32>>(four);
     NAME_data[at] = vec2<u64>(in_one(words.xy), in_one(words.zw));
@@ -71,11 +71,11 @@ fn long_fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
         Element::F16x4 | Element::Bf16x4 => Some((
             "u64",
             [
-                "fn NAME_four(at: u32) -> vec2<u32> { return in_two(NAME_data[at]); }\n",
+                "fn NAME_raw(at: u32) -> vec2<u32> { return in_two(NAME_data[at]); }\n",
                 "fn NAME_put(at: u32, four: vec2<u32>) { NAME_data[at] = in_one(four); }\n",
             ],
         )),
-        Element::U32x4 => Some(("vec2<u64>", ["fn NAME_four(at: u32) -> vec4<u32> { return in_four(NAME_data[at]); }\n", ""])),
+        Element::U32x4 => Some(("vec2<u64>", ["fn NAME_raw(at: u32) -> vec4<u32> { return in_four(NAME_data[at]); }\n", ""])),
         _ => None,
     }
 }
@@ -98,24 +98,24 @@ fn NAME_get(at: u32) -> f32 { return NAME_data[at]; }
 "
         }
         Element::F32x4 => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME_four(at >> 2u); }
-fn NAME_get(at: u32) -> f32 { return NAME_four(at >> 2u)[at & 3u]; }
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME_raw(at >> 2u); }
+fn NAME_get(at: u32) -> f32 { return NAME_raw(at >> 2u)[at & 3u]; }
 "
         }
         Element::F16x4 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME_four(at >> 2u);
+    let words = NAME_raw(at >> 2u);
     return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
-fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME_four(at >> 2u)[(at >> 1u) & 1u])[at & 1u]; }
+fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME_raw(at >> 2u)[(at >> 1u) & 1u])[at & 1u]; }
 "
         }
         Element::Bf16x4 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME_four(at >> 2u);
+    let words = NAME_raw(at >> 2u);
     return bitcast<vec4<f32>>(vec4<u32>(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }
-fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_four(at >> 2u)[(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
+fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_raw(at >> 2u)[(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
 "
         }
         Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME_data[at]; }\n",
