@@ -21,7 +21,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         };
         Value::new(shape, data)
     };
-    let inputs: Vec<_> = graph.inputs().iter().map(|port| (port.name.clone(), value(port.shape.as_deref().unwrap_or_default(), port.kind))).collect();
+    let inputs: Vec<_> =
+        graph.inputs().iter().map(|port| (port.name.clone(), value(port.shape.as_deref().unwrap_or_default(), port.kind))).collect();
     let inputs: Vec<_> = inputs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     let run = |graph: &Graph| graph.run(&inputs);
     let plain = run(&graph);

@@ -90,7 +90,7 @@ fn takes_what_it_plans(path: &Path) {
     run(Network::load(graph.clone(), &device).expect("loaded"));
     assert_eq!(device.memory_use().current, 0, "{name} is gone");
     let planned = graph.gpu_memory(&device).expect("a plan");
-    let refusal = Network::load_within(graph.clone(), &device, planned.peak - 1).err().expect("too small a budget").to_string();
+    let refusal = Network::load_within(graph.clone(), &device, planned.peak - 1).expect_err("too small a budget").to_string();
     assert!(refusal.contains(&planned.peak.to_string()), "{refusal}");
     device.reset_peak();
     let begun = Instant::now();
