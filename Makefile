@@ -33,6 +33,7 @@ ONNX = target/onnx
 onnx-cases: $(ONNX)/.installed
 	$(ONNX)/bin/python tests/reference/onnx_cases.py $(ONNX)/cases
 	$(ONNX)/bin/python tests/reference/onnx_networks.py $(ONNX)/cases $(ONNX_NETWORKS)
+	$(ONNX)/bin/python tests/reference/onnx_large.py $(ONNX)/cases
 
 $(ONNX)/.installed: tests/reference/onnx_requirements.txt
 	$(PYTHON) -m venv $(ONNX)

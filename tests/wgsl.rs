@@ -13,37 +13,38 @@ use naga::back::{hlsl, msl, spv};
 use naga::proc::Layouter;
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage, TypeInner};
-use wan_animate::unversioned::gpu::{Access, Element, Kernel, Needs};
+use wan_animate::unversioned::gpu::{Access, Dialect, Element, Kernel, Needs};
 use wan_animate::unversioned::ops::KERNELS;
 
 /// One composition of a kernel file.
 struct Composed {
     what: String,
     text: String,
-    immediates: bool,
+    dialect: Dialect,
     needs: Needs,
     /// Whether it is for Metal, where cooperative matrices are 8x8 and loaded from arrays of single numbers.
     for_metal: bool,
 }
 
 impl Composed {
-    fn new(kernel: &'static Kernel, elements: &[Element], constants: &[(&'static str, u32)], immediates: bool) -> Self {
-        let what = format!("{} of {elements:?} with {constants:?}, immediates {immediates}", kernel.name);
+    fn new(kernel: &'static Kernel, elements: &[Element], constants: &[(&'static str, u32)], dialect: Dialect) -> Self {
+        let what = format!("{} of {elements:?} with {constants:?}, {dialect:?}", kernel.name);
         let for_metal = kernel.needs != Needs::CooperativeMatrix || constants.contains(&("ONES", 1));
-        Self { what, text: kernel.compose(elements, constants, immediates), immediates, needs: kernel.needs, for_metal }
+        Self { what, text: kernel.compose(elements, constants, dialect), dialect, needs: kernel.needs, for_metal }
     }
 
-    /// The module, valid without any optional capability but the immediates and what the kernel needs. (`unpack2x16float` is called a capability too,
+    /// The module, valid without any optional capability but those of its dialect and what the kernel needs. (`unpack2x16float` is called a capability too,
     /// but only WebGL lacks it.)
     fn parse(&self) -> (naga::Module, ModuleInfo) {
         let module = naga::front::wgsl::parse_str(&self.text).unwrap_or_else(|e| panic!("{}: {}", self.what, e.emit_to_string(&self.text)));
-        let immediates = if self.immediates { Capabilities::IMMEDIATES } else { Capabilities::empty() };
+        let immediates = if self.dialect.immediates { Capabilities::IMMEDIATES } else { Capabilities::empty() };
+        let long = if self.dialect.long { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
         let needs = match self.needs {
             Needs::Nothing => Capabilities::empty(),
             Needs::Subgroups => Capabilities::SUBGROUP,
             Needs::CooperativeMatrix => Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
         };
-        let info = Validator::new(ValidationFlags::all(), immediates | needs | Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+        let info = Validator::new(ValidationFlags::all(), immediates | long | needs | Capabilities::SHADER_FLOAT16_IN_FLOAT32)
             .subgroup_stages(ShaderStages::COMPUTE)
             .subgroup_operations(SubgroupOperationSet::all())
             .validate(&module)
@@ -88,12 +89,13 @@ fn compositions(varied: usize) -> Vec<Composed> {
     for &kernel in KERNELS {
         let constants = constants(kernel);
         let formats = |set: &[usize]| kernel.slots.iter().zip(set).map(|(slot, &i)| slot.elements[i]).collect::<Vec<_>>();
-        for immediates in [true, false] {
+        for (immediates, long) in [(true, false), (false, false), (true, true)] {
+            let dialect = Dialect { immediates, long };
             let few = |set: &Vec<usize>| set.iter().filter(|&&i| i > 0).count() <= varied;
             let of_elements = element_sets(kernel).into_iter().filter(few).map(|set| (formats(&set), &constants[0]));
             let last = formats(&kernel.slots.iter().map(|slot| slot.elements.len() - 1).collect::<Vec<_>>());
             let of_constants = constants.iter().map(|constants| (last.clone(), constants));
-            all.extend(of_elements.chain(of_constants).map(|(elements, set)| Composed::new(kernel, &elements, set, immediates)));
+            all.extend(of_elements.chain(of_constants).map(|(elements, set)| Composed::new(kernel, &elements, set, dialect)));
         }
     }
     all
@@ -127,13 +129,13 @@ fn every_composition_translates() {
         let options = spv::PipelineOptions { shader_stage: entry.0, entry_point: entry.1.clone() };
         let version = spv::Options { lang_version: (1, 3), ..Default::default() };
         spv::write_vec(&module, &info, &version, Some(&options)).unwrap_or_else(|e| panic!("{what}: SPIR-V: {e}"));
-        if composed.for_metal {
+        if composed.for_metal && !composed.dialect.long {
             let options = msl::Options { lang_version: (2, 4), ..Default::default() };
             let pipeline = msl::PipelineOptions { entry_point: Some(entry), ..Default::default() };
             let (text, _) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{what}: MSL: {e}"));
             assert!(!text.contains("simdgroup_half16x16") && !text.contains("simdgroup_float16x16"), "{what}: Metal has no such matrices");
         }
-        if composed.needs != Needs::CooperativeMatrix {
+        if composed.needs != Needs::CooperativeMatrix && !composed.dialect.long {
             to_hlsl(what, &module, &info);
         }
     });
@@ -174,7 +176,7 @@ fn fits_every_adapter(composed: &Composed, module: &naga::Module) {
     assert!(bytes_in(AddressSpace::WorkGroup) <= most, "{what}: {} bytes of workgroup memory", bytes_in(AddressSpace::WorkGroup));
     let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
     assert!(invocations <= 256, "{what}: {invocations} invocations");
-    let parameters = if composed.immediates { AddressSpace::Immediate } else { AddressSpace::Uniform };
+    let parameters = if composed.dialect.immediates { AddressSpace::Immediate } else { AddressSpace::Uniform };
     let bytes = bytes_in(parameters);
     assert!(bytes > 16 && bytes <= 128, "{what}: {bytes} bytes of parameters");
     let buffers = module.global_variables.iter().filter(|(_, g)| matches!(g.space, AddressSpace::Storage { .. })).count();
@@ -185,7 +187,7 @@ fn fits_every_adapter(composed: &Composed, module: &naga::Module) {
 fn params_are_the_same_in_rust_and_wgsl() {
     for &kernel in KERNELS {
         let elements: Vec<_> = kernel.slots.iter().map(|slot| slot.elements[0]).collect();
-        let (module, _) = Composed::new(kernel, &elements, &constants(kernel)[0], true).parse();
+        let (module, _) = Composed::new(kernel, &elements, &constants(kernel)[0], Dialect { immediates: true, long: false }).parse();
         let (_, params) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).expect("a kernel has Params");
         let TypeInner::Struct { members, span } = &params.inner else { panic!("Params of {} is no struct", kernel.name) };
         assert_eq!(*span as usize, kernel.params_bytes, "{}", kernel.name);
@@ -244,7 +246,7 @@ fn hlsl_compiles() {
     let folder = tempfile::tempdir().expect("a folder");
     let all: Vec<_> = compositions(1)
         .into_iter()
-        .filter(|composed| composed.immediates && composed.needs != Needs::CooperativeMatrix)
+        .filter(|composed| composed.dialect.immediates && !composed.dialect.long && composed.needs != Needs::CooperativeMatrix)
         .enumerate()
         .collect();
     for_each(&all, |(number, composed)| {

@@ -2,15 +2,24 @@
 
 use std::fmt::Write;
 
-use crate::gpu::{accessors::accessors, kernel::Kernel, kernel::Needs, pipeline::Element};
+use crate::gpu::{accessors::LONG, accessors::accessors, kernel::Kernel, kernel::Needs, pipeline::Element};
 
 /// Marks of lines that are repeated, and the constants that say how often.
 const MARKS: [(&str, &str); 7] =
     [("$d", "FD"), ("$i", "FM"), ("$j", "FN"), ("$x", "LX"), ("$w", "LW"), ("$four", "FOURS"), ("$one", "ONES")];
 
+/// What a device's modules are written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// Parameters are immediates, and in a uniform buffer otherwise.
+    pub immediates: bool,
+    /// Tensors in fours are read and written by words of 64 bits: software drivers take as long for a word of 32.
+    pub long: bool,
+}
+
 impl Kernel {
-    /// The whole WGSL module for the chosen element formats and constants. `immediates` says where parameters come from.
-    pub fn compose(&self, elements: &[Element], constants: &[(&'static str, u32)], immediates: bool) -> String {
+    /// The whole WGSL module for the chosen element formats and constants.
+    pub fn compose(&self, elements: &[Element], constants: &[(&'static str, u32)], dialect: Dialect) -> String {
         let mut text = String::new();
         if self.needs == Needs::CooperativeMatrix {
             text.push_str("enable f16;\nenable wgpu_cooperative_matrix;\n");
@@ -21,13 +30,16 @@ impl Kernel {
         if !constants.iter().any(|(name, _)| *name == "WG") {
             line(&mut text, format_args!("const WG: u32 = {}u;", self.workgroup));
         }
+        if dialect.long {
+            text.push_str(LONG);
+        }
         let mut binding = 0;
         for (slot, &element) in self.slots.iter().zip(elements) {
-            text.push_str(&accessors(slot, element, binding));
+            text.push_str(&accessors(slot, element, binding, dialect.long));
             binding += u32::from(element != Element::Absent);
         }
         line(&mut text, format_args!("struct Immediates {{ first: u32, end: u32, width: u32, unused: u32, params: Params }}"));
-        match immediates {
+        match dialect.immediates {
             true => line(&mut text, format_args!("var<immediate> immediates: Immediates;")),
             false => line(&mut text, format_args!("@group(0) @binding({binding}) var<uniform> immediates: Immediates;")),
         }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::gpu::compose::Dialect;
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
 use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
@@ -33,7 +34,7 @@ struct Inner {
     queue: wgpu::Queue,
     summary: AdapterSummary,
     limits: wgpu::Limits,
-    immediates: bool,
+    dialect: Dialect,
     shader_checks: bool,
     families: Arc<Families>,
     tuning: Arc<Tuning>,
@@ -98,9 +99,12 @@ impl Device {
             families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
             filling: if software { 1 } else { 256 },
             submission_time: options.submission_time.unwrap_or(SUBMISSION_TIME),
-            immediates: options.immediates.unwrap_or(true)
-                && device.features().contains(wgpu::Features::IMMEDIATES)
-                && limits.max_immediate_size as usize >= IMMEDIATE_BYTES,
+            dialect: Dialect {
+                immediates: options.immediates.unwrap_or(true)
+                    && device.features().contains(wgpu::Features::IMMEDIATES)
+                    && limits.max_immediate_size as usize >= IMMEDIATE_BYTES,
+                long: software && device.features().contains(wgpu::Features::SHADER_INT64),
+            },
             shader_checks: options.shader_checks,
             // Modest guesses in operations a second; engines correct them from the first submissions on.
             own: Arc::new(Own::new(options.memory_limit, if software { 2e9 } else { 2e10 }, options.profile.then(Profile::default), None)),
@@ -152,7 +156,12 @@ impl Device {
 
     /// Whether kernel parameters travel as immediates rather than in uniform buffers.
     pub fn immediates(&self) -> bool {
-        self.0.immediates
+        self.0.dialect.immediates
+    }
+
+    /// What modules are written with.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.0.dialect
     }
 
     /// The limits that the device was opened with.

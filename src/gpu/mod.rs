@@ -50,6 +50,7 @@ pub use adapter::AdapterSummary;
 pub use arena::{Arena, Block};
 pub use arg::Arg;
 pub use builder::DeviceBuilder;
+pub use compose::Dialect;
 pub use device::Device;
 pub use download::Download;
 pub use engine::Probe;

@@ -81,6 +81,11 @@ impl<'a> Call<'a> {
         rec.dispatch(kernel, &constants, &self.params(column_groups), &self.args(), pixel_groups * column_groups, work)
     }
 
+    /// The constant that says whether there are frames of the past, for kernels that have loops of their own for them.
+    pub(super) fn past(&self) -> (&'static str, u32) {
+        ("PAST", u32::from(self.options.past[0].is_some()))
+    }
+
     fn params(&self, column_groups: usize) -> Params {
         let size = |tensor: &Tensor| [0, 1, 2, 3].map(|axis| tensor.shape()[axis] as u32);
         Params {
