@@ -242,7 +242,8 @@ fn lines_of_kernels_are_short() {
 /// Names and texts of the files of a folder.
 fn texts(folder: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("the folder is there");
-    let files = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"));
+    let files =
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"));
     files.map(|path| (path.file_stem().expect("a stem").display().to_string(), fs::read_to_string(&path).expect("text"))).collect()
 }
 

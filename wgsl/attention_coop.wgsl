@@ -16,9 +16,9 @@
 // 2^(SLACK + LIFT) is 32,768, and the largest f16 65,504.
 //
 // Numbers past `dim` are zeros in q alone, which is enough. Loads stand behind no condition: compilers would wait for each at once.
-// Past the end they read the last keys again, whose weights are zeros. Values are kept by dimension, so that their fragments are read
-// like those of keys: a lane turns LV blocks of four by four in registers. Arrays are declared by fours (SPIR-V) or one by one (Metal).
-// Needs lib/attention.
+// Past the end they read the last keys again, whose weights are zeros. Where TURNED says so, values are kept by dimension, so that their
+// fragments are read like those of keys: a lane turns LV blocks of four by four in registers. A lane carries LX fours of keys. Arrays are
+// declared by fours (SPIR-V) or one by one (Metal). Needs lib/attention.
 
 const KEYS: u32 = FN * SIZE;
 const DIM: u32 = FD * SIZE;
@@ -28,7 +28,12 @@ const PER: u32 = LANES / ROWS; // lanes that share a query
 const OWN: u32 = KEYS / PER / 4u; // fours of a lane's keys
 // Rows of workgroup memory in fours, padded against bank conflicts.
 const K_ROW: u32 = (DIM + PAD) / 4u;
+// #if TURNED
 const V_ROW: u32 = (KEYS + PAD) / 4u;
+const V_FOURS: u32 = DIM * V_ROW;
+// #else
+const V_FOURS: u32 = KEYS * K_ROW;
+// #end
 const WEIGHT_ROW: u32 = (KEYS + PAD) / 4u;
 const SCORE_ROW: u32 = KEYS / 4u + 1u;
 const BLOCKS: u32 = KEYS * DIM / 16u;
@@ -41,7 +46,7 @@ var<workgroup> outgrown: array<u32, 4>;
 // #if FOURS
 const UNIT: u32 = 1u;
 var<workgroup> k_tile: array<vec4<f16>, KEYS * K_ROW>;
-var<workgroup> v_tile: array<vec4<f16>, DIM * V_ROW>;
+var<workgroup> v_tile: array<vec4<f16>, V_FOURS>;
 var<workgroup> weights: array<vec4<f16>, BR * WEIGHT_ROW>;
 var<workgroup> scores: array<vec4<f32>, BR * SCORE_ROW>;
 
@@ -53,7 +58,7 @@ fn scores_at(four: u32) -> vec4<f32> { return scores[four]; }
 // #else
 const UNIT: u32 = 4u;
 var<workgroup> k_tile: array<f16, KEYS * K_ROW * 4u>;
-var<workgroup> v_tile: array<f16, DIM * V_ROW * 4u>;
+var<workgroup> v_tile: array<f16, V_FOURS * 4u>;
 var<workgroup> weights: array<f16, BR * WEIGHT_ROW * 4u>;
 var<workgroup> scores: array<f32, BR * SCORE_ROW * 4u>;
 
@@ -164,19 +169,27 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     var k_$x = k_data[k_at_$x + min(k_row_$x, last_row)];
     put_k(put_k_$x, k_$x);
     // #end
+    // #if TURNED
     // #for b in LV
     let block_$b = (lane + $bu * WG) % BLOCKS;
     let v_at_$b = here.keys / 4u + min(block_$b / (KEYS / 4u), last_four);
     let v_row_$b = block_$b % (KEYS / 4u) * 4u * width;
     let put_v_$b = block_$b / (KEYS / 4u) * 4u * V_ROW + block_$b % (KEYS / 4u);
     // #end
+    // #end
     var done = 0u; // rows before the tile
 
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
+        // #if TURNED
         // #for b in LV
         // #for e in 4
         let v_$b_$e = v_data[v_at_$b + min(v_row_$b + done + $eu * width, last_row)];
+        // #end
+        // #end
+        // #else
+        // #for x in LX
+        let v_$x = v_data[k_at_$x + min(k_row_$x + done, last_row)];
         // #end
         // #end
         done += KEYS * width;
@@ -201,9 +214,15 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         workgroupBarrier();
 
         // Weights.
+        // #if TURNED
         // #for b in LV
         // #for e in 4
         put_v(put_v_$b + $eu * V_ROW, vec4<f16>(v_$b_0[$e], v_$b_1[$e], v_$b_2[$e], v_$b_3[$e]));
+        // #end
+        // #end
+        // #else
+        // #for x in LX
+        put_v(put_k_$x, v_$x);
         // #end
         // #end
         var own: array<vec4<f32>, OWN>;
@@ -254,7 +273,11 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             &weights[((strip + $iu * SIZE) * WEIGHT_ROW + $ju * (SIZE / 4u)) * UNIT], WEIGHT_ROW * UNIT);
         // #end
         // #for d in FD
+        // #if TURNED
         let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
+        // #else
+        let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(&v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+        // #end
         // #for i in FM
         sum_$i_$d = coopMultiplyAdd(weight_$i_$j, value_$j_$d, sum_$i_$d);
         // #end

@@ -341,6 +341,13 @@ mod tests {
     }
 
     #[test]
+    fn generations_are_told_apart() {
+        let named = |name: &str| Facts { name: name.into(), ..discrete(AMD) }.is_rdna4();
+        assert!(named("AMD Radeon RX 9070 XT (RADV GFX1201)") && !named("AMD Radeon RX 7900 XTX (RADV NAVI31)"));
+        assert!(!Facts { name: "RADV GFX1201".into(), ..discrete(INTEL) }.is_rdna4());
+    }
+
+    #[test]
     fn a_family_that_fails_its_test_is_passed_over() {
         let families = Families::new(discrete(0x10de), None);
         let fail = |family| if family == Family::Coop { Err(Error::Device("wrong".into())) } else { Ok(()) };

@@ -35,7 +35,9 @@ pub type Variants = &'static [(&'static str, &'static [u32])];
 pub type Tile = &'static [(&'static str, u32)];
 
 /// All of these as [`Kernel::tiles`].
-pub(crate) const fn tiles<const TILES: usize, const CONSTANTS: usize>(all: &'static [[(&'static str, u32); CONSTANTS]; TILES]) -> [Tile; TILES] {
+pub(crate) const fn tiles<const TILES: usize, const CONSTANTS: usize>(
+    all: &'static [[(&'static str, u32); CONSTANTS]; TILES],
+) -> [Tile; TILES] {
     let mut tiles: [Tile; TILES] = [&[]; TILES];
     let mut number = 0;
     while number < TILES {

@@ -44,6 +44,13 @@ pub fn norm_rope(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, rota
     let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { tokens: dims.get("L") as u32, cols: x.cols() as u32, half: half as u32, eps };
     let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(cos), Arg::rows(sin), Arg::rows(&out)];
-    rec.dispatch(&NORM_ROPE, &[("FOURS", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))], &params, &args, dims.get("L"), 48.0 * x.cols() as f64)?;
+    rec.dispatch(
+        &NORM_ROPE,
+        &[("FOURS", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))],
+        &params,
+        &args,
+        dims.get("L"),
+        48.0 * x.cols() as f64,
+    )?;
     Ok(out)
 }

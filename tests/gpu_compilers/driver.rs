@@ -43,14 +43,15 @@ fn text(chars: &[c_char]) -> String {
 }
 
 impl Driver {
-    /// Of the only chip there is. Buffers are checked as wgpu has them checked, but not on NVK, which does it in code of its own, and so would
-    /// hide what the kernels cost.
+    /// Of the only chip there is. Buffers are checked as wgpu has them checked, but not on NVK, which does it in code of its own, and so
+    /// would hide what the kernels cost.
     pub fn open() -> Self {
         // SAFETY: plain Vulkan, with structures that outlive the calls; nothing is submitted.
         unsafe {
             let entry = ash::Entry::load().expect("a Vulkan loader");
             let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
-            let instance = entry.create_instance(&vk::InstanceCreateInfo::default().application_info(&application), None).expect("an instance");
+            let instance =
+                entry.create_instance(&vk::InstanceCreateInfo::default().application_info(&application), None).expect("an instance");
             let physical = instance.enumerate_physical_devices().expect("devices")[0];
             let mut driver = vk::PhysicalDeviceDriverProperties::default();
             let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
@@ -129,7 +130,8 @@ unsafe fn device(instance: &ash::Instance, physical: vk::PhysicalDevice, coopera
     names.extend(cooperative.then_some(ash::khr::cooperative_matrix::NAME.as_ptr()));
     names.extend(robust.then_some(ash::ext::robustness2::NAME.as_ptr()));
     let queues = [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
-    let mut v11 = vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(true).uniform_and_storage_buffer16_bit_access(true);
+    let mut v11 =
+        vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(true).uniform_and_storage_buffer16_bit_access(true);
     let v12 = vk::PhysicalDeviceVulkan12Features::default().shader_float16(true).vulkan_memory_model(true);
     let mut v12 = v12.vulkan_memory_model_device_scope(true).shader_subgroup_extended_types(true);
     let v13 = vk::PhysicalDeviceVulkan13Features::default().subgroup_size_control(true).compute_full_subgroups(true);

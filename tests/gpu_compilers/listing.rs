@@ -80,15 +80,16 @@ fn jumps<'a>(blocks: &'a [Block], index: &'a BTreeMap<u32, usize>) -> impl Itera
     all.filter_map(|(at, target)| Some((at, *index.get(&target)?)))
 }
 
-/// Blocks that are jumped over as a rule: between a jump and its target without matrix work or multiply-adds, and either with barriers, where
-/// attention takes its sums out to scale them, or long and without loads, where a convolution goes on to the next tap.
+/// Blocks that are jumped over as a rule: between a jump and its target without matrix work or multiply-adds, and either with
+/// barriers, where attention takes its sums out to scale them, or long and without loads, where a convolution goes on to the next tap.
 fn rare(blocks: &[Block], index: &BTreeMap<u32, usize>) -> Vec<usize> {
     const LONG: usize = 32;
     let skipped = jumps(blocks, index).filter(|&(at, target)| target > at + 1).map(|(at, target)| at + 1..target);
     let is_rare = |run: &std::ops::Range<usize>| {
         let codes = || blocks[run.clone()].iter().flat_map(|(_, codes)| codes.iter());
         let any = |test: &dyn Fn(&str) -> bool| codes().any(|code| test(code.split_whitespace().next().unwrap_or_default()));
-        let works = any(&|op| op.starts_with("v_wmma")) || codes().filter(|code| is_fma(code.split_whitespace().next().unwrap_or_default())).count() > LONG;
+        let works = any(&|op| op.starts_with("v_wmma"))
+            || codes().filter(|code| is_fma(code.split_whitespace().next().unwrap_or_default())).count() > LONG;
         let loads = any(&|op| is_load(op) || op.starts_with("ds_"));
         !works && (any(&|op| op.starts_with("s_barrier")) || (!loads && codes().count() > LONG))
     };

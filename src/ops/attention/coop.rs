@@ -6,13 +6,13 @@ use crate::gpu::{Arg, Device, Element, Family, Kernel, Needs, Recorder, Slot, fa
 use crate::ops::{attention::call::Call, attention::call::Params, libs::ATTENTION, tuned::fastest_tile};
 
 /// A workgroup is `sg` subgroups of `lanes`, a subgroup makes `fm` fragments of `size` queries, over tiles of `keys` keys of heads up to `dim`.
-/// Arrays are declared by fours, or one by one. LX are the fours of keys that a lane carries, LV the blocks of values.
-const fn tile(size: u32, [sg, fm, keys]: [u32; 3], dim: u32, lanes: u32, fours: u32) -> [(&'static str, u32); 11] {
+/// Values are `turned` or not. Arrays are declared by fours, or one by one. LX are the fours of keys that a lane carries, LV the blocks of values.
+const fn tile(size: u32, [sg, fm, keys, turned]: [u32; 4], dim: u32, lanes: u32, fours: u32) -> [(&'static str, u32); 12] {
     let (all, fours_of_keys) = (sg * lanes, keys * dim / 4);
     let [across, along] = [("FN", keys / size), ("FD", dim / size)];
     let [carried, blocks] = [("LX", fours_of_keys / all), ("LV", fours_of_keys.div_ceil(4 * all))];
-    let pad = ("PAD", Coop::new(size, lanes, fours == 0).padding());
-    [("SIZE", size), ("SG", sg), ("FM", fm), across, along, ("LANES", lanes), ("FOURS", fours), pad, carried, blocks, ("WG", all)]
+    let [pad, turned] = [("PAD", Coop::new(size, lanes, fours == 0).padding()), ("TURNED", turned)];
+    [("SIZE", size), ("SG", sg), ("FM", fm), across, along, turned, ("LANES", lanes), ("FOURS", fours), pad, carried, blocks, ("WG", all)]
 }
 
 const HALVES: &[Element] = &[Element::Half4];
@@ -24,23 +24,25 @@ pub static ATTENTION_COOP: Kernel = Kernel {
     slots: &[Slot::read("q", HALVES), Slot::read("k", HALVES), Slot::read("v", HALVES), Slot::write("out", WRITE)],
     tiles: &[
         // NVIDIA.
-        &tile(16, [4, 1, 32], 64, 32, 1),
-        &tile(16, [4, 1, 16], 128, 32, 1),
-        &tile(16, [8, 1, 16], 128, 32, 1),
-        &tile(16, [4, 1, 32], 128, 32, 1),
-        &tile(16, [8, 1, 32], 128, 32, 1),
+        &tile(16, [4, 1, 32, 1], 64, 32, 1),
+        &tile(16, [4, 1, 16, 1], 128, 32, 1),
+        &tile(16, [8, 1, 16, 1], 128, 32, 1),
+        &tile(16, [4, 1, 16, 0], 128, 32, 1),
+        &tile(16, [8, 1, 16, 0], 128, 32, 1),
+        &tile(16, [4, 1, 32, 1], 128, 32, 1),
+        &tile(16, [8, 1, 32, 1], 128, 32, 1),
         // AMD.
-        &tile(16, [4, 1, 32], 64, 64, 1),
-        &tile(16, [4, 1, 32], 128, 64, 1),
-        &tile(16, [4, 2, 32], 128, 64, 1),
+        &tile(16, [4, 1, 32, 1], 64, 64, 1),
+        &tile(16, [4, 1, 32, 1], 128, 64, 1),
+        &tile(16, [4, 2, 32, 1], 128, 64, 1),
         // Apple.
-        &tile(8, [4, 2, 32], 64, 32, 0),
-        &tile(8, [4, 2, 32], 128, 32, 0),
-        // Software, both ways of declaring tiles.
-        &tile(8, [4, 1, 32], 64, 8, 1),
-        &tile(8, [4, 1, 32], 128, 8, 1),
-        &tile(8, [4, 1, 32], 64, 8, 0),
-        &tile(8, [4, 1, 32], 128, 8, 0),
+        &tile(8, [4, 2, 32, 1], 64, 32, 0),
+        &tile(8, [4, 2, 32, 1], 128, 32, 0),
+        // Software, all ways of declaring tiles.
+        &tile(8, [4, 1, 32, 1], 64, 8, 1),
+        &tile(8, [4, 1, 32, 0], 128, 8, 1),
+        &tile(8, [4, 1, 32, 1], 64, 8, 0),
+        &tile(8, [4, 1, 32, 0], 128, 8, 0),
     ],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("attention_coop", include_str!("../../../wgsl/attention_coop.wgsl"), size_of::<Params>())
@@ -69,22 +71,26 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     run(rec, call, matrices, dim, shapes[number.unwrap_or(0)])
 }
 
-/// Subgroups of a workgroup, fragments of queries of each, and keys of a tile. Those after the first may be faster, by fewer reads of keys. RDNA3
-/// has too few registers for two fragments, and so has NVIDIA.
-fn shapes(matrices: Coop, dim: u32, device: &Device) -> &'static [[u32; 3]] {
+/// Subgroups of a workgroup, fragments of queries of each, keys of a tile, and whether values are turned. Those after the first may be faster:
+/// they read keys less often, or leave it to the card to turn values, which NVIDIA's do as they load. RDNA3 has too few registers for two
+/// fragments, and so has NVIDIA.
+fn shapes(matrices: Coop, dim: u32, device: &Device) -> &'static [[u32; 4]] {
     let has_48_kib = device.limits().max_compute_workgroup_storage_size >= 48 << 10;
     match (matrices.size, matrices.lanes) {
-        (8, 32) => &[[4, 2, 32]],
-        (16, 32) if dim > 64 && has_48_kib => &[[4, 1, 16], [8, 1, 16], [4, 1, 32], [8, 1, 32]],
-        (16, 32) if dim > 64 => &[[4, 1, 16], [8, 1, 16]],
-        (16, 64) if dim > 64 && has_48_kib && device.is_rdna4() => &[[4, 1, 32], [4, 2, 32]],
-        _ => &[[4, 1, 32]],
+        (8, 32) => &[[4, 2, 32, 1]],
+        (16, 32) if dim > 64 && has_48_kib => &[[4, 1, 16, 1], [8, 1, 16, 1], [4, 1, 16, 0], [8, 1, 16, 0], [4, 1, 32, 1], [8, 1, 32, 1]],
+        (16, 32) if dim > 64 => &[[4, 1, 16, 1], [8, 1, 16, 1], [4, 1, 16, 0], [8, 1, 16, 0]],
+        (16, 64) if dim > 64 && has_48_kib && device.is_rdna4() => &[[4, 1, 32, 1], [4, 2, 32, 1]],
+        // On software drivers for the sake of tests.
+        (8, _) if dim > 64 => &[[4, 1, 32, 0]],
+        _ => &[[4, 1, 32, 1]],
     }
 }
 
-fn run(rec: &mut Recorder, call: &Call, matrices: Coop, dim: u32, [subgroups, fragments, keys]: [u32; 3]) -> Result<()> {
+fn run(rec: &mut Recorder, call: &Call, matrices: Coop, dim: u32, shape: [u32; 4]) -> Result<()> {
     let (size, lanes) = (matrices.size, matrices.lanes);
-    let constants = tile(size, [subgroups, fragments, keys], dim, lanes, u32::from(!matrices.ones));
+    let constants = tile(size, shape, dim, lanes, u32::from(!matrices.ones));
+    let [subgroups, fragments, ..] = shape;
     let queries = subgroups * fragments * size;
     let args = [Arg::halves(call.q), Arg::halves(call.k), Arg::halves(call.v), Arg::aligned(call.out, true)];
     call.dispatch(rec, &ATTENTION_COOP, &constants, &args, queries)
