@@ -1,7 +1,7 @@
-// out[b, y, x, c] = act(bias[c] + sum over taps of w[tap, c] * x[b, y * stride + dy - pad, x * stride + dx - pad, c]), and what lib/finish adds: a
-// kernel for each channel; zeros outside. A lane makes four channels of PIXELS pixels of a row, so that it reads a weight once for all of them, and
-// with SLIDE, for windows that move by one column, an element of the image once for all columns of the window.
-// Needs lib/activation, lib/window and lib/finish.
+// out[b, y, x, c] = act(bias[c] + sum over taps of w[tap, c] * x[b, y * stride + dy - pad, x * stride + dx - pad, c]), and what lib/finish
+// adds: a kernel for each channel; zeros outside. A lane makes four channels of PIXELS pixels of a row, so that it reads a weight once for
+// all of them, and with SLIDE, for windows that move by one column, an element of the image once for all columns of the window. Needs
+// lib/activation, lib/window and lib/finish.
 
 // Of four channels, at a column seen from the padding's first of the line that begins with this pixel.
 fn element_at(line: u32, column: u32, channel: u32, n: u32, p: Params) -> vec4<f32> {

@@ -42,7 +42,8 @@ fn conv_reg(group: u32, lane: u32, p: Params) {
             any_inside |= inside[i];
             starts[i] = select(0u, start_of(place, p), inside[i]);
         }
-        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which take every one.
+        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which
+        // take every one.
         let frame = select(at[0].x + offset_of(tap, p).x, 0, PAST == 0u);
         let channels = select(0u, p.in_c, any_inside);
         var x4: array<vec4<f32>, TM>;

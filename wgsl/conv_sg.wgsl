@@ -1,6 +1,7 @@
 // See conv_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes TM
-// pixels of 32 FOURS channels, TM by 4 FOURS a lane. Of each pixel the lanes load 32 channels at once, four each, and hand them round
-// by shuffles, or with FEW four each of as many taps as have them; the weights lie in the order in which they are read: [tile, tap, c, 32 FOURS]. Needs lib/activation, lib/finish and lib/taps.
+// pixels of 32 FOURS channels, TM by 4 FOURS a lane. Of each pixel the lanes load 32 channels at once, four each, and hand them round by
+// shuffles, or with FEW four each of as many taps as have them; the weights lie in the order in which they are read: [tile, tap, c, 32
+// FOURS]. Needs lib/activation, lib/finish and lib/taps.
 
 const COLS: u32 = 32u * FOURS;
 
@@ -61,7 +62,8 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             any_inside |= inside[i];
             starts[i] = select(0u, start_of(place, p), inside[i]);
         }
-        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which take every one.
+        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which
+        // take every one.
         let frame = select(at[0].x + offset_of(tap, p).x, 0, PAST == 0u);
         let channels = select(0u, p.in_c, any_inside);
         let w_at = (tile * taps + tap) * depth * COLS + mine;

@@ -148,3 +148,24 @@ fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
         Element::Absent | Element::Bf16x4 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
     }
 }
+
+/// The function by which kernels on cooperative matrices read a slot in fours of f16, `NAME_half(four)`.
+pub(super) fn halves(slot: &Slot, element: Element) -> String {
+    let text = match element {
+        Element::Absent => "fn NAME_half(four: u32) -> vec4<f16> { return vec4<f16>(); }\n",
+        Element::Half4 => {
+            "fn NAME_half(four: u32) -> vec4<f16> { return NAME_data[four]; }
+fn NAME_load(at: u32, count: u32) -> vec4<f32> { return vec4<f32>(NAME_data[at >> 2u]); }
+"
+        }
+        // Saturating, as stores are.
+        Element::F32x4 => {
+            "fn NAME_half(four: u32) -> vec4<f16> {
+    return vec4<f16>(clamp(NAME_load(four * 4u, 4u), vec4<f32>(-65504.0), vec4<f32>(65504.0)));
+}
+"
+        }
+        _ => "",
+    };
+    text.replace("NAME", slot.name)
+}

@@ -228,6 +228,11 @@ impl Device {
         self.0.families.facts().coop()
     }
 
+    /// See [`Facts::is_rdna4`].
+    pub(crate) fn is_rdna4(&self) -> bool {
+        self.0.families.facts().is_rdna4()
+    }
+
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {
         &self.0.own.accounting
     }

@@ -1,8 +1,9 @@
 //! One convolution: how it is done, and what every family's kernel takes of it.
 
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE, params};
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Element, Family, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{conv::weight::ConvWeight, finish::Finish};
 
 /// The slots of every kernel, with weights in these formats.
@@ -106,7 +107,11 @@ impl<'a> Call<'a> {
     fn args(&self) -> [Arg<'a>; 8] {
         let fours = self.weight.in_channels().is_multiple_of(4);
         let [bias, residual, slope] = self.options.finish.args();
-        let [past1, past2] = self.options.past.map(|frame| frame.map_or(Arg::ABSENT, |frame| Arg::aligned(frame, fours)));
-        [Arg::aligned(self.x, fours), past1, past2, self.weight.arg(), bias, residual, slope, Arg::rows(self.out)]
+        let frame = |frame: &'a Tensor| match self.weight.family() {
+            Family::Coop if frame.dtype() == DType::F16 => Arg::halves(frame),
+            _ => Arg::aligned(frame, fours),
+        };
+        let [past1, past2] = self.options.past.map(|past| past.map_or(Arg::ABSENT, frame));
+        [frame(self.x), past1, past2, self.weight.arg(), bias, residual, slope, Arg::rows(self.out)]
     }
 }
