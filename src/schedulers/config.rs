@@ -4,8 +4,8 @@ use super::dpmpp::{self, DpmPp};
 use super::sigmas::{FinalSigma, Levels, Rule};
 use super::unipc::{self, UniPc};
 use super::{
-    adams::Adams, ancestral::Depth, deis::Deis, dpmpp_sde, dpmpp_single, euler, heun, kdpm2, names::Sampler, plan::Plan, scheduler::Scheduler,
-    spacing::Spacing,
+    adams::Adams, ancestral::Depth, deis::Deis, dpmpp_sde, dpmpp_single, euler, heun, kdpm2, names::Sampler, plan::Plan,
+    scheduler::Scheduler, spacing::Spacing,
 };
 use crate::Result;
 
