@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Arg, Device, Element, Family, Kernel, Needs, Recorder, Slot, family::Coop, kernel::WRITE};
+use crate::gpu::{Arg, Device, Element, Family, Kernel, Needs, Recorder, Slot, family::Coop};
 use crate::ops::{attention::call::Call, attention::call::Params, libs::ATTENTION, tuned::fastest_tile};
 
 /// A workgroup is `sg` subgroups of `lanes`, a subgroup makes `fm` fragments of `size` queries, over tiles of `keys` keys of heads up to `dim`.
@@ -21,7 +21,12 @@ const HALVES: &[Element] = &[Element::Half4];
 pub static ATTENTION_COOP: Kernel = Kernel {
     libs: &[ATTENTION],
     workgroup: 256,
-    slots: &[Slot::read("q", HALVES), Slot::read("k", HALVES), Slot::read("v", HALVES), Slot::write("out", WRITE)],
+    slots: &[
+        Slot::read("q", HALVES),
+        Slot::read("k", HALVES),
+        Slot::read("v", HALVES),
+        Slot::write("out", &[Element::F32x4, Element::F16x4]),
+    ],
     tiles: &[
         // NVIDIA.
         &tile(16, [4, 1, 32, 1], 64, 32, 1),

@@ -172,6 +172,18 @@ pub fn cases() -> Vec<Case> {
         [12, 20].map(to)
     };
     cases.extend(ALL.into_iter().flat_map(activated));
+    let halves = |what, outs, options| {
+        let (x, w) = random([1, 5, 4, 8], outs, [1, 3, 3]);
+        case(what, x, w, options, [F16, F32])
+    };
+    cases.extend([
+        halves("by f16, and all that follows, to 21 channels", 21, residual([1, 5, 4, 21], Activation::Silu)),
+        halves("by f16, with slopes, to 21 channels", 21, sloped(residual([1, 5, 4, 21], Activation::None))),
+        halves("by f16, with slopes", 20, sloped(residual([1, 5, 4, 20], Activation::None))),
+        halves("by f16, and a residual in f16", 20, halved(residual([1, 5, 4, 20], Activation::None))),
+        causal_of([3, 3, 5, 8], 24, false, [F32, F16]),
+    ]);
+    cases.extend(ALL.map(|activation| halves("by f16, and an activation", 20, oracle::Options { activation, bias: bias(20), ..same() })));
     cases
 }
 

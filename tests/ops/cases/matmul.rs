@@ -86,6 +86,18 @@ pub fn cases() -> Vec<Case> {
             F32,
         ),
     ];
+    let (x, w) = random(33, 64, 96);
+    let halves = |what, epilogue| case(what, x.clone().to(F16), w.clone().to(F16), epilogue, F32);
+    let with_f16 =
+        |epilogue: oracle::Epilogue| oracle::Epilogue { residual: epilogue.residual.map(|residual| residual.to(F16)), ..epilogue };
+    let (odd_x, odd_w) = random(33, 64, 21);
+    cases.extend([
+        halves("in f16, and all that follows", full(33, 96, Activation::None)),
+        halves("in f16, and a residual in f16", with_f16(full(33, 96, Activation::None))),
+        case("in f16, of no fours", odd_x.to(F16), odd_w.to(F16), full(33, 21, Activation::None), F32),
+        typed("bf16 weights of f16", [33, 64, 96], [F16, Bf16, F32]),
+    ]);
+    cases.extend(ALL.map(|activation| halves("in f16, and an activation", bias_only(96, activation))));
     let activated =
         |activation| [[9, 8, 20], [1, 8, 20], [40, 32, 64]].map(|size| sized("and an activation", size, bias_only(size[2], activation)));
     cases.extend(ALL.into_iter().flat_map(activated));
