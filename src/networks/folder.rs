@@ -210,11 +210,8 @@ struct Wanted {
     choice: (&'static str, &'static str),
 }
 
-const DETECTOR: Wanted = Wanted {
-    what: "detector of persons",
-    files: "yolov10m.onnx, yolox_l.onnx, nanodet",
-    choice: ("detector", "--detector"),
-};
+const DETECTOR: Wanted =
+    Wanted { what: "detector of persons", files: "yolov10m.onnx, yolox_l.onnx, nanodet", choice: ("detector", "--detector") };
 const POSE: Wanted = Wanted {
     what: "pose network",
     files: "vitpose_h_wholebody.onnx, dw-ll_ucoco_384.onnx, rtmw, or MediaPipe's pose, hand and face networks",
@@ -259,16 +256,17 @@ impl There {
         match places[..] {
             [] => Ok(None),
             [only] => Ok(Some(self.found.swap_remove(only).1)),
-            [first, second, ..] => {
-                Err(self.both([first, second].map(|at| &self.found[at].1), wanted))
-            }
+            [first, second, ..] => Err(self.both([first, second].map(|at| &self.found[at].1), wanted)),
         }
     }
 
     /// There are two for one task.
     fn both(&self, graphs: [&Graph; 2], Wanted { what, choice: (method, option), .. }: &Wanted) -> Error {
         let [a, b] = graphs.map(|graph| graph.path().display());
-        Error::weights(&self.folder, format!("both {a} and {b} are a {what}: give the one to use by itself, as `{method}` (examples: {option})"))
+        Error::weights(
+            &self.folder,
+            format!("both {a} and {b} are a {what}: give the one to use by itself, as `{method}` (examples: {option})"),
+        )
     }
 
     fn required(&mut self, is: impl Fn(Kind) -> bool, wanted: &Wanted) -> Result<Graph> {
