@@ -43,8 +43,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let application = Application::open()?;
     let short = Some(Duration::from_millis(arguments.submission_time));
-    let Some(runs) = arguments.compare else { return Ok(report("", &application.run(short)?)) };
-    for _ in 0..runs {
+    if arguments.compare.is_none() {
+        report("", &application.run(short)?);
+    }
+    for _ in 0..arguments.compare.unwrap_or(0) {
         report("default  ", &application.run(None)?);
         report("short    ", &application.run(short)?);
     }

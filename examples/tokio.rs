@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task;
 use tokio::time::timeout;
 use wan_animate::video::{Frame, Frames, Motion, open_image};
-use wan_animate::{AnimatePipeline, AnimateRequest, Cancel, Device, Event, Result};
+use wan_animate::{AnimatePipeline, AnimateRequest, Cancel, Device, DeviceBuilder, Event, Result};
 
 /// A generation on a thread of its own. Dropping this stops it.
 struct Running {
@@ -67,9 +67,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if !demo.exists() {
         return Err("the demo's checkpoint is in the repository, not in the package: run this example there".into());
     }
-    // Loading blocks too.
+    // Loading blocks too. What was submitted is not taken back, so short submissions are what frees the GPU soon.
     let model = demo.join("model");
-    let load = move || Device::builder().build().and_then(|device| AnimatePipeline::builder(&device).checkpoint(model).build());
+    let device = Device::builder().submission_time(DeviceBuilder::SUBMISSION_AT_60_HZ);
+    let load = move || device.build().and_then(|device| AnimatePipeline::builder(&device).checkpoint(model).build());
     let pipeline = task::spawn_blocking(load).await??;
     let character = open_image(demo.join("reference.png"))?;
     let motion = Motion::new(Frames::open(demo.join("pose"))?, Frames::open(demo.join("face"))?)?;

@@ -79,20 +79,27 @@ fn a_busy_device_is_told_of_or_shared() {
     };
     assert!(matches!(elsewhere(|request| request.when_busy(WhenBusy::Fail)), Err(Error::Busy)));
     assert_eq!(elsewhere(|request| request.when_busy(WhenBusy::Share)).expect("beside the first").len(), 6);
-    let crowded = elsewhere(|request| {
-        // As much as the smallest of them takes, so not as much as two.
-        let peak = request.plan().expect("a plan").peak();
+    drop(first);
+    assert_eq!(elsewhere(|request| request.when_busy(WhenBusy::Fail)).expect("nobody is there").len(), 6);
+}
+
+#[test]
+fn who_shares_waits_where_there_is_no_room_for_both() {
+    let peak = request(&pipeline(&device())).plan().expect("a plan").peak();
+    let device = Device::builder().shader_checks(true).memory_limit(peak * 5 / 4).build().expect("an adapter");
+    let pipeline = pipeline(&device);
+    let _first = begun(&pipeline);
+    let crowded = thread::scope(|scope| {
         let cancel = Cancel::new();
         let later = cancel.clone();
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(100));
             later.cancel();
         });
-        request.memory_budget(MemoryBudget::bytes(peak)).when_busy(WhenBusy::Share).cancel(cancel)
+        let shared = || frames(request(&pipeline).when_busy(WhenBusy::Share).cancel(cancel).start()?);
+        scope.spawn(shared).join().expect("no panic")
     });
-    assert!(matches!(crowded, Err(Error::Cancelled)), "it waits where there is no room for both: {crowded:?}");
-    drop(first);
-    assert_eq!(elsewhere(|request| request.when_busy(WhenBusy::Fail)).expect("nobody is there").len(), 6);
+    assert!(matches!(crowded, Err(Error::Cancelled)), "{crowded:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-// out = f(a, b), element by element, FUNCTION says which f. With WALK, a and b are stretched to the walk's extents by strides of 0; without, all
-// are of one shape. Needs lib/walk.
+// out = f(a, b), element by element, FUNCTION says which f. With WALK 0 all are of one shape; else a and b are stretched to the
+// walk's extents by strides of 0, and WALK elements, 1 or 4, go together; with SAME 1 the four of a are one and the same, with SAME
+// 2 those of b. Needs lib/walk.
 
 struct Params {
     count: u32,
@@ -26,10 +27,15 @@ fn binary(group: u32, lane: u32, p: Params) {
         if (e < p.count) { out_store(e, 4u, function(a_load(e, 4u), b_load(e, 4u))); }
         return;
     }
-    let e = group * WG + lane;
+    let number = group * WG + lane;
+    let e = number * WALK;
     if (e >= p.count) { return; }
-    let i = indices(e, Six(p.e0, p.e1, p.e2, p.e3, p.e4, p.e5));
+    let i = indices(number, Six(p.e0, p.e1, p.e2, p.e3, p.e4, p.e5));
     let a = i[0] * p.a0 + i[1] * p.a1 + i[2] * p.a2 + i[3] * p.a3 + i[4] * p.a4 + i[5] * p.a5;
     let b = i[0] * p.b0 + i[1] * p.b1 + i[2] * p.b2 + i[3] * p.b3 + i[4] * p.b4 + i[5] * p.b5;
-    out_store(e, 1u, function(vec4<f32>(a_get(u32(a))), vec4<f32>(b_get(u32(b)))));
+    var left = vec4<f32>(a_get(u32(a)));
+    if (WALK == 4u && SAME != 1u) { left = a_load(u32(a), 4u); }
+    var right = vec4<f32>(b_get(u32(b)));
+    if (WALK == 4u && SAME != 2u) { right = b_load(u32(b), 4u); }
+    out_store(e, WALK, function(left, right));
 }

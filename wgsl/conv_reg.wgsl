@@ -2,7 +2,7 @@
 // taps and channels of x[pixel moved by the tap, c] * w[n, tap, c]). Outside of x there are zeros, but for the frames of the past
 // that stand before it in tensors of their own, the newest first; then T of x is 1. With up = 1, x is seen at twice its height and
 // width (nearest neighbour). A lane makes TM pixels of TN channels; a workgroup is WN lanes of channels wide.
-// Needs lib/activation and lib/taps.
+// Needs lib/activation, lib/finish and lib/taps.
 
 // Adds the products of four channels, from `w_at` on in the tap of the first of TN rows.
 fn gather(sums: ptr<function, array<vec4<f32>, TM * TN / 4u>>, x4: array<vec4<f32>, TM>, w_rows: array<u32, TN>, w_at: u32, n: u32) {
@@ -24,7 +24,11 @@ fn conv_reg(group: u32, lane: u32, p: Params) {
     var sums: array<vec4<f32>, TM * TN / 4u>;
     for (var i = 0u; i < TM * TN / 4u; i++) { sums[i] = vec4<f32>(); }
     var at: array<vec3<i32>, TM>;
-    for (var i = 0u; i < TM; i++) { at[i] = first_tap(pixel + i, p); }
+    var place = pixel_at(pixel, p);
+    for (var i = 0u; i < TM; i++) {
+        at[i] = first_tap_at(place, p);
+        place = next_pixel(place, p);
+    }
     let taps = p.k_t * p.k_h * p.k_w;
     var w_rows: array<u32, TN>;
     for (var j = 0u; j < TN; j++) { w_rows[j] = min(col + j, p.out_c - 1u) * taps * p.in_c; }
@@ -38,14 +42,16 @@ fn conv_reg(group: u32, lane: u32, p: Params) {
             any_inside |= inside[i];
             starts[i] = select(0u, start_of(place, p), inside[i]);
         }
-        // One of three loops runs. Branches within one would be no help to software drivers, which take every one.
-        let frame = select(at[0].x + offset_of(tap, p).x, 0, p.past == 0u);
+        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which
+        // take every one.
+        let frame = select(at[0].x + offset_of(tap, p).x, 0, PAST == 0u);
         let channels = select(0u, p.in_c, any_inside);
         var x4: array<vec4<f32>, TM>;
         for (var c = 0u; c < select(channels, 0u, frame < 0); c += 4u) {
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + c, p.in_c - c), inside[i]); }
             gather(&sums, x4, w_rows, tap * p.in_c + c, p.in_c - c);
         }
+        if (PAST == 0u) { continue; }
         for (var c = 0u; c < select(0u, channels, frame == -1); c += 4u) {
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past1_load(starts[i] + c, p.in_c - c), inside[i]); }
             gather(&sums, x4, w_rows, tap * p.in_c + c, p.in_c - c);
@@ -62,7 +68,7 @@ fn conv_reg(group: u32, lane: u32, p: Params) {
         for (var i = 0u; i < TM; i++) {
             if (pixel + i >= pixels) { break; }
             let e = (pixel + i) * p.out_c + col + j;
-            out_store(e, n, residual_load(e, n) + activate(sums[(i * TN + j) / 4u] + bias4));
+            finish(e, col + j, n, sums[(i * TN + j) / 4u] + bias4, p);
         }
     }
 }

@@ -1,6 +1,6 @@
 // See conv_reg. A workgroup makes WG pixels of BN channels, TM by TN a lane; slices of 16 channels of one tap go through workgroup
 // memory, turned so that a lane reads fours of pixels and fours of channels. A lane's fours lie as far apart as there are lanes
-// along them, so that lanes beside each other read beside each other. Needs lib/activation, lib/taps and lib/turned.
+// along them, so that lanes beside each other read beside each other. Needs lib/activation, lib/finish, lib/taps and lib/turned.
 
 const BM: u32 = WG; // so each lane turns one block of four pixels by four channels
 const SLICE: u32 = 16u;
@@ -75,7 +75,7 @@ fn conv_tiled(group: u32, lane: u32, p: Params) {
             let row = pixel + (i / 4u * (BM / TM) + y) * 4u + i % 4u;
             if (row >= pixels) { continue; }
             let e = row * p.out_c + column;
-            out_store(e, n, residual_load(e, n) + activate(sums[i * (TN / 4u) + j] + bias4));
+            finish(e, column, n, sums[i * (TN / 4u) + j] + bias4, p);
         }
     }
 }

@@ -1,33 +1,23 @@
-// out[b, y, x, c] = the largest element, or the mean, of a window of x [b, h, w, c]. Places outside the image count for neither; with `counted`, those
-// in the padding do for the number of elements of a mean: `end_h` and `end_w` are where it ends, seen from the window's first place.
-
-struct Params {
-    count: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32, channels: u32,
-    k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32, end_h: u32, end_w: u32, counted: u32,
-}
+// out[b, y, x, c] = the largest element, or the mean, of a window of x [b, h, w, c]. Places outside the image count for neither;
+// with `counted`, those in the padding do for the number of elements of a mean: `end_h` and `end_w` are where it ends, seen from
+// the window's first place. Needs lib/window.
 
 fn pool(group: u32, lane: u32, p: Params) {
     let index = group * WG + lane;
     if (index >= p.count) { return; }
-    let fours = (p.channels + 3u) / 4u;
-    let c = index % fours * 4u;
-    let n = p.channels - c;
-    let pixel = index / fours;
-    let image = pixel / (p.out_w * p.out_h);
-    let top = pixel / p.out_w % p.out_h * p.stride_h;
-    let left = pixel % p.out_w * p.stride_w;
+    let at = place_of(index, p);
+    let n = p.channels - at.channel;
     var result = vec4<f32>(select(0.0, -3.4028235e38, MEAN == 0u));
-    var inside = 0u;
-    for (var y = max(top, p.pad_h); y < min(top + p.k_h, p.pad_h + p.in_h); y++) {
-        for (var x = max(left, p.pad_w); x < min(left + p.k_w, p.pad_w + p.in_w); x++) {
-            let four = x_load(((image * p.in_h + y - p.pad_h) * p.in_w + x - p.pad_w) * p.channels + c, n);
+    for (var y = at.rows.x; y < at.rows.y; y++) {
+        for (var x = at.columns.x; x < at.columns.y; x++) {
+            let four = x_load(element_of(at, y, x, p), n);
             result = select(max(result, four), result + four, MEAN == 1u);
-            inside++;
         }
     }
     if (MEAN == 1u) {
-        let padded = (min(top + p.k_h, p.end_h) - top) * (min(left + p.k_w, p.end_w) - left);
+        let inside = (at.rows.y - min(at.rows.x, at.rows.y)) * (at.columns.y - min(at.columns.x, at.columns.y));
+        let padded = (min(at.top + p.k_h, p.end_h) - at.top) * (min(at.left + p.k_w, p.end_w) - at.left);
         result /= f32(max(select(inside, padded, p.counted == 1u), 1u));
     }
-    out_store(pixel * p.channels + c, n, result);
+    out_store(at.pixel * p.channels + at.channel, n, result);
 }

@@ -1,4 +1,4 @@
-// out[place + sum of index * o] = x[source + sum of index * x], for each element of a walk. Needs lib/walk.
+// out[place + sum of index * o] = x[source + sum of index * x], for each WIDTH elements of a walk, 1 or 4. Needs lib/walk.
 
 struct Params {
     count: u32, source: u32, place: u32,
@@ -13,5 +13,5 @@ fn strided(group: u32, lane: u32, p: Params) {
     let i = indices(e, Six(p.e0, p.e1, p.e2, p.e3, p.e4, p.e5));
     let read = i[0] * p.x0 + i[1] * p.x1 + i[2] * p.x2 + i[3] * p.x3 + i[4] * p.x4 + i[5] * p.x5;
     let written = i[0] * p.o0 + i[1] * p.o1 + i[2] * p.o2 + i[3] * p.o3 + i[4] * p.o4 + i[5] * p.o5;
-    out_set(u32(i32(p.place) + written), x_get(u32(i32(p.source) + read)));
+    out_store(u32(i32(p.place) + written), WIDTH, x_load(u32(i32(p.source) + read), WIDTH));
 }

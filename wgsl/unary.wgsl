@@ -14,19 +14,17 @@ fn tanh_of(x: vec4<f32>) -> vec4<f32> {
 
 fn function(x: vec4<f32>, a: f32, b: f32) -> vec4<f32> {
     switch FUNCTION {
-        case 0u: { return sigmoid(x); }
-        case 1u: { return tanh_of(x); }
-        case 2u: { return exp(x); }
-        case 3u: { return sqrt(x); }
-        case 4u: { return erf(x); }
-        case 5u: { return softplus(x); }
-        case 6u: { return x * tanh_of(softplus(x)); }
-        case 7u: { return abs(x); }
-        case 8u: { return 1.0 / x; }
-        case 9u: { return x * clamp(x / 6.0 + 0.5, vec4<f32>(), vec4<f32>(1.0)); }
-        case 10u: { return clamp(x, vec4<f32>(a), vec4<f32>(b)); }
-        case 11u: { return select(x, a * x, x < vec4<f32>()); }
-        case 12u: { return clamp(a * x + b, vec4<f32>(), vec4<f32>(1.0)); }
+        case 0u: { return tanh_of(x); }
+        case 1u: { return exp(x); }
+        case 2u: { return sqrt(x); }
+        case 3u: { return erf(x); }
+        case 4u: { return softplus(x); }
+        case 5u: { return x * tanh_of(softplus(x)); }
+        case 6u: { return abs(x); }
+        case 7u: { return 1.0 / x; }
+        case 8u: { return clamp(x, vec4<f32>(a), vec4<f32>(b)); }
+        case 9u: { return select(x, a * x, x < vec4<f32>()); }
+        case 10u: { return clamp(a * x + b, vec4<f32>(), vec4<f32>(1.0)); }
         default: { return a * x + b; }
     }
 }

@@ -22,8 +22,8 @@ pub enum WhenBusy {
     /// Waits until all that came before are over. Its [`Cancel`] ends that too.
     #[default]
     Wait,
-    /// Works beside the others where what all of them take, by their plans, is within its own
-    /// [memory budget](crate::Request::memory_budget) or there is none; otherwise it waits.
+    /// Works beside the others where what all of them take, by their plans, is within the [limit](crate::DeviceBuilder::memory_limit) of the
+    /// device and nine tenths of its [memory](crate::Device::memory_size), as far as these are known; otherwise it waits.
     Share,
     /// Fails with [`Error::Busy`].
     Fail,

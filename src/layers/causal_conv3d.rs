@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
-use crate::ops::{conv::ConvOptions, conv::conv, conv::weight::ConvWeight, conv::weight::ReadValues};
+use crate::ops::{conv::ConvOptions, conv::conv, conv::weight::ConvWeight, conv::weight::ReadValues, finish::Finish};
 
 /// Frames [1, H, W, C] that a convolution has seen and will need again, the newest first.
 pub type History = VecDeque<Tensor>;
@@ -58,6 +58,7 @@ impl CausalConv3d {
         let [time, height, width] = self.weight.kernel();
         let pad = [(time - 1, 0), (height / 2, height / 2), (width / 2, width / 2)];
         let past = [history.front(), history.get(1)];
-        conv(rec, x, &self.weight, ConvOptions { pad, bias: Some(&self.bias), residual, past, ..Default::default() }, DType::F32)
+        let finish = Finish { bias: Some(&self.bias), residual, ..Default::default() };
+        conv(rec, x, &self.weight, ConvOptions { pad, finish, past, ..Default::default() }, DType::F32)
     }
 }

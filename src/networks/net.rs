@@ -88,13 +88,24 @@ impl Net {
     }
 }
 
-/// Width and height of pictures that are tried where a network takes any, for which kind: the first that it is then is taken.
-const SIZES: [((usize, usize), fn(Kind) -> bool); 4] = [
-    ((640, 640), |kind| matches!(kind, Kind::Detector(_))),
-    ((192, 256), |kind| matches!(kind, Kind::Heatmaps | Kind::SimCc | Kind::OtherPoints(_))),
-    ((288, 384), |kind| matches!(kind, Kind::Heatmaps | Kind::SimCc | Kind::OtherPoints(_))),
-    ((320, 320), |kind| kind == Kind::Mask),
+/// A size of pictures that is tried where a network takes any, and whether it is usual for that kind.
+struct Usual {
+    width: usize,
+    height: usize,
+    fits: fn(Kind) -> bool,
+}
+
+/// The first at which a network is of a kind that it fits is taken.
+const SIZES: [Usual; 4] = [
+    Usual { width: 640, height: 640, fits: |kind| matches!(kind, Kind::Detector(_)) },
+    Usual { width: 192, height: 256, fits: has_points },
+    Usual { width: 288, height: 384, fits: has_points },
+    Usual { width: 320, height: 320, fits: |kind| kind == Kind::Mask },
 ];
+
+fn has_points(kind: Kind) -> bool {
+    matches!(kind, Kind::Heatmaps | Kind::SimCc | Kind::OtherPoints(_))
+}
 
 /// Opens a graph whose input is one picture; where that may have any size, of the size that is usual for what it is.
 ///
@@ -107,7 +118,7 @@ pub(super) fn open(location: &Location) -> Result<Graph> {
         return Graph::open(location, &[]);
     }
     let mut other = None;
-    for ((width, height), fits) in SIZES {
+    for Usual { width, height, fits } in SIZES {
         let wanted = if shape[3] == Some(3) { [1, height, width, 3] } else { [1, 3, height, width] };
         let fixed: Vec<_> = shape.iter().zip(wanted).map(|(own, wanted)| own.unwrap_or(wanted)).collect();
         match Graph::open(location, &[(name, &fixed)]) {

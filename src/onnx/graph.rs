@@ -40,6 +40,7 @@ impl Outline {
 }
 
 /// A network from an ONNX file, for inputs of fixed shapes: what depends on constants alone is computed, and what no output needs is gone.
+#[derive(Clone)]
 pub struct Graph {
     pub(super) path: PathBuf,
     pub(super) opset: i64,

@@ -6,6 +6,11 @@ use super::fault::{Fault, wrong};
 use super::proto::{AttributeProto, NodeProto};
 use super::value::Value;
 
+/// The input of a fused node that is added to its result.
+pub(super) const RESIDUAL: usize = 3;
+/// The input of a fused node with a number for each channel, with which those below 0 are multiplied.
+pub(super) const SLOPE: usize = 4;
+
 /// One operation: which, with which settings, of which values.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -88,6 +93,12 @@ impl Node {
     /// The node with an attribute set.
     pub(super) fn with_float(mut self, name: &str, float: f32) -> Self {
         self.attributes.push((name.into(), Attribute::Float(float)));
+        self
+    }
+
+    /// The node with an attribute set.
+    pub(super) fn with_text(mut self, name: &str, text: &str) -> Self {
+        self.attributes.push((name.into(), Attribute::Text(text.into())));
         self
     }
 

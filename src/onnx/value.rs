@@ -128,6 +128,10 @@ impl Value {
         &self.data
     }
 
+    pub(super) fn into_data(self) -> Data {
+        self.data
+    }
+
     /// Its elements, where they are floating-point numbers.
     pub fn f32(&self) -> Option<&[f32]> {
         match &self.data {

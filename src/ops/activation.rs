@@ -1,7 +1,7 @@
 //! Functions of single elements, which several kernels apply on their way.
 
 /// All values of the constant `ACT`.
-pub(crate) const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7];
+pub(crate) const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
 /// A function applied to each element; the numbers are those of `wgsl/lib/activation.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,12 @@ pub enum Activation {
     Relu = 6,
     /// x within -1..=1
     HardTanh = 7,
+    /// x within 0..=6
+    Relu6 = 8,
+    /// 1 / (1 + e^-x)
+    Sigmoid = 9,
+    /// x * (x / 6 + 1/2, within 0..=1)
+    HardSwish = 10,
 }
 
 impl Activation {

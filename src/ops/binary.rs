@@ -12,7 +12,7 @@ const EITHER: &[Element] = &[Element::F32, Element::F32x4];
 pub static BINARY: Kernel = Kernel {
     libs: &[WALK],
     slots: &[Slot::read("a", EITHER), Slot::read("b", EITHER), Slot::write("out", EITHER)],
-    variants: &[&[("FUNCTION", &[0, 1, 2, 3, 4, 5, 6]), ("WALK", &[0, 1])]],
+    variants: &[&[("FUNCTION", &[0, 1, 2, 3, 4, 5, 6]), ("WALK", &[0, 1, 4]), ("SAME", &[0, 1, 2])]],
     ..Kernel::of("binary", include_str!("../../wgsl/binary.wgsl"), size_of::<Params>())
 };
 
@@ -45,11 +45,18 @@ pub fn binary(rec: &mut Recorder, a: &Tensor, b: &Tensor, function: Function) ->
     let out = rec.alloc(&shape, DType::F32)?;
     let is_walk = a.shape() != b.shape();
     let walk = Walk::new(&shape, [&stretched(a.shape(), &shape), &stretched(b.shape(), &shape)])?;
+    let fours = walk.by_fours().filter(|_| is_walk);
+    let (walk, width) = match (is_walk, fours) {
+        (false, _) => (walk, 0),
+        (true, None) => (walk, 1),
+        (true, Some(fours)) => (fours, 4),
+    };
     let params = Params { count: out.len() as u32, extents: walk.extents, a: walk.strides[0], b: walk.strides[1] };
-    let arg = if is_walk { Arg::scalar } else { Arg::flat };
-    let args = [arg(a), arg(b), arg(&out)];
-    let per_group = if is_walk { 64 } else { 256 };
-    let constants = [("FUNCTION", function as u32), ("WALK", u32::from(is_walk))];
+    // In fours, all elements of one of a tensor's may be the same.
+    let same = |of: usize| fours.is_some_and(|fours| fours.strides[of][AXES - 1] == 0);
+    let args = [(a, same(0)), (b, same(1)), (&out, false)].map(|(tensor, same)| Arg::aligned(tensor, width != 1 && !same));
+    let constants = [("FUNCTION", function as u32), ("WALK", width), ("SAME", u32::from(same(0)) + 2 * u32::from(same(1)))];
+    let per_group = if width == 1 { 64 } else { 256 };
     rec.dispatch(&BINARY, &constants, &params, &args, out.len().div_ceil(per_group), per_group as f64 * 16.0)?;
     Ok(out)
 }

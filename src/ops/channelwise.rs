@@ -2,51 +2,50 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ, VECTOR_OPTIONAL, WRITE, params};
+use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::{activation::ACTIVATIONS, activation::Activation, libs::ACTIVATION, pool::Window};
+use crate::ops::finish::{ALL_ACTIVATIONS, Finish};
+use crate::ops::libs::{ACTIVATION, FINISH, WINDOW};
+use crate::ops::window::{Window, WindowParams};
 use crate::shape::Dims;
 
 /// See `wgsl/channelwise.wgsl`.
 pub static CHANNELWISE: Kernel = Kernel {
-    libs: &[ACTIVATION],
-    slots: &[Slot::read("x", READ), Slot::read("w", READ), Slot::read("bias", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
-    variants: &[&[("ACT", ACTIVATIONS)]],
-    ..Kernel::of("channelwise", include_str!("../../wgsl/channelwise.wgsl"), size_of::<Params>())
+    libs: &[ACTIVATION, WINDOW, FINISH],
+    slots: &[
+        Slot::read("x", READ),
+        Slot::read("w", READ),
+        Slot::read("bias", VECTOR_OPTIONAL),
+        Slot::read("residual", READ_OPTIONAL),
+        Slot::read("slope", VECTOR_OPTIONAL),
+        Slot::write("out", WRITE),
+    ],
+    variants: &[&[("PIXELS", &[4, 8]), ("SLIDE", &[0, 1]), ("ACT", ALL_ACTIVATIONS)]],
+    ..Kernel::of("channelwise", include_str!("../../wgsl/channelwise.wgsl"), size_of::<WindowParams>())
 };
 
-params!(Params { count: u32, input: [u32; 2], output: [u32; 2], channels: u32, kernel: [u32; 2], stride: [u32; 2], pad: [u32; 2] });
+/// Pixels of a row that a lane makes: eight, where that leaves no more over than four.
+fn pixels(width: usize) -> usize {
+    if width.next_multiple_of(8) == width.next_multiple_of(4) { 8 } else { 4 }
+}
 
-/// x [B, H, W, C] with w [KH, KW, C], the bias `[C]` and then the activation, by a window whose kernel is w's: [B, H, W, C] of its places as `dtype`.
-pub fn channelwise(
-    rec: &mut Recorder,
-    x: &Tensor,
-    (w, bias): (&Tensor, Option<&Tensor>),
-    window: &Window,
-    activation: Activation,
-    dtype: DType,
-) -> Result<Tensor> {
-    let dims = Dims::new().check("x", x, &["B", "H", "W", "C"])?.check("w", w, &["KH", "KW", "C"])?.check_optional("bias", bias, &["C"])?;
-    let image = [dims.get("H"), dims.get("W")];
-    window.check(image)?;
+/// x [B, H, W, C] with w [KH, KW, C] and what follows the sums, by a window whose kernel is w's: [B, H, W, C] of its places as `dtype`.
+pub fn channelwise(rec: &mut Recorder, x: &Tensor, w: &Tensor, window: &Window, finish: Finish, dtype: DType) -> Result<Tensor> {
+    let dims = Dims::new().check("x", x, &["B", "H", "W", "C"])?.check("w", w, &["KH", "KW", "C"])?;
+    window.check([dims.get("H"), dims.get("W")])?;
     if window.kernel != [dims.get("KH"), dims.get("KW")] {
         return Err(Error::Input(format!("w: shape {:?} for {window:?}", w.shape())));
     }
     let [out_h, out_w] = window.places;
     let out = rec.alloc(&[dims.get("B"), out_h, out_w, dims.get("C")], super::operand_dtype(dtype, x.cols()))?;
-    let count = out.rows() * out.cols().div_ceil(4);
-    let words = |pair: [usize; 2]| pair.map(|size| size as u32);
-    let params = Params {
-        count: count as u32,
-        input: words(image),
-        output: words(window.places),
-        channels: dims.get("C") as u32,
-        kernel: words(window.kernel),
-        stride: words(window.stride),
-        pad: words(window.pad.map(|pad| pad.0)),
-    };
-    let args = [Arg::rows(x), Arg::rows(w), Arg::optional_rows(bias), Arg::rows(&out)];
-    let flops = 64.0 * 8.0 * (window.kernel[0] * window.kernel[1]) as f64;
-    rec.dispatch(&CHANNELWISE, &[("ACT", activation as u32)], &params, &args, count.div_ceil(64), flops)?;
+    finish.check(&out)?;
+    let pixels = pixels(out_w);
+    let strips = dims.get("B") * out_h * out_w.div_ceil(pixels) * dims.get("C").div_ceil(4);
+    let params = WindowParams { count: strips as u32, last: finish.last(), ..window.params(x) };
+    let [bias, residual, slope] = finish.args();
+    let args = [Arg::rows(x), Arg::rows(w), bias, residual, slope, Arg::rows(&out)];
+    let flops = 64.0 * 8.0 * (pixels * window.kernel[0] * window.kernel[1]) as f64;
+    let constants = [("PIXELS", pixels as u32), ("SLIDE", u32::from(window.stride[1] == 1)), ("ACT", finish.function())];
+    rec.dispatch(&CHANNELWISE, &constants, &params, &args, strips.div_ceil(64), flops)?;
     Ok(out)
 }

@@ -8,6 +8,8 @@ pub(crate) const OPERAND_TILES: &str = include_str!("../../wgsl/lib/operand_tile
 pub(crate) const REDUCE: &str = include_str!("../../wgsl/lib/reduce.wgsl");
 /// Bias, activation, gate and residual, on their way to the output.
 pub(crate) const EPILOGUE: &str = include_str!("../../wgsl/lib/epilogue.wgsl");
+/// Activation and residual of a convolution, on their way to the output.
+pub(crate) const FINISH: &str = include_str!("../../wgsl/lib/finish.wgsl");
 /// What taps of a convolution see.
 pub(crate) const TAPS: &str = include_str!("../../wgsl/lib/taps.wgsl");
 pub(crate) const ATTENTION: &str = include_str!("../../wgsl/lib/attention.wgsl");
@@ -17,5 +19,7 @@ pub(crate) const ROW_FACTOR: &str = include_str!("../../wgsl/lib/row_factor.wgsl
 /// Needed where scores go through workgroup memory.
 pub(crate) const ATTENTION_WEIGHTS: &str = include_str!("../../wgsl/lib/attention_weights.wgsl");
 pub(crate) const REDUCE_MAX: &str = include_str!("../../wgsl/lib/reduce_max.wgsl");
+/// Needed by kernels that move windows over images.
+pub(crate) const WINDOW: &str = include_str!("../../wgsl/lib/window.wgsl");
 /// Needed by kernels that walk along axes with strides.
 pub(crate) const WALK: &str = include_str!("../../wgsl/lib/walk.wgsl");

@@ -14,6 +14,7 @@ pub mod depthwise;
 pub mod elementwise;
 pub mod epilogue;
 pub mod expand;
+pub mod finish;
 pub mod gather;
 pub mod layer_norm;
 mod libs;
@@ -35,6 +36,7 @@ pub mod strided;
 mod tuned;
 pub mod unary;
 pub mod walk;
+pub mod window;
 
 use crate::gpu::Kernel;
 

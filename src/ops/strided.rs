@@ -1,13 +1,14 @@
 //! Copies between views: joining, cutting, stretching, repeating and turning along any axis.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor, kernel::SCALAR, kernel::params};
+use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor, kernel::VECTOR, kernel::params};
 use crate::ops::{libs::WALK, walk::AXES, walk::Walk};
 
 /// See `wgsl/strided.wgsl`.
 pub static STRIDED: Kernel = Kernel {
     libs: &[WALK],
-    slots: &[Slot::read("x", SCALAR), Slot::write("out", SCALAR)],
+    slots: &[Slot::read("x", VECTOR), Slot::write("out", VECTOR)],
+    variants: &[&[("WIDTH", &[1, 4])]],
     ..Kernel::of("strided", include_str!("../../wgsl/strided.wgsl"), size_of::<Params>())
 };
 
@@ -43,6 +44,10 @@ pub fn strided(rec: &mut Recorder, shape: &[usize], (x, from): (&Tensor, &View),
         return Err(Error::Input(format!("views of shape {shape:?} of tensors of shapes {:?} and {:?}", x.shape(), out.shape())));
     }
     let walk = Walk::new(shape, [&from.strides, &to.strides])?;
+    let is_aligned = from.offset.is_multiple_of(4) && to.offset.is_multiple_of(4);
+    let fours = walk.by_fours().filter(|fours| is_aligned && fours.strides.iter().all(|strides| strides[AXES - 1] == 4));
+    let (walk, width) = fours.map_or((walk, 1), |fours| (fours, 4));
+    let count = count / width;
     let params = Params {
         count: count as u32,
         source: from.offset as u32,
@@ -51,5 +56,6 @@ pub fn strided(rec: &mut Recorder, shape: &[usize], (x, from): (&Tensor, &View),
         x: walk.strides[0],
         out: walk.strides[1],
     };
-    rec.dispatch(&STRIDED, &[], &params, &[Arg::scalar(x), Arg::scalar(out)], count.div_ceil(64), 64.0 * 16.0)
+    let args = [x, out].map(|tensor| Arg::aligned(tensor, width == 4));
+    rec.dispatch(&STRIDED, &[("WIDTH", width as u32)], &params, &args, count.div_ceil(64), 64.0 * 16.0)
 }

@@ -10,7 +10,7 @@ const FLAT: &[Element] = &[Element::F32x4];
 pub static UNARY: Kernel = Kernel {
     libs: &[ACTIVATION],
     slots: &[Slot::read("x", FLAT), Slot::write("out", FLAT)],
-    variants: &[&[("ACT", &[0]), ("FUNCTION", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])]],
+    variants: &[&[("ACT", &[0]), ("FUNCTION", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])]],
     ..Kernel::of("unary", include_str!("../../wgsl/unary.wgsl"), size_of::<Params>())
 };
 
@@ -19,8 +19,6 @@ params!(Params { count: u32, a: f32, b: f32 });
 /// A function of one element.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Function {
-    /// 1 / (1 + e^-x)
-    Sigmoid,
     /// Hyperbolic tangent
     Tanh,
     /// e^x
@@ -37,8 +35,6 @@ pub enum Function {
     Abs,
     /// 1 / x
     Reciprocal,
-    /// x * (x / 6 + 1/2, from 0 to 1)
-    HardSwish,
     /// x held between two bounds
     Clip(f32, f32),
     /// x where it is positive, else this times x
@@ -53,20 +49,18 @@ impl Function {
     /// Its number in the kernel, and its settings.
     fn code(self) -> (u32, f32, f32) {
         match self {
-            Self::Sigmoid => (0, 0.0, 0.0),
-            Self::Tanh => (1, 0.0, 0.0),
-            Self::Exp => (2, 0.0, 0.0),
-            Self::Sqrt => (3, 0.0, 0.0),
-            Self::Erf => (4, 0.0, 0.0),
-            Self::Softplus => (5, 0.0, 0.0),
-            Self::Mish => (6, 0.0, 0.0),
-            Self::Abs => (7, 0.0, 0.0),
-            Self::Reciprocal => (8, 0.0, 0.0),
-            Self::HardSwish => (9, 0.0, 0.0),
-            Self::Clip(low, high) => (10, low, high),
-            Self::LeakyRelu(slope) => (11, slope, 0.0),
-            Self::HardSigmoid(a, b) => (12, a, b),
-            Self::Affine(a, b) => (13, a, b),
+            Self::Tanh => (0, 0.0, 0.0),
+            Self::Exp => (1, 0.0, 0.0),
+            Self::Sqrt => (2, 0.0, 0.0),
+            Self::Erf => (3, 0.0, 0.0),
+            Self::Softplus => (4, 0.0, 0.0),
+            Self::Mish => (5, 0.0, 0.0),
+            Self::Abs => (6, 0.0, 0.0),
+            Self::Reciprocal => (7, 0.0, 0.0),
+            Self::Clip(low, high) => (8, low, high),
+            Self::LeakyRelu(slope) => (9, slope, 0.0),
+            Self::HardSigmoid(a, b) => (10, a, b),
+            Self::Affine(a, b) => (11, a, b),
         }
     }
 }

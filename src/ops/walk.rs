@@ -41,6 +41,21 @@ impl<const N: usize> Walk<N> {
         }
         Ok(walk)
     }
+
+    /// The same walk by four elements at a time, where they lie beside each other on a multiple of four in every tensor, or are one and the same.
+    pub fn by_fours(mut self) -> Option<Self> {
+        let fits = |strides: &[i32; AXES]| match strides[AXES - 1] {
+            1 => strides[..AXES - 1].iter().all(|stride| stride % 4 == 0),
+            stride => stride == 0,
+        };
+        let fours = self.extents[AXES - 1] / 4;
+        if !self.extents[AXES - 1].is_multiple_of(4) || !self.strides.iter().all(fits) {
+            return None;
+        }
+        self.extents[AXES - 1] = fours;
+        self.strides.iter_mut().for_each(|strides| strides[AXES - 1] *= 4);
+        Some(self)
+    }
 }
 
 /// How far apart neighbours along each axis lie in a tensor of this shape.
@@ -63,6 +78,18 @@ mod tests {
         let walk = Walk::new(&shape, [&own, &rows]).expect("few axes");
         assert_eq!(walk.extents, [1, 1, 1, 1, 6, 20]);
         assert_eq!(walk.strides, [[0, 0, 0, 0, 20, 1], [0, 0, 0, 0, 1, 0]]);
+    }
+
+    #[test]
+    fn elements_beside_each_other_go_by_fours() {
+        let shape = [3, 5, 8];
+        let (own, row, one) = (strides(&shape), [0, 0, 1], [5, 1, 0]);
+        let walk = Walk::new(&shape, [&own, &row, &one]).expect("few axes").by_fours().expect("fours");
+        assert_eq!(walk.extents, [1, 1, 1, 1, 15, 2]);
+        assert_eq!(walk.strides.map(|strides| [strides[4], strides[5]]), [[8, 4], [0, 4], [1, 0]]);
+        assert_eq!(Walk::new(&[3, 6], [&[6, 1]]).expect("few axes").by_fours(), None);
+        assert_eq!(Walk::new(&[3, 4], [&[5, 1]]).expect("few axes").by_fours(), None);
+        assert_eq!(Walk::new(&[4, 4], [&[1, 4]]).expect("few axes").by_fours(), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-// Activations, chosen by the constant ACT: 0 none, 1 SiLU, 2 GELU (tanh), 3 GELU (erf), 4 quick GELU, 5 leaky ReLU 0.2 times sqrt 2, 6 ReLU,
-// 7 hard tanh.
+// Activations, chosen by the constant ACT: 0 none, 1 SiLU, 2 GELU (tanh), 3 GELU (erf), 4 quick GELU, 5 leaky ReLU 0.2 times sqrt
+// 2, 6 ReLU, 7 hard tanh, 8 ReLU 6, 9 sigmoid, 10 hard swish.
 
 // Abramowitz and Stegun 7.1.26: within 1.5e-7 everywhere.
 fn erf(x: vec4<f32>) -> vec4<f32> {
@@ -28,5 +28,8 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
     if (ACT == 5u) { return select(0.2 * x, x, x > vec4<f32>(0.0)) * 1.4142135623730951; }
     if (ACT == 6u) { return max(x, vec4<f32>(0.0)); }
     if (ACT == 7u) { return hard_tanh(x); }
+    if (ACT == 8u) { return clamp(x, vec4<f32>(), vec4<f32>(6.0)); }
+    if (ACT == 9u) { return sigmoid(x); }
+    if (ACT == 10u) { return x * clamp(x / 6.0 + 0.5, vec4<f32>(), vec4<f32>(1.0)); }
     return x;
 }

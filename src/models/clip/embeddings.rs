@@ -6,6 +6,7 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
 use crate::models::clip::config::Config;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
+use crate::ops::finish::Finish;
 use crate::ops::{copy::concat, permute::permute};
 
 /// The patches' convolution, the class token, and the positions of both.
@@ -47,7 +48,8 @@ impl Embeddings {
         }
         let image = permute(rec, pixels, &[1, 2, 0], DType::F32)?.reshape(&[1, side, side, 3]);
         let [_, patch, _] = self.patch_embedding.kernel();
-        let options = ConvOptions { stride: patch, residual: Some(&self.patch_positions), ..Default::default() };
+        let finish = Finish { residual: Some(&self.patch_positions), ..Default::default() };
+        let options = ConvOptions { stride: patch, finish, ..Default::default() };
         let patches = conv(rec, &image, &self.patch_embedding, options, DType::F32)?;
         let patches = patches.reshape(&[patches.rows(), patches.cols()]);
         concat(rec, &[&self.class, &patches])

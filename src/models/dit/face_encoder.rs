@@ -6,6 +6,7 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader};
 use crate::models::dit::config::Config;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
+use crate::ops::finish::Finish;
 use crate::ops::{Activation, copy::concat, copy::slice, layer_norm::Affine, layer_norm::layer_norm, lincomb::activate};
 use crate::shape::Dims;
 
@@ -102,7 +103,8 @@ impl Conv {
     fn forward(&self, rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
         let first = slice(rec, x, 0, 1)?;
         let padded = concat(rec, &[&first, &first, x])?;
-        let options = ConvOptions { stride_t: self.stride, bias: Some(&self.bias), ..Default::default() };
+        let finish = Finish { bias: Some(&self.bias), ..Default::default() };
+        let options = ConvOptions { stride_t: self.stride, finish, ..Default::default() };
         conv(rec, &padded, &self.weight, options, DType::F32)
     }
 }

@@ -9,6 +9,7 @@ use crate::layers::{Linear, Loader};
 use crate::linalg::qr_q;
 use crate::models::dit::config::Config;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
+use crate::ops::finish::Finish;
 use crate::ops::{Activation, copy::concat, copy::slice, depthwise::depthwise, lincomb::lincomb, matrix::Matrix};
 use crate::shape::Dims;
 
@@ -195,13 +196,10 @@ impl Conv {
     }
 
     fn forward(&self, rec: &mut Recorder, x: &Tensor, blur: &Tensor) -> Result<Tensor> {
-        let options = ConvOptions {
-            stride: self.stride,
-            pad: [(0, 0), (self.pad, self.pad), (self.pad, self.pad)],
-            bias: self.bias.as_ref(),
-            activation: if self.bias.is_some() { Activation::ScaledLeakyRelu } else { Activation::None },
-            ..Default::default()
-        };
+        let activation = if self.bias.is_some() { Activation::ScaledLeakyRelu } else { Activation::None };
+        let finish = Finish { bias: self.bias.as_ref(), activation, ..Default::default() };
+        let pad = [(0, 0), (self.pad, self.pad), (self.pad, self.pad)];
+        let options = ConvOptions { stride: self.stride, pad, finish, ..Default::default() };
         if self.stride == 1 {
             return conv(rec, x, &self.weight, options, DType::F32);
         }

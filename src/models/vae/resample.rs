@@ -6,6 +6,7 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::{CausalConv3d, History, Loader};
 use crate::models::vae::feature_cache::LayerCache;
 use crate::ops::conv::{ConvOptions, ConvWeight, conv};
+use crate::ops::finish::Finish;
 
 /// A 3x3 convolution of single frames.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ impl Conv2d {
     }
 
     fn forward(&self, rec: &mut Recorder, x: &Tensor, options: ConvOptions) -> Result<Tensor> {
-        conv(rec, x, &self.weight, ConvOptions { bias: Some(&self.bias), ..options }, DType::F32)
+        conv(rec, x, &self.weight, ConvOptions { finish: Finish { bias: Some(&self.bias), ..options.finish }, ..options }, DType::F32)
     }
 }
 

@@ -1,4 +1,4 @@
-//! softmax(scale * Q K^T) V.
+//! softmax(scale * Q K^T) V, also where it is written as V^T softmax(scale * Q K^T)^T, which is that turned.
 
 use super::editor::Editor;
 use crate::onnx::graph::Outline;
@@ -9,34 +9,72 @@ pub(super) fn attention(editor: &mut Editor, node: &Node) -> Option<Vec<Node>> {
     if node.op != "MatMul" {
         return None;
     }
-    let value = node.input(1)?;
-    let softmax = editor.made_by(node.input(0)?, "Softmax")?;
+    let (left, right) = (node.input(0)?, node.input(1)?);
+    if let Some(scores) = scores(editor, left) {
+        let key = turned(editor, node, scores.turned_key)?;
+        return attend(editor, node, &scores, key.outputs[0]?, right).map(|attention| vec![key, attention]);
+    }
+    let turn = editor.made_by(right, "Transpose")?.clone();
+    let scores = scores(editor, turn.input(0)?).filter(|_| swaps_last_two(editor, &turn))?;
+    let (key, value) = (turned(editor, node, scores.turned_key)?, turned(editor, node, left)?);
+    let mut attention = attend(editor, node, &scores, key.outputs[0]?, value.outputs[0]?)?;
+    let mut shape = editor.shape(node.output()?)?.to_vec();
+    let last = shape.len() - 1;
+    shape.swap(last - 1, last);
+    let mixed = editor.add_value(Outline { shape, kind: Kind::F32 });
+    attention.outputs = vec![Some(mixed)];
+    let mut back = turned(editor, node, mixed)?;
+    back.outputs.clone_from(&node.outputs);
+    Some(vec![key, value, attention, back])
+}
+
+/// What a softmax along the last axis is of: products of queries with keys, times a number.
+struct Scores {
+    query: usize,
+    turned_key: usize,
+    scale: f32,
+}
+
+fn scores(editor: &Editor, weights: usize) -> Option<Scores> {
+    let softmax = editor.made_by(weights, "Softmax")?;
     let scores = softmax.input(0)?;
     let rank = editor.shape(scores)?.len();
     let axis = softmax.int("axis").ok()?.unwrap_or(-1);
     if rank < 3 || axis != -1 && axis != rank as i64 - 1 {
         return None;
     }
-    let (scores, mut scale) = unscaled(editor, scores);
+    let (scores, scale) = unscaled(editor, scores);
     let product = editor.made_by(scores, "MatMul")?;
     let (query, of_query) = unscaled(editor, product.input(0)?);
-    let (turned, of_key) = unscaled(editor, product.input(1)?);
-    scale *= of_query * of_key;
-    let shapes = [query, turned, value].map(|value| editor.shape(value).map(<[usize]>::to_vec));
-    let [Some(q), Some(k), Some(v)] = shapes else { return None };
-    let stack = &q[..rank - 2];
-    if q.len() != rank || k.len() != rank || v.len() != rank || k[..rank - 2] != *stack || v[..rank - 2] != *stack {
-        return None;
-    }
-    let turn = editor.made_by(turned, "Transpose")?.clone();
-    // The keys as they were before their last two axes changed places.
-    let mut order = turn.ints("perm").ok()??.to_vec();
-    order.swap(rank - 2, rank - 1);
-    let key = Outline { shape: [stack, &[k[rank - 1], k[rank - 2]]].concat(), kind: Kind::F32 };
-    let key = editor.add_value(key);
-    let mut turned_back = Node::instead(&turn, "Transpose", &[turn.input(0)?]).with_ints("perm", order);
-    turned_back.outputs = vec![Some(key)];
-    Some(vec![turned_back, Node::instead(node, "ScaledDotProduct", &[query, key, value]).with_float("scale", scale)])
+    let (turned_key, of_key) = unscaled(editor, product.input(1)?);
+    Some(Scores { query, turned_key, scale: scale * of_query * of_key })
+}
+
+fn attend(editor: &Editor, node: &Node, scores: &Scores, key: usize, value: usize) -> Option<Node> {
+    let [q, k, v] = [scores.query, key, value].map(|value| editor.shape(value));
+    let (q, k, v) = (q?, k?, v?);
+    let stack = |shape: &[usize]| shape[..shape.len() - 2].to_vec();
+    let fits = q.len() == k.len() && q.len() == v.len() && stack(q) == stack(k) && stack(q) == stack(v);
+    fits.then(|| Node::instead(node, "ScaledDotProduct", &[scores.query, key, value]).with_float("scale", scores.scale))
+}
+
+/// A value with its last two axes in each other's place.
+fn turned(editor: &mut Editor, near: &Node, value: usize) -> Option<Node> {
+    let mut shape = editor.shape(value)?.to_vec();
+    let last = shape.len().checked_sub(1).filter(|&last| last > 0)?;
+    shape.swap(last - 1, last);
+    let mut order: Vec<_> = (0..=last as i64).collect();
+    order.swap(last - 1, last);
+    let mut turn = Node::instead(near, "Transpose", &[value]).with_ints("perm", order);
+    turn.outputs = vec![Some(editor.add_value(Outline { shape, kind: Kind::F32 }))];
+    Some(turn)
+}
+
+fn swaps_last_two(editor: &Editor, turn: &Node) -> bool {
+    let Some(last) = turn.input(0).and_then(|value| editor.shape(value)).map(|shape| shape.len() - 1) else { return false };
+    let mut order: Vec<_> = (0..=last as i64).collect();
+    order.swap(last - 1, last);
+    turn.ints("perm").is_ok_and(|perm| perm == Some(&order))
 }
 
 /// A value without the numbers that it is multiplied with or divided by, and what those come to.

@@ -140,7 +140,8 @@ const OPERATORS: &[Operator] = operators! {
 
 /// Operators that fusions make; files cannot name them.
 const FUSED: &[Operator] = operators! {
-    fused::linear, 3..=3, &[], true => "Linear";
+    fused::conv, 2..=5, CONV, true => "FusedConv";
+    fused::linear, 3..=4, &[], true => "Linear";
     fused::scaled_dot_product, 3..=3, &["scale"], true => "ScaledDotProduct";
 };
 

@@ -17,7 +17,23 @@ pub(super) fn map<'a>(call: &Call<'a>) -> Outputs<'a> {
 }
 
 fn function(call: &Call) -> Result<Function, Fault> {
-    let plain: fn(f32) -> f32 = match call.node.op.as_str() {
+    plain(&call.node.op).map_or_else(|| with_settings(call), |plain| Ok(Box::new(plain)))
+}
+
+/// The function that a fused node calls so.
+pub(super) fn activation(name: &str) -> Option<fn(f32) -> f32> {
+    Some(match name {
+        "Relu" => |x| if x < 0.0 { 0.0 } else { x },
+        "Relu6" => |x: f32| x.clamp(0.0, 6.0),
+        "Swish" => |x| x * sigmoid(x),
+        "Gelu" => |x| 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
+        _ => return plain(name),
+    })
+}
+
+/// Functions without settings.
+fn plain(op: &str) -> Option<fn(f32) -> f32> {
+    Some(match op {
         "Ceil" => f32::ceil,
         "Floor" => f32::floor,
         "Round" => f32::round_ties_even,
@@ -43,9 +59,8 @@ fn function(call: &Call) -> Result<Function, Fault> {
         "Softsign" => |x| x / (1.0 + x.abs()),
         "HardSwish" => |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
         "Mish" => |x| x * softplus(x).tanh(),
-        _ => return with_settings(call),
-    };
-    Ok(Box::new(plain))
+        _ => return None,
+    })
 }
 
 /// Functions that attributes change.

@@ -38,6 +38,8 @@ fn activation(node: &Node) -> Option<Activation> {
     Some(match node.op.as_str() {
         "Swish" if node.float_or("alpha", 1.0).is_ok_and(|alpha| alpha == 1.0) => Activation::Silu,
         "Relu" => Activation::Relu,
+        "Sigmoid" => Activation::Sigmoid,
+        "HardSwish" => Activation::HardSwish,
         "Gelu" if node.text_or("approximate", "none").is_ok_and(|how| how == "none") => Activation::GeluErf,
         "Gelu" => Activation::GeluTanh,
         _ => return None,
@@ -47,7 +49,6 @@ fn activation(node: &Node) -> Option<Activation> {
 fn function(run: &Run, rec: &mut Recorder, node: &Node) -> Result<Option<Unary>> {
     let float = |name, default| node.float_or(name, default).unwrap_or(default);
     Ok(Some(match node.op.as_str() {
-        "Sigmoid" => Unary::Sigmoid,
         "Tanh" => Unary::Tanh,
         "Exp" => Unary::Exp,
         "Sqrt" => Unary::Sqrt,
@@ -57,7 +58,6 @@ fn function(run: &Run, rec: &mut Recorder, node: &Node) -> Result<Option<Unary>>
         "Abs" => Unary::Abs,
         "Neg" => Unary::Affine(-1.0, 0.0),
         "Reciprocal" => Unary::Reciprocal,
-        "HardSwish" => Unary::HardSwish,
         "LeakyRelu" => Unary::LeakyRelu(float("alpha", 0.01)),
         "HardSigmoid" => Unary::HardSigmoid(float("alpha", 0.2), float("beta", 0.5)),
         "Clip" => {

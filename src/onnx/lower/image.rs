@@ -1,5 +1,6 @@
 //! Convolutions, pools and other sizes of images.
 
+use super::following::Following;
 use super::laid::Laid;
 use super::run::Run;
 use super::weights::{Weights, window};
@@ -9,25 +10,27 @@ use crate::gpu::Recorder;
 use crate::onnx::call::{Call, Fact};
 use crate::onnx::host::resize::{Taps, taps};
 use crate::onnx::node::Node;
-use crate::ops::Activation;
 use crate::ops::channelwise::channelwise;
 use crate::ops::conv::{ConvOptions, conv};
+use crate::ops::finish::Finish;
 use crate::ops::permute::permute;
-use crate::ops::pool::{Pool, Window, pool};
+use crate::ops::pool::{Pool, pool};
 use crate::ops::resample::{Between, resample};
+use crate::ops::window::Window;
 
 pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weights) -> Result<Option<Vec<Laid>>> {
     let Some(value) = node.input(0).filter(|&value| run.shape(value).is_some_and(|shape| shape.len() == 4)) else { return Ok(None) };
     let made = match (weights, node.op.as_str()) {
         (Weights::Conv { weight, bias, window }, _) => {
             let x = run.gpu(rec, value)?.as_image(rec)?;
-            let pad = [(0, 0), window.pad[0], window.pad[1]];
-            let options = ConvOptions { stride: window.stride[0], pad, bias: bias.as_ref(), ..ConvOptions::default() };
+            let (pad, following) = ([(0, 0), window.pad[0], window.pad[1]], Following::of(run, rec, node)?);
+            let options = ConvOptions { stride: window.stride[0], pad, finish: following.finish(bias.as_ref()), ..ConvOptions::default() };
             conv(rec, &x, weight, options, DType::F32)?
         }
         (Weights::Shuffled { weight, bias, block }, _) => {
             let x = run.gpu(rec, value)?.as_image(rec)?;
-            let options = ConvOptions { pad: [(0, 0), (1, 1), (1, 1)], bias: bias.as_ref(), ..ConvOptions::default() };
+            let finish = Finish { bias: bias.as_ref(), ..Finish::default() };
+            let options = ConvOptions { pad: [(0, 0), (1, 1), (1, 1)], finish, ..ConvOptions::default() };
             let blocks = conv(rec, &x, weight, options, DType::F32)?;
             let (&[b, h, w, c], block) = (blocks.shape(), *block) else { return Ok(None) };
             let c = c / (block * block);
@@ -36,7 +39,8 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weight
         }
         (Weights::Channelwise { weight, bias, window }, _) => {
             let x = run.gpu(rec, value)?.as_image(rec)?;
-            channelwise(rec, &x, (weight, bias.as_ref()), window, Activation::None, DType::F32)?
+            let following = Following::of(run, rec, node)?;
+            channelwise(rec, &x, weight, window, following.finish(bias.as_ref()), DType::F32)?
         }
         (_, "MaxPool" | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool") if node.outputs.len() == 1 => {
             let Some((what, window)) = pooling(run, node, value) else { return Ok(None) };

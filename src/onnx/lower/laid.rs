@@ -56,6 +56,31 @@ impl Laid {
         permute(rec, &self.tensor, &axes, DType::F32)
     }
 
+    /// The same elements as a value of another shape, where they may stay as they lie: where axes that become others together lie together.
+    pub(super) fn reshaped(&self, shape: &[usize]) -> Option<Self> {
+        let own = self.shape();
+        let longer = |shape: &[usize]| (0..shape.len()).filter(|&axis| shape[axis] != 1).collect::<Vec<_>>();
+        let lying: Vec<_> = self.order.iter().copied().filter(|&axis| own[axis] != 1).collect();
+        let groups = groups((&own, &longer(&own)), (shape, &longer(shape)));
+        let mut order: Vec<_> = (0..shape.len()).filter(|&axis| shape[axis] == 1).collect();
+        let mut at = 0;
+        while at < lying.len() {
+            let (from, to) = groups.iter().find(|(from, _)| from.first() == Some(&lying[at]))?;
+            if lying[at..].get(..from.len())? != &from[..] {
+                return None;
+            }
+            order.extend(to);
+            at += from.len();
+        }
+        let physical: Vec<_> = order.iter().map(|&axis| shape[axis]).collect();
+        Some(Self { tensor: self.tensor.reshape(&physical), order })
+    }
+
+    /// The order of the other axes.
+    pub(super) fn without(&self, axis: usize) -> Vec<usize> {
+        self.order.iter().filter(|&&own| own != axis).map(|&own| own - usize::from(own > axis)).collect()
+    }
+
     /// The same with axes of one element before its own.
     pub(super) fn with_axes_before(&self, count: usize) -> Self {
         let shape = [&vec![1; count], self.tensor.shape()].concat();
@@ -73,4 +98,25 @@ impl Laid {
     pub(super) fn as_image(&self, rec: &mut Recorder) -> Result<Tensor> {
         self.ordered(rec, &[0, 2, 3, 1])
     }
+}
+
+/// Axes of two shapes with as many elements, none of them of one, that become each other together: as few at a time as have as many elements.
+fn groups((own, from): (&[usize], &[usize]), (shape, to): (&[usize], &[usize])) -> Vec<(Vec<usize>, Vec<usize>)> {
+    let mut groups = Vec::new();
+    let (mut from, mut to) = (from.iter().copied().peekable(), to.iter().copied().peekable());
+    while from.peek().is_some() {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let (mut before, mut after) = (1, 1);
+        while before != after || left.is_empty() {
+            let (side, next, product, extents) = match before <= after {
+                true => (&mut left, from.next(), &mut before, own),
+                false => (&mut right, to.next(), &mut after, shape),
+            };
+            let Some(axis) = next else { break };
+            *product *= extents[axis];
+            side.push(axis);
+        }
+        groups.push((left, right));
+    }
+    groups
 }

@@ -1,26 +1,27 @@
 //! Graphs on the GPU: each node by the op that does the same, and on the host what none does, such as the choice of the best boxes at the end.
 
 mod elements;
+mod following;
 mod image;
 mod laid;
 mod moves;
+mod plan;
 mod rows;
 mod run;
 mod weights;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::graph::Graph;
-use super::node::Node;
+use super::node::{Node, RESIDUAL, SLOPE};
 use super::value::Value;
 use crate::error::Result;
 use crate::gpu::{Device, Recorder};
 use laid::Laid;
 use run::{Held, Run};
-use weights::{Weights, vector};
+use weights::{Weights, plain};
 
-/// A graph with its weights on the GPU.
+/// A graph with its weights on the GPU, which are gone with it.
 pub struct Network {
     graph: Graph,
     /// By node.
@@ -38,8 +39,9 @@ impl Network {
         let weights = graph.nodes.iter().map(|node| Weights::load(&graph, node, device)).collect::<Result<Vec<_>>>()?;
         let mut constants = HashMap::new();
         for (node, weights) in graph.nodes.iter().zip(&weights) {
-            for &value in node.inputs.iter().flatten().filter(|_| matches!(weights, Weights::None)) {
-                if let Some(tensor) = vector(&graph, value, device)? {
+            let is_plain = |number: &usize| matches!(weights, Weights::None) || [RESIDUAL, SLOPE].contains(number);
+            for value in (0..node.inputs.len()).filter(is_plain).filter_map(|number| node.input(number)) {
+                if let Some(tensor) = plain(&graph, value, device)?.filter(|_| !constants.contains_key(&value)) {
                     constants.insert(value, Laid::plain(tensor));
                 }
             }
@@ -75,8 +77,8 @@ impl Network {
             }
             freed.iter().for_each(|value| drop(run.values.remove(value)));
         }
-        let outputs = self.graph.outputs.iter().map(|port| Ok(Arc::unwrap_or_clone(run.host(rec, port.value)?)));
-        Ok((outputs.collect::<Result<_>>()?, on_host))
+        let values: Vec<_> = self.graph.outputs.iter().map(|port| port.value).collect();
+        Ok((run.all_on_host(rec, &values)?, on_host))
     }
 }
 

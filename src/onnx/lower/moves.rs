@@ -18,9 +18,11 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, _: &Weights) -> 
         "Identity" => Ok(Some(vec![run.gpu(rec, value)?])),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
             let x = run.gpu(rec, value)?;
-            // Where axes of one element come or go, the others may stay as they lie.
-            let tensor = x.plainly(rec)?.reshape(&shapes[0]);
-            Ok(Some(vec![Laid::plain(tensor)]))
+            let reshaped = match x.reshaped(&shapes[0]) {
+                Some(reshaped) => reshaped,
+                None => Laid::plain(x.plainly(rec)?.reshape(&shapes[0])),
+            };
+            Ok(Some(vec![reshaped]))
         }
         "Transpose" => {
             let x = run.gpu(rec, value)?;
@@ -91,8 +93,12 @@ fn part(run: &Run, rec: &mut Recorder, (node, value): (&Node, usize), shape: &[u
         _ => Some(expand(&x, shape)),
     };
     let Some(view) = view.filter(|view| view.strides.len() == shape.len()) else { return Ok(None) };
-    // Where the axes are the same, in the same order.
-    let order = if shape.len() == x.order.len() { x.order.clone() } else { (0..shape.len()).collect() };
+    let order = match x.order.len().checked_sub(shape.len()) {
+        // Where the axes are the same, in the same order.
+        Some(0) => x.order.clone(),
+        Some(1) if node.op == "Gather" => x.without(axis_of(node, x.order.len())),
+        _ => (0..shape.len()).collect(),
+    };
     let out = alike(rec, shape, &order)?;
     strided(rec, shape, (&x.tensor, &view), (&out.tensor, &View { offset: 0, strides: out.strides() }))?;
     Ok(Some(out))

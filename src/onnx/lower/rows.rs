@@ -1,5 +1,6 @@
 //! Products with matrices, norms, softmax and reductions along the last axis, attention.
 
+use super::following::activation;
 use super::laid::Laid;
 use super::run::Run;
 use super::weights::Weights;
@@ -7,12 +8,13 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::gpu::Tensor;
-use crate::onnx::node::Node;
+use crate::onnx::node::{Node, RESIDUAL};
 use crate::ops::attention::{Heads, attention};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::layer_norm::{Affine, layer_norm};
 use crate::ops::matmul::matmul;
 use crate::ops::rows::{Reduction, reduce, softmax};
+use crate::ops::strided::{View, strided};
 
 pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weights) -> Result<Option<Vec<Laid>>> {
     let Some((value, shape)) = node.input(0).and_then(|value| Some((value, run.shape(value)?))) else { return Ok(None) };
@@ -22,9 +24,12 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, weights: &Weight
         |rec: &mut Recorder| -> Result<Tensor> { Ok(run.gpu(rec, value)?.plainly(rec)?.reshape(&[outer.iter().product(), width])) };
     let made = match (weights, node.op.as_str()) {
         (Weights::Linear { weight, bias }, _) if weight.cols() == width => {
-            let x = matrix(rec)?;
-            let out = matmul(rec, &x, weight, Epilogue { bias: bias.as_ref(), ..Epilogue::default() }, DType::F32)?;
-            out.reshape(&[outer, &[weight.rows()]].concat())
+            let (x, made) = (matrix(rec)?, [outer, &[weight.rows()]].concat());
+            let residual = node.input(RESIDUAL).map(|value| run.gpu(rec, value)?.plainly(rec)).transpose()?;
+            let residual = residual.map(|residual| residual.reshape(&[x.rows(), weight.rows()]));
+            let epilogue =
+                Epilogue { bias: bias.as_ref(), activation: activation(node), residual: residual.as_ref(), ..Epilogue::default() };
+            matmul(rec, &x, weight, epilogue, DType::F32)?.reshape(&made)
         }
         (_, "Softmax") if is_last(softmax_axis(run, node)) => {
             let x = matrix(rec)?;
@@ -82,18 +87,35 @@ fn reduces_last(run: &Run, rec: &mut Recorder, node: &Node, last: usize) -> Resu
     Ok(is_last.then(|| node.flag("keepdims", true).unwrap_or(true)))
 }
 
-/// Of values [B, N, L, D].
+/// Of values [B, N, L, D]. Where D of queries and keys is less than that of the values, zeros make up for it.
 fn attend(run: &Run, rec: &mut Recorder, node: &Node, shape: &[usize]) -> Result<Option<Vec<Laid>>> {
     let (&[batches, heads, queries, depth], Some(key), Some(value)) = (shape, node.input(1), node.input(2)) else { return Ok(None) };
     let (Some(k), Some(v)) = (run.shape(key), run.shape(value)) else { return Ok(None) };
-    if k != v || k[3] != depth {
+    let &[_, _, keys, width] = &v[..] else { return Ok(None) };
+    if k != [batches, heads, keys, depth] || v[..2] != k[..2] || depth > width {
         return Ok(None);
     }
     let mut side_by_side = |value: usize, len: usize| -> Result<Tensor> {
-        Ok(run.gpu(rec, value)?.ordered(rec, &[0, 2, 1, 3])?.reshape(&[batches * len, heads * depth]))
+        let own = run.gpu(rec, value)?;
+        Ok(widened(rec, own, width)?.ordered(rec, &[0, 2, 1, 3])?.reshape(&[batches * len, heads * width]))
     };
-    let (q, k, v) = (side_by_side(node.input(0).unwrap_or(0), queries)?, side_by_side(key, k[2])?, side_by_side(value, k[2])?);
+    let (q, k, v) = (side_by_side(node.input(0).unwrap_or(0), queries)?, side_by_side(key, keys)?, side_by_side(value, keys)?);
     let how = Heads { heads, batches, scale: node.float_or("scale", 1.0).unwrap_or(1.0), bias: None };
-    let out = attention(rec, &q, &k, &v, how, DType::F32)?.reshape(&[batches, queries, heads, depth]);
+    let out = attention(rec, &q, &k, &v, how, DType::F32)?.reshape(&[batches, queries, heads, width]);
     Ok(Some(vec![Laid { tensor: out, order: vec![0, 2, 1, 3] }]))
+}
+
+/// Values [B, N, L, D] with zeros behind D.
+fn widened(rec: &mut Recorder, x: Laid, width: usize) -> Result<Laid> {
+    let shape = x.shape();
+    if shape[3] == width {
+        return Ok(x);
+    }
+    let out = Laid { tensor: rec.alloc(&[shape[0], shape[2], shape[1], width], DType::F32)?, order: vec![0, 2, 1, 3] };
+    let (zero, steps) = (rec.zeros(&[1])?, out.strides());
+    let rest = [shape[0], shape[1], shape[2], width - shape[3]];
+    let behind = View { offset: shape[3], strides: steps.clone() };
+    strided(rec, &rest, (&zero, &View { offset: 0, strides: vec![0; 4] }), (&out.tensor, &behind))?;
+    strided(rec, &shape, (&x.tensor, &View { offset: 0, strides: x.strides() }), (&out.tensor, &View { offset: 0, strides: steps }))?;
+    Ok(out)
 }

@@ -1,20 +1,24 @@
 //! One convolution: how it is done, and what every family's kernel takes of it.
 
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::{activation::Activation, conv::weight::ConvWeight};
+use crate::gpu::{Arg, Element, Family, Kernel, Recorder, Slot, Tensor};
+use crate::ops::{conv::weight::ConvWeight, finish::Finish};
 
-/// The slots of every kernel.
-pub(super) const SLOTS: &[Slot] = &[
-    Slot::read("x", READ),
-    Slot::read("past1", READ_OPTIONAL),
-    Slot::read("past2", READ_OPTIONAL),
-    Slot::read("w", READ),
-    Slot::read("bias", VECTOR_OPTIONAL),
-    Slot::read("residual", READ_OPTIONAL),
-    Slot::write("out", WRITE),
-];
+/// The slots of every kernel, with weights in these formats.
+pub(super) const fn slots(weights: &'static [Element]) -> [Slot; 8] {
+    [
+        Slot::read("x", READ),
+        Slot::read("past1", READ_OPTIONAL),
+        Slot::read("past2", READ_OPTIONAL),
+        Slot::read("w", weights),
+        Slot::read("bias", VECTOR_OPTIONAL),
+        Slot::read("residual", READ_OPTIONAL),
+        Slot::read("slope", VECTOR_OPTIONAL),
+        Slot::write("out", WRITE),
+    ]
+}
 
 params!(Params {
     input: [u32; 4],
@@ -25,6 +29,7 @@ params!(Params {
     pad: [u32; 3],
     up: u32,
     past: u32,
+    last: u32,
     column_groups: u32
 });
 
@@ -39,12 +44,8 @@ pub struct ConvOptions<'a> {
     pub pad: [(usize, usize); 3],
     /// Sees the input at twice its height and width, nearest neighbour.
     pub upsample: bool,
-    /// `[C]`, added to each pixel.
-    pub bias: Option<&'a Tensor>,
-    /// Applied after the bias.
-    pub activation: Activation,
-    /// Added last; of the shape of the result.
-    pub residual: Option<&'a Tensor>,
+    /// What follows the sums.
+    pub finish: Finish<'a>,
     /// Frames [1, H, W, C] before x, the newest first, seen where the padding in time would be; then T of x is 1. Where a newer one
     /// is missing, so are all the older ones.
     pub past: [Option<&'a Tensor>; 2],
@@ -52,16 +53,7 @@ pub struct ConvOptions<'a> {
 
 impl Default for ConvOptions<'_> {
     fn default() -> Self {
-        Self {
-            stride_t: 1,
-            stride: 1,
-            pad: [(0, 0); 3],
-            upsample: false,
-            bias: None,
-            activation: Activation::None,
-            residual: None,
-            past: [None; 2],
-        }
+        Self { stride_t: 1, stride: 1, pad: [(0, 0); 3], upsample: false, finish: Finish::default(), past: [None; 2] }
     }
 }
 
@@ -85,9 +77,14 @@ impl<'a> Call<'a> {
     ) -> Result<()> {
         let column_groups = self.weight.out_channels().div_ceil(channels as usize);
         let pixel_groups = self.out.rows().div_ceil(pixels as usize);
-        let constants = [constants, &[("ACT", self.options.activation as u32)]].concat();
+        let constants = [constants, &[("ACT", self.options.finish.function())]].concat();
         let work = 2.0 * f64::from(pixels * channels) * self.weight.depth() as f64;
         rec.dispatch(kernel, &constants, &self.params(column_groups), &self.args(), pixel_groups * column_groups, work)
+    }
+
+    /// The constant that says whether there are frames of the past, for kernels that have loops of their own for them.
+    pub(super) fn past(&self) -> (&'static str, u32) {
+        ("PAST", u32::from(self.options.past[0].is_some()))
     }
 
     fn params(&self, column_groups: usize) -> Params {
@@ -101,22 +98,20 @@ impl<'a> Call<'a> {
             pad: self.options.pad.map(|(before, _)| before as u32),
             up: u32::from(self.options.upsample),
             past: self.options.past.iter().flatten().count() as u32,
+            last: self.options.finish.last(),
             column_groups: column_groups as u32,
         }
     }
 
-    /// [`SLOTS`]
-    fn args(&self) -> [Arg<'a>; 7] {
+    /// Of [`slots`].
+    fn args(&self) -> [Arg<'a>; 8] {
         let fours = self.weight.in_channels().is_multiple_of(4);
-        let [past1, past2] = self.options.past.map(|frame| frame.map_or(Arg::ABSENT, |frame| Arg::aligned(frame, fours)));
-        [
-            Arg::aligned(self.x, fours),
-            past1,
-            past2,
-            self.weight.arg(),
-            Arg::optional_rows(self.options.bias),
-            Arg::optional_rows(self.options.residual),
-            Arg::rows(self.out),
-        ]
+        let [bias, residual, slope] = self.options.finish.args();
+        let frame = |frame: &'a Tensor| match self.weight.family() {
+            Family::Coop if frame.dtype() == DType::F16 => Arg::halves(frame),
+            _ => Arg::aligned(frame, fours),
+        };
+        let [past1, past2] = self.options.past.map(|past| past.map_or(Arg::ABSENT, frame));
+        [frame(self.x), past1, past2, self.weight.arg(), bias, residual, slope, Arg::rows(self.out)]
     }
 }

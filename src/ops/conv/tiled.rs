@@ -1,19 +1,19 @@
 //! Convolutions through workgroup memory.
 
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder};
-use crate::ops::activation::ACTIVATIONS;
-use crate::ops::conv::call::{Call, Params, SLOTS};
-use crate::ops::libs::{ACTIVATION, TAPS, TURNED};
+use crate::gpu::{Kernel, Recorder, kernel::READ};
+use crate::ops::conv::call::{Call, Params, slots};
+use crate::ops::finish::ALL_ACTIVATIONS;
+use crate::ops::libs::{ACTIVATION, FINISH, TAPS, TURNED};
 
 /// See `wgsl/conv_tiled.wgsl`.
 pub static CONV_TILED: Kernel = Kernel {
-    libs: &[ACTIVATION, TAPS, TURNED],
-    slots: SLOTS,
+    libs: &[ACTIVATION, FINISH, TAPS, TURNED],
+    slots: &slots(READ),
     variants: &[
-        &[("BN", &[96]), ("TM", &[8]), ("TN", &[12]), ("WG", &[64]), ("ACT", ACTIVATIONS)],
-        &[("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[64, 128]), ("ACT", ACTIVATIONS)],
-        &[("BN", &[32]), ("TM", &[4]), ("TN", &[8]), ("WG", &[64]), ("ACT", ACTIVATIONS)],
+        &[("BN", &[96]), ("TM", &[8]), ("TN", &[12]), ("WG", &[64]), ("ACT", ALL_ACTIVATIONS)],
+        &[("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[64, 128]), ("ACT", ALL_ACTIVATIONS)],
+        &[("BN", &[32]), ("TM", &[4]), ("TN", &[8]), ("WG", &[64]), ("ACT", ALL_ACTIVATIONS)],
     ],
     ..Kernel::of("conv_tiled", include_str!("../../../wgsl/conv_tiled.wgsl"), size_of::<Params>())
 };

@@ -44,7 +44,7 @@ impl Plan {
 
     /// What is known of the generation before it begins.
     pub(super) fn forecast(&self) -> Forecast {
-        Forecast { peak: Some(self.peak()), budget: self.budget, weights: self.weights }
+        Forecast { peak: Some(self.peak()), weights: self.weights }
     }
 
     /// The peak of all stages, in bytes.

@@ -6,8 +6,9 @@ use crate::gpu::Device;
 /// How much GPU memory a generation may take: its weights, activations and caches together. What does not fit is streamed from the
 /// checkpoint, and a request that cannot do with it is refused before any work, naming what it needs.
 ///
-/// Of several generations at once on one pipeline each keeps to its own; weights that they share count for each of them. What the driver takes for itself, and data on their way to and from the host (at most some
-/// tens of MiB), are not counted. [`Device::memory_use`](crate::Device::memory_use) tells what was taken.
+/// Of several generations at once on one pipeline each keeps to its own; weights that they share count for each of them. What the driver
+/// takes for itself, and data on their way to and from the host (at most some tens of MiB), are not counted.
+/// [`Device::memory_use`](crate::Device::memory_use) tells what was taken.
 ///
 /// Without one, the budget is the [`memory_limit`](crate::DeviceBuilder::memory_limit) of its device; without that, all
 /// weights are loaded by `build` and stay.
@@ -49,15 +50,11 @@ impl MemoryBudget {
     /// [`Error::Input`] where it depends on a size that is not known.
     pub(crate) fn on(self, device: &Device) -> Result<Option<u64>> {
         let limit = device.memory_limit();
-        let own = match self.0 {
-            Kind::OfDevice => None,
-            Kind::Auto => match device.memory_size() {
-                None if limit.is_none() => return Err(unknown(device)),
-                size => size.map(|bytes| bytes / 10 * 9),
-            },
-            Kind::Bytes(bytes) => Some(bytes),
-        };
-        Ok(own.into_iter().chain(limit).min())
+        match self.0 {
+            Kind::OfDevice => Ok(limit),
+            Kind::Auto => device.room().ok_or_else(|| unknown(device)).map(Some),
+            Kind::Bytes(bytes) => Ok(Some(limit.map_or(bytes, |limit| bytes.min(limit)))),
+        }
     }
 }
 

@@ -7,7 +7,5 @@ use crate::pipelines::run::pace::Weights;
 pub struct Forecast {
     /// Bytes of GPU memory at its peak.
     pub peak: Option<u64>,
-    /// Bytes that it and all others on the device may take, where that is limited.
-    pub budget: Option<u64>,
     pub weights: Weights,
 }

@@ -252,8 +252,8 @@ impl Generation {
             Some(turn) => turn.go_on(),
             None if self.settings.is_planned || matches!(self.phase, Phase::Done) => {}
             None => {
-                let Forecast { peak, budget: room, .. } = self.forecast;
-                let turn = device.turns().take(Wish { when_busy: self.settings.when_busy, peak, room }, &self.settings.cancel)?;
+                let wish = Wish { when_busy: self.settings.when_busy, peak: self.forecast.peak, room: device.room() };
+                let turn = device.turns().take(wish, &self.settings.cancel)?;
                 self.turn = Some(turn);
                 self.since = Instant::now();
             }

@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::host::Host;
 use crate::oracle::activation::activate as exact;
 
-pub const ALL: [Activation; 8] = [
+pub const ALL: [Activation; 11] = [
     Activation::None,
     Activation::Silu,
     Activation::GeluTanh,
@@ -15,6 +15,9 @@ pub const ALL: [Activation; 8] = [
     Activation::ScaledLeakyRelu,
     Activation::Relu,
     Activation::HardTanh,
+    Activation::Relu6,
+    Activation::Sigmoid,
+    Activation::HardSwish,
 ];
 
 /// Every activation over the whole range: -8 to 8 closely, then by powers up to the largest f16 and down into the subnormals.

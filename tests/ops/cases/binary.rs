@@ -26,6 +26,9 @@ pub fn cases() -> Vec<Case> {
         case(&[4, 1, 3], &[2, 1], Div),
         case(&[2, 1, 3, 1, 2, 1], &[1, 2, 1, 3, 1, 2], Mul),
         case(&[3, 4, 1], &[3, 1, 6], Max),
+        case(&[3, 5, 8], &[8], Sub),
+        case(&[3, 5, 8], &[5, 1], Leaky),
+        case(&[1], &[3, 60], Div),
     ];
     alike.into_iter().chain(stretched).collect()
 }

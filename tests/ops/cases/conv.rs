@@ -3,7 +3,9 @@ use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
+use wan_animate::unversioned::ops::finish::Finish;
 
+use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
 use crate::oracle::conv as oracle;
@@ -15,15 +17,19 @@ fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]
     let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
         let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
         let weight = ConvWeight::upload(rec.device(), "w", shape, weights, &|| Ok(w.values.clone()))?;
-        let (bias, residual) = (send(&options.bias, rec)?, send(&options.residual, rec)?);
+        let (bias, slope, residual) = (send(&options.bias, rec)?, send(&options.slope, rec)?, send(&options.residual, rec)?);
         let options = ConvOptions {
             stride_t: options.stride_t,
             stride: options.stride,
             pad: options.pad,
             upsample: options.upsample,
-            bias: bias.as_ref(),
-            activation: options.activation,
-            residual: residual.as_ref(),
+            finish: Finish {
+                bias: bias.as_ref(),
+                activation: options.activation,
+                slope: slope.as_ref(),
+                residual: residual.as_ref(),
+                activation_last: options.activation_last,
+            },
             ..Default::default()
         };
         conv(rec, x, &weight, options, dtype)
@@ -74,6 +80,20 @@ fn same() -> oracle::Options {
     options(1, 1, [(0, 0), (1, 1), (1, 1)])
 }
 
+/// With a slope for each channel of the residual.
+fn sloped(options: oracle::Options) -> oracle::Options {
+    oracle::Options { slope: options.residual.as_ref().map(|residual| Host::random(5, &[residual.cols()], 1.0)), ..options }
+}
+
+/// With the residual in f16.
+fn halved(options: oracle::Options) -> oracle::Options {
+    oracle::Options { residual: options.residual.map(|residual| residual.to(F16)), ..options }
+}
+
+fn activated_last(options: oracle::Options) -> oracle::Options {
+    oracle::Options { activation_last: true, ..options }
+}
+
 fn bias(outs: usize) -> Option<Host> {
     Some(Host::random(3, &[outs], 2.0))
 }
@@ -96,7 +116,7 @@ pub fn cases() -> Vec<Case> {
     };
     let ((f16_x, f16_w), (strided_x, strided_w)) = (random([2, 9, 11, 68], 96, [1, 3, 3]), random([1, 12, 13, 32], 33, [1, 3, 3]));
     let f16_x = f16_x.to(F16);
-    vec![
+    let mut cases = vec![
         plain("2d", random([2, 7, 5, 4], 8, [1, 3, 3]), same()),
         plain("1x1", random([1, 3, 70, 8], 96, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
         plain("of three channels", random([1, 6, 5, 3], 7, [1, 3, 3]), oracle::Options { bias: bias(7), ..same() }),
@@ -113,6 +133,9 @@ pub fn cases() -> Vec<Case> {
         plain("wide margins", random([1, 2, 2, 4], 8, [1, 3, 3]), options(1, 1, [(1, 2), (3, 2), (2, 4)])),
         plain("and all that follows", random([1, 5, 4, 8], 12, [1, 3, 3]), residual([1, 5, 4, 12], Activation::ScaledLeakyRelu)),
         plain("and all that follows, of no fours", random([1, 5, 4, 6], 9, [1, 3, 3]), residual([1, 5, 4, 9], Activation::Silu)),
+        plain("and activated last", random([1, 5, 4, 8], 12, [1, 3, 3]), activated_last(residual([1, 5, 4, 12], Activation::Relu6))),
+        plain("with slopes, of no fours", random([1, 5, 4, 6], 9, [1, 3, 3]), sloped(residual([1, 5, 4, 9], Activation::None))),
+        plain("with slopes last", random([1, 5, 4, 8], 40, [1, 3, 3]), activated_last(sloped(residual([1, 5, 4, 40], Activation::None)))),
         plain("of 32 channels", random([1, 5, 5, 36], 32, [1, 3, 3]), same()),
         plain("of 50 channels", random([2, 3, 3, 9], 50, [2, 3, 3]), options(1, 1, [(1, 0), (1, 1), (1, 1)])),
         plain("to 96 channels", random([3, 3, 2, 20], 96, [3, 1, 1]), options(1, 1, [(2, 0), (0, 0), (0, 0)])),
@@ -130,7 +153,38 @@ pub fn cases() -> Vec<Case> {
         typed("f16 everywhere", F16, [F16, F16]),
         case("f16 that cannot be stored", Host::random(1, &[1, 4, 4, 3], 1.0), Host::random(2, &[5, 3, 1, 3, 3], 1.0), same(), [F16, F16]),
         case("near the largest f16", Host::random(1, &[1, 4, 4, 8], 250.0), Host::random(2, &[8, 8, 1, 3, 3], 250.0), same(), [F16, F16]),
-    ]
+        plain("and all that follows, to 21 channels", random([1, 5, 4, 6], 21, [1, 3, 3]), residual([1, 5, 4, 21], Activation::Silu)),
+        plain("with slopes, to 21 channels", random([1, 5, 4, 6], 21, [1, 3, 3]), sloped(residual([1, 5, 4, 21], Activation::None))),
+        plain("and a residual in f16", random([1, 5, 4, 8], 20, [1, 3, 3]), halved(residual([1, 5, 4, 20], Activation::None))),
+        plain(
+            "and a residual in f16, to few channels",
+            random([1, 5, 4, 8], 12, [1, 3, 3]),
+            halved(residual([1, 5, 4, 12], Activation::None)),
+        ),
+        causal_of([3, 4, 3, 7], 21, false, [F32, F32]),
+        // Large tiles fill a GPU.
+        plain("of many pixels", random([1, 128, 128, 1], 65, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+    ];
+    let activated = |activation| {
+        let to = |outs| {
+            plain("and an activation", random([1, 3, 4, 8], outs, [1, 3, 3]), oracle::Options { activation, bias: bias(outs), ..same() })
+        };
+        [12, 20].map(to)
+    };
+    cases.extend(ALL.into_iter().flat_map(activated));
+    let halves = |what, outs, options| {
+        let (x, w) = random([1, 5, 4, 8], outs, [1, 3, 3]);
+        case(what, x, w, options, [F16, F32])
+    };
+    cases.extend([
+        halves("by f16, and all that follows, to 21 channels", 21, residual([1, 5, 4, 21], Activation::Silu)),
+        halves("by f16, with slopes, to 21 channels", 21, sloped(residual([1, 5, 4, 21], Activation::None))),
+        halves("by f16, with slopes", 20, sloped(residual([1, 5, 4, 20], Activation::None))),
+        halves("by f16, and a residual in f16", 20, halved(residual([1, 5, 4, 20], Activation::None))),
+        causal_of([3, 3, 5, 8], 24, false, [F32, F16]),
+    ]);
+    cases.extend(ALL.map(|activation| halves("by f16, and an activation", 20, oracle::Options { activation, bias: bias(20), ..same() })));
+    cases
 }
 
 pub fn refusals() -> Vec<Refusal> {

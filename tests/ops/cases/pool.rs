@@ -1,5 +1,6 @@
 use wan_animate::unversioned::dtype::DType::{F16, F32};
-use wan_animate::unversioned::ops::pool::{Pool, Window, pool};
+use wan_animate::unversioned::ops::pool::{Pool, pool};
+use wan_animate::unversioned::ops::window::Window;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;

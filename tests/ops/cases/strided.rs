@@ -23,6 +23,8 @@ pub fn cases() -> Vec<Case> {
     vec![
         // Part of the last axis, and put into another part.
         case(&[4, 6], &[4, 3], view(2, &[6, 1]), view(1, &[5, 1]), &[4, 5]),
+        // The same in fours.
+        case(&[4, 8], &[4, 4], view(4, &[8, 1]), view(8, &[12, 1]), &[5, 12]),
         // Backwards, every second.
         case(&[9], &[4], view(8, &[-2]), view(0, &[1]), &[4]),
         // Again and again.

@@ -13,7 +13,9 @@ pub struct Options {
     pub upsample: bool,
     pub bias: Option<Host>,
     pub activation: Activation,
+    pub slope: Option<Host>,
     pub residual: Option<Host>,
+    pub activation_last: bool,
 }
 
 /// x [T, H, W, C], w [N, C, kt, kh, kw].
@@ -34,8 +36,18 @@ pub fn conv(x: &Host, w: &Host, options: &Options) -> Vec<Approx> {
             inside.then(|| x.at(((t * x.shape[1] + y) * x.shape[2] + z) * channels + c) * w.at(weight))
         };
         let product = sum((0..kernel.iter().product::<usize>() * channels).filter_map(term));
-        let active = activate(options.activation, options.bias.as_ref().map_or(product, |bias| product + bias.at(n)));
-        options.residual.as_ref().map_or(active, |residual| residual.at(i) + active)
+        finish(options, i, n, options.bias.as_ref().map_or(product, |bias| product + bias.at(n)))
     };
     (0..size(0) * out_h * out_w * outs).map(element).collect()
+}
+
+/// What follows a sum, bias and all, of channel `n`.
+pub fn finish(options: &Options, i: usize, n: usize, sum: Approx) -> Approx {
+    let add = |x: Approx| options.residual.as_ref().map_or(x, |residual| residual.at(i) + x);
+    let active = |x: Approx| match &options.slope {
+        Some(slope) if x.value < 0.0 => x * slope.at(n),
+        Some(_) => x,
+        None => activate(options.activation, x),
+    };
+    if options.activation_last { active(add(sum)) } else { add(active(sum)) }
 }

@@ -1,4 +1,5 @@
-use wan_animate::unversioned::ops::pool::{Pool, Window};
+use wan_animate::unversioned::ops::pool::Pool;
+use wan_animate::unversioned::ops::window::Window;
 
 use crate::approx::{Approx, sum};
 use crate::host::Host;

@@ -15,7 +15,6 @@ pub fn unary(x: &Host, function: Function) -> Vec<Approx> {
 fn apply(function: Function, x: Approx) -> Approx {
     let one = Approx::exact(1.0);
     match function {
-        Function::Sigmoid => one / (one + (-x).exp()),
         Function::Tanh => tanh(x),
         Function::Exp => x.exp(),
         // WGSL: as 1 / inverseSqrt.
@@ -26,7 +25,6 @@ fn apply(function: Function, x: Approx) -> Approx {
         Function::Mish => x * tanh(softplus(x)),
         Function::Abs => Approx { value: x.value.abs(), error: x.error },
         Function::Reciprocal => one / x,
-        Function::HardSwish => x * clamp(x / Approx::exact(6.0) + Approx::exact(0.5), 0.0, 1.0),
         Function::Clip(low, high) => clamp(x, low.into(), high.into()),
         Function::LeakyRelu(slope) => {
             if x.value < 0.0 {
