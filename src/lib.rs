@@ -82,6 +82,7 @@ mod cancel;
 mod content;
 mod count;
 mod digest;
+pub mod driving;
 mod dtype;
 mod error;
 mod gpu;

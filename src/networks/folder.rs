@@ -40,13 +40,13 @@ impl Networks {
     }
 
     /// Those of a folder and the folders in it, such as the official release's `process_checkpoint`. They are told apart by their inputs and outputs,
-    /// whatever their names. See [`Networks::choose`] where there are several for one task.
+    /// whatever their names. See [`NetworkFiles`] where there are several for one task.
     ///
     /// # Errors
     /// [`Error::Weights`] where there is none for a task, or are two; [`Error::Io`] where the folder cannot be read; [`Error::Limits`] and
     /// [`Error::Device`] where the GPU has no room, or fails.
     pub fn open(folder: impl Into<Location>, device: &Device) -> Result<Self> {
-        Self::choose(device).folder(folder).open()
+        NetworkFiles::new().folder(folder).open(device)
     }
 
     /// What all of them take on a [dry](Device::dry) device that they were opened on, with pictures of this size.
@@ -56,11 +56,6 @@ impl Networks {
         self.detector.persons(&picture)?;
         let found = self.pose.pose(&picture, &person)?;
         self.segmenter.as_mut().map_or(Ok(()), |segmenter| segmenter.mask(&picture, &found.points).map(drop))
-    }
-
-    /// Says which file is for which task.
-    pub fn choose(device: &Device) -> Choice<'_> {
-        Choice { device, files: NetworkFiles::default() }
     }
 }
 
@@ -72,6 +67,7 @@ impl std::fmt::Debug for Networks {
 
 /// Which files are for which task. What is not given by itself is looked for in the folder.
 #[derive(Clone, Debug, Default)]
+#[must_use = "nothing is opened before `open`"]
 pub struct NetworkFiles {
     folder: Option<Location>,
     detector: Option<Location>,
@@ -131,7 +127,7 @@ impl NetworkFiles {
         digest
     }
 
-    /// Opens them.
+    /// Opens them, on the GPU until what they are opened as is dropped.
     ///
     /// # Errors
     /// Those of [`Networks::open`].
@@ -158,48 +154,6 @@ impl NetworkFiles {
 
 /// Bytes at either end of a file that count for its digest.
 const DIGESTED: usize = 16 << 20;
-
-/// Where networks are. Made by [`Networks::choose`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing is opened before `open`"]
-pub struct Choice<'a> {
-    device: &'a Device,
-    files: NetworkFiles,
-}
-
-impl Choice<'_> {
-    /// What is not given by itself is looked for in this folder and the folders in it.
-    pub fn folder(mut self, folder: impl Into<Location>) -> Self {
-        self.files = self.files.folder(folder);
-        self
-    }
-
-    /// The detector of persons.
-    pub fn detector(mut self, file: impl Into<Location>) -> Self {
-        self.files = self.files.detector(file);
-        self
-    }
-
-    /// The network of 133 key points.
-    pub fn pose(mut self, file: impl Into<Location>) -> Self {
-        self.files = self.files.pose(file);
-        self
-    }
-
-    /// The network of masks.
-    pub fn segmenter(mut self, file: impl Into<Location>) -> Self {
-        self.files = self.files.segmenter(file);
-        self
-    }
-
-    /// Opens them.
-    ///
-    /// # Errors
-    /// Those of [`Networks::open`].
-    pub fn open(self) -> Result<Networks> {
-        self.files.open(self.device)
-    }
-}
 
 /// A task, for errors.
 struct Wanted {

@@ -3,7 +3,8 @@
 use image::{GrayImage, RgbImage};
 
 use crate::error::{Error, Result};
-use crate::video::FrameSource;
+use crate::preprocess::binary_mask;
+use crate::video::{FrameSource, Frames};
 
 /// White and black frames in memory.
 #[derive(Debug)]
@@ -16,6 +17,18 @@ pub(crate) struct PackedMasks {
 impl PackedMasks {
     pub(crate) fn new(size: (u32, u32), fps: Option<f64>) -> Self {
         Self { size, fps, frames: Vec::new() }
+    }
+
+    /// White where red is above 127.
+    ///
+    /// # Errors
+    /// Those of the frames.
+    pub(crate) fn of(masks: &Frames) -> Result<Self> {
+        let mut packed = Self::new(masks.size(), masks.fps());
+        for index in 0..masks.num_frames() {
+            packed.push(&binary_mask(&masks.read(index)?));
+        }
+        Ok(packed)
     }
 
     /// As [`bytes`](Self::bytes) has them; none where these are not as many as there should be.

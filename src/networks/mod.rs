@@ -44,7 +44,7 @@ pub use boxes::Person;
 pub use detector::{OnnxDetector, PersonDetector};
 pub(crate) use find::Walk;
 pub use find::{Found, Search, Subject};
-pub use folder::{Choice, NetworkFiles, Networks};
+pub use folder::{NetworkFiles, Networks};
 pub use mediapipe::MediaPipe;
 pub use pose::{ChannelOrder, OnnxPose, Pose, PoseEstimator};
 pub use segmenter::{OnnxMask, Segmenter};

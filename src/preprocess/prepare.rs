@@ -66,7 +66,7 @@ pub(crate) struct Beside {
     pub pose: Option<Frames>,
     pub face: Option<Frames>,
     pub background: Option<Frames>,
-    /// Frames of the video before sampling in which more persons than one were seen.
+    /// Frames of the video after sampling in which more persons than one were seen.
     pub crowded: Vec<usize>,
 }
 
@@ -247,10 +247,10 @@ impl Preprocess {
         self.canvas_size(video)
     }
 
-    /// How many frames a video comes to, and how many a second; the key points' rate counts where it has none.
-    pub(crate) fn timing(&self, video: &Frames, keypoints_fps: Option<f64>) -> Result<(usize, f64)> {
+    /// A video at the rate asked for, and that; the key points' rate counts where it has none.
+    pub(crate) fn sampled(&self, video: &Frames, keypoints_fps: Option<f64>) -> Result<(Frames, f64)> {
         let clip = self.sample(video, keypoints_fps)?;
-        Ok((clip.video.num_frames(), clip.fps))
+        Ok((clip.video, clip.fps))
     }
 
     /// What poses are retargeted to, where they are.
@@ -336,12 +336,6 @@ impl Clip {
         }
     }
 
-    /// The frames after sampling that come of these before it.
-    fn sampled(&self, own: &[usize]) -> Vec<usize> {
-        let source = |index| self.sampling.map_or(index, |sampling| sampling.source(index));
-        (0..self.video.num_frames()).filter(|&index| own.contains(&source(index))).collect()
-    }
-
     /// A mask video likewise; one picture stays one.
     fn mask(&self, mask: &Frames) -> Result<Frames> {
         match (self.sampling, mask.num_frames()) {
@@ -377,7 +371,7 @@ impl Found {
         beside: Beside,
     ) -> Result<Conditions> {
         let Self { keypoints, faces, mut report } = self;
-        clip.sampled(&beside.crowded).into_iter().for_each(|index| report[index].flags.push(Flag::SeveralPersons));
+        report.iter_mut().enumerate().filter(|(index, _)| beside.crowded.contains(index)).for_each(|(_, frame)| frame.flags.push(Flag::SeveralPersons));
         if let Some((masks, _)) = &masks {
             look_at_masks(&mut report, &keypoints, masks)?;
         }
