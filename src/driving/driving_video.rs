@@ -1,5 +1,6 @@
 //! A video, and how it is to be prepared.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -174,6 +175,11 @@ impl DrivingVideo {
         self
     }
 
+    /// What is shown of the character image where so many pixels are generated.
+    pub fn shown<'a>(&self, reference: &'a RgbImage, size: (u32, u32)) -> Cow<'a, RgbImage> {
+        self.preprocess.shown(reference, size)
+    }
+
     /// What is wrong, as far as it shows before networks are open.
     pub(crate) fn check(&self, purpose: &Purpose) -> Result<()> {
         self.preprocess.check()?;
@@ -263,4 +269,3 @@ impl DrivingVideo {
         })
     }
 }
-

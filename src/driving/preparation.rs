@@ -241,7 +241,9 @@ impl Preparation {
 }
 
 fn nobody_in_reference() -> Error {
-    Error::Input("nobody is found in the reference, to retarget poses to; give its key points, or an image in which a person is seen".into())
+    Error::Input(
+        "nobody is found in the reference, to retarget poses to; give its key points, or an image in which a person is seen".into(),
+    )
 }
 
 impl fmt::Debug for Preparation {

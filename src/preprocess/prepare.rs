@@ -1,5 +1,6 @@
 //! From a video and its key points to what a generation is given.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -10,6 +11,7 @@ use super::cuts::find_cuts;
 use super::face::{FaceBox, FaceCrop, face_boxes};
 use super::keypoints::Keypoints;
 use super::mask::MaskGrowth;
+use super::reference_fit::ReferenceFit;
 use super::report::{Flag, FrameReport, Report, report_mask, report_points, retarget_json};
 use super::resolution::Resolution;
 use super::retarget::{Retarget, Retargeted};
@@ -34,6 +36,7 @@ pub struct Preprocess {
     fps: Option<f64>,
     canvas: Canvas,
     aspect: Aspect,
+    fit: ReferenceFit,
     retarget: Option<Retarget>,
     smooth: bool,
     fill_gaps: usize,
@@ -76,6 +79,7 @@ impl Default for Preprocess {
             fps: None,
             canvas: Canvas::Area(Resolution::P720.area()),
             aspect: Aspect::default(),
+            fit: ReferenceFit::default(),
             retarget: None,
             smooth: false,
             fill_gaps: 0,
@@ -114,6 +118,17 @@ impl Preprocess {
     pub fn aspect(mut self, aspect: Aspect) -> Self {
         self.aspect = aspect;
         self
+    }
+
+    /// How the character image is brought to the aspect of what is generated. Default: [`ReferenceFit::Letterbox`].
+    pub fn reference_fit(mut self, fit: ReferenceFit) -> Self {
+        self.fit = fit;
+        self
+    }
+
+    /// What is shown of the character image where so many pixels are generated.
+    pub fn shown<'a>(&self, reference: &'a RgbImage, size: (u32, u32)) -> Cow<'a, RgbImage> {
+        self.fit.shown(reference, size)
     }
 
     /// The size that is generated, in place of an area; poses, or the video, are fitted into it with black bars.
@@ -196,7 +211,7 @@ impl Preprocess {
         let keypoints = clip.keypoints(keypoints)?;
         require_size("the key points are", (keypoints.width(), keypoints.height()), &[video.size()])?;
         let found = self.find(&clip, &keypoints)?;
-        let retargeted = self.retarget.as_ref().map(|retarget| retarget_onto(retarget, reference, size, &found.keypoints)).transpose()?;
+        let retargeted = self.retarget.as_ref().map(|retarget| self.retargeted(retarget, reference, size, &found.keypoints)).transpose()?;
         let (drawn, skeletons) = match &retargeted {
             Some(retargeted) => (size, retargeted.skeletons().to_vec()),
             None => (video.size(), skeletons(&found.keypoints)),
@@ -268,6 +283,13 @@ impl Preprocess {
             return Err(Error::Input(format!("a least island of {} is not a share; give 0 to 1", self.least_island)));
         }
         Ok(())
+    }
+
+    fn retargeted(&self, retarget: &Retarget, reference: &RgbImage, size: (u32, u32), driving: &Keypoints) -> Result<Retargeted> {
+        let keypoints = retarget.reference()?;
+        require_size("the reference's key points are", (keypoints.width(), keypoints.height()), &[reference.dimensions(), size])?;
+        let shown = self.fit.keypoints(keypoints, size);
+        retarget.clone().onto(shown.fitted(size.0, size.1)).apply(driving)
     }
 
     fn canvas_size(&self, (width, height): (u32, u32)) -> Result<(u32, u32)> {
@@ -371,7 +393,11 @@ impl Found {
         beside: Beside,
     ) -> Result<Conditions> {
         let Self { keypoints, faces, mut report } = self;
-        report.iter_mut().enumerate().filter(|(index, _)| beside.crowded.contains(index)).for_each(|(_, frame)| frame.flags.push(Flag::SeveralPersons));
+        report
+            .iter_mut()
+            .enumerate()
+            .filter(|(index, _)| beside.crowded.contains(index))
+            .for_each(|(_, frame)| frame.flags.push(Flag::SeveralPersons));
         if let Some((masks, _)) = &masks {
             look_at_masks(&mut report, &keypoints, masks)?;
         }
@@ -415,12 +441,6 @@ fn look_at_masks(report: &mut [FrameReport], keypoints: &Keypoints, masks: &Mask
 
 fn fitted(video: Frames, size: (u32, u32)) -> Result<Frames> {
     if video.size() == size { Ok(video) } else { Frames::new(Fitted { video, size }) }
-}
-
-fn retarget_onto(retarget: &Retarget, reference: &RgbImage, size: (u32, u32), driving: &Keypoints) -> Result<Retargeted> {
-    let keypoints = retarget.reference()?;
-    require_size("the reference's key points are", (keypoints.width(), keypoints.height()), &[reference.dimensions(), size])?;
-    retarget.clone().onto(keypoints.fitted(size.0, size.1)).apply(driving)
 }
 
 fn require_size(what: &str, (width, height): (u32, u32), sizes: &[(u32, u32)]) -> Result<()> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use crate::dtype::DType;
 use crate::driving::Stride;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
 use crate::models::vae::{Vae, preview::RgbFactors};

@@ -80,6 +80,14 @@ impl Inputs {
         }
     }
 
+    /// With what is shown of the reference.
+    pub fn shown(mut self, (width, height): (usize, usize)) -> Self {
+        if let Some(raw) = &self.raw {
+            self.reference = Arc::new(raw.driving.shown(&self.reference, (width as u32, height as u32)).into_owned());
+        }
+        self
+    }
+
     /// The pose, if it is followed at all.
     pub fn pose(&self) -> Option<&Frames> {
         self.motion().pose().filter(|_| self.pose_strength > 0.0)
