@@ -131,28 +131,30 @@ impl Driving {
         if let Some(folder) = &self.cache {
             driving = driving.cache(folder);
         }
-        let take: [(_, fn(DrivingVideo, Frames) -> DrivingVideo); 4] = [
-            (given.pose, DrivingVideo::pose),
-            (given.face, DrivingVideo::face),
-            (given.background, DrivingVideo::background),
-            (given.mask, DrivingVideo::mask),
-        ];
-        take.into_iter().filter_map(|(path, take)| Some((path?, take))).try_fold(driving, |driving, (path, take)| {
-            let frames = Frames::open(path)?;
-            Ok(take(driving, frames))
-        })
+        if let Some(path) = given.pose {
+            driving = driving.pose(Frames::open(path)?);
+        }
+        if let Some(path) = given.face {
+            driving = driving.face(Frames::open(path)?);
+        }
+        if let Some(path) = given.background {
+            driving = driving.background(Frames::open(path)?);
+        }
+        if let Some(path) = given.mask {
+            driving = driving.mask(Frames::open(path)?);
+        }
+        Ok(driving)
     }
 
     /// The networks that are named; none where none is.
     fn files(&self) -> Option<NetworkFiles> {
-        let all: [(_, fn(NetworkFiles, PathBuf) -> NetworkFiles); 4] = [
-            (&self.networks, NetworkFiles::folder),
-            (&self.detector, NetworkFiles::detector),
-            (&self.pose_network, NetworkFiles::pose),
-            (&self.mask_network, NetworkFiles::segmenter),
-        ];
-        let mut named = all.into_iter().filter_map(|(path, take)| Some((path.clone()?, take))).peekable();
-        named.peek().is_some().then(|| named.fold(NetworkFiles::new(), |files, (path, take)| take(files, path)))
+        let Self { networks, detector, pose_network, mask_network, .. } = self;
+        [networks, detector, pose_network, mask_network].into_iter().any(Option::is_some).then(|| {
+            let files = networks.iter().fold(NetworkFiles::new(), NetworkFiles::folder);
+            let files = detector.iter().fold(files, NetworkFiles::detector);
+            let files = pose_network.iter().fold(files, NetworkFiles::pose);
+            mask_network.iter().fold(files, NetworkFiles::segmenter)
+        })
     }
 
     fn preprocess(&self, fps: Option<f64>, reference: Option<(u32, u32)>) -> Result<Preprocess> {
