@@ -119,7 +119,7 @@ fn a_generation_goes_on_where_it_was_killed() {
         match event.expect("runs") {
             Event::Frame(frame) => whole.push(frame),
             Event::Progress(progress) if progress.stage == Stage::Preprocessing && progress.done == 3 => {
-                states.push((generation.state(), false))
+                states.push((generation.state(), false));
             }
             Event::Prepared(_) | Event::Step(_) => states.push((generation.state(), true)),
             _ => {}
