@@ -275,6 +275,8 @@ fn what_cannot_be_prepared_says_why() {
     assert!(prepared(empty.to_replace(&device())).expect_err("3 masks").to_string().contains("masks of 3 frames"));
     let empty = driving().networks(networks()).mask(Frames::from_images([RgbImage::new(96, 96)]).expect("one"));
     assert!(prepared(empty.to_replace(&device())).expect_err("empty").to_string().contains("mask is empty"));
+    let cached = driving().networks(networks()).cache(path("reference.png"));
+    assert!(fails(cached).contains("reference.png"));
     let cancel = Cancel::new();
     cancel.cancel();
     let request = short(pipeline.animate_video(&reference, &driving()).expect("fine")).cancel(cancel);

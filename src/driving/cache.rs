@@ -18,8 +18,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Of a search in a video by networks.
+    /// Of a search in a video by networks. The folder is made if there is none, so that a wrong one shows before networks work.
+    ///
+    /// # Errors
+    /// Those of the folder and of the video.
     pub(super) fn of(folder: &Path, video: &Frames, files: &NetworkFiles, search: &Search) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let mut digest = files.digest();
         digest.add(format!("{search:?} {:?} {:?}", video.size(), video.fps()).as_bytes());
         for index in 0..video.num_frames() {
@@ -40,9 +44,6 @@ impl Entry {
 
     /// Keeps what was found. It is there when it is whole.
     pub(super) fn store(&self, found: &Found) -> Result<()> {
-        if let Some(folder) = self.file.parent() {
-            fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        }
         let (partial, mut file) = PartialFile::create(&self.file)?;
         file.write_all(&to_bytes(found)?).map_err(Error::io(&self.file))?;
         partial.publish()
