@@ -114,8 +114,8 @@ fn write(line: &CommandLine, conditions: &Conditions, reference: Option<&RgbImag
         [("src_pose", pose), ("src_face", face), ("src_bg", background), ("src_mask", mask), ("overlay", Some(conditions.overlay()))];
     for (name, frames) in videos.into_iter().filter_map(|(name, frames)| Some((name, frames?))) {
         let (width, height) = frames.size();
-        // H.264 has even sides.
-        let folder = line.lossless || width % 2 == 1 || height % 2 == 1;
+        // H.264 has even sides. The overlay is to be looked at, not for a generation.
+        let folder = line.lossless && name != "overlay" || width % 2 == 1 || height % 2 == 1;
         let path = line.out.join(if folder { name.to_owned() } else { format!("{name}.mp4") });
         let mut writer = VideoWriter::create(path, width, height, conditions.fps())?;
         for index in 0..frames.num_frames() {
