@@ -38,7 +38,8 @@ pub struct Arguments {
     driving: Driving,
     #[command(flatten)]
     destination: Destination,
-    /// The sound of MP4 and MOV files: keep copies that of the first of background, pose and face that has any, cut to the result.
+    /// The sound of MP4 and MOV files: keep copies that of the first of background, driving video, pose and face that has any, cut
+    /// to the result.
     #[arg(long, value_enum, value_name = "keep|none", hide_possible_values = true, default_value = "keep")]
     audio: Sound,
     /// Frames made at once, 4n + 1; by default 77, or 17 with the demo's checkpoint.

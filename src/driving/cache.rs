@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
-use crate::driving::found_file::{from_bytes, to_bytes};
+use crate::driving::found_file::Finding;
 use crate::error::{Error, Result};
-use crate::networks::{Found, NetworkFiles, Search};
+use crate::networks::{NetworkFiles, Search};
 use crate::partial_file::PartialFile;
 use crate::video::Frames;
 
@@ -33,19 +33,18 @@ impl Entry {
     }
 
     /// What is there. A file that is none of ours, or a damaged one, is passed over.
-    pub(super) fn load(&self) -> Option<Found> {
-        let bytes = fs::read(&self.file).ok()?;
-        let found = from_bytes(&bytes);
-        if found.is_none() {
+    pub(super) fn load(&self) -> Option<Finding> {
+        let finding = Finding::from_bytes(fs::read(&self.file).ok()?);
+        if finding.is_none() {
             log::warn!("{}: nothing that networks found; they look again", self.file.display());
         }
-        found
+        finding
     }
 
     /// Keeps what was found. It is there when it is whole.
-    pub(super) fn store(&self, found: &Found) -> Result<()> {
+    pub(super) fn store(&self, finding: &Finding) -> Result<()> {
         let (partial, mut file) = PartialFile::create(&self.file)?;
-        file.write_all(&to_bytes(found)?).map_err(Error::io(&self.file))?;
+        file.write_all(finding.bytes()).map_err(Error::io(&self.file))?;
         partial.publish()
     }
 }

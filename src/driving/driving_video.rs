@@ -120,7 +120,7 @@ impl DrivingVideo {
     }
 
     /// Networks that are open, such as an application's own. Plans do not count what they take, and nothing of their work is kept in a
-    /// [cache](Self::cache).
+    /// [cache](Self::cache). Networks that follow a person follow one at a time: not for two generations at once.
     pub fn open_networks(mut self, networks: Networks) -> Self {
         self.finder = Some(Finder::Own(Arc::new(Mutex::new(networks))));
         self

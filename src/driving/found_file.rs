@@ -19,22 +19,47 @@ const NUMBERS_A_POINT: usize = 3;
 /// What networks found in a driving video, and in the character's image where they looked for it there.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    pub video: Option<Arc<Found>>,
-    pub reference: Option<Arc<Found>>,
+    pub video: Option<Arc<Finding>>,
+    pub reference: Option<Arc<Finding>>,
+}
+
+/// What was found, with its bytes: they are made once, and saved after every step.
+#[derive(Debug)]
+pub struct Finding {
+    pub found: Found,
+    bytes: Vec<u8>,
+}
+
+impl Finding {
+    /// # Errors
+    /// Those of the masks.
+    pub fn new(found: Found) -> Result<Self> {
+        Ok(Self { bytes: to_bytes(&found)?, found })
+    }
+
+    /// None where these are other bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        Some(Self { found: from_bytes(&bytes)?, bytes })
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Findings {
     const NAMES: [&'static str; 2] = ["found_in_video", "found_in_reference"];
 
     /// The bytes of each, by name.
-    pub fn to_bytes(&self) -> Vec<(&'static str, Vec<u8>)> {
+    pub fn bytes(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         let found = Self::NAMES.into_iter().zip([&self.video, &self.reference]);
-        found.filter_map(|(name, found)| Some((name, to_bytes(found.as_ref()?).ok()?))).collect()
+        found.filter_map(|(name, finding)| Some((name, finding.as_ref()?.bytes())))
     }
 
     /// None where bytes that are there are no findings.
     pub fn from_bytes<'a>(bytes: impl Fn(&str) -> Option<&'a [u8]>) -> Option<Self> {
-        let found = |name| bytes(name).map_or(Some(None), |bytes| from_bytes(bytes).map(|found| Some(Arc::new(found))));
+        let found =
+            |name| bytes(name).map_or(Some(None), |bytes| Finding::from_bytes(bytes.to_vec()).map(|finding| Some(Arc::new(finding))));
         let [video, reference] = Self::NAMES.map(found);
         Some(Self { video: video?, reference: reference? })
     }
@@ -51,11 +76,7 @@ struct Numbers {
     crowded: Vec<usize>,
 }
 
-/// The bytes of what was found.
-///
-/// # Errors
-/// Those of the masks.
-pub(crate) fn to_bytes(found: &Found) -> Result<Vec<u8>> {
+fn to_bytes(found: &Found) -> Result<Vec<u8>> {
     let Found { keypoints, masks, persons, searched, crowded } = found;
     let points = keypoints.frames().iter().flat_map(|frame| frame.points()).flat_map(|at| [at.x, at.y, at.score]);
     let points: Vec<u8> = points.flat_map(f64::to_le_bytes).collect();
@@ -80,7 +101,7 @@ pub(crate) fn to_bytes(found: &Found) -> Result<Vec<u8>> {
 }
 
 /// What [`to_bytes`] made; none where these are other bytes.
-pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Found> {
+fn from_bytes(bytes: &[u8]) -> Option<Found> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
     let metadata = header.metadata().as_ref().filter(|metadata| metadata.get(FORMAT.0).is_some_and(|version| version == FORMAT.1))?;
     let numbers: Numbers = serde_json::from_str(metadata.get("numbers")?).ok()?;

@@ -8,10 +8,10 @@ use image::RgbImage;
 use crate::cancel::Cancel;
 use crate::driving::cache::Entry;
 use crate::driving::driving_video::{DrivingVideo, Finder, Purpose};
-use crate::driving::found_file::Findings;
+use crate::driving::found_file::{Finding, Findings};
 use crate::error::{Error, Result};
 use crate::gpu::Device;
-use crate::networks::{Networks, Search, Walk};
+use crate::networks::{Found, Networks, Search, Walk};
 use crate::preprocess::{Conditions, Preprocess};
 use crate::video::Frames;
 
@@ -164,25 +164,23 @@ impl Preparation {
         let Purpose::Animate(reference) = &self.purpose else { return self.conclude() };
         let picture = Frames::from_images([RgbImage::clone(reference)])?;
         let entry = self.entry(&picture, &Search::new())?;
-        let found = match entry.as_ref().and_then(Entry::load) {
-            Some(found) => found,
+        let finding = match entry.as_ref().and_then(Entry::load) {
+            Some(finding) => finding,
             None => {
                 let mut walk = Walk::new(&picture, Search::new());
                 walk.next(&mut *self.networks()?)?;
-                let found = walk.finish().map_err(|_| nobody_in_reference())?;
-                entry.map_or(Ok(()), |entry| entry.store(&found))?;
-                found
+                kept(walk.finish().map_err(|_| nobody_in_reference())?, entry)?
             }
         };
-        self.findings.reference = Some(Arc::new(found));
+        self.findings.reference = Some(Arc::new(finding));
         Ok(self.on(1))
     }
 
     fn look_at_video(&mut self, search: Search) -> Result<Stride> {
         let video = self.video.clone();
         let entry = self.entry(&video, &search)?;
-        if let Some(found) = entry.as_ref().and_then(Entry::load) {
-            self.findings.video = Some(Arc::new(found));
+        if let Some(finding) = entry.as_ref().and_then(Entry::load) {
+            self.findings.video = Some(Arc::new(finding));
             return Ok(self.on(video.num_frames()));
         }
         self.look_on(Looking { walk: Walk::new(&video, search), entry })
@@ -195,9 +193,8 @@ impl Preparation {
             self.search = Some(looking);
             return Ok(self.on(1));
         }
-        let found = looking.walk.finish()?;
-        looking.entry.map_or(Ok(()), |entry| entry.store(&found))?;
-        self.findings.video = Some(Arc::new(found));
+        let finding = kept(looking.walk.finish()?, looking.entry)?;
+        self.findings.video = Some(Arc::new(finding));
         // They are gone before others need the memory.
         self.networks = None;
         Ok(self.on(1))
@@ -214,7 +211,7 @@ impl Preparation {
     /// What is made of all that was given and found.
     fn conclude(&mut self) -> Result<Stride> {
         self.networks = None;
-        let (driving, found) = (&self.driving, self.findings.video.as_deref());
+        let (driving, found) = (&self.driving, self.findings.video.as_deref().map(|finding| &finding.found));
         let keypoints = driving.keypoints.as_ref().or(found.map(|found| &found.keypoints));
         let keypoints = keypoints.ok_or_else(|| Error::Input("nothing says where the person is".into()))?;
         let mut beside = driving.beside.clone();
@@ -234,10 +231,17 @@ impl Preparation {
     fn retargeted(&self) -> Preprocess {
         let preprocess = self.driving.preprocess.clone();
         match (preprocess.retargeting().cloned(), &self.findings.reference) {
-            (Some(retarget), Some(found)) => preprocess.retarget(retarget.onto(found.keypoints.clone())),
+            (Some(retarget), Some(finding)) => preprocess.retarget(retarget.onto(finding.found.keypoints.clone())),
             _ => preprocess,
         }
     }
+}
+
+/// What was found, and its place in the cache if it has one.
+fn kept(found: Found, entry: Option<Entry>) -> Result<Finding> {
+    let finding = Finding::new(found)?;
+    entry.map_or(Ok(()), |entry| entry.store(&finding))?;
+    Ok(finding)
 }
 
 fn nobody_in_reference() -> Error {

@@ -126,12 +126,11 @@ impl State {
     fn serialize(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
         let Position { video, segment, denoised, generator, carried } = &*self.position;
         let words = generator.words();
-        let found = self.findings.to_bytes();
         let mut tensors = vec![("generator".to_string(), Dtype::U32, bytemuck::cast_slice(&words))];
         let slots = denoised.iter().flat_map(|denoised| denoised.slots.iter().enumerate());
         tensors.extend(slots.filter_map(|(i, slot)| Some((format!("slot_{i}"), Dtype::F32, bytemuck::cast_slice(slot.as_ref()?)))));
         tensors.extend(carried.iter().map(|values| ("carried".to_string(), Dtype::F32, bytemuck::cast_slice(values.as_slice()))));
-        tensors.extend(found.iter().map(|(name, bytes)| (name.to_string(), Dtype::U8, bytes.as_slice())));
+        tensors.extend(self.findings.bytes().map(|(name, bytes)| (name.to_string(), Dtype::U8, bytes)));
         let views = tensors.into_iter().map(|(name, dtype, bytes)| {
             let count = bytes.len() * 8 / dtype.bitsize();
             Ok((name, TensorView::new(dtype, vec![count], bytes)?))

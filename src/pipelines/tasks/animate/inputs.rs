@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::digest::Digest;
 use crate::driving::{DrivingVideo, Purpose};
 use crate::error::{Error, Result};
 use crate::pipelines::run::description::Description;
@@ -33,6 +34,8 @@ pub struct Inputs {
 pub struct RawVideo {
     pub driving: DrivingVideo,
     pub purpose: Purpose,
+    /// Of its settings and networks, whose files are read for it.
+    digest: Digest,
 }
 
 /// What a generation shows the character doing, or in whose place.
@@ -43,6 +46,10 @@ pub enum Role {
 }
 
 impl RawVideo {
+    pub fn new(driving: DrivingVideo, purpose: Purpose) -> Self {
+        Self { digest: driving.digest(), driving, purpose }
+    }
+
     /// What stands in for it until it is prepared.
     ///
     /// # Errors
@@ -56,8 +63,8 @@ impl RawVideo {
     }
 
     fn describe(&self, description: &mut Description) -> Result<()> {
-        let Self { driving, purpose } = self;
-        description.set("preprocessing", format!("{purpose:?} {}", driving.digest()));
+        let Self { driving, purpose, digest } = self;
+        description.set("preprocessing", format!("{purpose:?} {digest}"));
         driving.videos().into_iter().try_for_each(|(name, video)| description.set_video(name, video))
     }
 }

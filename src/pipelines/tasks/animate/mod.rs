@@ -105,7 +105,7 @@ impl AnimatePipeline {
 
     fn raw_request(&self, reference: Shared<RgbImage>, video: &DrivingVideo, purpose: Purpose) -> Result<AnimateRequest> {
         let networks = self.networks.as_ref().map(|folder| NetworkFiles::new().folder(folder));
-        let raw = RawVideo { driving: video.clone().or_networks(networks), purpose };
+        let raw = RawVideo::new(video.clone().or_networks(networks), purpose);
         let mut request = self.request(reference, raw.stand_in()?);
         request.task.inputs.raw = Some(raw);
         Ok(request)
