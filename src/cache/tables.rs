@@ -27,7 +27,15 @@ struct Table {
 const T2V_SWITCH: usize = 26;
 const I2V_SWITCH: usize = 15;
 
+/// From so many pixels on, a model of I2V is like the one for 720p: the rule of WanGP for the coefficients of TeaCache.
+const LARGE: usize = 1280 * 720;
+
 impl Kin {
+    /// Of I2V with CLIP, or what is made of it, for frames of so many pixels.
+    pub fn i2v(pixels: usize) -> Self {
+        if pixels < LARGE { Self::I2v14b480p } else { Self::I2v14b720p }
+    }
+
     /// Noise levels and ratios.
     pub(super) fn points(self) -> Vec<(f64, f64)> {
         let (table, switch, low) = match self {

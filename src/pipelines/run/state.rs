@@ -54,12 +54,22 @@ pub(crate) struct Position {
 }
 
 /// Latents on their way, and what the scheduler keeps beside them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Denoised {
     /// How many of the plan's evaluations have been applied.
     pub done: usize,
-    /// [C, T, H, W] each.
+    /// [C, T, H, W] each: the scheduler's, and behind them what a cache is made again from.
     pub slots: Vec<Option<Vec<f32>>>,
+    pub reused: Reused,
+}
+
+/// What a cache has decided, and what of it is to be made again: empty without one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reused {
+    /// By evaluation, which branches were computed: the first is bit 0.
+    pub decided: Vec<u8>,
+    /// Evaluations whose work may be reused; the slots behind the scheduler's are the latents that they looked at.
+    pub sources: Vec<usize>,
 }
 
 /// The numbers among a file's metadata.
@@ -70,6 +80,8 @@ struct Numbers {
     frames: usize,
     /// How many steps are done, and how many slots there are, where the segment has its noise.
     denoised: Option<(usize, usize)>,
+    #[serde(default)]
+    reused: Reused,
 }
 
 /// What of a file's header tells what it is.
@@ -129,8 +141,9 @@ impl State {
         tensors.extend(carried.iter().map(|values| ("carried".to_string(), Dtype::F32, bytemuck::cast_slice(values.as_slice()))));
         let views = tensors.into_iter().map(|(name, dtype, bytes)| Ok((name, TensorView::new(dtype, vec![bytes.len() / 4], bytes)?)));
         let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+        let reused = denoised.as_ref().map(|denoised| denoised.reused.clone()).unwrap_or_default();
         let denoised = denoised.as_ref().map(|denoised| (denoised.done, denoised.slots.len()));
-        let numbers = Numbers { video: *video, segment: *segment, frames: self.frames, denoised };
+        let numbers = Numbers { video: *video, segment: *segment, frames: self.frames, denoised, reused };
         let metadata = HashMap::from([
             (FORMAT.0.to_string(), FORMAT.1.to_string()),
             ("position".into(), serde_json::to_string(&numbers)?),
@@ -159,7 +172,7 @@ impl State {
             Some((_, count)) if count > MAX_SLOTS => return None,
             Some((done, count)) => {
                 let slots = (0..count).map(|i| floats(&format!("slot_{i}"))).collect::<Option<_>>()?;
-                Some(Denoised { done, slots })
+                Some(Denoised { done, slots, reused: numbers.reused })
             }
             None => None,
         };

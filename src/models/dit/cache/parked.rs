@@ -1,0 +1,27 @@
+//! A tensor that waits to be used again, on the GPU or on the host.
+
+use crate::error::Result;
+use crate::gpu::{Recorder, Tensor};
+
+/// See the module. In f32, so that the host has its bits.
+#[derive(Debug)]
+pub enum Parked {
+    Device(Tensor),
+    Host { shape: Vec<usize>, values: Vec<f32> },
+}
+
+impl Parked {
+    pub fn new(rec: &mut Recorder, tensor: Tensor, on_host: bool) -> Result<Self> {
+        match on_host {
+            false => Ok(Self::Device(tensor)),
+            true => Ok(Self::Host { shape: tensor.shape().to_vec(), values: rec.download(&tensor)? }),
+        }
+    }
+
+    pub fn tensor(&self, rec: &mut Recorder) -> Result<Tensor> {
+        match self {
+            Self::Device(tensor) => Ok(tensor.clone()),
+            Self::Host { shape, values } => rec.upload(shape, values),
+        }
+    }
+}
