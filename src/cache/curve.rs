@@ -14,7 +14,7 @@ use crate::location::Location;
 use crate::partial_file::PartialFile;
 
 /// Noise levels of a run without a cache, falling, each with the size of the residual in parts of that at the level before; with two experts,
-/// of each. Measured by [`Request::calibrate`](crate::Request::calibrate).
+/// of each. For [`Cache::curve`](crate::Cache::curve).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CacheCurve {
     experts: Vec<Vec<(f64, f64)>>,

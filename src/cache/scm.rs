@@ -64,11 +64,13 @@ impl Runs {
         let more = |run: usize| ((run as f64 * (count as f64 / STEPS as f64 * 0.5)) as usize).max(1);
         loop {
             for (i, (computed, reused)) in before.computed.iter().zip(&before.reused).enumerate() {
-                for (runs, run) in [(&mut self.computed, *computed), (&mut self.reused, *reused)] {
-                    runs[i] += more(run);
-                    if self.sum() >= count {
-                        return;
-                    }
+                self.computed[i] += more(*computed);
+                if self.sum() >= count {
+                    return;
+                }
+                self.reused[i] += more(*reused);
+                if self.sum() >= count {
+                    return;
                 }
             }
             if let Some(last) = self.computed.last_mut() {

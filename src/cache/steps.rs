@@ -2,7 +2,7 @@
 
 use crate::cache::bound::CacheBound;
 use crate::cache::mask::{self, Limits, Moment};
-use crate::cache::{curve::CacheCurve, easy::Easy, judge::Judge, method::CacheMethod, method::digits, scm, settings::Cache, tables::Kin};
+use crate::cache::{curve::CacheCurve, judge::Judge, method::CacheMethod, method::digits, scm, settings::Cache, tables::Kin};
 use crate::error::{Error, Result};
 
 /// See the module.
@@ -27,8 +27,6 @@ pub enum Way {
     Planned,
     /// After the first layers of each branch.
     Judge(Judge),
-    /// Before each evaluation.
-    Easy(Easy),
 }
 
 /// The model that makes the evaluations.
@@ -62,10 +60,7 @@ impl Steps {
             None => allowed,
         };
         let order = cache.method.order();
-        let kept = match way {
-            Way::Easy(_) => vec![false; moments.len()],
-            _ => (0..moments.len()).map(|i| is_needed(&reusable, moments, i, order)).collect(),
-        };
+        let kept = (0..moments.len()).map(|i| is_needed(&reusable, moments, i, order)).collect();
         Ok(Self { reusable, kept, way, ends: (front, back), order })
     }
 
@@ -119,15 +114,12 @@ impl Steps {
 const TAYLOR_FIRST: usize = 3;
 /// Steps that DBCache computes first.
 const DUAL_FIRST: CacheBound = CacheBound::Step(9);
-/// The part of a run that EasyCache computes first: ten steps of fifty in its authors' code.
-const EASY_FIRST: CacheBound = CacheBound::Percent(20.0);
 
 fn way(cache: &Cache) -> Way {
     let judge = |threshold, strict| Way::Judge(Judge::new(threshold, strict, cache.max_consecutive, cache.max_reused));
     match cache.method {
         CacheMethod::FirstBlock { threshold } => judge(threshold, false),
         CacheMethod::DualBlock { threshold, .. } => judge(threshold, true),
-        CacheMethod::Easy { threshold } => Way::Easy(Easy::new(threshold, cache.max_consecutive)),
         _ => Way::Planned,
     }
 }
@@ -153,7 +145,7 @@ fn planned(cache: &Cache, moments: &[Moment], model: &Model, allowed: &[bool]) -
             return Err(Error::Input(message));
         }
         CacheMethod::Mask(given) => mask::given(given, &limits(None)),
-        CacheMethod::FirstBlock { .. } | CacheMethod::DualBlock { .. } | CacheMethod::Easy { .. } => return Ok(None),
+        CacheMethod::FirstBlock { .. } | CacheMethod::DualBlock { .. } => return Ok(None),
     };
     Ok(Some(mask))
 }
@@ -163,10 +155,9 @@ fn allowed(cache: &Cache, moments: &[Moment]) -> Vec<bool> {
     let count = moments.len();
     let first = cache.start.or(match cache.method {
         CacheMethod::DualBlock { .. } => Some(DUAL_FIRST),
-        CacheMethod::Easy { .. } => Some(EASY_FIRST),
         _ => None,
     });
-    let keeps_last = matches!(cache.method, CacheMethod::Mag { .. } | CacheMethod::Tea { .. } | CacheMethod::Easy { .. });
+    let keeps_last = matches!(cache.method, CacheMethod::Mag { .. } | CacheMethod::Tea { .. });
     let end = cache.end.map_or(count - usize::from(keeps_last), |end| end.up_to(count));
     let is_allowed = |i: usize| {
         let own = mask::own(moments, i);

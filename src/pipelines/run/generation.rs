@@ -18,8 +18,8 @@ use crate::pipelines::run::event::{Event, Progress, Stage, Step};
 use crate::pipelines::run::latents::{self, Latents};
 use crate::pipelines::run::state::{Denoised, Position, Reused, State};
 use crate::pipelines::run::{
-    canvas::Canvas, course::Course, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description, forecast::Forecast, job::Job,
-    job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
+    canvas::Canvas, course::Course, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description,
+    forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
 
@@ -400,7 +400,10 @@ impl Generation {
         }
         self.passes += 1;
         let (velocity, computed) = match self.settings.is_planned && self.settings.cache.is_none() && self.passes > PLANNED_STEPS {
-            true => (self.rec.zeros(&self.canvas.latents)?, true),
+            true => {
+                self.reuse.pass_over();
+                (self.rec.zeros(&self.canvas.latents)?, true)
+            }
             false => self.reuse.evaluate(&mut self.rec, &mut **job, &self.plan.evaluations, denoiser.latents()?)?,
         };
         if self.settings.previews {

@@ -64,6 +64,11 @@ impl Reuse {
         Ok((guide(rec, &predictions, job.guidance_scale())?, computed != 0))
     }
 
+    /// An evaluation that a plan does not look at.
+    pub fn pass_over(&mut self) {
+        self.decided.push(1);
+    }
+
     fn work(&self, number: usize, branch: usize) -> Work<'_> {
         let how = match self.judges.get(branch) {
             _ if !self.steps.may_reuse(number) => How::Compute,

@@ -73,8 +73,9 @@ impl LayerCache {
         let own = &mut self.branches[branch];
         let mut past = std::mem::take(&mut own.residuals).into_iter();
         for (run, before) in runs.iter().zip(before) {
-            let added = lincomb(rec, &[(1.0, &run.x), (-1.0, &before.tensor(rec)?)], DType::F32)?;
-            drop(before);
+            let start = before.tensor(rec)?;
+            let added = lincomb(rec, &[(1.0, &run.x), (-1.0, &start)], DType::F32)?;
+            drop((before, start));
             own.residuals.push(Residual::new(rec, past.next().as_ref(), work.number, added, work.order, on_host)?);
         }
         Ok(())

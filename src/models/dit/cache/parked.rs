@@ -6,11 +6,19 @@ use crate::gpu::{Recorder, Tensor};
 /// See the module. In f32, so that the host has its bits.
 #[derive(Debug)]
 pub enum Parked {
+    /// On the GPU.
     Device(Tensor),
-    Host { shape: Vec<usize>, values: Vec<f32> },
+    /// On the host.
+    Host {
+        /// Its extents.
+        shape: Vec<usize>,
+        /// Its elements.
+        values: Vec<f32>,
+    },
 }
 
 impl Parked {
+    /// Waits for the GPU where it is to lie on the host.
     pub fn new(rec: &mut Recorder, tensor: Tensor, on_host: bool) -> Result<Self> {
         match on_host {
             false => Ok(Self::Device(tensor)),
@@ -18,6 +26,7 @@ impl Parked {
         }
     }
 
+    /// On the GPU again.
     pub fn tensor(&self, rec: &mut Recorder) -> Result<Tensor> {
         match self {
             Self::Device(tensor) => Ok(tensor.clone()),

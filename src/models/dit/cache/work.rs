@@ -13,6 +13,7 @@ pub struct Work<'a> {
     pub order: usize,
     /// Whether what is kept may be needed by a later pass.
     pub keeps: bool,
+    /// What is done about the layers between.
     pub how: How<'a>,
 }
 

@@ -13,8 +13,8 @@ use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, lincomb::lincomb, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
 use crate::pipelines::run::{
-    arrangement::Arrangement, canvas::Canvas, conditioning::fold_after_reference, conditioning::keep,
-    description::Description, event::Stage, job::Job, job::unprepared, latents, settings::Settings,
+    arrangement::Arrangement, canvas::Canvas, conditioning::fold_after_reference, conditioning::keep, description::Description,
+    event::Stage, job::Job, job::unprepared, latents, settings::Settings,
 };
 use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role};
 use crate::video::{Frames, resize::Filter, resize::resize};

@@ -12,7 +12,9 @@ use crate::count::count;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Sink};
 use crate::models::dit::{animate::Animate, config::Config, embed::time_embeddings};
-use crate::pipelines::checkpoint::{expert::Expert, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer};
+use crate::pipelines::checkpoint::{
+    expert::Expert, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer,
+};
 use crate::pipelines::plan::{refusal, report::Plan};
 use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings};

@@ -13,8 +13,8 @@ use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, permute::permute};
 use crate::pipelines::checkpoint::{expert::Expert, experts::Experts, parts::Parts, rules::Rules};
 use crate::pipelines::run::{
-    arrangement::Arrangement, canvas::Canvas, conditioning::fold, description::Description, event::Stage, job::Job,
-    job::unprepared, latents,
+    arrangement::Arrangement, canvas::Canvas, conditioning::fold, description::Description, event::Stage, job::Job, job::unprepared,
+    latents,
 };
 use crate::pipelines::tasks::video::{model::Model, model::Start};
 
