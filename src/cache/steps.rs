@@ -169,17 +169,8 @@ fn allowed(cache: &Cache, moments: &[Moment]) -> Vec<bool> {
 
 /// Whether one of the last `order + 1` evaluations that were computed up to number `i` may be needed by a later one.
 fn is_needed(reusable: &[bool], moments: &[Moment], i: usize, order: usize) -> bool {
-    let mut computed = 0;
-    for later in i + 1..mask::own(moments, i).end {
-        if reusable[later] {
-            return true;
-        }
-        computed += 1;
-        if computed > order {
-            return false;
-        }
-    }
-    false
+    let later = &reusable[i + 1..mask::own(moments, i).end];
+    later.iter().position(|&reused| reused).is_some_and(|computed_before| computed_before <= order)
 }
 
 fn built_in_curve(moments: &[Moment], model: &Model) -> Result<CacheCurve> {

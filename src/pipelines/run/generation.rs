@@ -349,7 +349,7 @@ impl Generation {
         if self.position.denoised.is_none() {
             self.draw_noise();
         }
-        let denoised = self.position.denoised.take().unwrap_or_else(Denoised::default);
+        let denoised = self.position.denoised.take().unwrap_or_default();
         let (shape, count) = (self.canvas.latents, self.plan.slots);
         let denoiser = Denoiser::upload(&mut self.rec, &shape, &denoised, count)?;
         let sources = denoised.slots.iter().skip(count).flatten().map(|values| self.rec.upload(&shape, values));
