@@ -8,6 +8,7 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use crate::cache::steps::Steps;
+use crate::driving::Stride;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
@@ -77,6 +78,7 @@ pub struct Generation {
 
 /// What comes next, in the video and segment of the state's position.
 enum Phase {
+    Preprocess,
     /// From a piece on.
     Encode(usize),
     Video,
@@ -93,6 +95,7 @@ impl Phase {
     /// For profiles.
     fn name(&self) -> &'static str {
         match self {
+            Self::Preprocess => "preprocessing",
             Self::Encode(..) => "encoding",
             Self::Begin | Self::Condition(..) => "conditioning",
             Self::Step(..) => "denoising",
@@ -141,6 +144,10 @@ impl Generation {
         settings.describe(&course.plan, &canvas, &mut description);
         let state = resume::begin(&settings, &course, &canvas, description)?;
         let Course { plan, steps } = course;
+        let (phase, stage) = match job.has_raw_video() {
+            true => (Phase::Preprocess, Stage::Preprocessing),
+            false => (Phase::Encode(0), Stage::Encoding),
+        };
         Ok(Self {
             job: Some(job),
             vae: parts.vae.clone(),
@@ -149,8 +156,8 @@ impl Generation {
             canvas,
             plan,
             reuse: Reuse::new(steps),
-            phase: Phase::Encode(0),
-            news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
+            phase,
+            news: VecDeque::from([News::Event(Event::Stage(stage))]),
             expert: None,
             passes: 0,
             rgb: None,
@@ -251,6 +258,7 @@ impl Generation {
         }
         self.rec.set_stage(phase.name());
         self.phase = match phase {
+            Phase::Preprocess => self.preprocess()?,
             Phase::Encode(piece) => self.encode(piece)?,
             Phase::Video => self.begin_video(),
             Phase::Begin => self.begin_conditioning()?,
@@ -303,6 +311,23 @@ impl Generation {
     fn log(&self, what: &dyn fmt::Display) {
         if !self.settings.is_planned {
             log::info!("{what}; what was before took {:.2} s", self.since.elapsed().as_secs_f64());
+        }
+    }
+
+    fn preprocess(&mut self) -> Result<Phase> {
+        let job = self.job.as_mut().ok_or_else(unprepared)?;
+        let stride = job.preprocess()?;
+        self.state.findings = job.findings();
+        match stride {
+            Stride::On(done, total) => {
+                self.progress(Stage::Preprocessing, done, total, self.left(self.num_steps(), 1.0, 1.0));
+                Ok(Phase::Preprocess)
+            }
+            Stride::Over(conditions) => {
+                conditions.into_iter().for_each(|conditions| self.tell(Event::Prepared(conditions)));
+                self.enter(Stage::Encoding);
+                Ok(Phase::Encode(0))
+            }
         }
     }
 
