@@ -5,7 +5,10 @@ mod common;
 use common::golden_path;
 use image::RgbImage;
 use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, AnimateRequest, Cache, Device, Error, Event, Generation, MemoryBudget, Precision, Result, State};
+use wan_animate::{
+    AnimatePipeline, AnimateRequest, Cache, CacheBound, Device, Error, Event, Generation, MemoryBudget, Precision, Result, Scheduler,
+    State, VideoPipeline,
+};
 
 const STEPS: usize = 6;
 
@@ -19,14 +22,20 @@ fn pipeline(device: &Device, budget: MemoryBudget) -> Result<AnimatePipeline> {
 }
 
 /// Two segments, with guidance.
-fn request(pipeline: &AnimatePipeline, cache: Option<&str>) -> Result<AnimateRequest> {
+fn request(pipeline: &AnimatePipeline, name: Option<&str>) -> Result<AnimateRequest> {
     let reference = RgbImage::from_pixel(30, 50, image::Rgb([200, 100, 50]));
     let request = pipeline.animate(reference, Motion::new(video(), video())?).size(32, 32).segment_frames(5);
     let request = request.num_inference_steps(STEPS).guidance_scale(2.0);
-    Ok(match cache {
-        Some(cache) => request.cache(cache.parse::<Cache>()?),
+    Ok(match name {
+        Some(name) => request.cache(cache(name)?),
         None => request,
     })
+}
+
+/// DBCache would compute the first eight steps.
+fn cache(name: &str) -> Result<Cache> {
+    let cache = name.parse::<Cache>()?;
+    Ok(if name.starts_with("dual-block") { cache.start(CacheBound::Step(2)) } else { cache })
 }
 
 /// Bits of all frames, and which steps were computed.
@@ -68,6 +77,7 @@ fn plans_are_kept_and_streaming_changes_no_bit() -> Result<()> {
         device.reset_peak();
         let (frames, computed) = run(&mut request(&resident, Some(cache))?.start()?)?;
         println!("{cache}: {computed}");
+        assert!(computed.contains('0'), "{cache} reuses nothing");
         let peak = device.memory_use().peak;
         match cache.starts_with("mask") || cache.starts_with("taylor") {
             true => assert_eq!(peak, plan.peak(), "{cache}"),
@@ -107,5 +117,45 @@ fn saved_and_resumed_between_every_two_steps() -> Result<()> {
         }
         assert!(frames == whole, "{cache}");
     }
+    Ok(())
+}
+
+/// What a request warns of.
+fn warnings(mut generation: Generation) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    while let Some(Event::Warning(warning)) = generation.next().transpose()? {
+        warnings.push(warning);
+    }
+    Ok(warnings)
+}
+
+#[test]
+fn caches_that_may_do_harm_are_warned_of() -> Result<()> {
+    let device = Device::builder().build()?;
+    let pipeline = pipeline(&device, MemoryBudget::default())?;
+    let with = |steps: usize, name: &str| Ok::<_, Error>(request(&pipeline, Some(name))?.num_inference_steps(steps));
+    assert_eq!(warnings(request(&pipeline, None)?.start()?)?, [""; 0]);
+    assert_eq!(warnings(with(13, "mag")?.start()?)?, [""; 0]);
+    let few = warnings(with(12, "mag")?.start()?)?;
+    assert!(few.len() == 1 && few[0].contains("12 evaluations"), "{few:?}");
+    let noisy = warnings(with(13, "mag")?.scheduler("dpm++_sde".parse::<Scheduler>()?).start()?)?;
+    assert!(noisy.iter().any(|warning| warning.contains("fresh noise")), "{noisy:?}");
+    Ok(())
+}
+
+#[test]
+fn each_of_two_experts_begins_anew() -> Result<()> {
+    let device = Device::builder().build()?;
+    let pipeline = VideoPipeline::builder(&device).checkpoint(golden_path("family/t2v")).precision(Precision::F32).build()?;
+    let request =
+        pipeline.text_to_video("a cat").size(48, 32).num_frames(5).num_inference_steps(8).cache("mask:10000000".parse::<Cache>()?);
+    let (mut computed, mut before) = (0, None);
+    for event in request.start()? {
+        let Event::Step(step) = event? else { continue };
+        assert_eq!(step.computed, step.expert != before, "step {}", step.step);
+        computed += usize::from(step.computed);
+        before = step.expert;
+    }
+    assert_eq!(computed, 2);
     Ok(())
 }

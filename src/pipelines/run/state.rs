@@ -21,7 +21,7 @@ use crate::pipelines::run::description::Description;
 use crate::rng::Generator;
 
 /// The key that a file's metadata have, and its value: another for files that earlier releases cannot read.
-const FORMAT: (&str, &str) = ("wan_animate_state", "1");
+const FORMAT: (&str, &str) = ("wan_animate_state", "2");
 
 /// Files with longer headers are not of this kind.
 const MAX_HEADER: u64 = 1 << 20;
@@ -83,7 +83,6 @@ struct Numbers {
     frames: usize,
     /// How many steps are done, and how many slots there are, where the segment has its noise.
     denoised: Option<(usize, usize)>,
-    #[serde(default)]
     reused: Reused,
 }
 
