@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each example uses its own part")]
 
 mod animate;
+mod cache;
 mod checkpoint;
 mod contact_sheet;
 mod demo;

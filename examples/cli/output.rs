@@ -125,6 +125,7 @@ fn run(
                 if let Some(kept) = &mut kept {
                     kept.save(&generation.state())?;
                 }
+                times.step(step.computed);
                 bar.set_position((step.segment * step.steps + step.step + 1) as u64);
                 bar.set_message(format!("{step}, about {:.0} s left", step.remaining.as_secs_f64()));
             }
@@ -170,6 +171,10 @@ fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {
     for (name, time) in times.totals() {
         eprintln!("  {name:<13} {:>8.1} s", time.as_secs_f64());
     }
+    if times.steps.contains('0') {
+        let computed = times.steps.matches('1').count();
+        eprintln!("  {computed} of {} steps were computed: {}", times.steps.len(), times.steps);
+    }
     eprintln!("  all           {:>8.1} s", loaded.begun.elapsed().as_secs_f64());
     eprintln!("  peak memory   {:>8.1} MiB on the GPU", loaded.device.memory_use().peak as f64 / f64::from(1 << 20));
 }
@@ -186,11 +191,13 @@ fn progress_bar(generation: &Generation) -> ProgressBar {
 struct StageTimes {
     current: Option<(&'static str, Instant)>,
     totals: Vec<(&'static str, Duration)>,
+    /// 1 for each step that was computed, 0 for each that reused.
+    steps: String,
 }
 
 impl StageTimes {
     fn new() -> Self {
-        Self { current: None, totals: Vec::new() }
+        Self { current: None, totals: Vec::new(), steps: String::new() }
     }
 
     fn begin(&mut self, stage: Stage) {
@@ -207,6 +214,10 @@ impl StageTimes {
         self.current = Some((name, Instant::now()));
     }
 
+    fn step(&mut self, computed: bool) {
+        self.steps.push(if computed { '1' } else { '0' });
+    }
+
     fn end(&mut self) {
         let Some((name, begun)) = self.current.take() else { return };
         match self.totals.iter_mut().find(|(other, _)| *other == name) {
@@ -217,7 +228,7 @@ impl StageTimes {
 
     /// With the time of the last stage up to its last event.
     fn totals(&self) -> Vec<(&'static str, Duration)> {
-        let mut all = Self { current: self.current, totals: self.totals.clone() };
+        let mut all = Self { current: self.current, totals: self.totals.clone(), steps: String::new() };
         all.end();
         all.totals
     }

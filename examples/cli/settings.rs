@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::cache::CacheOptions;
 use clap::Args;
 use wan_animate::{Latents, Preset, Request, Result, Sampler, State, VaeTiling};
 
@@ -35,6 +36,8 @@ pub struct Settings {
     /// --lora is needed. Other options overrule it.
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
+    #[command(flatten)]
+    cache: CacheOptions,
     /// What is not to be seen, where the guidance scale is above 1; by default the official long list of flaws.
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
@@ -91,6 +94,9 @@ impl Settings {
         }
         if let Some(prompt) = &self.negative_prompt {
             request = request.negative_prompt(prompt);
+        }
+        if let Some(cache) = self.cache.cache()? {
+            request = request.cache(cache);
         }
         request = request.previews(self.preview.is_some());
         if let Some(file) = &self.noise {
