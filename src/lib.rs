@@ -101,6 +101,7 @@ mod partial_folder;
 mod pipelines;
 pub mod preprocess;
 mod rng;
+pub mod safety;
 mod schedulers;
 mod shape;
 mod tokenizer;

@@ -12,6 +12,7 @@ mod growth;
 mod kept;
 mod lora;
 mod output;
+mod safety;
 mod settings;
 mod sound;
 mod video;

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use wan_animate::preprocess::Report;
+use wan_animate::safety::{Safety, Watch};
 use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
 use wan_animate::{Error, Event, Generation, Result, Stage};
 
 use super::Loaded;
 use super::contact_sheet::ContactSheet;
 use super::kept::Kept;
+use super::safety;
 
 pub struct Output<'a> {
     path: &'a Path,
@@ -20,6 +22,7 @@ pub struct Output<'a> {
     sheet: Option<Sheet<'a>>,
     state: Option<&'a Path>,
     preview: Option<&'a Path>,
+    safety: Option<Safety>,
 }
 
 /// A contact sheet that is wanted.
@@ -32,7 +35,7 @@ struct Sheet<'a> {
 
 impl<'a> Output<'a> {
     pub fn new(path: &'a Path, fps: f64, options: VideoOptions) -> Self {
-        Self { path, fps, options, sheet: None, state: None, preview: None }
+        Self { path, fps, options, sheet: None, state: None, preview: None, safety: None }
     }
 
     /// Keeps what the run needs to go on if it is cut off.
@@ -47,6 +50,12 @@ impl<'a> Output<'a> {
         self
     }
 
+    /// Looks at the frames.
+    pub fn safety(mut self, safety: Option<Safety>) -> Self {
+        self.safety = safety;
+        self
+    }
+
     /// Also a picture of reference, pose and result; `offset` is the input frame that the first result belongs to.
     pub fn contact_sheet(mut self, path: &'a Path, reference: &'a RgbImage, inputs: Vec<Frames>, offset: usize) -> Self {
         self.sheet = Some(Sheet { path, reference, inputs, offset });
@@ -54,14 +63,16 @@ impl<'a> Output<'a> {
     }
 
     /// Runs a generation to its end, writing frames as they come, and sums up.
-    pub(super) fn write<P>(self, mut generation: Generation, loaded: &Loaded<P>) -> Result<()> {
+    pub(super) fn write<P>(mut self, mut generation: Generation, loaded: &Loaded<P>) -> Result<()> {
         let (width, height) = generation.size();
         let writer = VideoWriter::create_with(self.path, width, height, self.fps, &self.options)?;
         let sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
-        let mut frames = Taken { writer: Some(writer), sheet, count: 0, poses: None };
+        let watch = self.safety.as_mut().map(|safety| Watch::new(safety, generation.num_frames()));
+        let mut frames = Taken { writer: Some(writer), sheet, count: 0, poses: None, watch };
         let mut times = StageTimes::new();
         run(&mut generation, self.state, self.preview, &mut frames, &mut times)?;
-        let Taken { sheet, count, poses, .. } = frames;
+        let Taken { sheet, count, poses, watch, .. } = frames;
+        watch.iter().for_each(|watch| safety::tell("the result", watch.report()));
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
             let inputs: Vec<_> = wanted.inputs.iter().chain(&poses).cloned().collect();
             sheet.write(wanted.reference, &inputs, wanted.offset)?;
@@ -74,21 +85,26 @@ impl<'a> Output<'a> {
 }
 
 /// Where finished frames go.
-struct Taken {
+struct Taken<'a> {
     writer: Option<VideoWriter<'static>>,
     sheet: Option<ContactSheet>,
     count: usize,
     /// Of a raw video, once it is prepared.
     poses: Option<Frames>,
+    watch: Option<Watch<'a>>,
 }
 
-impl Taken {
-    fn take(&mut self, frame: &Frame) -> Result<()> {
+impl Taken<'_> {
+    fn take(&mut self, frame: Frame) -> Result<()> {
+        let frame = match &mut self.watch {
+            Some(watch) => watch.look(frame)?,
+            None => frame,
+        };
         if let Some(sheet) = &mut self.sheet {
-            sheet.offer(self.count, frame);
+            sheet.offer(self.count, &frame);
         }
         self.count += 1;
-        self.writer.as_mut().map_or(Ok(()), |writer| writer.write(frame))
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.write(&frame))
     }
 }
 
@@ -103,7 +119,7 @@ fn run(
     let bar = progress_bar(generation);
     let mut kept = state.map(|path| Kept::open(path, generation)).transpose()?;
     if let Some(kept) = &mut kept {
-        kept.replay(generation, |frame| frames.take(&frame))?;
+        kept.replay(generation, |frame| frames.take(frame))?;
     }
     while let Some(event) = generation.next() {
         match event? {
@@ -130,10 +146,10 @@ fn run(
                 bar.set_message(format!("{step}, about {:.0} s left", step.remaining.as_secs_f64()));
             }
             Event::Frame(frame) => {
-                frames.take(&frame)?;
                 if let Some(kept) = &mut kept {
                     kept.add(&frame)?;
                 }
+                frames.take(frame)?;
             }
             _ => {}
         }

@@ -6,6 +6,8 @@ use super::cache::CacheOptions;
 use clap::Args;
 use wan_animate::{Latents, Preset, Request, Result, Sampler, State, VaeTiling};
 
+use super::safety::SafetyArguments;
+
 #[derive(Args, Debug)]
 pub struct Settings {
     /// Width in pixels, a multiple of 16 (32 for TI2V); goes with --height. By default the pose video's, or what the model was made for.
@@ -58,6 +60,8 @@ pub struct Settings {
     /// from it. The same options must be given. Both files are removed at the end.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub safety: SafetyArguments,
 }
 
 impl Settings {

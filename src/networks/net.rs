@@ -101,11 +101,12 @@ struct Usual {
 }
 
 /// The first at which a network is of a kind that it fits is taken.
-const SIZES: [Usual; 4] = [
+const SIZES: [Usual; 5] = [
     Usual { width: 640, height: 640, fits: |kind| matches!(kind, Kind::Detector(_)) },
     Usual { width: 192, height: 256, fits: has_points },
     Usual { width: 288, height: 384, fits: has_points },
     Usual { width: 320, height: 320, fits: |kind| kind == Kind::Mask },
+    Usual { width: 224, height: 224, fits: |kind| matches!(kind, Kind::Classes(_)) },
 ];
 
 fn has_points(kind: Kind) -> bool {
