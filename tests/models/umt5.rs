@@ -1,8 +1,6 @@
 //! The text encoder against transformers.
 
-mod common;
-
-use common::{Golden, assert_close, device, golden_json, golden_weights};
+use crate::common::{Golden, assert_close, device, golden_json, golden_weights};
 use wan_animate::Error;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models::umt5::config::Config;

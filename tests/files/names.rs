@@ -1,12 +1,9 @@
 //! The published files' tensors, by their real names and at their full sizes: every one is found under the name and shape that the models load.
 
-#[path = "common/published.rs"]
-mod published;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use published::{Named, tensors, write_gguf, write_safetensors, write_shards, write_torch};
+use crate::published::{Named, tensors, write_gguf, write_safetensors, write_shards, write_torch};
 use wan_animate::Lora;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::coverage::Coverage;

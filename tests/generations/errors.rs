@@ -1,13 +1,11 @@
 //! What is wrong with a checkpoint or a request is said at once, with the file, tensor or setting at fault.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::golden_path;
+use crate::common::golden_path;
 use image::RgbImage;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::{Value, json};

@@ -1,12 +1,8 @@
 //! Checkpoints in the layout of the official releases of T2V, I2V and TI2V, against the frames that the official code makes of the same weights in
 //! f32: see `tests/reference/official_video.py`. What is not set here is as in the official command line: boundary, shift, guidance, negative prompt.
 
-mod common;
-#[path = "common/official.rs"]
-mod official;
-
-use common::{Golden, difference, golden_path};
-use official::release;
+use crate::common::{Golden, difference, golden_path};
+use crate::official::release;
 use wan_animate::video::open_image;
 use wan_animate::{Device, Event, Precision, Result, Scheduler, VideoPipeline, VideoRequest};
 

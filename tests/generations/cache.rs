@@ -1,8 +1,6 @@
 //! Steps that reuse what others computed: what is planned is taken, and neither memory nor an interruption changes a bit.
 
-mod common;
-
-use common::golden_path;
+use crate::common::golden_path;
 use image::RgbImage;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{
@@ -84,7 +82,7 @@ fn plans_are_kept_and_streaming_changes_no_bit() -> Result<()> {
             false => assert!(peak <= plan.peak() && 10 * peak >= 9 * plan.peak(), "{cache}: {peak} of {}", plan.peak()),
         }
         drop(resident);
-        let budget = common::named_budget(request(&pipeline(&device, MemoryBudget::bytes(1 << 20))?, Some(cache))?.plan());
+        let budget = crate::common::named_budget(request(&pipeline(&device, MemoryBudget::bytes(1 << 20))?, Some(cache))?.plan());
         let streamed = pipeline(&device, MemoryBudget::bytes(budget))?;
         device.reset_peak();
         assert!(run(&mut request(&streamed, Some(cache))?.start()?)? == (frames, computed), "{cache} within {budget} bytes");

@@ -3,9 +3,7 @@
 //! `tiny` has widths that are multiples of four, so that f16 storage is at work; `odd` has none, and other multipliers. So it is
 //! with VAE 2.2 in `family/ti2v` and `family/odd`; the latter halves the frames at other levels too.
 
-mod common;
-
-use common::{Golden, device, difference, golden_path};
+use crate::common::{Golden, device, difference, golden_path};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;

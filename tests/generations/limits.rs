@@ -1,13 +1,7 @@
 //! Real models at real sizes on adapters that are not there: every buffer, binding and dispatch is within their limits. Nothing is
 //! computed, and no weight read: checkpoints of full size are sparse files.
 
-#[path = "common/checkpoint.rs"]
-mod checkpoint;
-mod common;
-#[path = "common/published.rs"]
-mod published;
-
-use checkpoint::{animate, t2v, ti2v};
+use crate::checkpoint::{animate, t2v, ti2v};
 use image::RgbImage;
 use naga::AddressSpace;
 use wan_animate::unversioned::gpu::Dialect;

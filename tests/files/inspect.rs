@@ -1,22 +1,16 @@
 //! What the example `inspect_weights` says of files, and that a name which is nearly right is answered with the right one.
 
 #[allow(dead_code, reason = "its main function is not a test's")]
-#[path = "../examples/inspect_weights.rs"]
+#[path = "../../examples/inspect_weights.rs"]
 mod inspect_weights;
-
-mod common;
-#[path = "common/published.rs"]
-mod published;
-#[path = "common/tiny.rs"]
-mod tiny;
 
 use std::fs;
 use std::path::Path;
 
-use common::golden_path;
-use published::{fill, write_gguf, write_torch};
+use crate::common::golden_path;
+use crate::published::{fill, write_gguf, write_torch};
 use tempfile::TempDir;
-use tiny::{Values, bytes, legacy, named, renamed, rows, save, save_quantised, tensors};
+use crate::tiny::{Values, bytes, legacy, named, renamed, rows, save, save_quantised, tensors};
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
 use wan_animate::unversioned::models::umt5::names::GGUF as UMT5_GGUF;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
@@ -132,7 +126,7 @@ FOLDER/model.safetensors
     twice.extend(copies.into_iter().map(|tensor| Values { name: wrong.into(), ..tensor }));
     twice.push(Values { name: "something.else".into(), shape: vec![1], data: vec![0.0] });
     save(&path, &twice);
-    let builder = AnimatePipeline::builder(&tiny::DEVICE).checkpoint(golden_path("tiny")).transformer(&path);
+    let builder = AnimatePipeline::builder(&crate::tiny::DEVICE).checkpoint(golden_path("tiny")).transformer(&path);
     refused(builder.build().expect_err("unknown"));
 }
 

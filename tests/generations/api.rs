@@ -1,13 +1,11 @@
 //! What the API promises beside its results: cancelling, sharing, events, and settings that amount to others.
 
-mod common;
-
 use std::fmt::Debug;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::thread;
 
-use common::golden_path;
+use crate::common::golden_path;
 use image::RgbImage;
 use wan_animate::video::{Audio, Effort, Frame, Frames, Motion, Scene, VideoOptions, VideoWriter};
 use wan_animate::{

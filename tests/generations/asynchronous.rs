@@ -1,10 +1,8 @@
 //! Generations behind an executor, as `examples/tokio.rs` has them: whoever drops the future has the GPU free soon.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::golden_path;
+use crate::common::golden_path;
 use image::RgbImage;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;

@@ -1,8 +1,6 @@
 //! The QR decomposition against torch's, which is LAPACK's, and products against sums in f64.
 
-mod common;
-
-use common::{Golden, assert_close};
+use crate::common::{Golden, assert_close};
 use wan_animate::unversioned::linalg::{product, qr_q};
 
 /// torch computes in f32, so its own error bounds the agreement.

@@ -1,8 +1,6 @@
 //! The image encoder against transformers.
 
-mod common;
-
-use common::{Golden, assert_close, device, golden_json, golden_path, golden_weights};
+use crate::common::{Golden, assert_close, device, golden_json, golden_path, golden_weights};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;

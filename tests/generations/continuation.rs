@@ -1,8 +1,6 @@
 //! Videos that are made in pieces, each from the last frames of the one before: the same as if they were made at once.
 
-mod common;
-
-use common::golden_path;
+use crate::common::golden_path;
 use image::RgbImage;
 use wan_animate::video::{Frame, Frames, Motion, Scene, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Device, Error, Event, Generation, MemoryBudget, Precision, Scheduler, State};

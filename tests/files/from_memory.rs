@@ -1,12 +1,10 @@
 //! What is opened from memory, or behind a reader, is what is opened from disk; what is written to memory is what a file would be.
 
-mod common;
-
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use common::golden_path;
+use crate::common::golden_path;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::video::{Audio, Frame, Frames, Motion, VideoFormat, VideoOptions, VideoWriter, open_image};
 use wan_animate::{AnimatePipeline, Content, Device, Error, Event, Location, Lora, Precision, Result, State, inspect_weights};

@@ -1,17 +1,11 @@
 //! Files of kinds that people have: all models in one, Quanto's numbers, text encoders with their decoder, decoders of larger frames.
 
-mod common;
-#[path = "common/published.rs"]
-mod published;
-#[path = "common/tiny.rs"]
-mod tiny;
-
 use std::path::Path;
 
-use common::golden_path;
-use published::{Named, fill, write_safetensors};
+use crate::common::golden_path;
+use crate::published::{Named, fill, write_safetensors};
 use tempfile::TempDir;
-use tiny::{Quantised, Values, frames, part, renamed, rows, save, save_quantised, tensors};
+use crate::tiny::{Quantised, Values, frames, part, renamed, rows, save, save_quantised, tensors};
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
 use wan_animate::{AnimatePipeline, Conversion, Error, Storage, inspect_weights};
@@ -57,7 +51,7 @@ fn parts_are_taken_from_files_of_all() {
         assert!(reports.iter().all(|report| report.unknown.is_empty() && report.missing.is_empty()), "{reports:?}");
     }
     // In the folder of a release it is each of the parts, and by itself none.
-    let release = AnimatePipeline::builder(&tiny::DEVICE).checkpoint(folder.path()).tokenizer(golden_path("tiny/tokenizer"));
+    let release = AnimatePipeline::builder(&crate::tiny::DEVICE).checkpoint(folder.path()).tokenizer(golden_path("tiny/tokenizer"));
     let error = release.build().expect_err("nothing tells the image encoder's heads").to_string();
     assert!(error.contains("heads of 80 or 64"), "{error}");
     let error = Conversion::new(&path).write(folder.path().join("output")).expect_err("which").to_string();
@@ -140,7 +134,7 @@ fn decoders_of_larger_frames_are_refused_by_name() {
         }
     }
     save(&path, &all);
-    let error = AnimatePipeline::builder(&tiny::DEVICE).checkpoint(golden_path("tiny")).vae(&path).build().expect_err("12 channels");
+    let error = AnimatePipeline::builder(&crate::tiny::DEVICE).checkpoint(golden_path("tiny")).vae(&path).build().expect_err("12 channels");
     assert!(
         matches!(&error, Error::Unsupported(message) if message.contains("`out_channels` is 12") && message.contains("upscale 2x")),
         "{error}"

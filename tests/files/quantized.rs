@@ -1,12 +1,10 @@
 //! Quantised checkpoints, which stay so on the GPU, against the same numbers as floats: bit for bit. And with LoRAs, which are added when a matrix
 //! is expanded, against the same LoRAs merged while loading.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{Golden, assert_close, device, golden_path, golden_weights, sample};
+use crate::common::{Golden, assert_close, device, golden_path, golden_weights, sample};
 use wan_animate::Lora;
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::layers::{Loader, Precision};
@@ -300,7 +298,7 @@ fn loras_on_quantised_matrices_equal_merged_ones() {
     for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::F16, 2e-3)] {
         let (got, expected) = (sample("tiny", &weights, precision, &golden), sample("tiny", &plain, precision, &golden));
         assert_close(&format!("{precision:?}"), &got, &expected, tolerance);
-        assert!(common::difference(&unchanged, &expected).1 > 0.05, "the LoRAs make a difference");
+        assert!(crate::common::difference(&unchanged, &expected).1 > 0.05, "the LoRAs make a difference");
     }
 }
 

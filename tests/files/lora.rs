@@ -1,10 +1,8 @@
 //! LoRAs: against diffusers and peft, in every dialect, and those that do not fit.
 
-mod common;
-
 use std::borrow::Cow;
 
-use common::{Golden, assert_close, difference, golden_path, golden_weights, sample};
+use crate::common::{Golden, assert_close, difference, golden_path, golden_weights, sample};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::weights::{Encoding, NewTensor, Weights, write_safetensors};
 use wan_animate::video::{Frames, Motion, open_image};

@@ -1,14 +1,10 @@
 //! A checkpoint in the layout of the official release, against the frames that the official code makes of the same weights in f32: see
 //! `tests/reference/official.py`. The motion encoder has its fixed 512 pixels.
 
-mod common;
-#[path = "common/official.rs"]
-mod official;
-
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use common::{Golden, difference, golden_path};
-use official::release;
+use crate::common::{Golden, difference, golden_path};
+use crate::official::release;
 use tempfile::TempDir;
 use wan_animate::video::{Frames, Motion, Scene, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Device, Event, Lora, Precision, Scheduler};

@@ -1,8 +1,6 @@
 //! Whole runs against goldens of diffusers' `WanPipeline` and `WanImageToVideoPipeline`, from the same files, noise and seed.
 
-mod common;
-
-use common::{Golden, difference, golden_path};
+use crate::common::{Golden, difference, golden_path};
 use image::RgbImage;
 use serde_json::Value;
 use wan_animate::video::open_image;

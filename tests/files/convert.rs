@@ -1,20 +1,14 @@
 //! Checkpoints of every format and layout, saved in every form: the numbers are the nearest that the form has, and the models run on them.
 
-mod common;
-#[path = "common/published.rs"]
-mod published;
-#[path = "common/tiny.rs"]
-mod tiny;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::golden_path;
+use crate::common::golden_path;
 use half::{bf16, f16};
-use published::{fill, write_gguf, write_shards, write_torch};
+use crate::published::{fill, write_gguf, write_shards, write_torch};
 use serde_json::Value;
 use tempfile::TempDir;
-use tiny::{bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, renamed, rows, save, save_quantised, tensors};
+use crate::tiny::{bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, renamed, rows, save, save_quantised, tensors};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
@@ -141,7 +135,7 @@ fn long_text_encoder(path: &Path) {
     let forward = forward.map(|(name, shape)| (format!("encoder.block.0.layer.1.DenseReluDense.{name}"), shape));
     let (mut all, mut data) = (Vec::new(), Vec::new());
     let mut add = |name: String, dtype: &'static str, shape: &[usize], bytes: Vec<u8>| {
-        all.push(published::Named { name, dtype, shape: shape.into() });
+        all.push(crate::published::Named { name, dtype, shape: shape.into() });
         data.push(bytes);
     };
     for (name, shape) in attention.into_iter().chain(forward) {
@@ -159,7 +153,7 @@ fn long_text_encoder(path: &Path) {
         let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| i as f32 / 7.0).collect();
         add(format!("{name}.weight"), "F32", &shape, bytemuck::cast_slice(&values).into());
     }
-    fill(path, &published::write_safetensors(path, &all), &data);
+    fill(path, &crate::published::write_safetensors(path, &all), &data);
 }
 
 #[test]
@@ -232,7 +226,7 @@ fn converted_parts_give_the_same_frames() {
             output
         });
         assert!(got == frames_of(twins), "{storage}: other frames than those of the same numbers");
-        let (mean, most) = common::difference(&got, &expected);
+        let (mean, most) = crate::common::difference(&got, &expected);
         println!("{storage}: mean {mean:.1e}, largest {most:.1e} from the frames of f32");
         assert!(mean > 0.0 && mean < 0.1, "{storage}: {mean}");
     }
@@ -272,7 +266,7 @@ fn whole_checkpoints_are_converted() {
     for file in ["transformer/diffusion_pytorch_model.gguf", "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.gguf"] {
         assert!(quantised.join(file).exists(), "{file}");
     }
-    AnimatePipeline::builder(&tiny::DEVICE).checkpoint(&quantised).build().expect("opens");
+    AnimatePipeline::builder(&crate::tiny::DEVICE).checkpoint(&quantised).build().expect("opens");
 
     for (name, part) in [("../tiny", "`../tiny` is not the name of a folder"), ("scheduler", "no component that model_index.json lists")] {
         let index = format!(r#"{{"_class_name": "WanAnimatePipeline", "{name}": ["diffusers", "X"]}}"#);
@@ -291,10 +285,10 @@ fn releases_become_checkpoints_of_diffusers() {
     for (expert, part) in [("high_noise_model", "transformer"), ("low_noise_model", "transformer_2")] {
         fs::create_dir_all(place(expert)).expect("a folder");
         fs::write(place(expert).join("config.json"), official).expect("written");
-        save(&place(expert).join("diffusion_pytorch_model.safetensors"), &renamed(&TRANSFORMER, &tiny::read(&twin.join(part))));
+        save(&place(expert).join("diffusion_pytorch_model.safetensors"), &renamed(&TRANSFORMER, &crate::tiny::read(&twin.join(part))));
     }
     for (file, part, table) in [("Wan2.1_VAE.pth", "vae", &VAE_2_1), ("models_t5_umt5-xxl-enc-bf16.pth", "text_encoder", &UMT5)] {
-        let tensors = renamed(table, &tiny::read(&twin.join(part)));
+        let tensors = renamed(table, &crate::tiny::read(&twin.join(part)));
         fill(&place(file), &write_torch(&place(file), &named(&tensors), false), &bytes(&tensors));
     }
     says(Conversion::new(&release).write(&output).expect_err("incomplete"), &["release", "no tokenizer", "google/umt5-xxl"]);
@@ -312,7 +306,7 @@ fn releases_become_checkpoints_of_diffusers() {
     }
     let image = open_image(golden_path("family/inputs/image.png")).expect("an image");
     let frames = |checkpoint: &Path| {
-        let pipeline = VideoPipeline::builder(&tiny::DEVICE).checkpoint(checkpoint).precision(Precision::F32).build().expect("opens");
+        let pipeline = VideoPipeline::builder(&crate::tiny::DEVICE).checkpoint(checkpoint).precision(Precision::F32).build().expect("opens");
         let request = pipeline.image_to_video(&image, "a person dances").size(48, 32).num_frames(5).num_inference_steps(2);
         let events = request.start().expect("starts").map(|event| event.expect("runs"));
         let frames = events.filter_map(|event| if let Event::Frame(frame) = event { Some(frame.samples().to_vec()) } else { None });
@@ -350,7 +344,7 @@ fn a_release_of_animate_gets_an_image_processor() {
     for name in ["_class_name", "scheduler", "transformer", "vae", "text_encoder", "image_encoder"] {
         assert_eq!(found[name], expected[name], "{name}");
     }
-    AnimatePipeline::builder(&tiny::DEVICE).checkpoint(&output).build().map(drop).unwrap_or_else(|error| panic!("{error}"));
+    AnimatePipeline::builder(&crate::tiny::DEVICE).checkpoint(&output).build().map(drop).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// An image embedder without keys in the blocks, as the official class makes it where images are not to be embedded, is left out.

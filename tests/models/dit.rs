@@ -1,8 +1,6 @@
 //! The diffusion transformer against goldens of diffusers' `WanAnimateTransformer3DModel`.
 
-mod common;
-
-use common::{Golden, assert_close, golden_weights};
+use crate::common::{Golden, assert_close, golden_weights};
 use wan_animate::Precision;
 
 /// Both sides round to f32 at every step of a few hundred operations in different orders.
@@ -13,7 +11,7 @@ const F16: f64 = 2e-3;
 fn sample(checkpoint: &str, precision: Precision) -> (Vec<f32>, Golden) {
     let weights = golden_weights(&format!("{checkpoint}/transformer"));
     let golden = Golden::open(&format!("parts/{checkpoint}_transformer.safetensors"));
-    (common::sample(checkpoint, &weights, precision, &golden), golden)
+    (crate::common::sample(checkpoint, &weights, precision, &golden), golden)
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Whole runs against goldens of diffusers' `WanAnimatePipeline`, from the same files, noise and seed.
 
-mod common;
-
 use std::path::Path;
 
-use common::{Golden, difference, golden_path};
+use crate::common::{Golden, difference, golden_path};
 use image::RgbImage;
 use serde_json::Value;
 use wan_animate::video::{Frames, Motion, Scene, open_image};

@@ -1,8 +1,6 @@
 //! How strongly Animate follows pose and face.
 
-mod common;
-
-use common::golden_path;
+use crate::common::golden_path;
 use image::RgbImage;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{AnimatePipeline, Device, Error, Event, Precision, Result};
@@ -47,9 +45,9 @@ fn from_absent_to_twice_as_strong() -> Result<()> {
         }
         // Near an end, near its frames.
         let near = frames((pose(), face()), Some((1e-4, 1.0)), guidance)?;
-        assert!(common::difference(&near, &all[1]).1 < 0.02);
+        assert!(crate::common::difference(&near, &all[1]).1 < 0.02);
         let near = frames((pose(), face()), Some((1.0, 1e-4)), guidance)?;
-        assert!(common::difference(&near, &all[2]).1 < 0.02);
+        assert!(crate::common::difference(&near, &all[2]).1 < 0.02);
     }
     for strengths in [(-0.1, 1.0), (1.0, 2.1), (f64::NAN, 1.0)] {
         assert!(matches!(frames((pose(), face()), Some(strengths), 1.0), Err(Error::Input(why)) if why.contains("strength")));

@@ -1,0 +1,28 @@
+//! Whole pipelines: against the reference, and by every setting that an application may choose.
+
+#[path = "../common/checkpoint.rs"]
+mod checkpoint;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/official.rs"]
+mod official;
+#[path = "../common/published.rs"]
+mod published;
+
+mod api;
+mod asynchronous;
+mod cache;
+mod continuation;
+mod demo;
+mod driving;
+mod errors;
+mod family;
+mod goldens;
+mod limits;
+mod networks;
+mod official_release;
+mod official_video;
+mod real_inputs;
+mod safety;
+mod settings;
+mod slices;

@@ -1,0 +1,4 @@
+//! How the code stands: its floors, and the public interface.
+
+mod floors;
+mod public_api;
