@@ -158,8 +158,10 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         var most = highest;
         for (var c = 0u; c < OWN / 4u; c++) {
             let column = part * OWN + c * 4u;
-            let inside = tile + column + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.k_len);
-            own[c] = select(vec4<f32>(LOWEST), scores_at(row * SCORE_ROW + column) * p.scale, inside);
+            let key = tile + column + vec4<u32>(0u, 1u, 2u, 3u);
+            own[c] = scores_at(row * SCORE_ROW + column) * p.scale;
+            if (p.shift_to > p.shift_from) { own[c] += shift_of(key, p); }
+            own[c] = select(vec4<f32>(LOWEST), own[c], key < vec4<u32>(p.k_len));
             most = max(most, max(max(own[c].x, own[c].y), max(own[c].z, own[c].w)));
         }
         most = most_of(most);

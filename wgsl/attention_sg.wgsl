@@ -63,6 +63,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             if (BIASED == 1u && inside.x) {
                 score += bias_four((here.head * p.q_len + min(here.first + i, p.q_len - 1u)) * p.k_len + key.x, p.k_len - key.x);
             }
+            if (BIASED == 2u) { score += shift_of(key, p); }
             score = select(vec4<f32>(LOWEST), score, inside);
             let before = highest[i];
             highest[i] = max(before, most_of(max(max(score.x, score.y), max(score.z, score.w))));

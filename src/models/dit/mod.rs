@@ -7,7 +7,9 @@
 //! for it, is its [`Session`]. A pass works on [runs] of tokens.
 
 pub mod animate;
+pub mod animate2;
 pub mod backbone;
+pub mod beside;
 pub mod block;
 pub mod config;
 pub mod embed;

@@ -9,7 +9,9 @@ use crate::error::{Error, Result};
 use crate::json::read_json;
 use crate::layers::{loader::Loader, schema::Schema};
 use crate::location::Location;
-use crate::models::dit::{Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::OFFICIAL};
+use crate::models::dit::{
+    Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::MODULAR_2, names::OFFICIAL, names::OFFICIAL_2,
+};
 use crate::models::spec::{Sizes, Spec, config_json};
 use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin};
 
@@ -21,7 +23,10 @@ const INJECT_EVERY: usize = 5;
 /// What the fields begin with that Animate's configuration alone has.
 const OF_ANIMATE: [&str; 4] = ["latent_", "motion_", "face_", "inject_"];
 
-/// The `config.json` of the official release: what shapes do not tell, and enough to see whether it belongs to the tensors.
+/// What diffusers calls Animate-2's transformer.
+const ANIMATE_2_CLASS: &str = "WanAnimate2Transformer3DModel";
+
+/// The `config.json` of the official release, and of Animate-2 in diffusers: what shapes do not tell, and enough to see whether it belongs to the tensors.
 #[derive(Debug, Deserialize)]
 struct Official {
     dim: usize,
@@ -30,6 +35,19 @@ struct Official {
     eps: f32,
     text_len: Option<usize>,
     window_size: Option<[i64; 2]>,
+    /// Where Animate-2's driving video stands: along time, height and width, -1 for the grid's own length, and every how many frames.
+    refer_offset_t: Option<i64>,
+    refer_offset_h: Option<i64>,
+    refer_offset_w: Option<i64>,
+    refer_stride: Option<i64>,
+}
+
+impl Official {
+    /// Whether the driving video stands where it does in the published model.
+    fn is_placed(&self) -> bool {
+        let places = [(self.refer_offset_t, 1), (self.refer_offset_h, 0), (self.refer_offset_w, -1), (self.refer_stride, 1)];
+        places.into_iter().all(|(place, published)| place.is_none_or(|place| place == published))
+    }
 }
 
 /// The transformer of Wan2.2-Animate.
@@ -44,7 +62,7 @@ pub static ANIMATE: Spec = Spec {
 pub static TRANSFORMER: Spec = Spec {
     name: "a video transformer",
     signs: &["blocks.0.attn1.to_q.weight", "condition_embedder.time_proj.weight"],
-    tables: &[&OFFICIAL],
+    tables: &[&OFFICIAL, &OFFICIAL_2, &MODULAR_2],
     kin: Some(&KIN),
     unneeded: &[],
     besides: &[],
@@ -60,7 +78,7 @@ pub static TRANSFORMER: Spec = Spec {
 
 /// All of Wan's transformers, from whose parts each takes its own.
 static KIN: Kin = Kin {
-    tables: &[&OFFICIAL],
+    tables: &[&OFFICIAL, &OFFICIAL_2, &MODULAR_2],
     names: || {
         let schema = Schema::default();
         let images = Config { num_layers: 5, added_kv_proj_dim: Some(1280), pos_embed_seq_len: Some(514), ..Config::default() };
@@ -73,7 +91,8 @@ static KIN: Kin = Kin {
 
 impl Sizes for Config {
     fn is_described(json: &Value) -> bool {
-        class_name(json).ends_with("Transformer3DModel")
+        // Animate-2's is in the fields of the official release.
+        class_name(json).ends_with("Transformer3DModel") && class_name(json) != ANIMATE_2_CLASS
     }
 
     fn read(file: &Location) -> Result<Self> {
@@ -217,5 +236,16 @@ fn official(weights: &Weights, width: usize, layers: usize) -> Result<Option<Off
     if official.window_size.is_some_and(|size| size != [-1, -1]) {
         return Err(Error::Unsupported(format!("{}: `window_size` {:?}; attention is global here", file.display(), official.window_size)));
     }
+    if !official.is_placed() {
+        return Err(Error::Unsupported(format!(
+            "{}: `refer_offset` other than 1, 0, -1, or a `refer_stride` other than 1",
+            file.display()
+        )));
+    }
     Ok(Some(official))
+}
+
+/// Whether a transformer is Animate-2's, where its names tell: those of single files are those of Wan2.1's I2V.
+pub fn is_animate_2(weights: &Weights) -> bool {
+    [&OFFICIAL_2, &MODULAR_2].iter().any(|table| weights.layout() == Some(table.name))
 }

@@ -1,14 +1,14 @@
 //! The arrangement within a budget in which most stays on the GPU, found by dry runs in some of them.
 
 use crate::error::Result;
-use crate::models::dit::session::Footprint;
+use crate::models::dit::{beside::Keeping, session::Footprint};
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::plan::{rehearsed::Rehearsed, report::Plan};
 use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, event::Stage, forecast::Forecast};
 
 /// Tokens at a time and keys anew in each step: what a budget that is too small for better leaves.
-const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false };
+const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false, driving: Keeping::Host };
 
 /// See the module.
 pub(crate) struct Search<'a, T> {
