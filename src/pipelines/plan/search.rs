@@ -48,6 +48,12 @@ impl<T: Task> Search<'_, T> {
 
     fn within(&self, budget: u64, layers: &[u64]) -> Result<Attempt> {
         let mut fewest = self.streamed(self.request, Footprint::default(), budget)?;
+        let watches = self.request.task.pipeline().parts().transformer.watches();
+        for driving in [Keeping::Inputs, Keeping::Host].into_iter().filter(|_| watches) {
+            if fewest.0.peak() > budget {
+                fewest = self.streamed(self.request, Footprint { driving, ..Footprint::default() }, budget)?;
+            }
+        }
         if fewest.0.peak() > budget {
             fewest = self.least(self.request, budget)?;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
-use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
+use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, crop::Crop, job::Job, segments::Segments, settings::Settings};
 
 /// What a request makes of what.
 #[doc(hidden)]
@@ -20,6 +20,16 @@ pub trait Task: Clone + Sealed {
 
     /// Width and height in pixels where the request sets none.
     fn size(&self) -> Option<(u32, u32)>;
+
+    /// Width and height of the canvas for those that were asked for.
+    fn canvas(&self, asked: Option<(u32, u32)>) -> Option<(u32, u32)> {
+        asked.or(self.size())
+    }
+
+    /// What of the canvas the result shows.
+    fn crop(&self, canvas: (usize, usize)) -> Crop {
+        Crop::whole(canvas)
+    }
 
     /// Steps where neither the request nor the checkpoint says.
     fn steps(&self) -> usize;

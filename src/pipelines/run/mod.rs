@@ -13,6 +13,7 @@ pub(crate) mod arrangement;
 pub(crate) mod budget;
 pub(crate) mod canvas;
 pub(crate) mod conditioning;
+pub(crate) mod crop;
 pub(crate) mod decoding;
 pub(crate) mod denoise;
 pub(crate) mod description;
