@@ -150,7 +150,7 @@ impl<L: Layer + 'static> Dit<L> {
             let keys = prompt.keys(rec, block, number, self.precision, footprint.keep_keys && !prompt.once)?;
             let mut beside = hooks.beside(number);
             let mut after = |rec: &mut Recorder, run: &Run, x| hooks.after_block(rec, layer, run.frames.clone(), x);
-            block.forward(rec, &mut pass.runs, &pass.times, &keys, &mut beside, &mut after, self.precision)?;
+            block.forward(rec, &mut pass.runs, &pass.times, (&keys, &mut beside), &mut after, self.precision)?;
             hooks.take_back(beside);
             Ok(())
         })

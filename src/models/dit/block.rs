@@ -81,8 +81,7 @@ impl Block {
         rec: &mut Recorder,
         runs: &mut [Run],
         times: &[TimeEmbedding],
-        keys: &CrossKeys,
-        beside: &mut Beside,
+        (keys, beside): (&CrossKeys, &mut Beside),
         after: &mut AfterBlock,
         precision: Precision,
     ) -> Result<()> {
@@ -91,7 +90,7 @@ impl Block {
         let vectors = vectors.collect::<Result<Vec<_>>>()?;
         let own = self.self_keys(rec, runs, &vectors, beside, operand)?;
         for run in runs {
-            let x = self.forward_run(rec, run, &vectors[run.time], &own, keys, beside, operand)?;
+            let x = self.forward_run(rec, run, &vectors[run.time], &own, (keys, &*beside), operand)?;
             run.x = after(rec, run, x)?;
         }
         Ok(())
@@ -103,8 +102,7 @@ impl Block {
         run: &Run,
         vectors: &[Tensor; MODULATION],
         own: &(Tensor, Tensor),
-        keys: &CrossKeys,
-        beside: &Beside,
+        (keys, beside): (&CrossKeys, &Beside),
         operand: DType,
     ) -> Result<Tensor> {
         let [_, _, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = vectors;

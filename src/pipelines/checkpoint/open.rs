@@ -17,7 +17,7 @@ use crate::video::clip_image::ClipImageConfig;
 use crate::weights::lora::is_lora;
 use crate::weights::{checkpoint::Weights, config::ModelIndex};
 
-const ANIMATE_2: &str = "`Animate2Pipeline` (example `animate2`)";
+const ANIMATE_2: &str = "`Animate2Pipeline`";
 
 /// Which pipeline, and which example, runs a class of `model_index.json`.
 const CLASSES: [(&str, &str); 5] = [

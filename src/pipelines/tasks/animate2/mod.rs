@@ -179,11 +179,13 @@ impl Transformer for Animate2 {
 /// What the index says, or else the user.
 fn variant(checkpoint: &Checkpoint, told: Option<Animate2Variant>) -> Result<Animate2Variant> {
     match (checkpoint.variant, told) {
-        (Some(index), Some(told)) if index != told => Err(checkpoint.error(format!("the index says {index}, not {told}: leave `variant` out"))),
+        (Some(index), Some(told)) if index != told => {
+            Err(checkpoint.error(format!("the index says {index}, not {told}: leave `variant` out")))
+        }
         (Some(variant), _) | (None, Some(variant)) => Ok(variant),
         (None, None) => Err(checkpoint.error(
-            "these files do not tell whether they are Animate-2's base model or the distilled one: say it with `variant` (example `animate2`: \
-             --variant animate-2 or animate-2-distilled)",
+            "these files do not tell whether they are Animate-2's base model or the distilled one: say it with `variant` \
+             on the builder",
         )),
     }
 }
