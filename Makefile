@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up what they need; see README.md.
 
-.PHONY: demo demo-model test test-all test-drivers bench bench-peer fuzz goldens driver
+.PHONY: demo demo-model test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -33,6 +33,7 @@ ONNX = target/onnx
 onnx-cases: $(ONNX)/.installed
 	$(ONNX)/bin/python tests/reference/onnx_cases.py $(ONNX)/cases
 	$(ONNX)/bin/python tests/reference/onnx_networks.py $(ONNX)/cases $(ONNX_NETWORKS)
+	$(ONNX)/bin/python tests/reference/onnx_large.py $(ONNX)/cases
 
 $(ONNX)/.installed: tests/reference/onnx_requirements.txt
 	$(PYTHON) -m venv $(ONNX)
@@ -44,6 +45,14 @@ $(ONNX)/.installed: tests/reference/onnx_requirements.txt
 # The ops in every family on the drivers that can be fetched: see .ci/software-driver. Takes some minutes.
 test-drivers: driver
 	./.ci/test-drivers
+
+# What compilers of real GPUs make of every kernel: registers, spills, waves and the hot loop. See .ci/gpu-compiler; no GPU is needed.
+gpu-report:
+	./.ci/gpu-report
+
+# A kernel's whole module, as `make wgsl KERNEL=matmul_coop`: of the first of its tiles, or of tile number TILE.
+wgsl:
+	@WAN_ANIMATE_KERNEL=$(KERNEL) WAN_ANIMATE_TILE=$(TILE) $(CARGO) test -q --test wgsl -- --ignored --nocapture a_kernel_is_printed
 
 # Set WAN_ANIMATE_PYTHON to a Python with PyTorch, and WAN_ANIMATE_BURN to what `make bench-peer` builds, to see them in the same table.
 bench: driver

@@ -18,7 +18,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn animate(common: &cli::Arguments) -> Result<()> {
-    let motion = match common.conditions(false, None)? {
+    let motion = match common.conditions(None, None)? {
         Some(conditions) => conditions.motion()?,
         None => common.motion()?,
     };

@@ -2,11 +2,15 @@
 //! `src_mask.mp4`, as Wan2.2's own preprocessing calls them; and `report.json`, `keypoints.json`, `overlay.mp4`. Networks find the person, or key
 //! points are given. `--help` lists the options.
 
+#[path = "cli/growth.rs"]
+mod growth;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use growth::MaskGrowth;
 use wan_animate::image::RgbImage;
 use wan_animate::networks::{Found, Networks, Search, Subject};
 use wan_animate::preprocess::{Conditions, FaceCrop, Keypoints, KeypointsFormat, Limb, Preprocess, Retarget};
@@ -90,18 +94,8 @@ struct CommandLine {
     /// How the face is cut out.
     #[arg(long, value_enum, default_value_t)]
     face: Face,
-    /// How often the mask is dilated.
-    #[arg(long, default_value_t = 3)]
-    iterations: u32,
-    /// By a square of so many pixels.
-    #[arg(long, default_value_t = 7)]
-    kernel_size: u32,
-    /// Columns of the grid that it is filled up to.
-    #[arg(long, default_value_t = 1)]
-    w_subdivisions: u32,
-    /// Rows of it.
-    #[arg(long, default_value_t = 1)]
-    h_subdivisions: u32,
+    #[command(flatten)]
+    growth: MaskGrowth,
     /// Islands of less than this share of the mask are dropped.
     #[arg(long, default_value_t = 0.0)]
     least_island: f64,
@@ -230,12 +224,8 @@ fn settings(line: &CommandLine) -> Preprocess {
         .smooth(line.smooth)
         .fill_gaps(line.fill_gaps)
         .face(face)
-        .iterations(line.iterations)
-        .kernel_size(line.kernel_size)
-        .w_subdivisions(line.w_subdivisions)
-        .h_subdivisions(line.h_subdivisions)
         .least_island(line.least_island);
-    line.fps.into_iter().fold(preprocess, Preprocess::fps)
+    line.fps.into_iter().fold(line.growth.apply(preprocess), Preprocess::fps)
 }
 
 fn retarget(line: &CommandLine, reference: &RgbImage, networks: Option<&mut Networks>) -> Result<Option<Retarget>> {

@@ -19,6 +19,8 @@ struct CommandLine {
     /// Where the person is: white is generated, black is kept. One image may stand for all frames.
     #[arg(long, value_name = "PATH")]
     mask: Option<PathBuf>,
+    #[command(flatten)]
+    growth: cli::MaskGrowth,
 }
 
 fn main() -> std::process::ExitCode {
@@ -26,9 +28,9 @@ fn main() -> std::process::ExitCode {
     cli::report(|| replace(arguments))
 }
 
-fn replace(CommandLine { common, background, mask }: CommandLine) -> Result<()> {
+fn replace(CommandLine { common, background, mask, growth }: CommandLine) -> Result<()> {
     let common = common.or_demo();
-    if let Some(conditions) = common.conditions(true, mask.as_deref())? {
+    if let Some(conditions) = common.conditions(Some(growth), mask.as_deref())? {
         let (scene, inputs) = (conditions.scene()?, mask.iter().collect::<Vec<_>>());
         return cli::run(&common, &inputs, |pipeline, reference, write| write(pipeline.replace(reference, &scene), scene.motion()));
     }

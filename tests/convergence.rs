@@ -94,12 +94,16 @@ fn errors_fall_at_the_order_of_the_scheduler() -> Result<()> {
         // Its published third term has half the weight that order 3 would take.
         (Scheduler::DpmPp3M, 2.0, true),
         (Scheduler::Deis, 2.0, true),
+        (Scheduler::DpmPp2S, 2.0, false),
+        (Scheduler::Kdpm2, 2.0, true),
         (Scheduler::Lms, 4.0, true),
         // Its constant weights are for equal steps only; there, the start at order 1 limits it.
         (Scheduler::Ipndm, 2.0, false),
         (Scheduler::EulerAncestral, 1.0, true),
         (Scheduler::DpmPp2MSde, 2.0, true),
         (Scheduler::DpmPpSde, 2.0, true),
+        (Scheduler::DpmPp3MSde, 2.0, true),
+        (Scheduler::Kdpm2Ancestral, 1.0, true),
     ];
     for (scheduler, order, graded) in cases {
         let (coarse, fine) = (error(scheduler, 64, graded)?, error(scheduler, 128, graded)?);

@@ -193,6 +193,18 @@ fn presets_set_steps_levels_and_guidance() {
     for (got, wanted) in sigmas.iter().zip([1.0, 0.9375, 0.83333, 0.625]) {
         assert!((got - wanted).abs() < 1e-5, "{sigmas:?}");
     }
+    let levels: [(Preset, &[f64]); 3] = [
+        (Preset::Animate6, &[1.0, 0.96154, 0.90909, 0.83333, 0.71429, 0.5]),
+        (Preset::Animate6Comfy, &[1.0, 0.97561, 0.94118, 0.88889, 0.8, 0.61538]),
+        (Preset::Animate4, &[1.0, 0.9375, 0.83333, 0.625]),
+    ];
+    for (preset, wanted) in levels {
+        let (_, events) = collect(request().preset(preset)).expect("runs");
+        let sigmas = events.iter().filter_map(|event| if let Event::Step(step) = event { Some(step.sigma) } else { None });
+        let sigmas: Vec<f64> = sigmas.collect();
+        assert!(sigmas.len() == wanted.len() && sigmas.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{preset}: {sigmas:?}");
+        assert!(preset.loras().iter().all(|(file, strength)| file.contains(".safetensors") && *strength > 0.0), "{preset}");
+    }
     let (high, low) = (Some(Expert::HighNoise), Some(Expert::LowNoise));
     assert_eq!(experts, [high, high, low, low]);
     assert_eq!(request().preset(Preset::CausVid).start().expect("starts").num_steps(), 12);

@@ -10,6 +10,7 @@ mod published;
 use checkpoint::{animate, t2v, ti2v};
 use image::RgbImage;
 use naga::AddressSpace;
+use wan_animate::unversioned::gpu::Dialect;
 use wan_animate::unversioned::ops::KERNELS;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{AnimatePipeline, Device, Error, MemoryBudget, Plan, Result, Stage, VideoPipeline, wgpu};
@@ -156,7 +157,8 @@ fn kernels_of_a_real_run_fit_the_smallest_workgroups() {
     assert!(kernels.len() > 20, "{} kernels", kernels.len());
     for (name, elements, constants) in kernels {
         let kernel = KERNELS.iter().find(|kernel| kernel.name == name).expect("a listed kernel");
-        let module = naga::front::wgsl::parse_str(&kernel.compose(&elements, &constants, true)).expect("parses");
+        let module = naga::front::wgsl::parse_str(&kernel.compose(&elements, &constants, Dialect { immediates: true, long: false }))
+            .expect("parses");
         let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
         assert!(bytes <= 16 << 10, "{name} {constants:?}: {bytes} bytes of workgroup memory");

@@ -86,6 +86,10 @@ struct Expected {
     overlap: [f64; 2],
 }
 
+/// How far the worst frame of the body may be from there, in pixels. Where a square is cut out depends on what was found in the one before, so that the
+/// other runtime, too, with noise of a millionth on its inputs, has 11.6 to 13.7 px in `cloth` instead of 12.2.
+const WORST_BODY: f64 = 1.6;
+
 const EXPECTED: [Expected; 2] = [
     Expected {
         clip: "cloth",
@@ -122,14 +126,17 @@ fn a_person_is_followed_through_real_clips() {
         let worst = |values: &[f64]| percentile(values.to_vec(), 1.0);
         let average = |values: &[f64]| mean(values.iter().copied());
         let measured = [
-            ("body", [average(&all.body), worst(&all.body)], expected.body, 0.5),
-            ("face", [average(&all.face), worst(&all.face)], expected.face, 0.5),
-            ("hands", [percentile(all.hands.clone(), 0.5), percentile(all.hands.clone(), 0.9)], expected.hands, 0.5),
-            ("masks", [average(&all.overlap), percentile(all.overlap.clone(), 0.0)], expected.overlap, 0.01),
+            ("body", [average(&all.body), worst(&all.body)], expected.body, [0.5, WORST_BODY]),
+            ("face", [average(&all.face), worst(&all.face)], expected.face, [0.5; 2]),
+            ("hands", [percentile(all.hands.clone(), 0.5), percentile(all.hands.clone(), 0.9)], expected.hands, [0.5; 2]),
+            ("masks", [average(&all.overlap), percentile(all.overlap.clone(), 0.0)], expected.overlap, [0.01; 2]),
         ];
         for (what, found, expected, within) in &measured {
             println!("{what}: {found:.3?}, elsewhere {expected:?}");
-            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= *within), "{what}: {found:?}, not {expected:?}");
+            // Nearer than there is well.
+            let sign = if *what == "masks" { -1.0 } else { 1.0 };
+            let is_near = |i: usize| sign * (found[i] - expected[i]) <= within[i];
+            assert!(is_near(0) && is_near(1), "{what}: {found:?}, not {expected:?}");
         }
         println!("hands: {} of both, {} lost, {} added", all.hands.len(), all.lost, all.added);
         // Whether a hand is there is near the threshold in some frames.

@@ -310,14 +310,75 @@ fn the_names_users_know_are_understood() -> Result<()> {
         }
     }
     assert_eq!("Default".parse::<Sampler>()?, Sampler::default());
-    for name in ["DDPM", "PNDMScheduler", "KDPM2DiscreteScheduler"] {
-        let parsed = name.parse::<Sampler>();
-        assert!(matches!(&parsed, Err(Error::Unsupported(why)) if why.contains("not defined for flow matching")), "{parsed:?}");
-    }
     for name in ["", "karras", "unipc2", "euler b", "dpm++ 4m"] {
         assert!(matches!(name.parse::<Sampler>(), Err(Error::Input(_))), "{name}");
     }
     assert!(matches!("euler karras".parse::<Scheduler>(), Err(Error::Input(_))));
+    Ok(())
+}
+
+/// The names of Runware's documentation.
+#[rustfmt::skip]
+const RUNWARE: &[&str] = &[
+    "DDIM", "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "Default",
+    "DPM++", "DPM++ 2M", "DPM++ 2M Beta", "DPM++ 2M Exponential", "DPM++ 2M Karras",
+    "DPM++ 2M SDE", "DPM++ 2M SDE Beta", "DPM++ 2M SDE Exponential", "DPM++ 2M SDE Karras", "DPM++ 2M SDE Uniform",
+    "DPM++ 2M Uniform", "DPM++ 3M", "DPM++ 3M Beta", "DPM++ 3M Exponential", "DPM++ 3M Karras",
+    "DPM++ 3M SDE Uniform", "DPM++ 3M Uniform", "DPM++ Beta", "DPM++ Exponential", "DPM++ Karras",
+    "DPM++ SDE", "DPM++ SDE Beta", "DPM++ SDE Exponential", "DPM++ SDE Karras", "DPM++ Uniform",
+    "DPM++ Uniform Beta", "DPM++ Uniform Exponential", "DPM++ Uniform Karras", "DPMSolverMultistepInverse", "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler", "EDMDPMSolverMultistepScheduler", "EDMEulerScheduler", "Euler", "Euler a",
+    "Euler Beta", "Euler DiscreteScheduler", "Euler Exponential", "Euler Karras", "EulerAncestralDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler", "Heun", "HeunDiscreteScheduler", "Heun Karras", "IPNDMScheduler",
+    "IPNDM Uniform", "IPNDM Uniform Beta", "IPNDM Uniform Exponential", "IPNDM Uniform Karras", "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler", "LCM", "LCMScheduler", "LMS", "LMSDiscreteScheduler",
+    "LMS Karras", "PNDMScheduler", "TCDScheduler", "UniPC", "UniPC 2M",
+    "UniPC 2M Karras", "UniPC 2M Uniform", "UniPC 3M", "UniPC 3M Karras", "UniPC 3M Uniform",
+    "UniPC Karras", "UniPC Uniform", "UniPC Uniform Beta", "UniPC Uniform Exponential", "UniPC Uniform Karras",
+];
+
+/// Every name that Runware offers is a scheduler, or says why it can be none.
+#[test]
+fn all_names_of_runware_are_understood() -> Result<()> {
+    let undefined = ["DDPMScheduler", "DPMSolverMultistepInverse", "EDMDPMSolverMultistepScheduler", "EDMEulerScheduler", "PNDMScheduler"];
+    let plain = [
+        ("DDIMScheduler", Scheduler::Euler),
+        ("DPMSolverSinglestepScheduler", Scheduler::DpmPp2S),
+        ("Euler DiscreteScheduler", Scheduler::Euler),
+        ("EulerAncestralDiscreteScheduler", Scheduler::EulerAncestral),
+        ("HeunDiscreteScheduler", Scheduler::Heun),
+        ("IPNDMScheduler", Scheduler::Ipndm),
+        ("KDPM2AncestralDiscreteScheduler", Scheduler::Kdpm2Ancestral),
+        ("KDPM2DiscreteScheduler", Scheduler::Kdpm2),
+        ("LCMScheduler", Scheduler::Lcm),
+        ("LMSDiscreteScheduler", Scheduler::Lms),
+        ("TCDScheduler", Scheduler::Tcd),
+    ];
+    let spread = [
+        ("DPM++ 3M SDE Uniform", Scheduler::DpmPp3MSde, Spacing::Uniform),
+        ("DPM++ Uniform Beta", Scheduler::DpmPp2M, Spacing::Beta),
+        ("IPNDM Uniform Exponential", Scheduler::Ipndm, Spacing::Exponential),
+        ("UniPC Uniform Karras", Scheduler::UniPc, Spacing::Karras),
+    ];
+    for (name, scheduler) in plain {
+        assert_eq!(name.parse::<Sampler>()?, scheduler.into(), "{name}");
+    }
+    for (name, scheduler, spacing) in spread {
+        assert_eq!(name.parse::<Sampler>()?, Sampler::from(scheduler).with_spacing(spacing), "{name}");
+    }
+    assert_eq!(RUNWARE.len(), 75);
+    for name in RUNWARE {
+        match name.parse::<Sampler>() {
+            Ok(sampler) => {
+                assert!(!undefined.contains(name), "{name}");
+                SchedulerConfig::diffusers(Scheduler::UniPc).with_sampler(sampler).plan(7)?;
+            }
+            Err(Error::Unsupported(why)) => {
+                assert!(undefined.contains(name) && why.contains("not defined for flow matching") && why.contains(": it"), "{name}: {why}");
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
     Ok(())
 }
 

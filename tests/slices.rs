@@ -26,7 +26,7 @@ fn submissions_are_short_once_the_rate_is_known() {
     (0..3).for_each(|_| heavy(&mut rec, 2048).expect("runs"));
     let runs = (0..3).map(|_| {
         let warm = rec.submissions().len();
-        heavy(&mut rec, 6144).expect("runs");
+        heavy(&mut rec, 9216).expect("runs");
         let mut times = rec.submissions()[warm..].to_vec();
         times.sort();
         times

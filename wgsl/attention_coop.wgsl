@@ -1,121 +1,127 @@
-// See attention_reg. Cooperative matrices of SIZE by SIZE, for q, k and v of f16: a workgroup is SG subgroups, each of which makes FM
-// fragments of queries, over tiles of KEYS keys and values, which go through workgroup memory in rows of FD fragments, zeros past `dim`;
-// the next ones are on their way in registers meanwhile. Scores leave through workgroup memory, since fragments show nothing of
-// themselves, and come back as weights of f16.
+// See attention_reg. Cooperative matrices of SIZE by SIZE, for q, k and v of f16, summed in f32. A workgroup is SG subgroups, each of
+// which makes FM fragments of queries of one head. Online softmax:
 //
-// For the same reason sums cannot be scaled where they are. A query's weights are therefore relative to the highest score of some while ago,
-// and sums are taken out and scaled only when a score is above it by more than SLACK. LIFT makes weights larger, so that small ones are
-// still normal numbers of f16: e^(SLACK + LIFT) is 55,827, and the largest f16 65,504.
+//     copy the first tile of KEYS keys to workgroup memory
+//     for each tile:
+//         load its values and the next tile's keys into registers
+//         score = q * k                                      (fragments, stored to workgroup memory)
+//         row_max = max(row_max, score), of each query
+//         where it has grown by more than SLACK: sum, total *= 2^(old row_max - row_max)
+//         weight = 2^(score - row_max); total += weight      (copied to workgroup memory as f16, like the values)
+//         sum += weight * v                                  (fragments)
+//     out = sum / total
 //
-// Lines with a mark are repeated: $i for FM, $j for FN, $d for FD, $x for the fours of a tile that a lane carries, $four and $one for how
-// arrays are declared, by fours (SPIR-V) or one by one (Metal).
+// Fragments show nothing of themselves, and so sums cannot be scaled where they are: they go through workgroup memory. That is why
+// row_max follows the scores only when it must. LIFT makes weights larger, so that small ones are still normal numbers of f16:
+// 2^(SLACK + LIFT) is 32,768, and the largest f16 65,504.
+//
+// Numbers past `dim` are zeros in q alone, which is enough. Loads stand behind no condition: compilers would wait for each at once.
+// Past the end they read the last keys again, whose weights are zeros. Where TURNED says so, values are kept by dimension, so that their
+// fragments are read like those of keys: a lane turns LV blocks of four by four in registers. A lane carries LX fours of keys. Arrays are
+// declared by fours (SPIR-V) or one by one (Metal). Needs lib/attention.
 
 const KEYS: u32 = FN * SIZE;
 const DIM: u32 = FD * SIZE;
 const ROWS: u32 = FM * SIZE; // queries of a subgroup
 const BR: u32 = SG * ROWS;
 const PER: u32 = LANES / ROWS; // lanes that share a query
-const OWN: u32 = KEYS / PER; // a lane's keys
-// Rows are padded so that lanes meet in no bank.
-const TILE_ROW: u32 = DIM + 8u;
-const WEIGHT_ROW: u32 = KEYS + 8u;
-const SCORE_ROW: u32 = KEYS + 4u;
-const UNIT: u32 = 1u; // $one
-const UNIT: u32 = 4u; // $four
-const SLACK: f32 = 4.0;
-const LIFT: f32 = 6.93;
+const OWN: u32 = KEYS / PER / 4u; // fours of a lane's keys
+// Rows of workgroup memory in fours, padded against bank conflicts.
+const K_ROW: u32 = (DIM + PAD) / 4u;
+// #if TURNED
+const V_ROW: u32 = (KEYS + PAD) / 4u;
+const V_FOURS: u32 = DIM * V_ROW;
+// #else
+const V_FOURS: u32 = KEYS * K_ROW;
+// #end
+const WEIGHT_ROW: u32 = (KEYS + PAD) / 4u;
+const SCORE_ROW: u32 = KEYS / 4u + 1u;
+const BLOCKS: u32 = KEYS * DIM / 16u;
+const SLACK: f32 = 8.0;
+const LIFT: f32 = 7.0;
+const LOG2_E: f32 = 1.4426950408889634;
 
-var<workgroup> k_tile: array<f16, KEYS * TILE_ROW>; // $one
-var<workgroup> v_tile: array<f16, KEYS * TILE_ROW>; // $one
-var<workgroup> weights: array<f16, BR * WEIGHT_ROW>; // $one
-var<workgroup> scores: array<f32, BR * SCORE_ROW>; // $one
-var<workgroup> k_tile: array<vec4<f16>, KEYS * TILE_ROW / 4u>; // $four
-var<workgroup> v_tile: array<vec4<f16>, KEYS * TILE_ROW / 4u>; // $four
-var<workgroup> weights: array<vec4<f16>, BR * WEIGHT_ROW / 4u>; // $four
-var<workgroup> scores: array<vec4<f32>, BR * SCORE_ROW / 4u>; // $four
-var<workgroup> outgrown: u32;
+// Of a multiple of 16 bytes, as all arrays here: others have been seen to move the rest off the alignment that fragments need.
+var<workgroup> outgrown: array<u32, 4>;
+// #if FOURS
+const UNIT: u32 = 1u;
+var<workgroup> k_tile: array<vec4<f16>, KEYS * K_ROW>;
+var<workgroup> v_tile: array<vec4<f16>, V_FOURS>;
+var<workgroup> weights: array<vec4<f16>, BR * WEIGHT_ROW>;
+var<workgroup> scores: array<vec4<f32>, BR * SCORE_ROW>;
 
-fn put_k(at: u32, v: vec4<f16>) {
-    k_tile[at / 4u] = v; // $four
-    k_tile[at] = v.x; // $one
-    k_tile[at + 1u] = v.y; // $one
-    k_tile[at + 2u] = v.z; // $one
-    k_tile[at + 3u] = v.w; // $one
+fn put_k(four: u32, v: vec4<f16>) { k_tile[four] = v; }
+fn put_v(four: u32, v: vec4<f16>) { v_tile[four] = v; }
+fn put_weights(four: u32, v: vec4<f16>) { weights[four] = v; }
+fn put_scores(four: u32, v: vec4<f32>) { scores[four] = v; }
+fn scores_at(four: u32) -> vec4<f32> { return scores[four]; }
+// #else
+const UNIT: u32 = 4u;
+var<workgroup> k_tile: array<f16, KEYS * K_ROW * 4u>;
+var<workgroup> v_tile: array<f16, V_FOURS * 4u>;
+var<workgroup> weights: array<f16, BR * WEIGHT_ROW * 4u>;
+var<workgroup> scores: array<f32, BR * SCORE_ROW * 4u>;
+
+fn put_k(four: u32, v: vec4<f16>) {
+    // #for e in 4
+    k_tile[four * 4u + $eu] = v[$e];
+    // #end
 }
 
-fn put_v(at: u32, v: vec4<f16>) {
-    v_tile[at / 4u] = v; // $four
-    v_tile[at] = v.x; // $one
-    v_tile[at + 1u] = v.y; // $one
-    v_tile[at + 2u] = v.z; // $one
-    v_tile[at + 3u] = v.w; // $one
+fn put_v(four: u32, v: vec4<f16>) {
+    // #for e in 4
+    v_tile[four * 4u + $eu] = v[$e];
+    // #end
 }
 
-fn put_weights(at: u32, v: vec4<f16>) {
-    weights[at / 4u] = v; // $four
-    weights[at] = v.x; // $one
-    weights[at + 1u] = v.y; // $one
-    weights[at + 2u] = v.z; // $one
-    weights[at + 3u] = v.w; // $one
+fn put_weights(four: u32, v: vec4<f16>) {
+    // #for e in 4
+    weights[four * 4u + $eu] = v[$e];
+    // #end
 }
 
-fn put_scores(at: u32, v: vec4<f32>) {
-    scores[at / 4u] = v; // $four
-    scores[at] = v.x; // $one
-    scores[at + 1u] = v.y; // $one
-    scores[at + 2u] = v.z; // $one
-    scores[at + 3u] = v.w; // $one
+fn put_scores(four: u32, v: vec4<f32>) {
+    // #for e in 4
+    scores[four * 4u + $eu] = v[$e];
+    // #end
 }
 
-fn scores_at(at: u32) -> vec4<f32> {
-    return scores[at / 4u]; // $four
-    return vec4<f32>(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]); // $one
+fn scores_at(four: u32) -> vec4<f32> {
+    let at = four * 4u;
+    return vec4<f32>(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]);
 }
+// #end
 
 // Among the lanes that share a query.
-fn most_of(x: f32) -> f32 {
-    var most = x;
-    for (var step = 1u; step < PER; step *= 2u) { most = max(most, subgroupShuffleXor(most, step)); }
-    return most;
+fn row_max_of(x: f32) -> f32 {
+    var row_max = x;
+    for (var step = 1u; step < PER; step *= 2u) { row_max = max(row_max, subgroupShuffleXor(row_max, step)); }
+    return row_max;
 }
 
-fn sum_of(x: f32) -> f32 {
+fn row_sum_of(x: f32) -> f32 {
     var sum = x;
     for (var step = 1u; step < PER; step *= 2u) { sum += subgroupShuffleXor(sum, step); }
     return sum;
 }
 
-// The key of a four of a tile, and where in the key it begins.
-fn key_of(number: u32) -> u32 { return number / (DIM / 4u); }
-fn place_in(number: u32) -> u32 { return number % (DIM / 4u) * 4u; }
-
-fn k_four(number: u32, tile: u32, keys: u32, width: u32, p: Params) -> vec4<f16> {
-    if (place_in(number) >= p.dim) { return vec4<f16>(); }
-    return k_data[(keys + min(tile + key_of(number), p.k_len - 1u) * width + place_in(number)) / 4u];
-}
-
-fn v_four(number: u32, tile: u32, keys: u32, width: u32, p: Params) -> vec4<f16> {
-    if (place_in(number) >= p.dim) { return vec4<f16>(); }
-    return v_data[(keys + min(tile + key_of(number), p.k_len - 1u) * width + place_in(number)) / 4u];
-}
-
-fn place(number: u32) -> u32 { return key_of(number) * TILE_ROW + place_in(number); }
+// 2^x; some drivers answer NaN where it would vanish.
+fn power(x: vec4<f32>) -> vec4<f32> { return exp2(max(x, vec4<f32>(-140.0))); }
 
 // SIZE numbers from `begin` on of a subgroup's queries, to where its weights will be.
-fn put_queries(begin: u32, strip: u32, first: u32, queries: u32, width: u32, p: Params, subgroup: Subgroup) {
+fn put_queries(begin: u32, strip: u32, here: Place, p: Params, subgroup: Subgroup) {
     for (var four = subgroup.lane; four < ROWS * SIZE / 4u; four += LANES) {
         let row = strip + four / (SIZE / 4u);
-        let d = four % (SIZE / 4u) * 4u;
-        var q4 = vec4<f16>();
-        if (begin + d < p.dim) { q4 = q_data[(queries + min(first + row, p.q_len - 1u) * width + begin + d) / 4u]; }
-        put_weights(row * WEIGHT_ROW + d, q4);
+        let d = begin + four % (SIZE / 4u) * 4u;
+        let at = here.queries + min(here.first + row, p.q_len - 1u) * here.width + min(d, p.dim - 4u);
+        put_weights(row * WEIGHT_ROW + four % (SIZE / 4u), select(vec4<f16>(), q_data[at / 4u], d < p.dim));
     }
 }
 
 // A lane's part of its query in a fragment that is stored from `column` of the scores on.
 fn scale_scores(row: u32, part: u32, column: u32, factor: f32) {
     for (var c = part * (SIZE / PER); c < (part + 1u) * (SIZE / PER); c += 4u) {
-        let at = row * SCORE_ROW + column + c;
+        let at = row * SCORE_ROW + (column + c) / 4u;
         put_scores(at, scores_at(at) * factor);
     }
 }
@@ -124,7 +130,7 @@ fn scale_scores(row: u32, part: u32, column: u32, factor: f32) {
 fn store_scores(fragment: u32, row: u32, part: u32, begin: u32, at: u32, factor: f32, p: Params) {
     if (row % ROWS / SIZE != fragment) { return; }
     for (var c = part * (SIZE / PER); c < (part + 1u) * (SIZE / PER) && begin + c < p.dim; c += 4u) {
-        out_store(at + begin + c, p.dim - begin - c, scores_at(row * SCORE_ROW + c) * factor);
+        out_store(at + begin + c, p.dim - begin - c, scores_at(row * SCORE_ROW + c / 4u) * factor);
     }
 }
 
@@ -134,63 +140,160 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     // What this lane weighs: one query, and some of its keys.
     let row = strip + subgroup.lane / PER;
     let part = subgroup.lane % PER;
-    var highest = LOWEST;
+    let weight_at = row * WEIGHT_ROW + part * OWN;
+    let score_at = row * SCORE_ROW + part * OWN;
+    let scale = p.scale * LOG2_E;
+    var shift = LOWEST; // scaled row_max - LIFT
     var total = 0.0; // of this lane's keys
-    if (lane == 0u) { outgrown = 0u; }
+    if (lane == 0u) { outgrown[0] = 0u; }
 
-    put_queries($du * SIZE, strip, here.first, here.queries, here.width, p, subgroup); workgroupBarrier(); let q_$i_$d = coopLoadT<coop_mat$sizex$size<f16, A>>(&weights[(strip + $iu * SIZE) * WEIGHT_ROW / UNIT], WEIGHT_ROW / UNIT); workgroupBarrier();
+    // Queries.
+    // #for d in FD
+    put_queries($du * SIZE, strip, here, p, subgroup);
+    workgroupBarrier();
+    // #for i in FM
+    let q_$i_$d = coopLoadT<coop_mat$sizex$size<f16, A>>(&weights[(strip + $iu * SIZE) * WEIGHT_ROW * UNIT], WEIGHT_ROW * UNIT);
     var sum_$i_$d = coop_mat$sizex$size<f32, C>();
-    var k_$x = k_four(lane + $xu * WG, 0u, here.keys, here.width, p);
-    put_k(place(lane + $xu * WG), k_$x);
+    // #end
+    workgroupBarrier();
+    // #end
+
+    // Where this lane's keys and blocks of values begin, in fours.
+    let width = here.width / 4u;
+    let last_row = (p.k_len - 1u) * width;
+    let last_four = p.dim / 4u - 1u;
+    // #for x in LX
+    let k_at_$x = here.keys / 4u + min((lane + $xu * WG) % (DIM / 4u), last_four);
+    let k_row_$x = (lane + $xu * WG) / (DIM / 4u) * width;
+    let put_k_$x = (lane + $xu * WG) / (DIM / 4u) * K_ROW + (lane + $xu * WG) % (DIM / 4u);
+    var k_$x = k_data[k_at_$x + min(k_row_$x, last_row)];
+    put_k(put_k_$x, k_$x);
+    // #end
+    // #if TURNED
+    // #for b in LV
+    let block_$b = (lane + $bu * WG) % BLOCKS;
+    let v_at_$b = here.keys / 4u + min(block_$b / (KEYS / 4u), last_four);
+    let v_row_$b = block_$b % (KEYS / 4u) * 4u * width;
+    let put_v_$b = block_$b / (KEYS / 4u) * 4u * V_ROW + block_$b % (KEYS / 4u);
+    // #end
+    // #end
+    var done = 0u; // rows before the tile
+
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
-        let v_$x = v_four(lane + $xu * WG, tile, here.keys, here.width, p);
-        k_$x = k_four(lane + $xu * WG, tile + KEYS, here.keys, here.width, p);
+        // #if TURNED
+        // #for b in LV
+        // #for e in 4
+        let v_$b_$e = v_data[v_at_$b + min(v_row_$b + done + $eu * width, last_row)];
+        // #end
+        // #end
+        // #else
+        // #for x in LX
+        let v_$x = v_data[k_at_$x + min(k_row_$x + done, last_row)];
+        // #end
+        // #end
+        done += KEYS * width;
+        // #for x in LX
+        k_$x = k_data[k_at_$x + min(k_row_$x + done, last_row)];
+        // #end
         workgroupBarrier();
+        // #for j in FN
+        // #for i in FM
         var score_$i_$j = coop_mat$sizex$size<f32, C>();
-        score_$i_$j = coopMultiplyAdd(q_$i_$d, coopLoad<coop_mat$sizex$size<f16, B>>(&k_tile[($ju * SIZE * TILE_ROW + $du * SIZE) / UNIT], TILE_ROW / UNIT), score_$i_$j);
-        coopStoreT(score_$i_$j, &scores[((strip + $iu * SIZE) * SCORE_ROW + $ju * SIZE) / UNIT], SCORE_ROW / UNIT);
+        // #end
+        // #for d in FD
+        let key_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&k_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+        // #for i in FM
+        score_$i_$j = coopMultiplyAdd(q_$i_$d, key_$j_$d, score_$i_$j);
+        // #end
+        // #end
+        // #for i in FM
+        coopStoreT(score_$i_$j, &scores[((strip + $iu * SIZE) * SCORE_ROW + $ju * (SIZE / 4u)) * UNIT], SCORE_ROW * UNIT);
+        // #end
+        // #end
         workgroupBarrier();
 
         // Weights.
-        put_v(place(lane + $xu * WG), v_$x);
-        var own: array<vec4<f32>, OWN / 4u>;
-        var most = highest;
-        for (var c = 0u; c < OWN / 4u; c++) {
-            let column = part * OWN + c * 4u;
-            let key = tile + column + vec4<u32>(0u, 1u, 2u, 3u);
-            own[c] = scores_at(row * SCORE_ROW + column) * p.scale;
-            if (p.shift_to > p.shift_from) { own[c] += shift_of(key, p); }
-            own[c] = select(vec4<f32>(LOWEST), own[c], key < vec4<u32>(p.k_len));
-            most = max(most, max(max(own[c].x, own[c].y), max(own[c].z, own[c].w)));
+        // #if TURNED
+        // #for b in LV
+        // #for e in 4
+        put_v(put_v_$b + $eu * V_ROW, vec4<f16>(v_$b_0[$e], v_$b_1[$e], v_$b_2[$e], v_$b_3[$e]));
+        // #end
+        // #end
+        // #else
+        // #for x in LX
+        put_v(put_k_$x, v_$x);
+        // #end
+        // #end
+        var own: array<vec4<f32>, OWN>;
+        for (var c = 0u; c < OWN; c++) { own[c] = scores_at(score_at + c); }
+        if (tile + KEYS > p.k_len || tile + KEYS > p.shift_from && tile < p.shift_to) {
+            for (var c = 0u; c < OWN; c++) {
+                let key = tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+                own[c] = select(vec4<f32>(LOWEST), own[c] + shift_of(key, p) / p.scale, key < vec4<u32>(p.k_len));
+            }
         }
-        most = most_of(most);
+        var most = own[0];
+        for (var c = 1u; c < OWN; c++) { most = max(most, own[c]); }
+        let row_max = row_max_of(max(max(most.x, most.y), max(most.z, most.w))) * scale;
         var factor = 1.0;
-        if (most > highest + SLACK) {
-            factor = weight_of(vec4<f32>(highest - most)).x;
-            highest = most;
-            if (tile > 0u) { outgrown = 1u; }
+        if (row_max > shift + (LIFT + SLACK)) {
+            factor = power(vec4<f32>(shift + LIFT - row_max)).x;
+            shift = row_max - LIFT;
+            if (tile > 0u) { outgrown[0] = 1u; }
         }
         var sum = vec4<f32>();
-        for (var c = 0u; c < OWN / 4u; c++) {
-            let weight = select(vec4<f32>(), weight_of(own[c] - highest + LIFT), own[c] > vec4<f32>(LOWEST));
-            put_weights(row * WEIGHT_ROW + part * OWN + c * 4u, vec4<f16>(weight));
+        for (var c = 0u; c < OWN; c++) {
+            let weight = power(fma(own[c], vec4<f32>(scale), vec4<f32>(-shift)));
+            put_weights(weight_at + c, vec4<f16>(weight));
             sum += weight;
         }
         total = total * factor + dot(sum, vec4<f32>(1.0));
 
         // Values. Keys have been read by all, and so make room for the next ones.
-        if (workgroupUniformLoad(&outgrown) != 0u) {
-            coopStoreT(sum_$i_$d, &scores[((strip + $iu * SIZE) * SCORE_ROW + $du % FN * SIZE) / UNIT], SCORE_ROW / UNIT); workgroupBarrier(); scale_scores(row, part, $du % FN * SIZE, factor); workgroupBarrier(); sum_$i_$d = coopLoadT<coop_mat$sizex$size<f32, C>>(&scores[((strip + $iu * SIZE) * SCORE_ROW + $du % FN * SIZE) / UNIT], SCORE_ROW / UNIT);
-            if (lane == 0u) { outgrown = 0u; }
+        if (workgroupUniformLoad(&outgrown[0]) != 0u) {
+            // #for i in FM
+            // #for d in FD
+            let taken_out_$i_$d = ((strip + $iu * SIZE) * SCORE_ROW + $du % FN * (SIZE / 4u)) * UNIT;
+            coopStoreT(sum_$i_$d, &scores[taken_out_$i_$d], SCORE_ROW * UNIT);
+            workgroupBarrier();
+            if (row % ROWS / SIZE == $iu) { scale_scores(row, part, $du % FN * SIZE, factor); }
+            workgroupBarrier();
+            sum_$i_$d = coopLoadT<coop_mat$sizex$size<f32, C>>(&scores[taken_out_$i_$d], SCORE_ROW * UNIT);
+            // #end
+            // #end
+            if (lane == 0u) { outgrown[0] = 0u; }
         }
-        put_k(place(lane + $xu * WG), k_$x);
-        let weight_$i_$j = coopLoadT<coop_mat$sizex$size<f16, A>>(&weights[((strip + $iu * SIZE) * WEIGHT_ROW + $ju * SIZE) / UNIT], WEIGHT_ROW / UNIT);
-        sum_$i_$d = coopMultiplyAdd(weight_$i_$j, coopLoadT<coop_mat$sizex$size<f16, B>>(&v_tile[($ju * SIZE * TILE_ROW + $du * SIZE) / UNIT], TILE_ROW / UNIT), sum_$i_$d);
+        // #for x in LX
+        put_k(put_k_$x, k_$x);
+        // #end
+        // #for j in FN
+        // #for i in FM
+        let weight_$i_$j = coopLoadT<coop_mat$sizex$size<f16, A>>(
+            &weights[((strip + $iu * SIZE) * WEIGHT_ROW + $ju * (SIZE / 4u)) * UNIT], WEIGHT_ROW * UNIT);
+        // #end
+        // #for d in FD
+        // #if TURNED
+        let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
+        // #else
+        let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(&v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+        // #end
+        // #for i in FM
+        sum_$i_$d = coopMultiplyAdd(weight_$i_$j, value_$j_$d, sum_$i_$d);
+        // #end
+        // #end
+        // #end
     }
 
-    let factor = 1.0 / sum_of(total);
+    let factor = 1.0 / row_sum_of(total);
     let at = here.queries + (here.first + row) * here.width;
     let is_query = here.first + row < p.q_len;
-    workgroupBarrier(); coopStoreT(sum_$i_$d, &scores[(strip + $iu * SIZE) * SCORE_ROW / UNIT], SCORE_ROW / UNIT); workgroupBarrier(); if (is_query) { store_scores($iu, row, part, $du * SIZE, at, factor, p); }
+    // #for i in FM
+    // #for d in FD
+    workgroupBarrier();
+    coopStoreT(sum_$i_$d, &scores[(strip + $iu * SIZE) * SCORE_ROW * UNIT], SCORE_ROW * UNIT);
+    workgroupBarrier();
+    if (is_query) { store_scores($iu, row, part, $du * SIZE, at, factor, p); }
+    // #end
+    // #end
 }

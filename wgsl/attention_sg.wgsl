@@ -48,7 +48,8 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             for (var l = 0u; l < fours; l++) {
                 let d = begin + l * 4u;
                 let n = p.dim - d;
-                let k4 = transpose(mat4x4<f32>(k_load(k_rows.x + d, n), k_load(k_rows.y + d, n), k_load(k_rows.z + d, n), k_load(k_rows.w + d, n)));
+                let k = k_rows + d;
+                let k4 = transpose(mat4x4<f32>(k_load(k.x, n), k_load(k.y, n), k_load(k.z, n), k_load(k.w, n)));
                 for (var i = 0u; i < BR; i++) {
                     let x = subgroupShuffle(q4[i], l);
                     scores[i] = fma(x.wwww, k4[3], fma(x.zzzz, k4[2], fma(x.yyyy, k4[1], fma(x.xxxx, k4[0], scores[i]))));

@@ -1,25 +1,36 @@
-// See attention_reg. A workgroup makes BR = 64 queries of one head, over tiles of 32 keys. Slices of 16 numbers of queries and keys go
-// through workgroup memory, turned so that a lane reads four queries and four keys at once and makes 4 by 4 scores; then the lanes
-// stand as 16 columns of FOURS vectors along dim times groups of eight queries, and gather the values. Needs lib/turned.
+// See attention_reg. A workgroup makes BR = 64 queries of one head. Online softmax:
+//
+//     for each tile of KEYS keys:
+//         for each slice of SLICE numbers of queries and keys:
+//             copy it to workgroup memory, turned, so that a lane reads four queries or four keys at once
+//             score += q * k, four by four a lane
+//         copy the scores to workgroup memory
+//         row_max, factor = 2^(old row_max - row_max), weight = e^(score - row_max), total, by one lane a query
+//         sum = sum * factor + weight * v, a lane FOURS fours along dim of ROWS queries
+//     out = sum / total
+//
+// Needs lib/attention, lib/attention_bias, lib/attention_weights and lib/turned.
 
 const BR: u32 = 64u;
 const KEYS: u32 = 32u;
-const SLICE: u32 = 16u;
+const SLICE: u32 = 32u;
 const ACROSS: u32 = KEYS / 4u;
 const ROWS: u32 = BR / (WG / 16u);
 const STRIDE: u32 = ACROSS + 1u; // odd, so that the rows of `weights` begin in different banks
+const K_AT: u32 = SLICE * BR / 4u;
 
-var<workgroup> q_slice: array<vec4<f32>, SLICE * BR / 4u>;
-var<workgroup> k_slice: array<vec4<f32>, SLICE * ACROSS>;
-var<workgroup> weights: array<vec4<f32>, BR * STRIDE>;
+// Slices of queries, and of keys from K_AT on, until there are scores to take their place.
+var<workgroup> weights: array<vec4<f32>, K_AT + SLICE * ACROSS>;
 var<workgroup> factors: array<f32, BR>;
 
 fn attention_tiled(group: u32, lane: u32, p: Params) {
     let here = place_of(group, BR, p);
     let last = p.k_len - 1u;
-    // What this lane turns of a slice: four rows of four numbers. Half of the lanes take queries, a quarter keys.
-    let block_row = lane % (WG / 2u) / 4u * 4u;
-    let block_d = lane % 4u * 4u;
+    // What this lane turns of a slice: four queries by four numbers, and half of the lanes as much of keys.
+    let block = lane / (SLICE / 4u);
+    let block_d = lane % (SLICE / 4u) * 4u;
+    let last_d = (p.dim - 1u) & ~3u;
+    let queries = here.queries + min(here.first + block * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.q_len - 1u)) * here.width;
     // Its scores.
     let key_four = lane % ACROSS;
     let query_four = lane / ACROSS;
@@ -36,36 +47,33 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
         // Scores.
         var scores: array<vec4<f32>, 4>;
         for (var i = 0u; i < 4u; i++) { scores[i] = vec4<f32>(); }
+        let keys = here.keys + min(tile + block * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * here.width;
         for (var begin = 0u; begin < p.dim; begin += SLICE) {
-            let d = begin + block_d;
-            if (lane < WG / 2u) {
-                var rows = array<vec4<f32>, 4>();
-                if (d < p.dim) {
-                    let r = here.queries + min(here.first + block_row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.q_len - 1u)) * here.width + d;
-                    let n = p.dim - d;
-                    rows = turned(array<vec4<f32>, 4>(q_load(r.x, n), q_load(r.y, n), q_load(r.z, n), q_load(r.w, n)));
-                }
-                for (var i = 0u; i < 4u; i++) { q_slice[(block_d + i) * (BR / 4u) + block_row / 4u] = rows[i]; }
-            } else if (block_row < KEYS) {
-                var rows = array<vec4<f32>, 4>();
-                if (d < p.dim) {
-                    let r = here.keys + min(tile + block_row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * here.width + d;
-                    let n = p.dim - d;
-                    rows = turned(array<vec4<f32>, 4>(k_load(r.x, n), k_load(r.y, n), k_load(r.z, n), k_load(r.w, n)));
-                }
-                for (var i = 0u; i < 4u; i++) { k_slice[(block_d + i) * ACROSS + block_row / 4u] = rows[i]; }
+            let d = min(begin + block_d, last_d);
+            let n = p.dim - d;
+            let q = queries + d;
+            var rows = turned(array<vec4<f32>, 4>(q_load(q.x, n), q_load(q.y, n), q_load(q.z, n), q_load(q.w, n)));
+            // Zeros past `dim` in one of the two are enough.
+            if (begin + SLICE > p.dim && begin + block_d >= p.dim) { rows = array<vec4<f32>, 4>(); }
+            // Of the slice before, or the weights.
+            workgroupBarrier();
+            for (var i = 0u; i < 4u; i++) { weights[(block_d + i) * (BR / 4u) + block] = rows[i]; }
+            if (block < ACROSS) {
+                let k = keys + d;
+                rows = turned(array<vec4<f32>, 4>(k_load(k.x, n), k_load(k.y, n), k_load(k.z, n), k_load(k.w, n)));
+                for (var i = 0u; i < 4u; i++) { weights[K_AT + (block_d + i) * ACROSS + block] = rows[i]; }
             }
             workgroupBarrier();
             for (var l = 0u; l < SLICE; l++) {
-                let q4 = q_slice[l * (BR / 4u) + query_four];
-                let k4 = k_slice[l * ACROSS + key_four];
-                scores[0] += q4.x * k4;
-                scores[1] += q4.y * k4;
-                scores[2] += q4.z * k4;
-                scores[3] += q4.w * k4;
+                let q4 = weights[l * (BR / 4u) + query_four];
+                let k4 = weights[K_AT + l * ACROSS + key_four];
+                scores[0] = fma(q4.xxxx, k4, scores[0]);
+                scores[1] = fma(q4.yyyy, k4, scores[1]);
+                scores[2] = fma(q4.zzzz, k4, scores[2]);
+                scores[3] = fma(q4.wwww, k4, scores[3]);
             }
-            workgroupBarrier();
         }
+        workgroupBarrier();
         let key = tile + key_four * 4u;
         let inside = key + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.k_len);
         for (var i = 0u; i < 4u; i++) {
@@ -97,7 +105,7 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
                 for (var i = 0u; i < ROWS; i++) { sums[i * FOURS + c] += v4 * weights[(row + i) * STRIDE + j]; }
             }
         }
-        // The next tile's scores come after barriers of their own; `factors` are written only behind those.
+        // `factors` are written only behind barriers of the next tile's scores.
     }
 
     workgroupBarrier();

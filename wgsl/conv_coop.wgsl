@@ -1,32 +1,34 @@
-// See conv_reg. Cooperative matrices of SIZE by SIZE, for weights of f16, which x is rounded to as well: a workgroup is SM by SN subgroups,
-// each of which makes FM by FN fragments of pixels by channels. Slices of BK channels of one tap go through workgroup memory, in
-// rows that are padded so that lanes meet in no bank; the next ones are on their way in registers meanwhile. Sums leave through
-// workgroup memory too, since fragments show nothing of themselves. Needs lib/activation, lib/finish, lib/taps and lib/operand_tiles.
+// See conv_reg. Cooperative matrices of SIZE by SIZE, for weights of f16, which x is rounded to as well. A workgroup is SM by SN
+// subgroups, each of which makes FM by FN fragments of pixels by channels:
 //
-// Lines with a mark are repeated: $i for FM, $j for FN, $x and $w for the fours of x and w that a lane carries.
+//     copy the first slice of x and w, BK channels of one tap, to workgroup memory
+//     for each slice:
+//         go on to the next channels, or to the next tap: only there is it seen where the tap's pixels lie
+//         load the next slice into registers
+//         sum[i][j] += x_fragment[i] * w_fragment[j], for all fragments
+//         copy the registers to workgroup memory, zeros where there is no pixel or channel
+//     store the sums fragment by fragment, through workgroup memory, since fragments show nothing of themselves
+//
+// A lane carries four channels of LX pixels and LW rows of w. Loads stand behind no condition of a lane's own: compilers would
+// wait for each at once. Needs lib/activation, lib/finish, lib/taps and lib/operand_tiles.
 
-// One tap, and the first of its channels; `tap` may be past the last one.
-struct Slice { tap: u32, begin: u32 }
+const ACROSS: u32 = BK / 4u; // lanes along a row of a slice
+const APART: u32 = WG / ACROSS; // rows between a lane's fours
 
-fn next_slice(slice: Slice, p: Params) -> Slice {
-    if (slice.begin + BK < p.in_c) { return Slice(slice.tap, slice.begin + BK); }
-    return Slice(slice.tap + 1u, 0u);
+// What one tap of an output pixel sees: whether there is a pixel, and where it begins, in fours; some pixel's where there is none.
+struct Seen { at: u32, inside: bool }
+
+fn seen(first: vec3<i32>, tap: u32, p: Params) -> Seen {
+    let place = first + offset_of(tap, p);
+    let last = vec3<i32>(vec3<u32>(p.in_t, p.in_h << p.up, p.in_w << p.up)) - 1;
+    return Seen(start_of(min(place, last), p) / 4u, is_inside(place, p));
 }
 
-// Four channels of a pixel whose first tap is `at`.
-fn x_four(at: vec3<i32>, channel: u32, slice: Slice, p: Params) -> vec4<f16> {
-    let c = slice.begin + channel;
-    let place = at + offset_of(slice.tap, p);
-    if (c >= p.in_c || !is_inside(place, p)) { return vec4<f16>(); }
-    let x4 = frame_load(place.x, start_of(place, p) + c, p.in_c - c);
-    return vec4<f16>(clamp(x4, vec4<f32>(-65504.0), vec4<f32>(65504.0)));
-}
-
-fn w_four(row: u32, channel: u32, slice: Slice, p: Params) -> vec4<f16> {
-    let c = slice.begin + channel;
-    let taps = p.k_t * p.k_h * p.k_w;
-    if (c >= p.in_c || slice.tap >= taps) { return vec4<f16>(); }
-    return w_data[((min(row, p.out_c - 1u) * taps + slice.tap) * p.in_c + c) / 4u];
+// Of frame 0 or, before it, of the past.
+fn frame_half(frame: i32, four: u32) -> vec4<f16> {
+    if (frame >= 0) { return x_half(four); }
+    if (frame == -1) { return past1_half(four); }
+    return past2_half(four);
 }
 
 // Stored sums of a subgroup's fragment, from the output's pixel and channel on.
@@ -48,30 +50,96 @@ fn conv_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let col = group % p.column_groups * BN;
     let tile_row = subgroup.id / SN * FM * SIZE;
     let tile_col = subgroup.id % SN * FN * SIZE;
-    // Of what a lane carries: rows, WG / 8 apart, and channels.
-    let row = lane / (BK / 4u);
-    let channel = lane % (BK / 4u) * 4u;
-    let at_$x = first_tap(pixel + row + $xu * (WG * 4u / BK), p);
+    let own_row = lane / ACROSS;
+    let own_four = lane % ACROSS;
+    let put_at = own_row * ROW + own_four;
+    let fours = p.in_c / 4u;
+    let taps = p.k_t * p.k_h * p.k_w;
+    // Frames differ from lane to lane only where there is no past: see `conv`.
+    let front = first_tap(pixel, p).x;
     // A causal convolution of one frame has whole taps in the padding.
-    let skipped = select(0u, u32(max(-i32(p.past) - first_tap(pixel, p).x, 0)), p.out_t == 1u);
-    var slice = Slice(skipped * p.k_h * p.k_w, 0u);
+    var tap = select(0u, u32(max(-i32(p.past) - front, 0)), p.out_t == 1u) * p.k_h * p.k_w;
+    var begin = 0u;
+    let slices = (taps - min(tap, taps)) * ((p.in_c + BK - 1u) / BK);
+    tap = min(tap, taps - 1u);
+    var frame = select(front + offset_of(tap, p).x, 0, p.past == 0u);
+    var four = min(own_four, fours - 1u);
+    // #for x in LX
+    let first_$x = first_tap(pixel + own_row + $xu * APART, p);
+    var seen_$x = seen(first_$x, tap, p);
+    let first_x_$x = frame_half(frame, seen_$x.at + four);
+    put_x(put_at + $xu * (APART * ROW), select(vec4<f16>(), first_x_$x, seen_$x.inside && own_four < fours));
+    // #end
+    // #for w in LW
+    let w_row_$w = min(col + own_row + $wu * APART, p.out_c - 1u) * taps * fours;
+    let first_w_$w = w_data[w_row_$w + tap * fours + four];
+    put_w(put_at + $wu * (APART * ROW), select(vec4<f16>(), first_w_$w, own_four < fours));
+    // #end
+    // #for i in FM
+    // #for j in FN
     var sum_$i_$j = coop_mat$sizex$size<f32, C>();
-    var x_$x = x_four(at_$x, channel, slice, p);
-    var w_$w = w_four(col + row + $wu * (WG * 4u / BK), channel, slice, p);
-    while (slice.tap < p.k_t * p.k_h * p.k_w) {
-        put_x((row + $xu * (WG * 4u / BK)) * ROW + channel, x_$x);
-        put_w((row + $wu * (WG * 4u / BK)) * ROW + channel, w_$w);
+    // #end
+    // #end
+    for (var slice = 0u; slice < slices; slice++) {
         workgroupBarrier();
-        slice = next_slice(slice, p);
-        x_$x = x_four(at_$x, channel, slice, p);
-        w_$w = w_four(col + row + $wu * (WG * 4u / BK), channel, slice, p);
+        begin += ACROSS;
+        if (begin >= fours) {
+            begin = 0u;
+            tap = min(tap + 1u, taps - 1u);
+            frame = select(front + offset_of(tap, p).x, 0, p.past == 0u);
+            // #for x in LX
+            seen_$x = seen(first_$x, tap, p);
+            // #end
+        }
+        four = min(begin + own_four, fours - 1u);
+        let is_there = begin + own_four < fours;
+        // #for x in LX
+        var x_$x: vec4<f16>;
+        // #end
+        if (frame >= 0) {
+            // #for x in LX
+            x_$x = x_half(seen_$x.at + four);
+            // #end
+        } else if (frame == -1) {
+            // #for x in LX
+            x_$x = past1_half(seen_$x.at + four);
+            // #end
+        } else {
+            // #for x in LX
+            x_$x = past2_half(seen_$x.at + four);
+            // #end
+        }
+        // #for w in LW
+        let w_$w = w_data[w_row_$w + tap * fours + four];
+        // #end
         for (var l = 0u; l < BK; l += SIZE) {
-            let a_$i = coopLoadT<coop_mat$sizex$size<f16, A>>(&x_tile[((tile_row + $iu * SIZE) * ROW + l) / UNIT], STRIDE);
-            let b_$j = coopLoad<coop_mat$sizex$size<f16, B>>(&w_tile[((tile_col + $ju * SIZE) * ROW + l) / UNIT], STRIDE);
+            // #for i in FM
+            let a_$i = coopLoadT<coop_mat$sizex$size<f16, A>>(&x_tile[fragment_at(tile_row + $iu * SIZE, l)], ROW * UNIT);
+            // #end
+            // #for j in FN
+            let b_$j = coopLoad<coop_mat$sizex$size<f16, B>>(&w_tile[fragment_at(tile_col + $ju * SIZE, l)], ROW * UNIT);
+            // #end
+            // #for i in FM
+            // #for j in FN
             sum_$i_$j = coopMultiplyAdd(a_$i, b_$j, sum_$i_$j);
+            // #end
+            // #end
         }
         workgroupBarrier();
+        // #for x in LX
+        put_x(put_at + $xu * (APART * ROW), select(vec4<f16>(), x_$x, seen_$x.inside && is_there));
+        // #end
+        // #for w in LW
+        put_w(put_at + $wu * (APART * ROW), select(vec4<f16>(), w_$w, is_there));
+        // #end
     }
     let sums_at = subgroup.id * SIZE * SIZE;
-    coopStoreT(sum_$i_$j, &sums[sums_at], SIZE); workgroupBarrier(); finish_fragment(pixel + tile_row + $iu * SIZE, col + tile_col + $ju * SIZE, subgroup, p); workgroupBarrier();
+    // #for i in FM
+    // #for j in FN
+    coopStoreT(sum_$i_$j, &sums[sums_at], SIZE);
+    workgroupBarrier();
+    finish_fragment(pixel + tile_row + $iu * SIZE, col + tile_col + $ju * SIZE, subgroup, p);
+    workgroupBarrier();
+    // #end
+    // #end
 }

@@ -24,7 +24,11 @@ fn conv_reg(group: u32, lane: u32, p: Params) {
     var sums: array<vec4<f32>, TM * TN / 4u>;
     for (var i = 0u; i < TM * TN / 4u; i++) { sums[i] = vec4<f32>(); }
     var at: array<vec3<i32>, TM>;
-    for (var i = 0u; i < TM; i++) { at[i] = first_tap(pixel + i, p); }
+    var place = pixel_at(pixel, p);
+    for (var i = 0u; i < TM; i++) {
+        at[i] = first_tap_at(place, p);
+        place = next_pixel(place, p);
+    }
     let taps = p.k_t * p.k_h * p.k_w;
     var w_rows: array<u32, TN>;
     for (var j = 0u; j < TN; j++) { w_rows[j] = min(col + j, p.out_c - 1u) * taps * p.in_c; }
@@ -38,14 +42,16 @@ fn conv_reg(group: u32, lane: u32, p: Params) {
             any_inside |= inside[i];
             starts[i] = select(0u, start_of(place, p), inside[i]);
         }
-        // One of three loops runs. Branches within one would be no help to software drivers, which take every one.
-        let frame = select(at[0].x + offset_of(tap, p).x, 0, p.past == 0u);
+        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which
+        // take every one.
+        let frame = select(at[0].x + offset_of(tap, p).x, 0, PAST == 0u);
         let channels = select(0u, p.in_c, any_inside);
         var x4: array<vec4<f32>, TM>;
         for (var c = 0u; c < select(channels, 0u, frame < 0); c += 4u) {
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + c, p.in_c - c), inside[i]); }
             gather(&sums, x4, w_rows, tap * p.in_c + c, p.in_c - c);
         }
+        if (PAST == 0u) { continue; }
         for (var c = 0u; c < select(0u, channels, frame == -1); c += 4u) {
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past1_load(starts[i] + c, p.in_c - c), inside[i]); }
             gather(&sums, x4, w_rows, tap * p.in_c + c, p.in_c - c);

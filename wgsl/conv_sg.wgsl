@@ -1,6 +1,7 @@
 // See conv_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes TM
-// pixels of 32 FOURS channels, TM by 4 FOURS a lane. Of each pixel the lanes load 32 channels at once, four each, and hand them round
-// by shuffles; the weights lie in the order in which they are read: [tile, tap, c, 32 FOURS]. Needs lib/activation, lib/finish and lib/taps.
+// pixels of 32 FOURS channels, TM by 4 FOURS a lane. Of each pixel the lanes load 32 channels at once, four each, and hand them round by
+// shuffles, or with FEW four each of as many taps as have them; the weights lie in the order in which they are read: [tile, tap, c, 32
+// FOURS]. Needs lib/activation, lib/finish and lib/taps.
 
 const COLS: u32 = 32u * FOURS;
 
@@ -30,12 +31,28 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let depth = (p.in_c + 3u) / 4u * 4u;
     var sums: array<array<vec4<f32>, FOURS>, TM>;
     var at: array<vec3<i32>, TM>;
+    var place = pixel_at(pixel, p);
     for (var i = 0u; i < TM; i++) {
-        at[i] = first_tap(pixel + i, p);
+        at[i] = first_tap_at(place, p);
+        place = next_pixel(place, p);
         for (var j = 0u; j < FOURS; j++) { sums[i][j] = vec4<f32>(); }
     }
     let taps = p.k_t * p.k_h * p.k_w;
-    for (var tap = 0u; tap < taps; tap++) {
+    // Of few channels, the lanes load those of several taps at once.
+    let fours = depth / 4u;
+    let pieces = select(0u, taps * fours, FEW == 1u);
+    for (var piece = 0u; piece < pieces; piece += 8u) {
+        let own = min(piece + subgroup.lane, pieces - 1u);
+        let offset = offset_of(own / fours, p);
+        let c = own % fours * 4u;
+        var x4: array<vec4<f32>, TM>;
+        for (var i = 0u; i < TM; i++) {
+            let is_in = is_inside(at[i] + offset, p);
+            x4[i] = select(vec4<f32>(), x_load(select(0u, start_of(at[i] + offset, p), is_in) + c, p.in_c - c), is_in);
+        }
+        gather(&sums, x4, (tile * pieces + piece) * 4u * COLS + mine, min(8u, pieces - piece));
+    }
+    for (var tap = 0u; tap < select(taps, 0u, FEW == 1u); tap++) {
         var starts: array<u32, TM>;
         var inside: array<bool, TM>;
         var any_inside = false;
@@ -45,8 +62,9 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             any_inside |= inside[i];
             starts[i] = select(0u, start_of(place, p), inside[i]);
         }
-        // One of three loops runs. Branches within one would be no help to software drivers, which take every one.
-        let frame = select(at[0].x + offset_of(tap, p).x, 0, p.past == 0u);
+        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which
+        // take every one.
+        let frame = select(at[0].x + offset_of(tap, p).x, 0, PAST == 0u);
         let channels = select(0u, p.in_c, any_inside);
         let w_at = (tile * taps + tap) * depth * COLS + mine;
         var x4: array<vec4<f32>, TM>;
@@ -55,6 +73,7 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + e, p.in_c - e), inside[i]); }
             gather(&sums, x4, w_at + c * COLS, min(8u, (depth - c) / 4u));
         }
+        if (PAST == 0u) { continue; }
         for (var c = 0u; c < select(0u, channels, frame == -1); c += 32u) {
             let e = select(0u, c + mine, c + mine < p.in_c);
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past1_load(starts[i] + e, p.in_c - e), inside[i]); }

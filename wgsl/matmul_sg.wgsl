@@ -8,8 +8,8 @@ struct Eight { a: vec4<f32>, b: vec4<f32> }
 
 // A lane's eight weights of row `at` of 64.
 fn weights(at: u32, lane: u32) -> Eight {
-    if (FORM == 0u) { return Eight(bitcast<vec4<f32>>(packed_data[at * 16u + lane]), bitcast<vec4<f32>>(packed_data[at * 16u + 8u + lane])); }
-    let words = packed_data[at * 8u + lane];
+    if (FORM == 0u) { return Eight(bitcast<vec4<f32>>(packed_raw(at * 16u + lane)), bitcast<vec4<f32>>(packed_raw(at * 16u + 8u + lane))); }
+    let words = packed_raw(at * 8u + lane);
     if (FORM == 2u) {
         let low = bitcast<vec4<f32>>(words << vec4<u32>(16u));
         let high = bitcast<vec4<f32>>(words & vec4<u32>(0xffff0000u));

@@ -1,5 +1,5 @@
-// out[b, y, x, c]: x [b, h, w, c] at other sizes. `rows` [out_h, 3] and `columns` [out_w, 3] have for each line of the result the two lines of the
-// image that it lies between, and how far it is from the first to the second.
+// out[b, y, x, c]: x [b, h, w, c] at other sizes. `rows` [out_h, 3] and `columns` [out_w, 3] have for each line of the result the
+// two lines of the image that it lies between, and how far it is from the first to the second.
 
 struct Params { count: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32, channels: u32 }
 

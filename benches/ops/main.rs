@@ -146,12 +146,12 @@ impl Bench {
             None => println!("burn: not measured, WAN_ANIMATE_BURN is not set"),
         }
         match std::env::var_os("WAN_ANIMATE_PYTHON") {
-            Some(python) => {
+            Some(python) if !python.is_empty() => {
                 let mut command = Command::new(python);
                 command.arg("benches/ops/torch_peer.py").args(std::env::args().filter(|argument| argument == "--wan"));
                 self.peer("torch", command);
             }
-            None => println!("torch: not measured, WAN_ANIMATE_PYTHON is not set"),
+            _ => println!("torch: not measured, WAN_ANIMATE_PYTHON is not set"),
         }
     }
 }
@@ -168,21 +168,27 @@ fn bytes(count: usize, dtype: DType) -> Vec<u8> {
     }
 }
 
-/// `--networks`: ONNX files alone. `--small`: in seconds on a software driver. `--wan`: the products and attention of Wan's 14B transformer at 480p, for a GPU.
+/// `--networks`: ONNX files alone. `--small`: in seconds on a software driver. `--wan`: what Wan's 14B
+/// transformer and its autoencoder take at 480p and 720p, for a GPU; with `--ops` no models.
 fn run(bench: &mut Bench) -> Result<()> {
     let asked = |option: &str| std::env::args().any(|argument| argument == option);
     if asked("--networks") {
         return networks::networks(bench);
     }
     if asked("--wan") {
-        let (rows, tokens) = if asked("--small") { (128, vec![256]) } else { (32_768, vec![32_760, 75_600]) };
+        let small = asked("--small");
+        let (rows, tokens) = if small { (128, vec![256]) } else { (32_768, vec![32_760, 75_600]) };
         for dtype in [DType::F16, DType::Bf16] {
             bench.matmul([rows, 5120, 5120], dtype)?;
             bench.matmul([rows, 13_824, 5120], dtype)?;
             bench.matmul([rows, 5120, 13_824], dtype)?;
         }
         tokens.into_iter().try_for_each(|tokens| bench.attention(tokens, 40, 128))?;
-        return if asked("--small") { Ok(()) } else { models::wan(bench) };
+        // The decoder's widest levels at 480p, one latent frame at a time.
+        let [height, width] = if small { [8, 8] } else { [480, 832] };
+        bench.conv([4, height / 4, width / 4, 384], 384, DType::F16)?;
+        bench.conv([4, height, width, 96], 96, DType::F16)?;
+        return if small || asked("--ops") { Ok(()) } else { models::wan(bench) };
     }
     bench.matmul([512; 3], DType::F32)?;
     for dtype in [DType::F32, DType::F16, DType::Bf16] {

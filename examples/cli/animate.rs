@@ -10,7 +10,7 @@ use wan_animate::{AnimatePipeline, AnimateRequest, Error, Result};
 
 use super::raw::{Job, RawVideo};
 use super::sound::{self, Sound};
-use super::{Destination, Engine, Output, Settings, demo};
+use super::{Destination, Engine, MaskGrowth, Output, Settings, demo};
 
 /// Frames a second of images, which do not say their own.
 const DEFAULT_FPS: f64 = 30.0;
@@ -49,6 +49,12 @@ pub struct Arguments {
     /// Frames to make at most; by default all that the inputs are for.
     #[arg(long, value_name = "N")]
     num_frames: Option<usize>,
+    /// How strongly the pose is followed, 0 to 2; 0 is an absent pose.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pose_strength: f64,
+    /// How strongly the face is followed, 0 to 2; 0 is an absent face.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    face_strength: f64,
     /// The video so far, of the result's size: what is made goes on from its last frames, as many as --overlap, and follows them.
     #[arg(long, value_name = "PATH")]
     continue_from: Option<PathBuf>,
@@ -96,9 +102,9 @@ impl Arguments {
         }
     }
 
-    /// All inputs, made of the raw video where one is given; to replace, with the person's mask where that is given too.
-    pub fn conditions(&self, replaces: bool, mask: Option<&Path>) -> Result<Option<Conditions>> {
-        let reference = if replaces || self.raw.video.is_none() { None } else { Some(open_image(self.reference()?)?) };
+    /// All inputs, made of the raw video where one is given; to replace, with how the mask grows, and the person's mask where that is given too.
+    pub fn conditions(&self, growth: Option<MaskGrowth>, mask: Option<&Path>) -> Result<Option<Conditions>> {
+        let reference = if growth.is_some() || self.raw.video.is_none() { None } else { Some(open_image(self.reference()?)?) };
         self.raw.conditions(&Job {
             model: self.engine.checkpoint.folder(),
             adapter: self.engine.adapter.as_deref(),
@@ -106,6 +112,7 @@ impl Arguments {
             fps: self.fps,
             reference: reference.as_ref(),
             mask,
+            growth,
         })
     }
 
@@ -145,6 +152,7 @@ impl Arguments {
         if let Some(frames) = self.num_frames {
             request = request.num_frames(frames);
         }
+        let request = request.pose_strength(self.pose_strength).face_strength(self.face_strength);
         Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap))
     }
 }
@@ -171,7 +179,9 @@ pub fn run(
             .state(arguments.settings.state.as_ref())
             .preview(arguments.settings.preview.as_ref());
         if let Some(sheet) = &arguments.contact_sheet {
-            output = output.contact_sheet(sheet, &reference, motion.pose(), offset);
+            let driving = arguments.raw.video.iter().map(|path| arguments.frames(path)).collect::<Result<Vec<_>>>()?;
+            let inputs = driving.into_iter().chain(motion.pose().cloned()).collect();
+            output = output.contact_sheet(sheet, &reference, inputs, offset);
         }
         output.write(request.start()?, &loaded)
     };

@@ -1,4 +1,4 @@
-//! A picture of a run: the reference, then a row of poses and a row of results.
+//! A picture of a run: the reference, then a row of each input that is shown and a row of results.
 
 use std::path::{Path, PathBuf};
 
@@ -32,11 +32,12 @@ impl ContactSheet {
     }
 
     /// `offset` is the input frame that the first result belongs to.
-    pub fn write(self, reference: &RgbImage, pose: Option<&Frames>, offset: usize) -> Result<()> {
+    pub fn write(self, reference: &RgbImage, inputs: &[Frames], offset: usize) -> Result<()> {
         let mut rows = Vec::new();
-        if let Some(pose) = pose {
-            let poses = self.wanted.iter().map(|index| Ok(thumbnail(&pose.read(offset + index)?)));
-            rows.push(poses.collect::<Result<Vec<_>>>()?);
+        for video in inputs {
+            let last = video.num_frames() - 1;
+            let shown = self.wanted.iter().map(|index| Ok(thumbnail(&video.read((offset + index).min(last))?)));
+            rows.push(shown.collect::<Result<Vec<_>>>()?);
         }
         rows.push(self.frames);
         let reference = thumbnail(reference);

@@ -6,6 +6,7 @@ mod checkpoint;
 mod contact_sheet;
 mod demo;
 mod destination;
+mod growth;
 mod kept;
 mod lora;
 mod output;
@@ -25,6 +26,7 @@ use wan_animate::{Builder, Device, MemoryBudget, Pipeline, Plan, Precision, Resu
 pub use animate::{Arguments, run};
 pub use checkpoint::Checkpoint;
 pub use destination::Destination;
+pub use growth::MaskGrowth;
 pub use lora::LoraFile;
 pub use output::Output;
 pub use settings::Settings;

@@ -25,7 +25,7 @@ pub struct Output<'a> {
 struct Sheet<'a> {
     path: &'a Path,
     reference: &'a RgbImage,
-    pose: Option<&'a Frames>,
+    inputs: Vec<Frames>,
     offset: usize,
 }
 
@@ -47,8 +47,8 @@ impl<'a> Output<'a> {
     }
 
     /// Also a picture of reference, pose and result; `offset` is the input frame that the first result belongs to.
-    pub fn contact_sheet(mut self, path: &'a Path, reference: &'a RgbImage, pose: Option<&'a Frames>, offset: usize) -> Self {
-        self.sheet = Some(Sheet { path, reference, pose, offset });
+    pub fn contact_sheet(mut self, path: &'a Path, reference: &'a RgbImage, inputs: Vec<Frames>, offset: usize) -> Self {
+        self.sheet = Some(Sheet { path, reference, inputs, offset });
         self
     }
 
@@ -62,7 +62,7 @@ impl<'a> Output<'a> {
         run(&mut generation, self.state, self.preview, &mut frames, &mut times)?;
         let Taken { sheet, count, .. } = frames;
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
-            sheet.write(wanted.reference, wanted.pose, wanted.offset)?;
+            sheet.write(wanted.reference, &wanted.inputs, wanted.offset)?;
         }
         let what = if count == 1 { "frame" } else { "frames" };
         eprintln!("{}: {count} {what} of {width}x{height} pixels at {} fps", self.path.display(), self.fps);

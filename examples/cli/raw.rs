@@ -10,6 +10,8 @@ use wan_animate::preprocess::{Conditions, Keypoints, Preprocess, Retarget};
 use wan_animate::video::Frames;
 use wan_animate::{Cancel, Device, Error, Result};
 
+use super::growth::MaskGrowth;
+
 #[derive(Args, Debug)]
 pub struct RawVideo {
     /// The driving video itself: networks find the person, and poses and faces, or to replace it background and mask too, are made of that. In place
@@ -65,6 +67,7 @@ pub struct Job<'a> {
     pub reference: Option<&'a RgbImage>,
     /// Where the person is, in place of networks.
     pub mask: Option<&'a Path>,
+    pub growth: Option<MaskGrowth>,
 }
 
 impl RawVideo {
@@ -78,6 +81,9 @@ impl RawVideo {
         };
         if let Some(fps) = job.fps {
             preprocess = preprocess.fps(fps);
+        }
+        if let Some(growth) = job.growth {
+            preprocess = growth.apply(preprocess);
         }
         let masks = job.reference.is_none() && job.mask.is_none();
         let mut networks = match &self.keypoints {

@@ -2,25 +2,82 @@
 
 use crate::gpu::{kernel::Access, kernel::Slot, pipeline::Element};
 
-/// The binding of a slot whose elements lie in its buffer so, and the functions by which a kernel reaches them.
-pub(super) fn accessors(slot: &Slot, element: Element, binding: u32) -> String {
+/// What kernels on long words need beside their accessors.
+pub(super) const LONG: &str = "fn in_two(word: u64) -> vec2<u32> { return vec2<u32>(u32(word & 0xfffffffflu), u32(word >> 32u)); }
+fn in_four(words: vec2<u64>) -> vec4<u32> { return vec4<u32>(in_two(words.x), in_two(words.y)); }
+fn in_one(words: vec2<u32>) -> u64 { return u64(words.x) | (u64(words.y) << 32u); }
+";
+
+/// The binding of a slot whose elements lie in its buffer so, and the functions by which a kernel reaches them; `long` as
+/// in [`Dialect`](crate::gpu::Dialect).
+pub(super) fn accessors(slot: &Slot, element: Element, binding: u32, long: bool) -> String {
     let access = match slot.access {
         Access::Read => "read",
         Access::Write => "read_write",
     };
-    let array = match element {
-        Element::Absent => None,
+    // The kernels that write words write the array itself.
+    let is_long = long && !(element == Element::U32x4 && slot.access == Access::Write);
+    let (array, fours) = if is_long { long_fours(element) } else { None }.or_else(|| fours(element)).unzip();
+    let array = array.or(match element {
         Element::F32 => Some("f32"),
-        Element::F32x4 => Some("vec4<f32>"),
-        Element::F16x4 | Element::Bf16x4 | Element::Odd16 => Some("vec2<u32>"),
+        Element::Odd16 => Some("vec2<u32>"),
         Element::U32 => Some("u32"),
         Element::Half4 => Some("vec4<f16>"),
-        Element::U32x4 => Some("vec4<u32>"),
-    };
+        _ => None,
+    });
     let declared =
         array.map(|array| format!("@group(0) @binding({binding}) var<storage, {access}> NAME_data: array<{array}>;\n")).unwrap_or_default();
-    let stores = if slot.access == Access::Write { stores(element) } else { "" };
-    [&declared, loads(element), stores].concat().replace("NAME", slot.name)
+    let [four, put] = fours.unwrap_or_default();
+    let [put, stores] = if slot.access == Access::Write { [put, stores(element)] } else { [""; 2] };
+    [&declared, four, put, loads(element), stores].concat().replace("NAME", slot.name)
+}
+
+/// What the array of a format in fours is of, and the functions that read and write it.
+fn fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
+    match element {
+        Element::F32x4 => Some((
+            "vec4<f32>",
+            [
+                "fn NAME_raw(at: u32) -> vec4<f32> { return NAME_data[at]; }\n",
+                "fn NAME_put(at: u32, four: vec4<f32>) { NAME_data[at] = four; }\n",
+            ],
+        )),
+        Element::F16x4 | Element::Bf16x4 => Some((
+            "vec2<u32>",
+            [
+                "fn NAME_raw(at: u32) -> vec2<u32> { return NAME_data[at]; }\n",
+                "fn NAME_put(at: u32, four: vec2<u32>) { NAME_data[at] = four; }\n",
+            ],
+        )),
+        Element::U32x4 => Some(("vec4<u32>", ["fn NAME_raw(at: u32) -> vec4<u32> { return NAME_data[at]; }\n", ""])),
+        _ => None,
+    }
+}
+
+/// The same on long words.
+fn long_fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
+    match element {
+        Element::F32x4 => Some((
+            "vec2<u64>",
+            [
+                "fn NAME_raw(at: u32) -> vec4<f32> { return bitcast<vec4<f32>>(in_four(NAME_data[at])); }\n",
+                "fn NAME_put(at: u32, four: vec4<f32>) {
+    let words = bitcast<vec4<u32>>(four);
+    NAME_data[at] = vec2<u64>(in_one(words.xy), in_one(words.zw));
+}
+",
+            ],
+        )),
+        Element::F16x4 | Element::Bf16x4 => Some((
+            "u64",
+            [
+                "fn NAME_raw(at: u32) -> vec2<u32> { return in_two(NAME_data[at]); }\n",
+                "fn NAME_put(at: u32, four: vec2<u32>) { NAME_data[at] = in_one(four); }\n",
+            ],
+        )),
+        Element::U32x4 => Some(("vec2<u64>", ["fn NAME_raw(at: u32) -> vec4<u32> { return in_four(NAME_data[at]); }\n", ""])),
+        _ => None,
+    }
 }
 
 fn loads(element: Element) -> &'static str {
@@ -41,24 +98,24 @@ fn NAME_get(at: u32) -> f32 { return NAME_data[at]; }
 "
         }
         Element::F32x4 => {
-            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME_data[at >> 2u]; }
-fn NAME_get(at: u32) -> f32 { return NAME_data[at >> 2u][at & 3u]; }
+            "fn NAME_load(at: u32, count: u32) -> vec4<f32> { return NAME_raw(at >> 2u); }
+fn NAME_get(at: u32) -> f32 { return NAME_raw(at >> 2u)[at & 3u]; }
 "
         }
         Element::F16x4 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME_data[at >> 2u];
+    let words = NAME_raw(at >> 2u);
     return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
-fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME_data[at >> 2u][(at >> 1u) & 1u])[at & 1u]; }
+fn NAME_get(at: u32) -> f32 { return unpack2x16float(NAME_raw(at >> 2u)[(at >> 1u) & 1u])[at & 1u]; }
 "
         }
         Element::Bf16x4 => {
             "fn NAME_load(at: u32, count: u32) -> vec4<f32> {
-    let words = NAME_data[at >> 2u];
+    let words = NAME_raw(at >> 2u);
     return bitcast<vec4<f32>>(vec4<u32>(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }
-fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_data[at >> 2u][(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
+fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_raw(at >> 2u)[(at >> 1u) & 1u] >> ((at & 1u) * 16u)) << 16u); }
 "
         }
         Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME_data[at]; }\n",
@@ -78,16 +135,37 @@ fn stores(element: Element) -> &'static str {
 fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
 "
         }
-        Element::F32x4 => "fn NAME_store(at: u32, count: u32, value: vec4<f32>) { NAME_data[at >> 2u] = value; }\n",
+        Element::F32x4 => "fn NAME_store(at: u32, count: u32, value: vec4<f32>) { NAME_put(at >> 2u, value); }\n",
         // Saturating: a value beyond f16 becomes the largest f16, never an infinity.
         Element::F16x4 => {
             "fn NAME_store(at: u32, count: u32, value: vec4<f32>) {
     let held = clamp(value, vec4<f32>(-65504.0), vec4<f32>(65504.0));
-    NAME_data[at >> 2u] = vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
+    NAME_put(at >> 2u, vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw)));
 }
 "
         }
         Element::U32 => "fn NAME_set(at: u32, value: u32) { NAME_data[at] = value; }\n",
         Element::Absent | Element::Bf16x4 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
     }
+}
+
+/// The function by which kernels on cooperative matrices read a slot in fours of f16, `NAME_half(four)`.
+pub(super) fn halves(slot: &Slot, element: Element) -> String {
+    let text = match element {
+        Element::Absent => "fn NAME_half(four: u32) -> vec4<f16> { return vec4<f16>(); }\n",
+        Element::Half4 => {
+            "fn NAME_half(four: u32) -> vec4<f16> { return NAME_data[four]; }
+fn NAME_load(at: u32, count: u32) -> vec4<f32> { return vec4<f32>(NAME_data[at >> 2u]); }
+"
+        }
+        // Saturating, as stores are.
+        Element::F32x4 => {
+            "fn NAME_half(four: u32) -> vec4<f16> {
+    return vec4<f16>(clamp(NAME_load(four * 4u, 4u), vec4<f32>(-65504.0), vec4<f32>(65504.0)));
+}
+"
+        }
+        _ => "",
+    };
+    text.replace("NAME", slot.name)
 }

@@ -6,7 +6,7 @@ use crate::gpu::{command::IMMEDIATE_BYTES, device::Device, kernel::Access, kerne
 
 impl Kernel {
     pub(crate) fn build(&self, device: &Device, key: &PipelineKey) -> Result<Pipeline> {
-        let text = self.compose(&key.elements, &key.constants, device.immediates());
+        let text = self.compose(&key.elements, &key.constants, device.dialect());
         device.checked(&format!("compiling the kernel `{}`", self.name), || {
             let gpu = device.wgpu_device();
             let module = shader_module(device, self.name, text);

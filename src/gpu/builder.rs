@@ -11,6 +11,7 @@ use crate::gpu::{device::Device, device::Options, tune::Tune};
 /// What kernels of some families and profiles need; none is needed by all.
 const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);

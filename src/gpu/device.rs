@@ -7,11 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::gpu::compose::Dialect;
 use crate::gpu::family::{self, Coop, Facts, Families, Family};
 use crate::gpu::{
     adapter::AdapterSummary, adapter::memory_of, command::IMMEDIATE_BYTES, faults::Faults, memory::Accounting, memory::MemoryUse,
-    pipeline::PipelineCache, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune, tune::Tuning,
-    turns::Turns,
+    pipeline::PipelineCache, pipeline::PipelineKey, profile::Profile, rate::Rate, rehearsal::Rehearsal, submitted::Submitted, tune::Tune,
+    tune::Tuning, turns::Turns,
 };
 
 /// How long a submission is meant to last where nobody says otherwise.
@@ -33,7 +34,7 @@ struct Inner {
     queue: wgpu::Queue,
     summary: AdapterSummary,
     limits: wgpu::Limits,
-    immediates: bool,
+    dialect: Dialect,
     shader_checks: bool,
     families: Arc<Families>,
     tuning: Arc<Tuning>,
@@ -98,9 +99,12 @@ impl Device {
             families: Arc::new(Families::new(Facts::new(&device, coop), options.family)),
             filling: if software { 1 } else { 256 },
             submission_time: options.submission_time.unwrap_or(SUBMISSION_TIME),
-            immediates: options.immediates.unwrap_or(true)
-                && device.features().contains(wgpu::Features::IMMEDIATES)
-                && limits.max_immediate_size as usize >= IMMEDIATE_BYTES,
+            dialect: Dialect {
+                immediates: options.immediates.unwrap_or(true)
+                    && device.features().contains(wgpu::Features::IMMEDIATES)
+                    && limits.max_immediate_size as usize >= IMMEDIATE_BYTES,
+                long: software && device.features().contains(wgpu::Features::SHADER_INT64),
+            },
             shader_checks: options.shader_checks,
             // Modest guesses in operations a second; engines correct them from the first submissions on.
             own: Arc::new(Own::new(options.memory_limit, if software { 2e9 } else { 2e10 }, options.profile.then(Profile::default), None)),
@@ -152,7 +156,12 @@ impl Device {
 
     /// Whether kernel parameters travel as immediates rather than in uniform buffers.
     pub fn immediates(&self) -> bool {
-        self.0.immediates
+        self.0.dialect.immediates
+    }
+
+    /// What modules are written with.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.0.dialect
     }
 
     /// The limits that the device was opened with.
@@ -217,6 +226,11 @@ impl Device {
     /// The cooperative matrices, where there are some.
     pub(crate) fn coop(&self) -> Option<Coop> {
         self.0.families.facts().coop()
+    }
+
+    /// See [`Facts::is_rdna4`].
+    pub(crate) fn is_rdna4(&self) -> bool {
+        self.0.families.facts().is_rdna4()
     }
 
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {
@@ -288,6 +302,12 @@ impl Device {
     /// Workgroups that a dispatch may have and still take no longer than with one. Software drivers run them one by one.
     pub(super) fn filling(&self) -> u32 {
         self.0.filling
+    }
+
+    /// What was compiled on this device so far.
+    #[doc(hidden)]
+    pub fn compiled(&self) -> Vec<PipelineKey> {
+        self.pipelines().keys()
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {

@@ -68,6 +68,18 @@ pub(crate) struct Coop {
     pub(crate) ones: bool,
 }
 
+impl Coop {
+    pub(crate) const fn new(size: u32, lanes: u32, ones: bool) -> Self {
+        Self { size, lanes, ones }
+    }
+
+    /// Numbers by which rows of f16 in workgroup memory are longer than what they hold, so that lanes that read a fragment's rows meet in no bank:
+    /// NVIDIA's cards read 16 bytes of a row at once, others 8.
+    pub(crate) const fn padding(self) -> u32 {
+        if self.size == 16 && self.lanes == 32 { 8 } else { 4 }
+    }
+}
+
 /// What the choice is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -75,6 +87,8 @@ pub(crate) struct Facts {
     pub(crate) backend: wgpu::Backend,
     /// The PCI number.
     pub(crate) vendor: u32,
+    /// The adapter's name.
+    pub(crate) name: String,
     /// The driver's name and version.
     pub(crate) driver: String,
     /// Least and most lanes of a subgroup; none where shaders cannot use subgroups.
@@ -97,6 +111,7 @@ impl Facts {
             device_type: info.device_type,
             backend: info.backend,
             vendor: info.vendor,
+            name: info.name,
             driver: format!("{} {}", info.driver, info.driver_info),
             subgroup: has(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size)),
             f16: has(wgpu::Features::SHADER_F16),
@@ -104,6 +119,11 @@ impl Facts {
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup,
         }
+    }
+
+    /// Whether it is of AMD's fourth generation of RDNA, as RADV names them: the first whose fragments take no more registers than they need.
+    pub(crate) fn is_rdna4(&self) -> bool {
+        self.vendor == AMD && ["RADV GFX12", "RADV NAVI4"].iter().any(|name| self.name.contains(name))
     }
 
     /// How kernels of [`Family::Coop`] are written here.
@@ -114,7 +134,7 @@ impl Facts {
             _ if self.vendor == AMD => 64,
             _ => 32,
         };
-        Some(Coop { size: self.coop_size?, lanes, ones: self.backend == wgpu::Backend::Metal })
+        Some(Coop::new(self.coop_size?, lanes, self.backend == wgpu::Backend::Metal))
     }
 
     /// What is missing for a family, if anything.
@@ -290,6 +310,7 @@ mod tests {
             device_type: wgpu::DeviceType::DiscreteGpu,
             backend: wgpu::Backend::Vulkan,
             vendor,
+            name: "adapter".into(),
             driver: "driver 1".into(),
             subgroup: Some((32, 32)),
             f16: true,
@@ -317,6 +338,13 @@ mod tests {
         assert_eq!(order(Facts { subgroup: Some((4, 4)), ..lavapipe.clone() }, None), [Reg, Tiled]);
         assert_eq!(order(lavapipe.clone(), Some(Tiled)), [Tiled, Sg, Reg]);
         assert_eq!(order(lavapipe, Some(Coop)), [Sg, Reg, Tiled], "asked for in vain");
+    }
+
+    #[test]
+    fn generations_are_told_apart() {
+        let named = |name: &str| Facts { name: name.into(), ..discrete(AMD) }.is_rdna4();
+        assert!(named("AMD Radeon RX 9070 XT (RADV GFX1201)") && !named("AMD Radeon RX 7900 XTX (RADV NAVI31)"));
+        assert!(!Facts { name: "RADV GFX1201".into(), ..discrete(INTEL) }.is_rdna4());
     }
 
     #[test]

@@ -34,6 +34,19 @@ pub type Variants = &'static [(&'static str, &'static [u32])];
 /// Constants that belong together, with their values.
 pub type Tile = &'static [(&'static str, u32)];
 
+/// All of these as [`Kernel::tiles`].
+pub(crate) const fn tiles<const TILES: usize, const CONSTANTS: usize>(
+    all: &'static [[(&'static str, u32); CONSTANTS]; TILES],
+) -> [Tile; TILES] {
+    let mut tiles: [Tile; TILES] = [&[]; TILES];
+    let mut number = 0;
+    while number < TILES {
+        tiles[number] = &all[number];
+        number += 1;
+    }
+    tiles
+}
+
 /// One kernel file and what it needs around it.
 #[derive(Debug)]
 pub struct Kernel {
@@ -67,9 +80,9 @@ pub enum Needs {
     Nothing,
     /// Subgroups.
     Subgroups,
-    /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, each line of the file
-    /// and its libraries with one of `MARKS` is repeated for all numbers below its constant, none at all where that is 0. `$size` stands for the
-    /// constant `SIZE`.
+    /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, the file and its libraries have blocks:
+    /// what stands between `// #for i in FM` and `// #end` is repeated for all `$i` below the constant `FM`, and of `// #if FOURS`, `// #else`,
+    /// `// #end` one part stays. `$size` stands for the constant `SIZE`. `NAME_half(four) -> vec4<f16>` reads a slot's four of that number.
     CooperativeMatrix,
 }
 

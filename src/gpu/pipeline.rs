@@ -31,10 +31,13 @@ pub enum Element {
 
 /// What tells one pipeline from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PipelineKey {
-    pub(crate) kernel: &'static str,
-    pub(crate) elements: Vec<Element>,
-    pub(crate) constants: Vec<(&'static str, u32)>,
+pub struct PipelineKey {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// The element format of each slot.
+    pub elements: Vec<Element>,
+    /// Tile and variant.
+    pub constants: Vec<(&'static str, u32)>,
 }
 
 /// A compiled kernel.
@@ -58,5 +61,10 @@ impl PipelineCache {
         let pipeline = Arc::new(build()?);
         pipelines.insert(key.clone(), pipeline.clone());
         Ok(pipeline)
+    }
+
+    /// What there is so far.
+    pub(crate) fn keys(&self) -> Vec<PipelineKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 }

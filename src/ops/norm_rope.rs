@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ, SCALAR, VECTOR, WRITE, params};
+use crate::gpu::kernel::{READ, VECTOR, WRITE, params};
 use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{libs::REDUCE, libs::ROW_FACTOR, operand::operand_dtype, rms_norm::lanes_of};
 use crate::shape::Dims;
@@ -13,11 +13,11 @@ pub static NORM_ROPE: Kernel = Kernel {
     slots: &[
         Slot::read("x", READ),
         Slot::read("weight", VECTOR),
-        Slot::read("cos", SCALAR),
-        Slot::read("sin", SCALAR),
+        Slot::read("cos", VECTOR),
+        Slot::read("sin", VECTOR),
         Slot::write("out", WRITE),
     ],
-    variants: &[&[("WG", &[8, 16, 32, 64])]],
+    variants: &[&[("FOURS", &[0, 1]), ("WG", &[8, 16, 32, 64])]],
     ..Kernel::of("norm_rope", include_str!("../../wgsl/norm_rope.wgsl"), size_of::<Params>())
 };
 
@@ -43,7 +43,14 @@ pub fn norm_rope(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, rota
     }
     let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { tokens: dims.get("L") as u32, cols: x.cols() as u32, half: half as u32, eps };
-    let args = [Arg::rows(x), Arg::rows(weight), Arg::scalar(cos), Arg::scalar(sin), Arg::rows(&out)];
-    rec.dispatch(&NORM_ROPE, &[("WG", lanes_of(x.cols()))], &params, &args, dims.get("L"), 48.0 * x.cols() as f64)?;
+    let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(cos), Arg::rows(sin), Arg::rows(&out)];
+    rec.dispatch(
+        &NORM_ROPE,
+        &[("FOURS", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))],
+        &params,
+        &args,
+        dims.get("L"),
+        48.0 * x.cols() as f64,
+    )?;
     Ok(out)
 }

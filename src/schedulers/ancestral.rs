@@ -19,23 +19,31 @@ pub(super) enum Depth {
 }
 
 impl Depth {
+    /// To the next level, and no further.
+    pub(super) const NONE: Self = Self::Step { eta: 0.0 };
+
     /// LCM: all the way to the estimated data.
     pub(super) const DATA: Self = Self::Part { gamma: 1.0 };
 
-    fn level(self, sigma: f64, next: f64) -> f64 {
+    pub(super) fn level(self, sigma: f64, next: f64) -> f64 {
         match self {
             Self::Step { eta } => next * (1.0 + (next / sigma - 1.0) * eta),
             Self::Part { gamma } => next * (1.0 - gamma),
         }
     }
 
+    /// What brings latents from below the next level back up to it: by what they are multiplied, and how much noise is added.
+    pub(super) fn back(self, sigma: f64, next: f64) -> (f64, f64) {
+        let down = self.level(sigma, next);
+        // Data shrinks from 1 - down to 1 - next; noise of what is left and of what is added sum to the next level's.
+        let scale = (1.0 - next) / (1.0 - down);
+        (scale, (next * next - (scale * down).powi(2)).max(0.0).sqrt())
+    }
+
     pub(super) fn plan(self, schedule: &Schedule) -> Vec<Evaluation> {
         schedule.evaluations(|i| {
             let (sigma, next) = (schedule.sigmas[i], schedule.sigmas[i + 1]);
-            let down = self.level(sigma, next);
-            // Data shrinks from 1 - down to 1 - next; noise of what is left and of what is added sum to the next level's.
-            let scale = (1.0 - next) / (1.0 - down);
-            let noise = (next * next - (scale * down).powi(2)).max(0.0).sqrt();
+            let (down, (scale, noise)) = (self.level(sigma, next), self.back(sigma, next));
             let terms = [(Term::Slot(LATENTS), scale), (Term::Velocity, scale * (down - sigma)), (Term::Noise, noise)];
             vec![Update::new(LATENTS, terms)]
         })

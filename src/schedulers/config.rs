@@ -4,7 +4,8 @@ use super::dpmpp::{self, DpmPp};
 use super::sigmas::{FinalSigma, Levels, Rule};
 use super::unipc::{self, UniPc};
 use super::{
-    adams::Adams, ancestral::Depth, deis::Deis, dpmpp_sde, euler, heun, names::Sampler, plan::Plan, scheduler::Scheduler, spacing::Spacing,
+    adams::Adams, ancestral::Depth, deis::Deis, dpmpp_sde, dpmpp_single, euler, heun, kdpm2, names::Sampler, plan::Plan,
+    scheduler::Scheduler, spacing::Spacing,
 };
 use crate::Result;
 
@@ -27,9 +28,11 @@ pub(super) enum Solver {
     UniPc(UniPc),
     DpmPp(DpmPp),
     DpmPpSde,
+    DpmPpSingle(dpmpp::Form),
     Euler,
     Ancestral(Depth),
     Heun,
+    Kdpm2(Depth),
     Adams(Adams),
     Deis(Deis),
 }
@@ -52,7 +55,12 @@ impl SchedulerConfig {
             Scheduler::UniPc | Scheduler::UniPc3M if official => Rule::OfficialUniPc,
             _ if official => Rule::Official,
             Scheduler::UniPc | Scheduler::UniPc3M => Rule::UniPc,
-            Scheduler::DpmPp2M | Scheduler::DpmPp3M | Scheduler::DpmPp2MSde | Scheduler::Deis => Rule::DpmSolver,
+            Scheduler::DpmPp2M
+            | Scheduler::DpmPp3M
+            | Scheduler::DpmPp2MSde
+            | Scheduler::DpmPp3MSde
+            | Scheduler::DpmPp2S
+            | Scheduler::Deis => Rule::DpmSolver,
             _ => Rule::FlowMatch,
         };
         let final_sigma = FinalSigma::At(0.0);
@@ -124,9 +132,11 @@ impl SchedulerConfig {
             Solver::UniPc(solver) => solver.plan(&schedule),
             Solver::DpmPp(solver) => solver.plan(&schedule),
             Solver::DpmPpSde => dpmpp_sde::plan(&schedule),
+            Solver::DpmPpSingle(form) => dpmpp_single::plan(*form, &schedule),
             Solver::Euler => euler::plan(&schedule),
             Solver::Ancestral(depth) => depth.plan(&schedule),
             Solver::Heun => heun::plan(&schedule),
+            Solver::Kdpm2(depth) => kdpm2::plan(*depth, &schedule),
             Solver::Adams(solver) => solver.plan(&schedule),
             Solver::Deis(solver) => solver.plan(&schedule),
         }))
@@ -141,10 +151,17 @@ impl Solver {
             Scheduler::DpmPp2M => Self::DpmPp(DpmPp::default()),
             Scheduler::DpmPp3M => Self::DpmPp(DpmPp { order: 3, ..DpmPp::default() }),
             Scheduler::DpmPp2MSde => Self::DpmPp(DpmPp { stochastic: true, ..DpmPp::default() }),
+            // The steps of k-diffusion, which lowers no order at the end.
+            Scheduler::DpmPp3MSde => {
+                Self::DpmPp(DpmPp { order: 3, form: dpmpp::Form::Heun, stochastic: true, lower_order_final: false, ..DpmPp::default() })
+            }
             Scheduler::DpmPpSde => Self::DpmPpSde,
+            Scheduler::DpmPp2S => Self::DpmPpSingle(dpmpp::Form::Midpoint),
             Scheduler::Euler => Self::Euler,
             Scheduler::EulerAncestral => Self::Ancestral(Depth::Step { eta: 1.0 }),
             Scheduler::Heun => Self::Heun,
+            Scheduler::Kdpm2 => Self::Kdpm2(Depth::NONE),
+            Scheduler::Kdpm2Ancestral => Self::Kdpm2(Depth::Step { eta: 1.0 }),
             Scheduler::Lms => Self::Adams(Adams::Lms),
             Scheduler::Deis => Self::Deis(Deis::default()),
             Scheduler::Ipndm => Self::Adams(Adams::Ipndm),
@@ -155,7 +172,7 @@ impl Solver {
 
     /// Whether the solver cannot begin at level 1, where the log signal-to-noise is infinite.
     fn begins_below_one(&self) -> bool {
-        matches!(self, Self::UniPc(_) | Self::DpmPpSde | Self::Deis(_))
+        matches!(self, Self::UniPc(_) | Self::DpmPpSde | Self::DpmPpSingle(_) | Self::Deis(_))
     }
 }
 

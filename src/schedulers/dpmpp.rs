@@ -12,7 +12,7 @@ const MANY_STEPS: usize = 15;
 /// Settings of the solver.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DpmPp {
-    /// 1 to 3; at most 2 with noise.
+    /// 1 to 3.
     pub(super) order: usize,
     pub(super) form: Form,
     /// Whether runs of fewer than 15 steps lower the order in their last two.

@@ -24,7 +24,7 @@ impl SchedulerConfig {
 
     /// Understands the text of a diffusers `scheduler_config.json`; `file` is named in errors.
     ///
-    /// Classes: `UniPCMultistepScheduler`, `DPMSolverMultistepScheduler`, `DEISMultistepScheduler` (which repeats its last noise level and
+    /// Classes: `UniPCMultistepScheduler`, `DPMSolverMultistepScheduler`, `DPMSolverSinglestepScheduler`, `DEISMultistepScheduler` (which repeats its last noise level and
     /// so ends with some noise left), `FlowMatchEulerDiscreteScheduler`, `FlowMatchHeunDiscreteScheduler`, `FlowMatchLCMScheduler`,
     /// `LTXEulerAncestralRFScheduler`. Fields that diffusers leaves out of account for flow matching are left out of account here too, and
     /// missing fields have the class's default.
@@ -37,6 +37,7 @@ impl SchedulerConfig {
         match fields.text("_class_name", "")? {
             "UniPCMultistepScheduler" => uni_pc(&fields),
             "DPMSolverMultistepScheduler" => dpm_solver(&fields),
+            "DPMSolverSinglestepScheduler" => dpm_solver_single(&fields),
             "DEISMultistepScheduler" => deis(&fields),
             "FlowMatchEulerDiscreteScheduler" => flow_match_euler(&fields),
             "FlowMatchHeunDiscreteScheduler" => flow_match_heun(&fields),
@@ -116,6 +117,32 @@ fn dpm_solver(fields: &Fields<'_>) -> Result<SchedulerConfig> {
     };
     let levels = fields.levels(Rule::DpmSolver, "flow_shift", final_sigma)?;
     Ok(SchedulerConfig { scheduler, solver: Solver::DpmPp(solver), levels, official: false })
+}
+
+fn dpm_solver_single(fields: &Fields<'_>) -> Result<SchedulerConfig> {
+    flow_fields(fields)?;
+    for field in ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"] {
+        fields.require_flag(field, false, false)?;
+    }
+    match fields.text("algorithm_type", "dpmsolver++")? {
+        "dpmsolver++" | "deis" => {}
+        other => return Err(fields.unsupported("algorithm_type", other)),
+    }
+    match fields.text("final_sigmas_type", "zero")? {
+        "zero" => {}
+        other => return Err(fields.unsupported("final_sigmas_type", other)),
+    }
+    let form = match fields.text("solver_type", "midpoint")? {
+        "midpoint" | "logrho" | "bh1" | "bh2" => dpmpp::Form::Midpoint,
+        "heun" => dpmpp::Form::Heun,
+        other => return Err(fields.unsupported("solver_type", other)),
+    };
+    match fields.order(2)? {
+        2 => {}
+        other => return Err(fields.unsupported("solver_order", &other.to_string())),
+    }
+    let levels = fields.levels(Rule::DpmSolver, "flow_shift", FinalSigma::At(0.0))?;
+    Ok(SchedulerConfig { scheduler: Scheduler::DpmPp2S, solver: Solver::DpmPpSingle(form), levels, official: false })
 }
 
 fn deis(fields: &Fields<'_>) -> Result<SchedulerConfig> {

@@ -55,15 +55,16 @@ impl FromStr for Sampler {
     type Err = Error;
 
     /// # Errors
-    /// [`Error::Unsupported`] for schedulers that exist but are not defined for flow matching or not implemented, [`Error::Input`] for
+    /// [`Error::Unsupported`] for schedulers that exist but are not defined for flow matching, [`Error::Input`] for
     /// other names.
     fn from_str(name: &str) -> Result<Self> {
         let plain = name.trim().to_lowercase().replace(['_', '-'], " ");
         let words: Vec<&str> = plain.split_whitespace().collect();
-        let (spacing, words) = match words.split_last() {
-            Some((&last, rest)) if !rest.is_empty() => spacing(last).map_or((None, &words[..]), |spacing| (Some(spacing), rest)),
-            _ => (None, &words[..]),
-        };
+        // "Uniform Karras" is Karras: what the levels are spread by comes last.
+        let is_spacing = |word: &&&str| spacing(word).is_some();
+        let count = words.len() - words.iter().skip(1).rev().take_while(is_spacing).count();
+        let spacing = words[count..].last().and_then(|word| spacing(word));
+        let words = &words[..count];
         match words.join(" ").as_str() {
             "default" => Ok(Self { scheduler: None, spacing }),
             plain => Ok(Self { scheduler: Some(scheduler(plain, name)?), spacing }),
@@ -80,10 +81,14 @@ impl fmt::Display for Scheduler {
             Self::DpmPp2M => "dpm++ 2m",
             Self::DpmPp3M => "dpm++ 3m",
             Self::DpmPp2MSde => "dpm++ 2m sde",
+            Self::DpmPp3MSde => "dpm++ 3m sde",
             Self::DpmPpSde => "dpm++ sde",
+            Self::DpmPp2S => "dpm++ 2s",
             Self::Euler => "euler",
             Self::EulerAncestral => "euler a",
             Self::Heun => "heun",
+            Self::Kdpm2 => "kdpm2",
+            Self::Kdpm2Ancestral => "kdpm2 a",
             Self::Lms => "lms",
             Self::Deis => "deis",
             Self::Ipndm => "ipndm",
@@ -124,36 +129,46 @@ fn scheduler(plain: &str, name: &str) -> Result<Scheduler> {
         "dpm++" | "dpm++ 2m" | "dpmsolvermultistepscheduler" => Ok(Scheduler::DpmPp2M),
         "dpm++ 2m sde" => Ok(Scheduler::DpmPp2MSde),
         "dpm++ 3m" => Ok(Scheduler::DpmPp3M),
+        "dpm++ 3m sde" => Ok(Scheduler::DpmPp3MSde),
         "dpm++ sde" | "dpmsolversdescheduler" => Ok(Scheduler::DpmPpSde),
-        "euler" | "flowmatcheulerdiscretescheduler" | "eulerdiscretescheduler" => Ok(Scheduler::Euler),
+        "dpm++ 2s" | "dpmsolversinglestepscheduler" => Ok(Scheduler::DpmPp2S),
+        "euler" | "euler discretescheduler" | "flowmatcheulerdiscretescheduler" | "eulerdiscretescheduler" => Ok(Scheduler::Euler),
         "ddim" | "ddimscheduler" => Ok(Scheduler::Euler),
         "euler a" | "euler ancestral" | "ltxeulerancestralrfscheduler" | "eulerancestraldiscretescheduler" => Ok(Scheduler::EulerAncestral),
         "heun" | "flowmatchheundiscretescheduler" | "heundiscretescheduler" => Ok(Scheduler::Heun),
+        "kdpm2" | "dpm2" | "kdpm2discretescheduler" => Ok(Scheduler::Kdpm2),
+        "kdpm2 a" | "dpm2 a" | "kdpm2ancestraldiscretescheduler" => Ok(Scheduler::Kdpm2Ancestral),
         "lms" | "lmsdiscretescheduler" => Ok(Scheduler::Lms),
         "deis" | "deismultistepscheduler" => Ok(Scheduler::Deis),
         "ipndm" | "ipndmscheduler" => Ok(Scheduler::Ipndm),
         "lcm" | "lcmscheduler" | "flowmatchlcmscheduler" => Ok(Scheduler::Lcm),
         "tcd" | "tcdscheduler" => Ok(Scheduler::Tcd),
-        "ddpm"
-        | "ddpmscheduler"
-        | "pndm"
-        | "pndmscheduler"
-        | "kdpm2discretescheduler"
-        | "kdpm2ancestraldiscretescheduler"
-        | "edmeulerscheduler"
-        | "edmdpmsolvermultistepscheduler"
-        | "cosinedpmsolvermultistepscheduler"
-        | "unclipscheduler"
-        | "repaintscheduler"
-        | "scoresdevescheduler"
-        | "scoresdevpscheduler"
-        | "vqdiffusionscheduler" => Err(Error::Unsupported(format!("scheduler `{name}`: not defined for flow matching"))),
-        "dpm++ 3m sde" | "dpmsolversinglestepscheduler" | "sasolverscheduler" => {
-            Err(Error::Unsupported(format!("scheduler `{name}`: not implemented")))
+        _ if let Some(why) = undefined(plain) => {
+            Err(Error::Unsupported(format!("scheduler `{name}`: not defined for flow matching, which these models are made for: {why}")))
         }
         _ => Err(Error::Input(format!(
-            "unknown scheduler `{name}`: choose default, unipc, unipc 3m, dpm++ 2m, dpm++ 3m, dpm++ 2m sde, dpm++ sde, euler, euler a, heun, \
-             lms, deis, ipndm, lcm, tcd or ddim, if you like with uniform, karras, exponential or beta behind"
+            "unknown scheduler `{name}`: choose default, unipc, unipc 3m, dpm++ 2m, dpm++ 3m, dpm++ 2m sde, dpm++ 3m sde, dpm++ sde, \
+             dpm++ 2s, euler, euler a, heun, kdpm2, kdpm2 a, lms, deis, ipndm, lcm, tcd or ddim, if you like with uniform, karras, exponential or beta behind"
         ))),
+    }
+}
+
+/// Why a scheduler that exists for diffusion has no meaning for a flow, and what is near it.
+fn undefined(plain: &str) -> Option<&'static str> {
+    match plain {
+        "ddpm" | "ddpmscheduler" | "unclipscheduler" => {
+            Some("its steps are the posteriors of a diffusion's own schedule; euler a adds noise along a flow")
+        }
+        "pndm" | "pndmscheduler" => Some("its steps are made of a diffusion's cumulative signal; ipndm has the same weights along a flow"),
+        "edmeulerscheduler" | "edmdpmsolvermultistepscheduler" | "cosinedpmsolvermultistepscheduler" => {
+            Some("its scaling is that of networks trained with EDM's preconditioning; take euler, or dpm++ 2m")
+        }
+        "dpmsolvermultistepinverse" | "dpmsolvermultistepinversescheduler" | "ddiminversescheduler" => {
+            Some("it goes from a video to noise, and makes none; dpm++ 2m goes the other way")
+        }
+        "scoresdevescheduler" | "scoresdevpscheduler" | "sasolverscheduler" | "repaintscheduler" | "vqdiffusionscheduler" => {
+            Some("its equation is that of another diffusion; euler a and dpm++ sde add noise along a flow")
+        }
+        _ => None,
     }
 }

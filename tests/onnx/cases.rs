@@ -160,8 +160,8 @@ fn networks_are_computed_as_onnxruntime_does() {
                 own / most,
                 took.as_millis()
             );
-            // Where onnxruntime without its optimisations is further from itself, so is single precision.
-            assert!(error <= own.max(1e-4 * most), "{name}: output {number} differs by {error} where it is up to {most}");
+            // Where onnxruntime without its optimisations is further from itself, so is single precision; the exact result may be on either side.
+            assert!(error <= (1.5 * own).max(1e-4 * most), "{name}: output {number} differs by {error} where it is up to {most}");
         }
     }
 }

@@ -25,7 +25,7 @@ NOISE = torch.randn(64, SIZE, generator=generator, dtype=torch.float64)
 
 def case(name, steps, scheduler="UniPCMultistepScheduler", official=None, given=None, **config):
     """`official`: unshifted levels of the official code; `given`: arguments of set_timesteps beside the steps."""
-    if "Multistep" in scheduler:
+    if "Multistep" in scheduler or "Singlestep" in scheduler:
         config = FLOW | config
     return dict(name=name, steps=steps, scheduler=scheduler, official=official, given=given or {}, config=config)
 
@@ -69,6 +69,12 @@ def dpm_solver():
     yield dpm("sigma_min", 8, flow_shift=5.0, final_sigmas_type="sigma_min")
     yield dpm("sde", 8, flow_shift=5.0, algorithm_type="sde-dpmsolver++")
     yield dpm("sde_heun", 16, flow_shift=3.0, algorithm_type="sde-dpmsolver++", solver_type="heun")
+
+
+def dpm_single():
+    for steps in (1, 2, 3, 6, 9):
+        yield case(f"dpm_single/shift5/{steps}", steps, "DPMSolverSinglestepScheduler", flow_shift=5.0)
+    yield case("dpm_single/heun/9", 9, "DPMSolverSinglestepScheduler", flow_shift=3.0, solver_type="heun")
 
 
 def euler():
@@ -141,7 +147,7 @@ def run(scheduler):
 def main(path):
     tensors = {"matrix": MATRIX, "offset": OFFSET, "start": START, "noise": NOISE}
     metadata = {}
-    for cases in (uni_pc, dpm_solver, euler, others, official):
+    for cases in (uni_pc, dpm_solver, dpm_single, euler, others, official):
         for entry in cases():
             name, scheduler = entry["name"], prepared(entry)
             metadata[name] = json.dumps({"_class_name": entry["scheduler"], **entry["config"], "given": entry["given"]})

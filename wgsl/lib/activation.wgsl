@@ -1,5 +1,5 @@
-// Activations, chosen by the constant ACT: 0 none, 1 SiLU, 2 GELU (tanh), 3 GELU (erf), 4 quick GELU, 5 leaky ReLU 0.2 times sqrt 2, 6 ReLU,
-// 7 hard tanh, 8 ReLU 6, 9 sigmoid, 10 hard swish.
+// Activations, chosen by the constant ACT: 0 none, 1 SiLU, 2 GELU (tanh), 3 GELU (erf), 4 quick GELU, 5 leaky ReLU 0.2 times sqrt
+// 2, 6 ReLU, 7 hard tanh, 8 ReLU 6, 9 sigmoid, 10 hard swish.
 
 // Abramowitz and Stegun 7.1.26: within 1.5e-7 everywhere.
 fn erf(x: vec4<f32>) -> vec4<f32> {

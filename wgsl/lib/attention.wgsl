@@ -13,7 +13,8 @@ fn shift_of(keys: vec4<u32>, p: Params) -> vec4<f32> {
 // e^x for x that is hardly above 0; some drivers answer NaN where it would vanish.
 fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
 
-// Where a workgroup works: the first of its queries, its head, the length of a row, and where the batch's queries and keys of the head begin.
+// Where a workgroup works: the first of its queries, its head, the length of a row, and where the batch's queries and keys of the
+// head begin.
 struct Place { first: u32, head: u32, width: u32, queries: u32, keys: u32 }
 
 fn place_of(group: u32, tile: u32, p: Params) -> Place {

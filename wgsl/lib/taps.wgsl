@@ -9,11 +9,26 @@ struct Params {
     up: u32, past: u32, last: u32, column_groups: u32,
 }
 
-// The first tap of an output pixel in frame, row and column; may be negative.
-fn first_tap(pixel: u32, p: Params) -> vec3<i32> {
+// Frame, row and column of an output pixel.
+fn pixel_at(pixel: u32, p: Params) -> vec3<u32> {
     let at = min(pixel, p.out_t * p.out_h * p.out_w - 1u);
-    let place = vec3<u32>(at / (p.out_w * p.out_h) * p.stride_t, at / p.out_w % p.out_h * p.stride, at % p.out_w * p.stride);
-    return vec3<i32>(place) - vec3<i32>(vec3<u32>(p.pad_t, p.pad_y, p.pad_x));
+    return vec3<u32>(at / (p.out_w * p.out_h), at / p.out_w % p.out_h, at % p.out_w);
+}
+
+// Of the one after it, without the divisions that software drivers take long for.
+fn next_pixel(place: vec3<u32>, p: Params) -> vec3<u32> {
+    let row = place.y + u32(place.z + 1u == p.out_w);
+    let column = select(place.z + 1u, 0u, place.z + 1u == p.out_w);
+    return select(vec3<u32>(place.x, row, column), vec3<u32>(place.x + 1u, 0u, 0u), row == p.out_h);
+}
+
+// The first tap of an output pixel in frame, row and column; may be negative.
+fn first_tap_at(place: vec3<u32>, p: Params) -> vec3<i32> {
+    return vec3<i32>(place * vec3<u32>(p.stride_t, p.stride, p.stride)) - vec3<i32>(vec3<u32>(p.pad_t, p.pad_y, p.pad_x));
+}
+
+fn first_tap(pixel: u32, p: Params) -> vec3<i32> {
+    return first_tap_at(pixel_at(pixel, p), p);
 }
 
 fn offset_of(tap: u32, p: Params) -> vec3<i32> {

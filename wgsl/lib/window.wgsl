@@ -5,8 +5,8 @@ struct Params {
     k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32, end_h: u32, end_w: u32, counted: u32, last: u32,
 }
 
-// One place of a window: the pixel of the result, the first of its channels, and the window's rows and columns that are in the image, seen from the
-// padding's first.
+// One place of a window: the pixel of the result, the first of its channels, and the window's rows and columns that are in the
+// image, seen from the padding's first.
 struct Place { pixel: u32, channel: u32, image: u32, top: u32, left: u32, rows: vec2<u32>, columns: vec2<u32> }
 
 fn place_of(index: u32, p: Params) -> Place {

@@ -1,7 +1,7 @@
 //! Convolutions and transposed convolutions, as products of matrices.
 
 use super::window::Window;
-use crate::linalg::product;
+use crate::linalg::exact_product;
 use crate::onnx::call::{Call, Fact, Output, Outputs};
 use crate::onnx::fault::{Fault, wrong};
 
@@ -69,12 +69,12 @@ fn grouped(extents: &Extents, window: &Window, x: &[f32], weight: &[f32]) -> Vec
     for (number, (x, result)) in x.chunks_exact(inputs * image).zip(result.chunks_exact_mut(outputs * places)).enumerate() {
         let weight = &weight[number % extents.groups * outputs * inner..][..outputs * inner];
         if is_whole(window) {
-            result.copy_from_slice(&product(weight, x, inner));
+            result.copy_from_slice(&exact_product(weight, x, inner));
             continue;
         }
         for begin in (0..z * y).step_by(lines) {
             let end = (begin + lines).min(z * y);
-            let part = product(weight, &gather(window, x, inputs, begin, end), inner);
+            let part = exact_product(weight, &gather(window, x, inputs, begin, end), inner);
             let columns = (end - begin) * width;
             for (row, part) in result.chunks_exact_mut(places).zip(part.chunks_exact(columns)) {
                 row[begin * width..][..columns].copy_from_slice(part);
@@ -129,10 +129,13 @@ fn depthwise(extents: &Extents, window: &Window, x: &[f32], weight: &[f32]) -> V
     std::thread::scope(|scope| {
         for (thread, planes) in result.chunks_mut(share * places).enumerate() {
             scope.spawn(move || {
+                let mut sums = vec![0.0; places];
                 for (number, out) in planes.chunks_exact_mut(places).enumerate() {
                     let number = thread * share + number;
                     let weight = &weight[number % channels * window.kernel()..][..window.kernel()];
-                    slide_over(window, &x[number / outputs * image..][..image], weight, out);
+                    sums.fill(0.0);
+                    slide_over(window, &x[number / outputs * image..][..image], weight, &mut sums);
+                    out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = sum as f32);
                 }
             });
         }
@@ -141,7 +144,7 @@ fn depthwise(extents: &Extents, window: &Window, x: &[f32], weight: &[f32]) -> V
 }
 
 /// Adds up one channel's image times the window's weights.
-fn slide_over(window: &Window, x: &[f32], weight: &[f32], out: &mut [f32]) {
+fn slide_over(window: &Window, x: &[f32], weight: &[f32], out: &mut [f64]) {
     let [z, y, line] = window.axes;
     for ((_, kz, ky, kx), &weight) in elements(window, 1).zip(weight) {
         let inside = line.inside(kx);
@@ -149,7 +152,7 @@ fn slide_over(window: &Window, x: &[f32], weight: &[f32], out: &mut [f32]) {
             let (Some(iz), Some(iy)) = (z.at(at / y.places, kz), y.at(at % y.places, ky)) else { continue };
             let Some(first) = line.at(inside.start, kx) else { continue };
             let from = x[(iz * y.image + iy) * line.image + first..].iter().step_by(line.stride);
-            out[inside.clone()].iter_mut().zip(from).for_each(|(out, &from)| *out += weight * from);
+            out[inside.clone()].iter_mut().zip(from).for_each(|(out, &from)| *out += f64::from(weight) * f64::from(from));
         }
     }
 }
@@ -186,7 +189,7 @@ fn scattered(extents: &Extents, window: &Window, x: &[f32], weight: &[f32]) -> V
     for (number, (x, result)) in x.chunks_exact(inputs * places).zip(result.chunks_exact_mut(outputs * image)).enumerate() {
         let weight = &weight[number % extents.groups * inputs * rows..][..inputs * rows];
         let turned: Vec<f32> = (0..rows).flat_map(|row| weight[row..].iter().step_by(rows).copied()).collect();
-        scatter(window, &product(&turned, x, inputs), outputs, result);
+        scatter(window, &exact_product(&turned, x, inputs), outputs, result);
     }
     result
 }

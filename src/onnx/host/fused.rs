@@ -3,7 +3,7 @@
 use super::matmul::matmul;
 use super::normalize::softmax_of;
 use super::unary::activation;
-use crate::linalg::product;
+use crate::linalg::exact_product;
 use crate::onnx::call::{Call, Output, Outputs};
 use crate::onnx::fault::{Fault, wrong};
 use crate::onnx::node::{RESIDUAL, SLOPE};
@@ -88,8 +88,8 @@ pub(super) fn scaled_dot_product<'a>(call: &Call<'a>) -> Outputs<'a> {
 
 fn attend(q: &[f32], k: &[f32], v: &[f32], [depth, keys]: [usize; 2], scale: f32) -> Vec<f32> {
     let turned: Vec<f32> = (0..depth).flat_map(|at| k[at..].iter().step_by(depth).copied()).collect();
-    let mut scores = product(q, &turned, depth);
+    let mut scores = exact_product(q, &turned, depth);
     scores.iter_mut().for_each(|score| *score *= scale);
     scores.chunks_exact_mut(keys).for_each(softmax_of);
-    product(&scores, v, keys)
+    exact_product(&scores, v, keys)
 }

@@ -1,14 +1,14 @@
 //! Products of matrices.
 
 use super::elements::combine;
-use crate::linalg::product;
+use crate::linalg::exact_product;
 use crate::onnx::call::{Call, Output, Outputs};
 use crate::onnx::fault::wrong;
 use crate::onnx::strided::{Places, broadcast};
 
 /// A product [rows, cols] whose inner extent may be 0.
 fn multiply(left: &[f32], right: &[f32], [rows, inner, cols]: [usize; 3]) -> Vec<f32> {
-    if inner == 0 { vec![0.0; rows * cols] } else { product(left, right, inner) }
+    if inner == 0 { vec![0.0; rows * cols] } else { exact_product(left, right, inner) }
 }
 
 /// A product of matrices, or of stacks of them that broadcast.

@@ -6,7 +6,7 @@ use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::READ, ker
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
 
-/// The slots of every kernel.
+/// The slots of every kernel that takes a bias.
 pub(super) const SLOTS: &[Slot] =
     &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)];
 

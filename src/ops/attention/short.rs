@@ -1,12 +1,12 @@
 //! Attention to so few keys that a lane can hold all their scores, such as a frame's face tokens.
 
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder};
-use crate::ops::attention::call::{Call, Params, SLOTS};
+use crate::gpu::{Kernel, Recorder, Slot, kernel::READ, kernel::WRITE};
+use crate::ops::attention::call::{Call, Params};
 
 /// See `wgsl/attention_short.wgsl`.
 pub static ATTENTION_SHORT: Kernel = Kernel {
-    slots: SLOTS,
+    slots: &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::write("out", WRITE)],
     variants: &[&[("KEYS", &[KEYS as u32])]],
     ..Kernel::of("attention_short", include_str!("../../../wgsl/attention_short.wgsl"), size_of::<Params>())
 };
@@ -19,5 +19,6 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     // `tiles` is the number of lanes that have work.
     let params = call.params(count);
     let work = 4.0 * f64::from(ATTENTION_SHORT.workgroup) * (KEYS * call.dim) as f64;
-    rec.dispatch(&ATTENTION_SHORT, &[("KEYS", KEYS as u32)], &params, &call.args(), count.div_ceil(64), work)
+    let [q, k, v, _, out] = call.args();
+    rec.dispatch(&ATTENTION_SHORT, &[("KEYS", KEYS as u32)], &params, &[q, k, v, out], count.div_ceil(64), work)
 }

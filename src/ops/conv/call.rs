@@ -1,21 +1,24 @@
 //! One convolution: how it is done, and what every family's kernel takes of it.
 
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Element, Family, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{conv::weight::ConvWeight, finish::Finish};
 
-/// The slots of every kernel.
-pub(super) const SLOTS: &[Slot] = &[
-    Slot::read("x", READ),
-    Slot::read("past1", READ_OPTIONAL),
-    Slot::read("past2", READ_OPTIONAL),
-    Slot::read("w", READ),
-    Slot::read("bias", VECTOR_OPTIONAL),
-    Slot::read("residual", READ_OPTIONAL),
-    Slot::read("slope", VECTOR_OPTIONAL),
-    Slot::write("out", WRITE),
-];
+/// The slots of every kernel, with weights in these formats.
+pub(super) const fn slots(weights: &'static [Element]) -> [Slot; 8] {
+    [
+        Slot::read("x", READ),
+        Slot::read("past1", READ_OPTIONAL),
+        Slot::read("past2", READ_OPTIONAL),
+        Slot::read("w", weights),
+        Slot::read("bias", VECTOR_OPTIONAL),
+        Slot::read("residual", READ_OPTIONAL),
+        Slot::read("slope", VECTOR_OPTIONAL),
+        Slot::write("out", WRITE),
+    ]
+}
 
 params!(Params {
     input: [u32; 4],
@@ -79,6 +82,11 @@ impl<'a> Call<'a> {
         rec.dispatch(kernel, &constants, &self.params(column_groups), &self.args(), pixel_groups * column_groups, work)
     }
 
+    /// The constant that says whether there are frames of the past, for kernels that have loops of their own for them.
+    pub(super) fn past(&self) -> (&'static str, u32) {
+        ("PAST", u32::from(self.options.past[0].is_some()))
+    }
+
     fn params(&self, column_groups: usize) -> Params {
         let size = |tensor: &Tensor| [0, 1, 2, 3].map(|axis| tensor.shape()[axis] as u32);
         Params {
@@ -95,11 +103,15 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// [`SLOTS`]
+    /// Of [`slots`].
     fn args(&self) -> [Arg<'a>; 8] {
         let fours = self.weight.in_channels().is_multiple_of(4);
         let [bias, residual, slope] = self.options.finish.args();
-        let [past1, past2] = self.options.past.map(|frame| frame.map_or(Arg::ABSENT, |frame| Arg::aligned(frame, fours)));
-        [Arg::aligned(self.x, fours), past1, past2, self.weight.arg(), bias, residual, slope, Arg::rows(self.out)]
+        let frame = |frame: &'a Tensor| match self.weight.family() {
+            Family::Coop if frame.dtype() == DType::F16 => Arg::halves(frame),
+            _ => Arg::aligned(frame, fours),
+        };
+        let [past1, past2] = self.options.past.map(|past| past.map_or(Arg::ABSENT, frame));
+        [frame(self.x), past1, past2, self.weight.arg(), bias, residual, slope, Arg::rows(self.out)]
     }
 }

@@ -1,8 +1,8 @@
 //! Convolutions by cooperative matrices of f16, summed in f32.
 
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
-use crate::gpu::{Element, Kernel, Needs, Recorder, Slot};
+use crate::gpu::kernel::{READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::{Element, Kernel, Needs, Recorder, Slot, family::Coop};
 use crate::ops::conv::call::{Call, Params};
 use crate::ops::finish::ALL_ACTIVATIONS;
 use crate::ops::libs::{ACTIVATION, FINISH, OPERAND_TILES, TAPS};
@@ -10,22 +10,23 @@ use crate::ops::libs::{ACTIVATION, FINISH, OPERAND_TILES, TAPS};
 /// A workgroup is `sm` by `sn` subgroups of `lanes`, a subgroup `fm` by FN fragments of `size` by `size`: 96 channels, which the VAEs have
 /// multiples of, or 64. Arrays are declared by fours, or one by one. LX and LW are the fours of each operand that a lane carries.
 const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32, fours: u32) -> [(&'static str, u32); 11] {
-    let subgroups = [("SM", sm), ("SN", sn)];
-    let [across, down] = subgroups;
-    let [by_fours, by_ones] = [("FOURS", fours), ("ONES", 1 - fours)];
+    let [across, down] = [("SM", sm), ("SN", sn)];
+    let [by_fours, pad] = [("FOURS", fours), ("PAD", Coop::new(size, lanes, fours == 0).padding())];
     let [x, w] = [("LX", fm * size * 8 / (sn * lanes)), ("LW", channels * 8 / (sm * sn * lanes))];
     let all = ("WG", sm * sn * lanes);
-    [("SIZE", size), across, down, ("FM", fm), ("FN", channels / (sn * size)), ("LANES", lanes), by_fours, by_ones, x, w, all]
+    [("SIZE", size), across, down, ("FM", fm), ("FN", channels / (sn * size)), ("LANES", lanes), by_fours, pad, x, w, all]
 }
+
+const PAST: &[Element] = &[Element::Absent, Element::F32x4, Element::Half4];
 
 /// See `wgsl/conv_coop.wgsl`.
 pub static CONV_COOP: Kernel = Kernel {
     libs: &[ACTIVATION, FINISH, TAPS, OPERAND_TILES],
     workgroup: 256,
     slots: &[
-        Slot::read("x", READ),
-        Slot::read("past1", READ_OPTIONAL),
-        Slot::read("past2", READ_OPTIONAL),
+        Slot::read("x", &[Element::F32x4, Element::Half4]),
+        Slot::read("past1", PAST),
+        Slot::read("past2", PAST),
         Slot::read("w", &[Element::Half4]),
         Slot::read("bias", VECTOR_OPTIONAL),
         Slot::read("residual", READ_OPTIONAL),

@@ -47,6 +47,9 @@ pub fn conv(rec: &mut Recorder, x: &Tensor, weight: &ConvWeight, options: ConvOp
     }
     check_past(x, &options)?;
     let shape = out_shape(x.shape(), weight, &options)?;
+    if options.past[0].is_some() && shape[0] != 1 {
+        return Err(Error::Input(format!("past frames stand before the one frame that is made, not {}", shape[0])));
+    }
     let out = rec.alloc(&shape, operand_dtype(dtype, weight.out_channels()))?;
     options.finish.check(&out)?;
     let call = Call { x, weight, options, out: &out };

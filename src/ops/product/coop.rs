@@ -2,45 +2,82 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::params;
+use crate::gpu::kernel::{params, tiles};
 use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, family::Coop};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::libs::{ACTIVATION, EPILOGUE, OPERAND_TILES};
 use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
 
-/// A workgroup is `sm` by `sn` subgroups of `lanes`, a subgroup `fm` by `across` fragments of `size` by `size`. Arrays are declared by fours, or
-/// one by one. LX and LW are the fours of each operand that a lane carries.
-const fn tile(size: u32, [sm, sn]: [u32; 2], [fm, across]: [u32; 2], lanes: u32, fours: u32) -> [(&'static str, u32); 11] {
-    let [down, right] = [("SM", sm), ("SN", sn)];
-    let [by_fours, by_ones] = [("FOURS", fours), ("ONES", 1 - fours)];
-    let [x, w] = [("LX", fm * size * 8 / (sn * lanes)), ("LW", across * size * 8 / (sm * lanes))];
-    let all = ("WG", sm * sn * lanes);
-    [("SIZE", size), down, right, ("FM", fm), ("FN", across), ("LANES", lanes), by_fours, by_ones, x, w, all]
+/// A workgroup is `sm` by `sn` subgroups, a subgroup `fm` by FN fragments.
+#[derive(Clone, Copy)]
+struct Tile {
+    matrices: Coop,
+    subgroups: [u32; 2],
+    fragments: [u32; 2],
 }
+
+impl Tile {
+    const fn new(size: u32, subgroups: [u32; 2], fragments: [u32; 2], lanes: u32, ones: bool) -> Self {
+        Self { matrices: Coop::new(size, lanes, ones), subgroups, fragments }
+    }
+
+    /// Rows and columns.
+    const fn extents(self) -> [u32; 2] {
+        let ([sm, sn], [fm, across]) = (self.subgroups, self.fragments);
+        [sm * fm * self.matrices.size, sn * across * self.matrices.size]
+    }
+
+    /// LX and LW are the loads of each operand that a lane makes, of RUN fours each: AMD's compiler makes one of two, others rather have single ones.
+    const fn constants(self) -> [(&'static str, u32); 12] {
+        let (Coop { size, lanes, ones, .. }, [sm, sn], [fm, across]) = (self.matrices, self.subgroups, self.fragments);
+        let (run, all) = (if lanes == 64 { 2 } else { 1 }, sm * sn * lanes);
+        let [x, w] = [("LX", fm * size * 8 / (sn * lanes * run)), ("LW", across * size * 8 / (sm * lanes * run))];
+        let [down, right, fours] = [("SM", sm), ("SN", sn), ("FOURS", !ones as u32)];
+        let [lanes, run, pad] = [("LANES", lanes), ("RUN", run), ("PAD", self.matrices.padding())];
+        [("SIZE", size), down, right, ("FM", fm), ("FN", across), lanes, fours, run, pad, x, w, ("WG", all)]
+    }
+}
+
+/// By class of device, the larger ones first.
+static TILES: [Tile; 9] = [
+    // NVIDIA.
+    Tile::new(16, [2, 4], [4, 2], 32, false),
+    Tile::new(16, [2, 2], [4, 4], 32, false),
+    Tile::new(16, [2, 4], [2, 1], 32, false),
+    // AMD.
+    Tile::new(16, [2, 2], [4, 4], 64, false),
+    Tile::new(16, [2, 2], [2, 2], 64, false),
+    // Apple.
+    Tile::new(8, [2, 4], [8, 4], 32, true),
+    Tile::new(8, [2, 4], [4, 2], 32, true),
+    // Software, both ways of declaring tiles.
+    Tile::new(8, [2, 4], [4, 2], 8, false),
+    Tile::new(8, [2, 4], [4, 2], 8, true),
+];
+
+static CONSTANTS: [[(&str, u32); 12]; 9] = {
+    let mut all = [[("", 0); 12]; 9];
+    let mut number = 0;
+    while number < all.len() {
+        all[number] = TILES[number].constants();
+        number += 1;
+    }
+    all
+};
 
 /// See `wgsl/matmul_coop.wgsl`.
 pub static MATMUL_COOP: Kernel = Kernel {
     libs: &[ACTIVATION, EPILOGUE, OPERAND_TILES],
     workgroup: 256,
     slots: &[Slot::read("x", &[Element::Half4]), Slot::read("w", &[Element::Half4]), BIAS, GATE, RESIDUAL, OUT],
-    tiles: &[
-        // NVIDIA.
-        &tile(16, [2, 4], [4, 2], 32, 1),
-        &tile(16, [2, 4], [2, 1], 32, 1),
-        // AMD.
-        &tile(16, [2, 2], [4, 4], 64, 1),
-        &tile(16, [2, 2], [2, 2], 64, 1),
-        // Apple.
-        &tile(8, [2, 4], [8, 4], 32, 0),
-        &tile(8, [2, 4], [4, 2], 32, 0),
-        // Software, both ways of declaring tiles.
-        &tile(8, [2, 4], [4, 2], 8, 1),
-        &tile(8, [2, 4], [4, 2], 8, 0),
-    ],
-    variants: &[&[("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
+    tiles: &tiles(&CONSTANTS),
+    variants: &[&[("TAIL", &[1, 0]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("matmul_coop", include_str!("../../../wgsl/matmul_coop.wgsl"), size_of::<Params>())
 };
+
+/// BK of lib/operand_tiles.
+const DEPTH: usize = 32;
 
 /// See `wgsl/halve.wgsl`.
 pub static HALVE: Kernel = Kernel {
@@ -65,16 +102,13 @@ pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
     }
 }
 
-/// In tiles of 128 by 128, or of 64 by 64 where there are too few of those, or lanes.
+/// In the tile that is fastest here, or else the largest, or the smallest where there are too few of those.
 fn tuned(rec: &mut Recorder, product: &Product) -> Result<()> {
-    const SIDES: [u32; 2] = [128, 64];
     let matrices = rec.device().coop().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
-    if matrices.lanes < 32 {
-        return run(rec, product, matrices, 64);
-    }
+    let tiles: Vec<_> = TILES.into_iter().filter(|tile| tile.matrices == matrices).collect();
     let few = product.x.rows().div_ceil(128) * product.w.rows().div_ceil(128) < 64;
-    let number = product.tuned(rec, Family::Coop, SIDES.len(), |rec, number| run(rec, product, matrices, SIDES[number]));
-    run(rec, product, matrices, SIDES[number.unwrap_or(usize::from(few))])
+    let number = product.tuned(rec, Family::Coop, tiles.len(), |rec, number| run(rec, product, tiles[number]));
+    run(rec, product, tiles[number.unwrap_or(if few { tiles.len() - 1 } else { 0 })])
 }
 
 /// The weights of Wan's checkpoints, bf16, are f16 numbers but for those below 2^-14, whose last bits are rounded off.
@@ -86,13 +120,10 @@ fn halve(rec: &mut Recorder, w: &Tensor) -> Result<Tensor> {
     Ok(out)
 }
 
-fn run(rec: &mut Recorder, product: &Product, matrices: Coop, side: u32) -> Result<()> {
-    let (size, lanes) = (matrices.size, matrices.lanes);
-    let (sm, sn) = if lanes == 64 { (2, 2) } else { (2, 4) };
-    let (fm, across) = (side / size / sm, side / size / sn);
-    let (bm, bn) = (sm * fm * size, sn * across * size);
-    let tile = tile(size, [sm, sn], [fm, across], lanes, u32::from(!matrices.ones));
-    let constants = [&tile[..], &product.epilogue_constants()].concat();
+fn run(rec: &mut Recorder, product: &Product, tile: Tile) -> Result<()> {
+    let [bm, bn] = tile.extents();
+    let tail = ("TAIL", u32::from(!product.x.cols().is_multiple_of(DEPTH)));
+    let constants = [&tile.constants()[..], &[tail], &product.epilogue_constants()].concat();
     let params = product.params(bn);
     let [bias, gate, residual, out] = product.epilogue_args();
     let args = [Arg::halves(product.x), Arg::halves(product.w), bias, gate, residual, out];

@@ -10,6 +10,15 @@ use crate::schedulers::{Scheduler, Spacing};
 /// Timesteps 1000, 750, 500 and 250 of 1000, shifted by 5: 5 x / (1 + 4 x).
 const FOUR_STEPS: [f64; 4] = [1.0, 0.9375, 5.0 / 6.0, 0.625];
 
+/// Six equal steps, shifted by 5 and by 8.
+const SIX_STEPS: [f64; 6] = [1.0, 25.0 / 26.0, 10.0 / 11.0, 5.0 / 6.0, 5.0 / 7.0, 0.5];
+const SIX_STEPS_8: [f64; 6] = [1.0, 40.0 / 41.0, 16.0 / 17.0, 8.0 / 9.0, 0.8, 8.0 / 13.0];
+
+/// Few-step LoRAs of lightx2v for Wan2.1's I2V, and Animate's own for the light of a scene.
+const LIGHTX2V_I2V: &str = "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors";
+const LIGHTX2V_OFFICIAL: &str = "Wan2.1-Distill-Loras: wan2.1_i2v_lora_rank64_lightx2v_4step.safetensors";
+const RELIGHT: &str = "WanAnimate_relight_lora_fp16.safetensors";
+
 /// A few-step distillation, by the name that its weights go by. All of them have guidance in the weights, so the guidance scale
 /// is 1: one pass a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,12 +34,34 @@ pub enum Preset {
     /// the instructions of WanGP, which load it at strength 0.3; the
     /// solver is the one that users report. `causvid`.
     CausVid,
+    /// What most who use Animate run: a distillation for Wan 2.1's I2V (`lightx2v_I2V_14B_480p_cfg_step_distill_rank64`, at strength 1 to
+    /// 1.2) beside Animate's `relight` LoRA (at 0.3 to 1): six equal steps at shift 5, from kijai's example workflow. There the solver is
+    /// `dpm++ sde`, which takes two evaluations a step; here it is Euler. LoRAs that were made for Wan 2.2 do harm. `animate-6`.
+    Animate6,
+    /// The same at shift 8, as in ComfyUI's template. `animate-6-comfy`.
+    Animate6Comfy,
+    /// Four steps at shift 5 with the same distillation at strength 1, and no other LoRA: from LightX2V's configuration for Animate.
+    /// `animate-4`.
+    Animate4,
 }
 
 impl Preset {
+    /// The LoRAs that the preset is for, by the names that their files are published under, each with its usual strength. A pipeline is
+    /// [built](crate::Builder::lora) with them.
+    pub fn loras(self) -> &'static [(&'static str, f32)] {
+        match self {
+            Self::Lightx2v | Self::Animate4 => &[(LIGHTX2V_OFFICIAL, 1.0)],
+            Self::Lightning => &[("Wan2.2-Lightning: high_noise_model.safetensors, low_noise_model.safetensors", 1.0)],
+            Self::CausVid => &[("Wan21_CausVid_14B_T2V_lora_rank32.safetensors", 0.3)],
+            Self::Animate6 | Self::Animate6Comfy => &[(LIGHTX2V_I2V, 1.0), (RELIGHT, 1.0)],
+        }
+    }
+
     pub(crate) fn apply(self, settings: &mut Settings) {
         let (scheduler, shift, steps, list) = match self {
-            Self::Lightx2v | Self::Lightning => (Scheduler::Euler, 5.0, 4, Some(Spacing::Sigmas(FOUR_STEPS.into()))),
+            Self::Lightx2v | Self::Lightning | Self::Animate4 => (Scheduler::Euler, 5.0, 4, Some(Spacing::Sigmas(FOUR_STEPS.into()))),
+            Self::Animate6 => (Scheduler::Euler, 5.0, 6, Some(Spacing::Sigmas(SIX_STEPS.into()))),
+            Self::Animate6Comfy => (Scheduler::Euler, 8.0, 6, Some(Spacing::Sigmas(SIX_STEPS_8.into()))),
             Self::CausVid => (Scheduler::UniPc, 7.0, 12, None),
         };
         settings.guidance_scale = Some(1.0);
@@ -47,6 +78,9 @@ impl fmt::Display for Preset {
             Self::Lightx2v => "lightx2v",
             Self::Lightning => "lightning",
             Self::CausVid => "causvid",
+            Self::Animate6 => "animate-6",
+            Self::Animate6Comfy => "animate-6-comfy",
+            Self::Animate4 => "animate-4",
         })
     }
 }
@@ -61,7 +95,12 @@ impl FromStr for Preset {
             "lightx2v" => Ok(Self::Lightx2v),
             "lightning" => Ok(Self::Lightning),
             "causvid" => Ok(Self::CausVid),
-            _ => Err(Error::Input(format!("unknown preset `{name}`: choose lightx2v, lightning or causvid"))),
+            "animate-6" => Ok(Self::Animate6),
+            "animate-6-comfy" => Ok(Self::Animate6Comfy),
+            "animate-4" => Ok(Self::Animate4),
+            _ => Err(Error::Input(format!(
+                "unknown preset `{name}`: choose animate-6, animate-6-comfy, animate-4, lightx2v, lightning or causvid"
+            ))),
         }
     }
 }

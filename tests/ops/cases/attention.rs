@@ -95,6 +95,7 @@ pub fn cases() -> Vec<Case> {
         halves("in f16", 2, 128, [70, 97], F16),
         halves("in f16", 1, 80, [130, 33], F32),
         halves("in f16", 3, 12, [5, 9], F32),
+        halves("in f16 to few keys", 2, 16, [9, 4], F16),
         case("in f16 of batches", random(2 * 35, 2 * 41, 40).map(|host| host.to(F16)), oracle::Heads { batches: 2, ..heads(2, 20) }, F32),
         growing,
         case("in f16 that cannot be stored", random(3, 4, 12), heads(2, 6), F16),

@@ -4,6 +4,7 @@ use wan_animate::unversioned::ops::channelwise::channelwise;
 use wan_animate::unversioned::ops::finish::Finish;
 use wan_animate::unversioned::ops::window::Window;
 
+use super::activation::ALL;
 use super::pool::window;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
@@ -12,18 +13,18 @@ use crate::oracle::conv::Options;
 
 fn case(x: Host, options: Options, dtype: DType) -> Case {
     let window = window([3, x.shape[2]]);
-    case_of(x, window, options, dtype)
+    case_of(x, window, options, [F32, dtype])
 }
 
 /// With kernels of as many rows as columns.
 fn square(x: Host, kernel: usize, stride: usize, pad: (usize, usize)) -> Case {
     let places = [1, 2].map(|axis| (x.shape[axis] + pad.0 + pad.1 - kernel) / stride + 1);
     let options = Options { bias: Some(Host::random(3, &[x.cols()], 1.0)), ..Options::default() };
-    case_of(x, Window { kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2], places }, options, F32)
+    case_of(x, Window { kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2], places }, options, [F32; 2])
 }
 
-fn case_of(x: Host, window: Window, options: Options, dtype: DType) -> Case {
-    let (w, own) = (Host::random(2, &[window.kernel[0], window.kernel[1], x.cols()], 1.0), options.clone());
+fn case_of(x: Host, window: Window, options: Options, [weights, dtype]: [DType; 2]) -> Case {
+    let (w, own) = (Host::random(2, &[window.kernel[0], window.kernel[1], x.cols()], 1.0).to(weights), options.clone());
     Case::new(
         format!("channelwise {:?} {} by {window:?}, {:?}, last {}", x.shape, x.dtype, options.activation, options.activation_last),
         [&x.clone(), &w.clone()],
@@ -42,7 +43,10 @@ pub fn cases() -> Vec<Case> {
     let biased = |channels: usize, activation| Options { bias: Some(Host::random(3, &[channels], 1.0)), activation, ..Options::default() };
     let residual = Some(Host::random(4, &[1, 3, 4, 8], 1.0));
     let slope = Some(Host::random(5, &[8], 1.0));
-    vec![
+    let of_seven =
+        Options { residual: Some(Host::random(4, &[1, 3, 4, 7], 1.0)), slope: Some(Host::random(5, &[7], 1.0)), ..Options::default() };
+    let halves = Options { residual: Some(Host::random(4, &[1, 3, 4, 8], 1.0).to(F16)), ..Options::default() };
+    let mut cases = vec![
         case(x([2, 6, 5, 8]), biased(8, Activation::None), F32),
         case(x([1, 6, 4, 7]), Options::default(), F32),
         case(x([1, 5, 4, 4]), biased(4, Activation::Silu), F32),
@@ -55,7 +59,11 @@ pub fn cases() -> Vec<Case> {
         square(x([1, 6, 10, 4]), 5, 1, (2, 2)),
         square(x([1, 13, 16, 4]), 5, 2, (1, 2)),
         square(x([1, 4, 4, 4]), 4, 1, (1, 2)),
-    ]
+        case(x([1, 6, 4, 7]), of_seven, F32),
+        case_of(x([1, 6, 4, 8]), window([3, 4]), halves, [F16, F32]),
+    ];
+    cases.extend(ALL.map(|activation| case(x([1, 6, 4, 8]), biased(8, activation), F32)));
+    cases
 }
 
 pub fn refusals() -> Vec<Refusal> {

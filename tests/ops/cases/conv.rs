@@ -5,6 +5,7 @@ use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
 use wan_animate::unversioned::ops::finish::Finish;
 
+use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
 use crate::oracle::conv as oracle;
@@ -84,6 +85,11 @@ fn sloped(options: oracle::Options) -> oracle::Options {
     oracle::Options { slope: options.residual.as_ref().map(|residual| Host::random(5, &[residual.cols()], 1.0)), ..options }
 }
 
+/// With the residual in f16.
+fn halved(options: oracle::Options) -> oracle::Options {
+    oracle::Options { residual: options.residual.map(|residual| residual.to(F16)), ..options }
+}
+
 fn activated_last(options: oracle::Options) -> oracle::Options {
     oracle::Options { activation_last: true, ..options }
 }
@@ -110,7 +116,7 @@ pub fn cases() -> Vec<Case> {
     };
     let ((f16_x, f16_w), (strided_x, strided_w)) = (random([2, 9, 11, 68], 96, [1, 3, 3]), random([1, 12, 13, 32], 33, [1, 3, 3]));
     let f16_x = f16_x.to(F16);
-    vec![
+    let mut cases = vec![
         plain("2d", random([2, 7, 5, 4], 8, [1, 3, 3]), same()),
         plain("1x1", random([1, 3, 70, 8], 96, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
         plain("of three channels", random([1, 6, 5, 3], 7, [1, 3, 3]), oracle::Options { bias: bias(7), ..same() }),
@@ -147,7 +153,38 @@ pub fn cases() -> Vec<Case> {
         typed("f16 everywhere", F16, [F16, F16]),
         case("f16 that cannot be stored", Host::random(1, &[1, 4, 4, 3], 1.0), Host::random(2, &[5, 3, 1, 3, 3], 1.0), same(), [F16, F16]),
         case("near the largest f16", Host::random(1, &[1, 4, 4, 8], 250.0), Host::random(2, &[8, 8, 1, 3, 3], 250.0), same(), [F16, F16]),
-    ]
+        plain("and all that follows, to 21 channels", random([1, 5, 4, 6], 21, [1, 3, 3]), residual([1, 5, 4, 21], Activation::Silu)),
+        plain("with slopes, to 21 channels", random([1, 5, 4, 6], 21, [1, 3, 3]), sloped(residual([1, 5, 4, 21], Activation::None))),
+        plain("and a residual in f16", random([1, 5, 4, 8], 20, [1, 3, 3]), halved(residual([1, 5, 4, 20], Activation::None))),
+        plain(
+            "and a residual in f16, to few channels",
+            random([1, 5, 4, 8], 12, [1, 3, 3]),
+            halved(residual([1, 5, 4, 12], Activation::None)),
+        ),
+        causal_of([3, 4, 3, 7], 21, false, [F32, F32]),
+        // Large tiles fill a GPU.
+        plain("of many pixels", random([1, 128, 128, 1], 65, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+    ];
+    let activated = |activation| {
+        let to = |outs| {
+            plain("and an activation", random([1, 3, 4, 8], outs, [1, 3, 3]), oracle::Options { activation, bias: bias(outs), ..same() })
+        };
+        [12, 20].map(to)
+    };
+    cases.extend(ALL.into_iter().flat_map(activated));
+    let halves = |what, outs, options| {
+        let (x, w) = random([1, 5, 4, 8], outs, [1, 3, 3]);
+        case(what, x, w, options, [F16, F32])
+    };
+    cases.extend([
+        halves("by f16, and all that follows, to 21 channels", 21, residual([1, 5, 4, 21], Activation::Silu)),
+        halves("by f16, with slopes, to 21 channels", 21, sloped(residual([1, 5, 4, 21], Activation::None))),
+        halves("by f16, with slopes", 20, sloped(residual([1, 5, 4, 20], Activation::None))),
+        halves("by f16, and a residual in f16", 20, halved(residual([1, 5, 4, 20], Activation::None))),
+        causal_of([3, 3, 5, 8], 24, false, [F32, F16]),
+    ]);
+    cases.extend(ALL.map(|activation| halves("by f16, and an activation", 20, oracle::Options { activation, bias: bias(20), ..same() })));
+    cases
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -2,6 +2,7 @@ use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::elementwise::gated;
 
+use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::elementwise as oracle;
@@ -17,11 +18,13 @@ fn case(a: Host, activation: Activation, b: Host, dtype: DType) -> Case {
 
 pub fn cases() -> Vec<Case> {
     let (a, b) = (|shape: &[usize]| Host::random(1, shape, 5.0), |shape: &[usize]| Host::random(2, shape, 5.0));
-    vec![
+    let mut cases = vec![
         case(a(&[3, 7, 13]), Activation::GeluTanh, b(&[3, 7, 13]), F32),
         case(a(&[300]).to(F16), Activation::None, b(&[300]).to(F16), F16),
         case(Host::random(1, &[64], 300.0), Activation::None, Host::random(2, &[64], 300.0), F16),
-    ]
+    ];
+    cases.extend(ALL.map(|activation| case(a(&[30]), activation, b(&[30]), F32)));
+    cases
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -33,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         case(terms(1, &[5]), 0.0, Activation::None, F16),
         case(halves(1, &[3, 5]), 0.0, Activation::None, F32),
         case(halves(2, &[64]), 0.0, Activation::Silu, F16),
+        case(halves(7, &[64]), 0.5, Activation::None, F32),
         case(mixed, 0.0, Activation::None, F32),
         case(vec![(1.0, Host::new(&[2 * edge.len()], |i| edge[i / 2] * (1.0 - 2.0 * (i % 2) as f32)))], 0.0, Activation::None, F16),
         case(terms(2, &[1, 1, 40, 300]), -1.5, Activation::None, F32),

@@ -5,6 +5,7 @@ use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 
+use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, matrix, send};
 use crate::oracle::matmul as oracle;
@@ -49,7 +50,7 @@ pub fn cases() -> Vec<Case> {
         let (x, w) = (Host::random(8, &[20, 16], size).to(F16), Host::random(9, &[32, 16], size));
         case("near the largest f16", x, w, plain(), F16)
     };
-    vec![
+    let mut cases = vec![
         sized("one tile", [33, 64, 96], plain()),
         sized("several tiles", [150, 40, 200], plain()),
         sized("rows of no fours", [70, 30, 22], full(70, 22, Activation::None)),
@@ -84,7 +85,23 @@ pub fn cases() -> Vec<Case> {
             plain(),
             F32,
         ),
-    ]
+    ];
+    let (x, w) = random(33, 64, 96);
+    let halves = |what, epilogue| case(what, x.clone().to(F16), w.clone().to(F16), epilogue, F32);
+    let with_f16 =
+        |epilogue: oracle::Epilogue| oracle::Epilogue { residual: epilogue.residual.map(|residual| residual.to(F16)), ..epilogue };
+    let (odd_x, odd_w) = random(33, 64, 21);
+    cases.extend([
+        halves("in f16, and all that follows", full(33, 96, Activation::None)),
+        halves("in f16, and a residual in f16", with_f16(full(33, 96, Activation::None))),
+        case("in f16, of no fours", odd_x.to(F16), odd_w.to(F16), full(33, 21, Activation::None), F32),
+        typed("bf16 weights of f16", [33, 64, 96], [F16, Bf16, F32]),
+    ]);
+    cases.extend(ALL.map(|activation| halves("in f16, and an activation", bias_only(96, activation))));
+    let activated =
+        |activation| [[9, 8, 20], [1, 8, 20], [40, 32, 64]].map(|size| sized("and an activation", size, bias_only(size[2], activation)));
+    cases.extend(ALL.into_iter().flat_map(activated));
+    cases
 }
 
 pub fn refusals() -> Vec<Refusal> {

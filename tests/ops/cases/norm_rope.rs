@@ -26,6 +26,8 @@ pub fn cases() -> Vec<Case> {
         case(x(9, 128), 64, F32),
         case(x(9, 30), 10, F32),
         case(x(70, 2), 2, F32),
+        case(x(3, 200), 20, F32),
+        case(x(3, 400), 40, F32),
         case(x(5, 12), 6, F32),
         case(x(9, 64).to(F16), 16, F16),
         case(x(3, 1156), 68, F16),

@@ -2,6 +2,7 @@ use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::rms_norm::rms_norm;
 
+use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::rms_norm as oracle;
@@ -18,17 +19,20 @@ fn case(x: Host, activation: Activation, dtype: DType) -> Case {
 
 pub fn cases() -> Vec<Case> {
     let x = |rows, cols| Host::random(1, &[rows, cols], 2.0);
-    vec![
+    let mut cases = vec![
         case(x(7, 10), Activation::None, F32),
         case(x(3, 128), Activation::Silu, F32),
         case(x(3, 384), Activation::Silu, F32),
+        case(x(2, 200), Activation::None, F32),
         case(x(2, 1000), Activation::None, F32),
         case(x(2, 5121), Activation::None, F32),
         case(x(5, 1), Activation::None, F32),
         case(x(5, 128).to(F16), Activation::None, F16),
         case(Host::random(1, &[2, 128], 65504.0), Activation::None, F32),
         case(Host::new(&[2, 128], |i| (i / 128) as f32 * 1e-4), Activation::None, F32),
-    ]
+    ];
+    cases.extend(ALL.map(|activation| case(x(3, 20), activation, F32)));
+    cases
 }
 
 pub fn refusals() -> Vec<Refusal> {

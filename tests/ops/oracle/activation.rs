@@ -6,8 +6,14 @@ use crate::approx::Approx;
 
 pub fn activate(activation: Activation, x: Approx) -> Approx {
     let times_logistic = |y: Approx| {
-        // The kernel keeps y within 80 of zero, beyond which the logistic function is 0 or 1 within 2e-35.
-        (x / (Approx::exact(1.0) + (-y).exp())).widened(x.value.abs() * 2e-35)
+        // Beyond 40 the logistic function is 0 or 1 within 5e-18, wherever the kernel, which keeps y within 80 of zero, has its own y.
+        if y.value.abs() - y.error > 40.0 {
+            let rest = x.value.abs() * 5e-18;
+            return if y.value > 0.0 { (x / Approx::exact(1.0)).widened(rest) } else { Approx::exact(0.0).widened(rest + x.error * 5e-18) };
+        }
+        let made = x / (Approx::exact(1.0) + (-y).exp());
+        // However wrong y is, the result is between 0 and x.
+        Approx { value: made.value, error: made.error.min(x.value.abs() + 2.0 * x.error) }
     };
     match activation {
         Activation::None => x,

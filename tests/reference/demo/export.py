@@ -1,13 +1,15 @@
-"""Writes examples/demo/: the trained checkpoint and the inputs of a held-out character.
+"""Writes examples/demo/: the trained checkpoint with the networks of `networks.py`, and the inputs of a held-out character.
 
-    python export.py OUT [--to ../../../examples/demo] [--clip 4]
+    python export.py OUT [--to ../../../examples/demo] [--clip 4] [--driving 102]
 """
 
 import argparse
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 from diffusers import AutoencoderKLWan, WanAnimateTransformer3DModel
 
 import evaluate
@@ -16,11 +18,20 @@ import world
 from parts import checkpoint
 
 
+def write_video(frames: np.ndarray, file: Path) -> None:
+    """A video as people have them: H.264, by the program ffmpeg."""
+    size = f"{frames.shape[2]}x{frames.shape[1]}"
+    raw = ["ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", size, "-framerate", "16", "-i", "-"]
+    command = [*raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "8", "-preset", "slow", "-bf", "0", file]
+    subprocess.run(command, input=frames.tobytes(), check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--to", type=Path, default=evaluate.ROOT / "examples" / "demo")
     parser.add_argument("--clip", type=int, default=4)
+    parser.add_argument("--driving", type=int, default=102, help="who performs the motion in the driving video")
     arguments = parser.parse_args()
     for name in ("model", "pose", "face", "background", "mask", "truth"):
         shutil.rmtree(arguments.to / name, ignore_errors=True)
@@ -32,8 +43,14 @@ def main() -> None:
         config = json.loads(file.read_text())
         del config["_name_or_path"]  # a folder of whoever runs this
         file.write_text(json.dumps(config, indent=2) + "\n")
+    networks = arguments.to / "model" / "process_checkpoint"
+    networks.mkdir()
+    for file in (arguments.out / "networks").glob("*.onnx"):
+        shutil.copy(file, networks)
     evaluate.write(world.clip(world.HELD_OUT + arguments.clip, evaluate.FRAMES, replace=True), arguments.to)
     (arguments.to / "frames").rename(arguments.to / "truth")
+    driving = world.driving(world.HELD_OUT + arguments.clip, world.HELD_OUT + arguments.driving, evaluate.FRAMES)
+    write_video(driving, arguments.to / "driving.mp4")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,15 @@ def clip(seed: int, frames: int = FRAMES, replace: bool | None = None, mouth: fl
     return Clip(reference=_reference(who, seed, replace), replace=replace, **{name: np.stack([np.asarray(x) for x in video]) for name, video in videos.items()})
 
 
+def driving(seed: int, other: int, frames: int) -> np.ndarray:
+    """The character of the seed `other` in the place of that of `seed`: its motion, before its background."""
+    who, motion, scene = body.character(other), body.Motion(seed), drawing.background(seed)
+    canvases = [scene.copy() for _ in range(frames)]
+    for frame, canvas in enumerate(canvases):
+        drawing.paint(who, body.pose(who, motion, frame), canvas)
+    return np.stack([np.asarray(drawing.shrink(canvas)) for canvas in canvases])
+
+
 def _reference(who: body.Character, seed: int, replace: bool) -> np.ndarray:
     canvas = drawing.background(-seed - 1 if replace else seed)
     drawing.paint(who, body.pose(who, body.Motion(-seed - 1), 7), canvas)

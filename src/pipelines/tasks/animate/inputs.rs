@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipelines::run::description::Description;
-use crate::video::{Frame, Motion, Scene};
+use crate::video::{Frame, Frames, Motion, Scene};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ pub struct Inputs {
     pub frame_offset: usize,
     /// The last frames of the video that this one continues.
     pub given: Arc<[Frame]>,
+    /// How strongly the pose is followed, 0 to 2.
+    pub pose_strength: f64,
+    /// The same of the face.
+    pub face_strength: f64,
 }
 
 /// What a generation shows the character doing, or in whose place.
@@ -32,6 +36,26 @@ impl Inputs {
             Role::Animate(motion) => motion,
             Role::Replace(scene) => scene.motion(),
         }
+    }
+
+    /// The pose, if it is followed at all.
+    pub fn pose(&self) -> Option<&Frames> {
+        self.motion().pose().filter(|_| self.pose_strength > 0.0)
+    }
+
+    /// The face, if it is followed at all.
+    pub fn face(&self) -> Option<&Frames> {
+        self.motion().face().filter(|_| self.face_strength > 0.0)
+    }
+
+    /// What is wrong with the strengths.
+    pub fn check(&self) -> Result<()> {
+        for (what, strength) in [("pose", self.pose_strength), ("face", self.face_strength)] {
+            if !(0.0..=2.0).contains(&strength) {
+                return Err(Error::Input(format!("a {what} strength of {strength}; it must be 0 to 2")));
+            }
+        }
+        Ok(())
     }
 
     /// The size of the video that the result's frames answer to.
@@ -54,6 +78,7 @@ impl Inputs {
             description.set_image("mask", &scene.read_mask(0)?);
         }
         description.set("frame offset", self.frame_offset);
+        description.set("strength of pose and face", format!("{} {}", self.pose_strength, self.face_strength));
         Ok(())
     }
 }

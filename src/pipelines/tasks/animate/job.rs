@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
 use crate::models::dit::{face_adapter::Face, session::Session};
 use crate::models::vae::tiling::Encoding;
-use crate::ops::{copy::concat, copy::join_inner, pixels::pixels, pixels::signed};
+use crate::ops::{copy::concat, copy::join_inner, lincomb::lincomb, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, conditioning::fold_after_reference, conditioning::keep, denoise::guide,
@@ -167,7 +168,7 @@ impl AnimateJob {
         let letterboxed = || self.parts.rules.letterbox(&self.inputs.reference, width as u32, height as u32).map(RgbImage::into_raw);
         let reference = pixels(rec, &[height, width, 3], letterboxed, signed)?;
         let reference = self.encode_frames(rec, 1, |_, _| Ok(reference.clone()))?;
-        let is_looked_at = self.prompts.len() > 1 || self.inputs.motion().face().is_none();
+        let is_looked_at = self.prompts.len() > 1 || self.is_face_mixed() || self.inputs.face().is_none();
         let no_face = is_looked_at.then(|| self.no_face(rec)).transpose()?;
         Ok(Shared { reference, no_face })
     }
@@ -180,9 +181,8 @@ impl AnimateJob {
     /// Of a segment's conditioning: each latent frame of the background and of the poses, each batch of faces, and all of it.
     fn pieces(&self) -> usize {
         let (video, count) = (self.canvas.latents[1] - 1, self.canvas.segments.segment_frames());
-        let motion = self.inputs.motion();
-        let poses = if motion.pose().is_some() { video } else { 0 };
-        let faces = motion.face().map_or(0, |_| count.div_ceil(self.parts.transformer.config().motion_encoder_batch_size));
+        let poses = if self.inputs.pose().is_some() { video } else { 0 };
+        let faces = self.inputs.face().map_or(0, |_| count.div_ceil(self.parts.transformer.config().motion_encoder_batch_size));
         video + poses + faces + 1
     }
 
@@ -193,7 +193,7 @@ impl AnimateJob {
             grey: Some(rec.zeros(&[height, width, 3])?),
             video: Some(self.encoding()),
             conditioning: None,
-            poses: self.inputs.motion().pose().map(|_| self.encoding()),
+            poses: self.inputs.pose().map(|_| self.encoding()),
             pose: None,
             motion: Vec::new(),
         })
@@ -215,10 +215,11 @@ impl AnimateJob {
             }
             return Ok(None);
         }
-        if let (Some(encoding), Some(frames)) = (poses.as_mut(), self.inputs.motion().pose()) {
+        if let (Some(encoding), Some(frames)) = (poses.as_mut(), self.inputs.pose()) {
             if !encoding.next(rec, &mut |rec, i| self.input_frame(rec, frames, k, i, self.canvas.size))? {
                 let latents = poses.take().map(Encoding::into_latents).unwrap_or_default();
                 let latents = latents::join(rec, &latents)?;
+                let latents = self.followed(rec, latents)?;
                 *pose = Some(self.parts.transformer.pose(rec, &latents)?);
             }
             return Ok(None);
@@ -296,9 +297,26 @@ impl AnimateJob {
     fn faces(&self, rec: &mut Recorder, vectors: &[Tensor]) -> Result<Vec<Face>> {
         let count = self.canvas.segments.segment_frames();
         let empty = self.shared()?.no_face.as_ref().map(|no_face| concat(rec, &vec![no_face; count])).transpose()?;
-        let motion = if vectors.is_empty() { None } else { Some(concat(rec, &vectors.iter().collect::<Vec<_>>())?) };
+        let mut motion = if vectors.is_empty() { None } else { Some(concat(rec, &vectors.iter().collect::<Vec<_>>())?) };
+        if let (Some(own), Some(empty), true) = (&motion, &empty, self.is_face_mixed()) {
+            let strength = self.inputs.face_strength;
+            motion = Some(lincomb(rec, &[(strength, own), (1.0 - strength, empty)], DType::F32)?);
+        }
         let motions = [motion.or_else(|| empty.clone()), empty];
         motions.iter().flatten().take(self.prompts.len()).map(|motion| self.parts.transformer.face(rec, motion)).collect()
+    }
+
+    /// Latents of the pose as strongly as it is followed: none of them is an absent pose, whose latents are zero.
+    fn followed(&self, rec: &mut Recorder, pose: Tensor) -> Result<Tensor> {
+        match self.inputs.pose_strength {
+            1.0 => Ok(pose),
+            strength => lincomb(rec, &[(strength, &pose)], DType::F32),
+        }
+    }
+
+    /// Whether motion vectors lie between those of the face and those of an empty one, or beyond.
+    fn is_face_mixed(&self) -> bool {
+        self.inputs.face().is_some() && self.inputs.face_strength != 1.0
     }
 
     /// The motion vector of an empty face.
@@ -313,7 +331,7 @@ impl AnimateJob {
         let config = self.parts.transformer.config();
         let (side, batch) = (config.motion_encoder_size, config.motion_encoder_batch_size);
         let (first, count) = (vectors.len() * batch, self.canvas.segments.segment_frames());
-        let Some(video) = self.inputs.motion().face().filter(|_| first < count) else { return Ok(false) };
+        let Some(video) = self.inputs.face().filter(|_| first < count) else { return Ok(false) };
         let frames = (first..count.min(first + batch)).map(|i| self.input_frame(rec, video, k, i, (side, side)));
         let frames = frames.map(|frame| Ok(frame?.reshape(&[1, side, side, 3]))).collect::<Result<Vec<_>>>()?;
         let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;

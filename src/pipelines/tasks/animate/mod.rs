@@ -62,7 +62,8 @@ impl AnimatePipeline {
     }
 
     fn request(&self, reference: Shared<RgbImage>, role: Role) -> AnimateRequest {
-        let inputs = Inputs { reference: reference.0, role, frame_offset: 0, given: Arc::default() };
+        let inputs =
+            Inputs { reference: reference.0, role, frame_offset: 0, given: Arc::default(), pose_strength: 1.0, face_strength: 1.0 };
         let animation = Animation { pipeline: self.clone(), inputs, num_frames: None, segment_frames: 77, overlap: 1 };
         Request::new(animation, DEFAULT_PROMPT)
     }
@@ -173,6 +174,19 @@ impl AnimateRequest {
         self
     }
 
+    /// How strongly the pose is followed, 0 to 2: the pose's latents are multiplied by it. At 0 it is an absent pose. Default: 1.
+    pub fn pose_strength(mut self, strength: f64) -> Self {
+        self.task.inputs.pose_strength = strength;
+        self
+    }
+
+    /// How strongly the face is followed, 0 to 2: its motion vectors go so far from those of an empty face. At 0 it is an absent face.
+    /// Default: 1.
+    pub fn face_strength(mut self, strength: f64) -> Self {
+        self.task.inputs.face_strength = strength;
+        self
+    }
+
     /// Frames to leave out at the start of all input videos. Default: 0.
     pub fn frame_offset(mut self, frames: usize) -> Self {
         self.task.inputs.frame_offset = frames;
@@ -278,6 +292,10 @@ impl Task for Animation {
         let frames = Some(self.segment_frames / 8 * 4 + 1).filter(|&frames| frames >= 5 && frames > self.overlap)?;
         self.segment_frames = frames;
         Some(format!("segments of {frames} frames"))
+    }
+
+    fn check(&self, _segments: &Segments) -> Result<()> {
+        self.inputs.check()
     }
 
     fn job(self, settings: &Settings, canvas: Canvas, arrangement: Arrangement) -> Box<dyn Job> {

@@ -1,0 +1,27 @@
+//! How much larger a mask is made than what was found.
+
+use clap::Args;
+use wan_animate::preprocess::Preprocess;
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct MaskGrowth {
+    /// How often the mask is dilated.
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "video")]
+    iterations: u32,
+    /// By a square of so many pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 7, requires = "video")]
+    kernel_size: u32,
+    /// Columns of the grid whose cells are filled where the mask is in them.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "video")]
+    w_subdivisions: u32,
+    /// Rows of it.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "video")]
+    h_subdivisions: u32,
+}
+
+impl MaskGrowth {
+    pub fn apply(self, preprocess: Preprocess) -> Preprocess {
+        let Self { iterations, kernel_size, w_subdivisions, h_subdivisions } = self;
+        preprocess.iterations(iterations).kernel_size(kernel_size).w_subdivisions(w_subdivisions).h_subdivisions(h_subdivisions)
+    }
+}
