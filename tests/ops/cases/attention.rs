@@ -26,8 +26,25 @@ fn random(q_len: usize, k_len: usize, width: usize) -> [Host; 3] {
     [Host::random(1, &[q_len, width], 2.0), Host::random(2, &[k_len, width], 2.0), Host::random(3, &[k_len, width], 2.0)]
 }
 
-fn shifted(what: &str, tensors: [Host; 3], count: usize, dim: usize, keys: (usize, usize)) -> Case {
-    case(what, tensors, oracle::Heads { shift: Some(Shift { keys, by: -1.3 }), ..heads(count, dim) }, F32)
+fn shifted(what: &str, tensors: [Host; 3], (count, dim): (usize, usize), keys: (usize, usize), by: f32) -> Case {
+    case(what, tensors, oracle::Heads { shift: Some(Shift { keys, by }), ..heads(count, dim) }, F32)
+}
+
+/// Scores of some keys raised: within a tile, over the bounds of tiles, of a tail, by much, in batches.
+fn all_shifted() -> Vec<Case> {
+    let halves = |q_len, k_len, width| random(q_len, k_len, width).map(|host| host.to(F16));
+    let batches = {
+        let how = oracle::Heads { shift: Some(Shift { keys: (9, 40), by: 0.7 }), batches: 2, ..heads(2, 20) };
+        case("of batches with some keys' scores raised", halves(2 * 35, 2 * 41, 40), how, F32)
+    };
+    vec![
+        shifted("with some keys' scores lowered", random(35, 41, 40), (2, 20), (7, 22), -1.3),
+        shifted("with few keys' scores lowered", random(9, 5, 20), (2, 10), (2, 5), -1.3),
+        shifted("with the last keys' scores raised", random(5, 70, 600), (2, 300), (65, 70), 1.3),
+        shifted("in f16 with some keys' scores lowered", halves(70, 197, 256), (2, 128), (60, 121), -1.3),
+        shifted("in f16 with some keys' scores raised by much", halves(70, 197, 128), (2, 64), (100, 170), 40.0),
+        batches,
+    ]
 }
 
 pub fn cases() -> Vec<Case> {
@@ -63,7 +80,7 @@ pub fn cases() -> Vec<Case> {
         let k = Host::new(&k.shape, |i| if i % 128 == 0 { (i / 128) as f32 * 0.2 } else { k.values[i] });
         case("in f16 with scores that grow", [q, k, v].map(|host| host.to(F16)), oracle::Heads { scale: 1.0, ..heads(1, 128) }, F32)
     };
-    vec![
+    let rest = vec![
         sized(3, 1, 5, 7),
         sized(3, 2, 17, 70),
         sized(2, 6, 5, 7),
@@ -85,9 +102,6 @@ pub fn cases() -> Vec<Case> {
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 10),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 16),
         case("with a bias", random(35, 41, 40), oracle::Heads { bias: Some(Host::random(4, &[2, 35, 41], 3.0)), ..heads(2, 20) }, F32),
-        shifted("with some keys' scores raised", random(35, 41, 40), 2, 20, (7, 22)),
-        shifted("with few keys' scores raised", random(9, 5, 20), 2, 10, (2, 5)),
-        shifted("in f16 with some keys' scores raised", random(70, 97, 256).map(|host| host.to(F16)), 2, 128, (30, 61)),
         case("of batches", random(3 * 35, 3 * 41, 40), oracle::Heads { batches: 3, ..heads(2, 20) }, F32),
         biased(3, None, 10),
         biased(3, None, 16),
@@ -104,7 +118,8 @@ pub fn cases() -> Vec<Case> {
         large,
         sharp("with large logits", 1e2),
         sharp("with huge logits", 1e4),
-    ]
+    ];
+    rest.into_iter().chain(all_shifted()).collect()
 }
 
 pub fn refusals() -> Vec<Refusal> {
