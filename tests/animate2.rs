@@ -13,8 +13,9 @@ use wan_animate::{
     VideoPipeline,
 };
 
-/// Mean and largest difference of frames in [0, 1]; a guidance scale of 3 makes the reference's own rounding larger too.
-const F32: (f64, f64) = (5e-6, 3e-4);
+/// Mean and largest difference of frames in [0, 1]. The reference itself is as far as 4.8e-5 from its run in f64: a carried frame's rounding grows
+/// twentyfold in the VAE's encoder.
+const F32: (f64, f64) = (5e-6, 2e-4);
 /// Operands of 11 bits through the same.
 const F16: (f64, f64) = (3e-3, 0.1);
 
