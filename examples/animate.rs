@@ -3,7 +3,6 @@
 mod cli;
 
 use clap::Parser;
-use wan_animate::Result;
 
 /// The character of an image performs the motion of a raw video, or of a pose and a face video.
 #[derive(Parser)]
@@ -14,13 +13,5 @@ struct CommandLine {
 
 fn main() -> std::process::ExitCode {
     let CommandLine { common } = CommandLine::parse();
-    cli::report(|| animate(&common.or_demo()))
-}
-
-fn animate(common: &cli::Arguments) -> Result<()> {
-    let motion = match common.conditions(None, None)? {
-        Some(conditions) => conditions.motion()?,
-        None => common.motion()?,
-    };
-    cli::run(common, &[], |pipeline, reference, write| write(pipeline.animate(reference, &motion), &motion))
+    cli::report(|| cli::run(&common.or_demo(), cli::Task::Animate))
 }

@@ -1,24 +1,25 @@
 //! Wan2.2 video generation, above all Wan2.2-Animate-14B, on any Vulkan, Metal or DX12 GPU: no CUDA, no Python, no framework.
 //!
 //! A character image plus a driving video gives either that character performing the motion
-//! ([`animate`](AnimatePipeline::animate)) or that character in place of the person in the video
-//! ([`replace`](AnimatePipeline::replace)). [`VideoPipeline`] makes videos from text, from a first image, or from a first and a
+//! ([`animate_video`](AnimatePipeline::animate_video)) or that character in place of the person in the video
+//! ([`replace_video`](AnimatePipeline::replace_video)). [`VideoPipeline`] makes videos from text, from a first image, or from a first and a
 //! last one. The results are those of the reference implementation, diffusers' `WanAnimatePipeline`, `WanPipeline` and
 //! `WanImageToVideoPipeline`, which the tests compare every part with; for checkpoints in the layout of the official release
 //! those of its own code, with whose frames the tests compare theirs.
 //!
 //! ```no_run
-//! use wan_animate::video::{Frames, Motion, VideoWriter, open_image};
+//! use wan_animate::driving::DrivingVideo;
+//! use wan_animate::video::{Frames, VideoWriter, open_image};
 //! use wan_animate::{AnimatePipeline, Cancel, Device, Event};
 //!
 //! # fn main() -> wan_animate::Result<()> {
 //! let device = Device::builder().build()?; // or `Device::from_wgpu` with the device that your application owns
 //! let pipeline = AnimatePipeline::builder(&device).checkpoint("examples/demo/model").build()?; // the small one of the repository
 //! let character = open_image("examples/demo/reference.png")?;
-//! let motion = Motion::new(Frames::open("examples/demo/pose")?, Frames::open("examples/demo/face")?)?; // or MP4 files
+//! let driving = DrivingVideo::new(Frames::open("examples/demo/driving.mp4")?); // networks find the person in it
 //! let cancel = Cancel::new(); // Clone + Send: for a button in another thread
 //! let generation = pipeline
-//!     .animate(&character, &motion)
+//!     .animate_video(&character, &driving)? // or `animate`, with poses and faces that were made before
 //!     .size(96, 96) // the published checkpoint: 832x480 or 1280x720, segments of 77 frames, 20 steps
 //!     .segment_frames(17)
 //!     .num_inference_steps(4)
@@ -38,8 +39,8 @@
 //! ```
 //!
 //! # What it does not do
-//! It has no networks that find a person in a raw video: [`networks`] runs those that users have as ONNX files, and [`preprocess`] makes what a
-//! generation takes; or all of that comes from Wan2.2's own preprocessing. Masks over time by SAM 2 are not in it yet. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
+//! It brings no networks that find a person in a raw video: [`networks`] runs those that users have as ONNX files, or poses, faces, background and
+//! mask come from Wan2.2's own preprocessing. Masks over time by SAM 2 are not in it yet. It reads checkpoints in the layout of diffusers and of the official releases, and single files, and saves any of
 //! them in the layout of diffusers ([`Conversion`]).
 //!
 //! # In an application
@@ -82,6 +83,7 @@ mod cancel;
 mod content;
 mod count;
 mod digest;
+pub mod driving;
 mod dtype;
 mod error;
 mod gpu;

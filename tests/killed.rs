@@ -36,8 +36,7 @@ fn child() {
     let result = match line.starts_with("animate") {
         true => {
             let Animate { arguments } = Animate::parse_from(line.lines());
-            let motion = arguments.motion().expect("inputs");
-            cli::run(&arguments, &[], |pipeline, reference, write| write(pipeline.animate(reference, &motion), &motion))
+            cli::run(&arguments, cli::Task::Animate)
         }
         false => cli::run_video(&TextToVideo::parse_from(line.lines()).arguments, None, None, 16.0),
     };
@@ -137,8 +136,7 @@ fn results_do_not_go_where_inputs_are() {
     let before = names();
     let line = format!("{line}\n--out\n{}", pose.display());
     let Animate { arguments } = Animate::parse_from(line.lines());
-    let motion = arguments.motion().expect("inputs");
-    let result = cli::run(&arguments, &[], |pipeline, reference, write| write(pipeline.animate(reference, &motion), &motion));
+    let result = cli::run(&arguments, cli::Task::Animate);
     assert!(matches!(&result, Err(wan_animate::Error::Input(message)) if message.contains("read from")), "{result:?}");
     assert_eq!(names(), before);
 }

@@ -118,7 +118,7 @@ fn a_person_is_followed_through_real_clips() {
     let device = device();
     for expected in EXPECTED {
         let Some(clip) = shared(expected.clip) else { continue };
-        let mut networks = Networks::choose(&device).folder(&folder).open().expect("opens");
+        let mut networks = Networks::open(&folder, &device).expect("opens");
         let video = Frames::open(clip.join("video.mp4")).expect("a clip");
         let found = networks.find(&video, &Search::new().masks(true), &Cancel::new(), &mut |_, _| {}).expect("a person");
         assert_eq!(found.searched, [0], "the detector is asked once");

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use image::RgbImage;
-use wan_animate::preprocess::Conditions;
-use wan_animate::video::{Audio, Frame, Frames, Motion, open_image};
+use wan_animate::driving::DrivingVideo;
+use wan_animate::video::{Audio, Frame, Frames, Motion, Scene, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Error, Result};
 
-use super::raw::{Job, RawVideo};
+use super::driving::{Driving, Given};
 use super::sound::{self, Sound};
-use super::{Destination, Engine, MaskGrowth, Output, Settings, demo};
+use super::{Destination, Engine, Output, Settings, demo};
 
 /// Frames a second of images, which do not say their own.
 const DEFAULT_FPS: f64 = 30.0;
@@ -30,11 +30,16 @@ pub struct Arguments {
     /// Face crops, frame by frame with the pose. Without it the face is empty.
     #[arg(long, value_name = "PATH")]
     face: Option<PathBuf>,
+    /// The driving video as it was filmed: networks find the person, and poses and faces, or to replace it background and mask too, are made of
+    /// that where they are not given.
+    #[arg(long, value_name = "PATH")]
+    video: Option<PathBuf>,
     #[command(flatten)]
-    raw: RawVideo,
+    driving: Driving,
     #[command(flatten)]
     destination: Destination,
-    /// The sound of MP4 and MOV files: keep copies that of the first of background, pose and face that has any, cut to the result.
+    /// The sound of MP4 and MOV files: keep copies that of the first of background, driving video, pose and face that has any, cut
+    /// to the result.
     #[arg(long, value_enum, value_name = "keep|none", hide_possible_values = true, default_value = "keep")]
     audio: Sound,
     /// Frames made at once, 4n + 1; by default 77, or 17 with the demo's checkpoint.
@@ -63,8 +68,8 @@ pub struct Arguments {
     prompt: Option<String>,
     #[command(flatten)]
     settings: Settings,
-    /// Frames a second: input videos are resampled to it. By default the inputs' own, or 30 for images.
-    #[arg(long, value_name = "N")]
+    /// Frames a second: input videos are resampled to it. By default, or with -1, the inputs' own, or 30 for images.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     fps: Option<f64>,
     /// Also write a picture of reference, pose and result side by side.
     #[arg(long, value_name = "PNG")]
@@ -74,10 +79,12 @@ pub struct Arguments {
 impl Arguments {
     /// With the demo's checkpoint where none is named, and with its inputs where none of them is either.
     pub fn or_demo(mut self) -> Self {
+        // How Wan2.2's own preprocessing is asked for the video's.
+        self.fps = self.fps.filter(|&fps| fps != -1.0);
         if self.engine.checkpoint.is_named() || !demo::is_here() {
             return self;
         }
-        if [&self.reference, &self.pose, &self.face, &self.raw.video].iter().all(|input| input.is_none()) {
+        if [&self.reference, &self.pose, &self.face, &self.video].iter().all(|input| input.is_none()) {
             let input = |name| Some(demo::path(name));
             (self.reference, self.pose, self.face) = (input("reference.png"), input("pose"), input("face"));
         }
@@ -87,14 +94,14 @@ impl Arguments {
     }
 
     /// An input of `replace`: the named one, or the demo's beside the demo's character.
-    pub fn input(&self, named: Option<PathBuf>, name: &str) -> Result<PathBuf> {
+    fn input(&self, named: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
         let is_demo = self.reference.as_ref() == Some(&demo::path("reference.png"));
-        let path = named.or_else(|| is_demo.then(|| demo::path(name)));
+        let path = named.cloned().or_else(|| is_demo.then(|| demo::path(name)));
         path.ok_or_else(|| Error::Input(format!("--{name} is missing")))
     }
 
     /// An input video, at the wanted rate.
-    pub fn frames(&self, path: &Path) -> Result<Frames> {
+    fn frames(&self, path: &Path) -> Result<Frames> {
         let frames = Frames::open(path)?;
         match self.fps {
             Some(fps) => frames.at_fps(fps),
@@ -102,35 +109,28 @@ impl Arguments {
         }
     }
 
-    /// All inputs, made of the raw video where one is given; to replace, with how the mask grows, and the person's mask where that is given too.
-    pub fn conditions(&self, growth: Option<MaskGrowth>, mask: Option<&Path>) -> Result<Option<Conditions>> {
-        let reference = if growth.is_some() || self.raw.video.is_none() { None } else { Some(open_image(self.reference()?)?) };
-        self.raw.conditions(&Job {
-            model: self.engine.checkpoint.folder(),
-            adapter: self.engine.adapter.as_deref(),
-            size: self.settings.size(),
-            fps: self.fps,
-            reference: reference.as_ref(),
-            mask,
-            growth,
-        })
+    /// The raw video, where one is given, and for a scene its background and mask where they are given too.
+    fn raw(&self, reference: &RgbImage, scene: Option<Given>) -> Result<Option<DrivingVideo>> {
+        let Some(video) = &self.video else { return Ok(None) };
+        let given = Given { pose: self.pose.as_deref(), face: self.face.as_deref(), ..scene.unwrap_or_default() };
+        self.driving.video(video, self.fps, self.settings.size(), Some(reference.dimensions()), given).map(Some)
     }
 
     fn reference(&self) -> Result<&PathBuf> {
         self.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))
     }
 
-    pub fn motion(&self) -> Result<Motion> {
+    fn motion(&self) -> Result<Motion> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(|path| self.frames(path)).transpose();
         Motion::new(open(&self.pose)?, open(&self.face)?)
     }
 
     /// What is heard with the frames, which are `fps` a second. `inputs` are those of `replace`.
-    fn sound(&self, inputs: &[&PathBuf], offset: usize, fps: f64) -> Result<Option<Audio>> {
+    fn sound(&self, inputs: &[PathBuf], offset: usize, fps: f64) -> Result<Option<Audio>> {
         if let Sound::None = self.audio {
             return Ok(None);
         }
-        let inputs = inputs.iter().copied().chain(&self.raw.video).chain(&self.pose).chain(&self.face).map(PathBuf::as_path);
+        let inputs = inputs.iter().chain(&self.video).chain(&self.pose).chain(&self.face).map(PathBuf::as_path);
         let audio = sound::find(inputs, self.fps.is_some())?;
         Ok(audio.map(|audio| audio.skip(offset as f64 / fps)))
     }
@@ -157,33 +157,73 @@ impl Arguments {
     }
 }
 
-/// Loads what `animate` and `replace` need and hands it to `generate`, with where the frames go. `inputs` are files beside those of
-/// the arguments.
-pub fn run(
-    arguments: &Arguments,
-    inputs: &[&PathBuf],
-    generate: impl FnOnce(&AnimatePipeline, &RgbImage, &dyn Fn(AnimateRequest, &Motion) -> Result<()>) -> Result<()>,
-) -> Result<()> {
+/// What is made of the reference: by default it is animated.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    Animate,
+    Replace { background: Option<&'a PathBuf>, mask: Option<&'a PathBuf> },
+}
+
+/// A request, and what of its inputs the output needs.
+struct Job {
+    request: AnimateRequest,
+    fps: Option<f64>,
+    /// Rows of the contact sheet.
+    shown: Vec<Frames>,
+    /// Files beside those of the arguments.
+    files: Vec<PathBuf>,
+}
+
+impl Arguments {
+    fn job(&self, pipeline: &AnimatePipeline, reference: &RgbImage, task: Task) -> Result<Job> {
+        let scene = match task {
+            Task::Animate => None,
+            Task::Replace { background, mask } => {
+                Some(Given { background: background.map(PathBuf::as_path), mask: mask.map(PathBuf::as_path), ..Given::default() })
+            }
+        };
+        if let Some(driving) = self.raw(reference, scene)? {
+            let request = match task {
+                Task::Animate => pipeline.animate_video(reference, &driving)?,
+                Task::Replace { .. } => pipeline.replace_video(reference, &driving)?,
+            };
+            let shown = self.video.iter().map(|path| self.frames(path)).collect::<Result<_>>()?;
+            let files = scene.iter().flat_map(|given| [given.background, given.mask]).flatten().map(Path::to_path_buf).collect();
+            return Ok(Job { request, fps: Some(driving.fps()?), shown, files });
+        }
+        let motion = self.motion()?;
+        let (fps, shown) = (motion.fps(), motion.pose().cloned().into_iter().collect());
+        let Task::Replace { background, mask } = task else {
+            return Ok(Job { request: pipeline.animate(reference, &motion), fps, shown, files: Vec::new() });
+        };
+        let (background, mask) = (self.input(background, "background")?, self.input(mask, "mask")?);
+        let scene = Scene::new(motion, self.frames(&background)?, self.frames(&mask)?)?;
+        Ok(Job { request: pipeline.replace(reference, &scene), fps, shown, files: vec![background, mask] })
+    }
+}
+
+/// Loads what `animate` and `replace` need, and makes a video.
+pub fn run(arguments: &Arguments, task: Task) -> Result<()> {
     let reference = arguments.reference()?;
-    let own = arguments.pose.iter().chain(&arguments.face).chain(&arguments.raw.video).chain([reference]);
-    own.chain(inputs.iter().copied()).try_for_each(|input| arguments.destination.check_input(input))?;
+    let scene = match task {
+        Task::Animate => [None; 2],
+        Task::Replace { background, mask } => [background, mask],
+    };
+    let inputs = arguments.pose.iter().chain(&arguments.face).chain(&arguments.video).chain([reference]);
+    inputs.chain(scene.into_iter().flatten()).try_for_each(|input| arguments.destination.check_input(input))?;
     let reference = open_image(reference)?;
     let loaded = arguments.engine.load(AnimatePipeline::builder)?;
-    let write = |request: AnimateRequest, motion: &Motion| {
-        let fps = arguments.fps.or(motion.fps()).unwrap_or(DEFAULT_FPS);
-        let (given, offset) = arguments.beginning()?;
-        let request = arguments.request(request, given, offset)?;
-        let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
-        let options = arguments.destination.options().audio(arguments.sound(inputs, offset, fps)?);
-        let mut output = Output::new(arguments.destination.path()?, fps, options)
-            .state(arguments.settings.state.as_ref())
-            .preview(arguments.settings.preview.as_ref());
-        if let Some(sheet) = &arguments.contact_sheet {
-            let driving = arguments.raw.video.iter().map(|path| arguments.frames(path)).collect::<Result<Vec<_>>>()?;
-            let inputs = driving.into_iter().chain(motion.pose().cloned()).collect();
-            output = output.contact_sheet(sheet, &reference, inputs, offset);
-        }
-        output.write(request.start()?, &loaded)
-    };
-    generate(&loaded.pipeline, &reference, &write)
+    let Job { request, fps, shown, files } = arguments.job(&loaded.pipeline, &reference, task)?;
+    let fps = arguments.fps.or(fps).unwrap_or(DEFAULT_FPS);
+    let (given, offset) = arguments.beginning()?;
+    let request = arguments.request(request, given, offset)?;
+    let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
+    let options = arguments.destination.options().audio(arguments.sound(&files, offset, fps)?);
+    let mut output = Output::new(arguments.destination.path()?, fps, options)
+        .state(arguments.settings.state.as_ref())
+        .preview(arguments.settings.preview.as_ref());
+    if let Some(sheet) = &arguments.contact_sheet {
+        output = output.contact_sheet(sheet, &reference, shown, offset);
+    }
+    output.write(request.start()?, &loaded)
 }

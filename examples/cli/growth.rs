@@ -17,11 +17,19 @@ pub struct MaskGrowth {
     /// Rows of it.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "video")]
     h_subdivisions: u32,
+    /// Islands of less than this share of the mask are dropped.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "video")]
+    least_island: f64,
 }
 
 impl MaskGrowth {
     pub fn apply(self, preprocess: Preprocess) -> Preprocess {
-        let Self { iterations, kernel_size, w_subdivisions, h_subdivisions } = self;
-        preprocess.iterations(iterations).kernel_size(kernel_size).w_subdivisions(w_subdivisions).h_subdivisions(h_subdivisions)
+        let Self { iterations, kernel_size, w_subdivisions, h_subdivisions, least_island } = self;
+        preprocess
+            .least_island(least_island)
+            .iterations(iterations)
+            .kernel_size(kernel_size)
+            .w_subdivisions(w_subdivisions)
+            .h_subdivisions(h_subdivisions)
     }
 }

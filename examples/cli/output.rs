@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
+use wan_animate::preprocess::Report;
 use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
 use wan_animate::{Error, Event, Generation, Result, Stage};
 
@@ -57,12 +58,13 @@ impl<'a> Output<'a> {
         let (width, height) = generation.size();
         let writer = VideoWriter::create_with(self.path, width, height, self.fps, &self.options)?;
         let sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
-        let mut frames = Taken { writer: Some(writer), sheet, count: 0 };
+        let mut frames = Taken { writer: Some(writer), sheet, count: 0, poses: None };
         let mut times = StageTimes::new();
         run(&mut generation, self.state, self.preview, &mut frames, &mut times)?;
-        let Taken { sheet, count, .. } = frames;
+        let Taken { sheet, count, poses, .. } = frames;
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
-            sheet.write(wanted.reference, &wanted.inputs, wanted.offset)?;
+            let inputs: Vec<_> = wanted.inputs.iter().chain(&poses).cloned().collect();
+            sheet.write(wanted.reference, &inputs, wanted.offset)?;
         }
         let what = if count == 1 { "frame" } else { "frames" };
         eprintln!("{}: {count} {what} of {width}x{height} pixels at {} fps", self.path.display(), self.fps);
@@ -76,6 +78,8 @@ struct Taken {
     writer: Option<VideoWriter<'static>>,
     sheet: Option<ContactSheet>,
     count: usize,
+    /// Of a raw video, once it is prepared.
+    poses: Option<Frames>,
 }
 
 impl Taken {
@@ -108,6 +112,10 @@ fn run(
                 bar.set_message(stage.to_string());
             }
             Event::Progress(progress) => bar.set_message(progress.to_string()),
+            Event::Prepared(conditions) => {
+                bar.suspend(|| tell(conditions.report()));
+                frames.poses = Some(conditions.pose().clone());
+            }
             Event::Preview(latents) => {
                 if let (Some(path), Some(pictures)) = (preview, latents.to_rgb()) {
                     write_preview(path, &pictures)?;
@@ -135,6 +143,12 @@ fn run(
     Ok(())
 }
 
+/// What of the driving video is worth a look.
+fn tell(report: &Report) {
+    let all = report.frames().len();
+    report.summary().iter().for_each(|(flag, frames)| eprintln!("{}: {frames} of {all} frames", flag.name()));
+}
+
 /// Side by side.
 fn write_preview(path: &Path, pictures: &[RgbImage]) -> Result<()> {
     let Some((width, height)) = pictures.first().map(RgbImage::dimensions) else { return Ok(()) };
@@ -152,12 +166,12 @@ fn write_profile<P>(loaded: &Loaded<P>) -> Result<()> {
 }
 
 fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {
-    eprintln!("  loading      {:>8.1} s", loaded.loading.as_secs_f64());
+    eprintln!("  loading       {:>8.1} s", loaded.loading.as_secs_f64());
     for (name, time) in times.totals() {
-        eprintln!("  {name:<12} {:>8.1} s", time.as_secs_f64());
+        eprintln!("  {name:<13} {:>8.1} s", time.as_secs_f64());
     }
-    eprintln!("  all          {:>8.1} s", loaded.begun.elapsed().as_secs_f64());
-    eprintln!("  peak memory  {:>8.1} MiB on the GPU", loaded.device.memory_use().peak as f64 / f64::from(1 << 20));
+    eprintln!("  all           {:>8.1} s", loaded.begun.elapsed().as_secs_f64());
+    eprintln!("  peak memory   {:>8.1} MiB on the GPU", loaded.device.memory_use().peak as f64 / f64::from(1 << 20));
 }
 
 fn progress_bar(generation: &Generation) -> ProgressBar {
@@ -181,6 +195,7 @@ impl StageTimes {
 
     fn begin(&mut self, stage: Stage) {
         let name = match stage {
+            Stage::Preprocessing => "preprocessing",
             Stage::Encoding => "encoding",
             Stage::Conditioning { .. } => "conditioning",
             Stage::Switching { .. } => "switching",

@@ -116,6 +116,8 @@ pub struct Found {
     pub persons: usize,
     /// The frames in which one was looked for.
     pub searched: Vec<usize>,
+    /// Those of them in which more than one was surely seen.
+    pub crowded: Vec<usize>,
 }
 
 impl Networks {
@@ -125,39 +127,15 @@ impl Networks {
     /// [`Error::Input`] where nobody is in any frame, or masks are asked for and no network makes any; [`Error::Cancelled`]; those of the video and of
     /// the networks.
     pub fn find(&mut self, video: &Frames, search: &Search, cancel: &Cancel, progress: &mut dyn FnMut(usize, usize)) -> Result<Found> {
-        let mut walk = Walk { networks: self, search, last: None, persons: 0, searched: Vec::new() };
-        let mut masks = search.masks.then(|| PackedMasks::new(video.size(), video.fps()));
-        let (mut frames, mut before) = (Vec::new(), None);
+        let mut walk = Walk::new(video, *search);
         for index in 0..video.num_frames() {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let frame = video.read(index)?;
-            if before.as_ref().is_some_and(|before| is_cut(before, &frame)) {
-                walk.last = None;
-            }
-            let pose = walk.frame(index, &frame)?;
-            if let Some(masks) = &mut masks {
-                let mask = walk.mask(&frame, &pose)?;
-                if mask.dimensions() != frame.dimensions() {
-                    let ((w, h), (width, height)) = (mask.dimensions(), frame.dimensions());
-                    return Err(Error::Input(format!("a mask of {w}x{h} pixels for a frame of {width}x{height}")));
-                }
-                masks.push(&mask);
-            }
-            frames.push(pose.points);
-            before = Some(frame);
+            walk.next(self)?;
             progress(index + 1, video.num_frames());
         }
-        let Walk { persons, searched, .. } = walk;
-        if frames.iter().all(|points| PersonBox::of(points).is_none()) {
-            let what = if frames.len() == 1 { "picture" } else { "video" };
-            let name = video.path().map_or_else(|| format!("the {what}"), |path| path.display().to_string());
-            return Err(Error::Input(format!("{name}: nobody is found in it; give key points, or a {what} in which a person is seen")));
-        }
-        let (width, height) = video.size();
-        let keypoints = Keypoints::new(width, height, video.fps(), frames)?;
-        Ok(Found { keypoints, masks: masks.map(Frames::new).transpose()?, persons, searched })
+        walk.finish()
     }
 
     /// Finds the person in one picture, such as a reference.
@@ -170,47 +148,90 @@ impl Networks {
 }
 
 /// The way through a video.
-struct Walk<'a> {
-    networks: &'a mut Networks,
-    search: &'a Search,
+pub(crate) struct Walk {
+    video: Frames,
+    search: Search,
     /// Where the person was in the frame before.
     last: Option<PersonBox>,
+    before: Option<RgbImage>,
+    frames: Vec<WholeBody>,
+    masks: Option<PackedMasks>,
     persons: usize,
     searched: Vec<usize>,
+    crowded: Vec<usize>,
 }
 
-impl Walk<'_> {
-    fn frame(&mut self, index: usize, frame: &RgbImage) -> Result<Pose> {
+impl Walk {
+    pub(crate) fn new(video: &Frames, search: Search) -> Self {
+        let masks = search.masks.then(|| PackedMasks::new(video.size(), video.fps()));
+        let (last, before, frames) = (None, None, Vec::new());
+        Self { video: video.clone(), search, last, before, frames, masks, persons: 0, searched: Vec::new(), crowded: Vec::new() }
+    }
+
+    /// Whether all frames are done.
+    pub(crate) fn is_over(&self) -> bool {
+        self.frames.len() == self.video.num_frames()
+    }
+
+    /// The next frame.
+    pub(crate) fn next(&mut self, networks: &mut Networks) -> Result<()> {
+        let frame = self.video.read(self.frames.len())?;
+        if self.before.as_ref().is_some_and(|before| is_cut(before, &frame)) {
+            self.last = None;
+        }
+        let pose = self.frame(networks, &frame)?;
+        if self.search.masks {
+            let mask = mask(networks, &frame, &pose)?;
+            if mask.dimensions() != frame.dimensions() {
+                let ((w, h), (width, height)) = (mask.dimensions(), frame.dimensions());
+                return Err(Error::Input(format!("a mask of {w}x{h} pixels for a frame of {width}x{height}")));
+            }
+            self.masks.iter_mut().for_each(|masks| masks.push(&mask));
+        }
+        self.frames.push(pose.points);
+        self.before = Some(frame);
+        Ok(())
+    }
+
+    /// What was found, once all frames are done.
+    pub(crate) fn finish(self) -> Result<Found> {
+        let Self { video, frames, masks, persons, searched, crowded, .. } = self;
+        if frames.iter().all(|points| PersonBox::of(points).is_none()) {
+            let what = if frames.len() == 1 { "picture" } else { "video" };
+            let name = video.path().map_or_else(|| format!("the {what}"), |path| path.display().to_string());
+            return Err(Error::Input(format!("{name}: nobody is found in it; give key points, or a {what} in which a person is seen")));
+        }
+        let (width, height) = video.size();
+        let keypoints = Keypoints::new(width, height, video.fps(), frames)?;
+        Ok(Found { keypoints, masks: masks.map(Frames::new).transpose()?, persons, searched, crowded })
+    }
+
+    fn frame(&mut self, networks: &mut Networks, frame: &RgbImage) -> Result<Pose> {
         let followed = self.last.filter(|_| !self.search.every_frame);
         if let Some(last) = followed {
-            let pose = self.networks.pose.pose(frame, &last.grown(ROOM).within(frame.width(), frame.height()))?;
-            if let Some(own) = self.is_same(&pose.points, &last) {
+            let pose = networks.pose.pose(frame, &last.grown(ROOM).within(frame.width(), frame.height()))?;
+            if let Some(own) = is_same(&pose.points, &last) {
                 self.last = Some(own);
                 return Ok(pose);
             }
         }
-        let Some(person) = self.look(index, frame)? else {
+        let Some(person) = self.look(networks, frame)? else {
             self.last = None;
             return Ok(Pose::new(WholeBody::missing()));
         };
-        self.networks.pose.restart();
-        let pose = self.networks.pose.pose(frame, &person.bounds)?;
+        networks.pose.restart();
+        let pose = networks.pose.pose(frame, &person.bounds)?;
         self.last = PersonBox::of(&pose.points).or(Some(person.bounds));
         Ok(pose)
     }
 
-    /// The box of a person who is where it was, and surely.
-    fn is_same(&self, points: &WholeBody, last: &PersonBox) -> Option<PersonBox> {
-        let body = points.body();
-        let sure = body.iter().map(|point| point.score).sum::<f64>() / body.len() as f64 >= SURE;
-        PersonBox::of(points).filter(|own| sure && own.iou(last) >= SAME)
-    }
-
     /// Looks for the person: near where it was, or else who is meant.
-    fn look(&mut self, index: usize, frame: &RgbImage) -> Result<Option<Person>> {
-        let mut persons = self.networks.detector.persons(frame)?;
+    fn look(&mut self, networks: &mut Networks, frame: &RgbImage) -> Result<Option<Person>> {
+        let mut persons = networks.detector.persons(frame)?;
+        let (index, sure) = (self.frames.len(), persons.iter().filter(|person| person.score >= SURE).count());
         self.searched.push(index);
-        self.persons = self.persons.max(persons.iter().filter(|person| person.score >= SURE).count());
+        self.persons = self.persons.max(sure);
+        self.crowded.extend((sure > 1).then_some(index));
         let overlap = |person: &Person, with: &PersonBox| person.bounds.iou(with);
         if let Some(last) = self.last.filter(|_| !self.search.every_frame) {
             let near =
@@ -232,16 +253,23 @@ impl Walk<'_> {
             }
         })
     }
+}
 
-    fn mask(&mut self, frame: &RgbImage, pose: &Pose) -> Result<GrayImage> {
-        if PersonBox::of(&pose.points).is_none() {
-            return Ok(GrayImage::new(frame.width(), frame.height()));
-        }
-        match (&mut self.networks.segmenter, &pose.mask) {
-            (Some(segmenter), _) => segmenter.mask(frame, &pose.points),
-            (None, Some(mask)) => Ok(mask.clone()),
-            (None, None) => Err(Error::Input("no network makes masks: give one, or a mask".into())),
-        }
+/// The box of a person who is where it was, and surely.
+fn is_same(points: &WholeBody, last: &PersonBox) -> Option<PersonBox> {
+    let body = points.body();
+    let sure = body.iter().map(|point| point.score).sum::<f64>() / body.len() as f64 >= SURE;
+    PersonBox::of(points).filter(|own| sure && own.iou(last) >= SAME)
+}
+
+fn mask(networks: &mut Networks, frame: &RgbImage, pose: &Pose) -> Result<GrayImage> {
+    if PersonBox::of(&pose.points).is_none() {
+        return Ok(GrayImage::new(frame.width(), frame.height()));
+    }
+    match (&mut networks.segmenter, &pose.mask) {
+        (Some(segmenter), _) => segmenter.mask(frame, &pose.points),
+        (None, Some(mask)) => Ok(mask.clone()),
+        (None, None) => Err(Error::Input("no network makes masks: give one, or a mask".into())),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use image::RgbImage;
+
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::location::Location;
@@ -12,7 +15,7 @@ use crate::networks::net::open;
 use crate::networks::pose::{OnnxPose, PoseEstimator};
 use crate::networks::segmenter::{OnnxMask, Segmenter};
 use crate::onnx::Graph;
-use crate::preprocess::NUM_KEYPOINTS;
+use crate::preprocess::{NUM_KEYPOINTS, PersonBox};
 
 /// How deep folders are looked through: that of the official release has one for each task, and a network may be a folder.
 const DEPTH: usize = 3;
@@ -37,18 +40,22 @@ impl Networks {
     }
 
     /// Those of a folder and the folders in it, such as the official release's `process_checkpoint`. They are told apart by their inputs and outputs,
-    /// whatever their names. See [`Networks::choose`] where there are several for one task.
+    /// whatever their names. See [`NetworkFiles`] where there are several for one task.
     ///
     /// # Errors
     /// [`Error::Weights`] where there is none for a task, or are two; [`Error::Io`] where the folder cannot be read; [`Error::Limits`] and
     /// [`Error::Device`] where the GPU has no room, or fails.
     pub fn open(folder: impl Into<Location>, device: &Device) -> Result<Self> {
-        Self::choose(device).folder(folder).open()
+        NetworkFiles::new().folder(folder).open(device)
     }
 
-    /// Says which file is for which task.
-    pub fn choose(device: &Device) -> Choice<'_> {
-        Choice { device, folder: None, detector: None, pose: None, segmenter: None }
+    /// What all of them take on a [dry](Device::dry) device that they were opened on, with pictures of this size.
+    pub(crate) fn rehearse(&mut self, width: u32, height: u32) -> Result<()> {
+        let picture = RgbImage::new(width, height);
+        let person = PersonBox { x1: 0.0, x2: width.into(), y1: 0.0, y2: height.into() };
+        self.detector.persons(&picture)?;
+        let found = self.pose.pose(&picture, &person)?;
+        self.segmenter.as_mut().map_or(Ok(()), |segmenter| segmenter.mask(&picture, &found.points).map(drop))
     }
 }
 
@@ -58,18 +65,22 @@ impl std::fmt::Debug for Networks {
     }
 }
 
-/// Where networks are. Made by [`Networks::choose`].
-#[derive(Clone, Debug)]
+/// Which files are for which task. What is not given by itself is looked for in the folder.
+#[derive(Clone, Debug, Default)]
 #[must_use = "nothing is opened before `open`"]
-pub struct Choice<'a> {
-    device: &'a Device,
+pub struct NetworkFiles {
     folder: Option<Location>,
     detector: Option<Location>,
     pose: Option<Location>,
     segmenter: Option<Location>,
 }
 
-impl Choice<'_> {
+impl NetworkFiles {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// What is not given by itself is looked for in this folder and the folders in it.
     pub fn folder(mut self, folder: impl Into<Location>) -> Self {
         self.folder = Some(folder.into());
@@ -94,36 +105,75 @@ impl Choice<'_> {
         self
     }
 
-    /// Opens them.
+    fn all(&self) -> [Option<&Location>; 4] {
+        [&self.folder, &self.detector, &self.pose, &self.segmenter].map(Option::as_ref)
+    }
+
+    /// What tells these files from others: their lengths, and how they begin and end.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut digest = Digest::new();
+        for place in self.all() {
+            let mut files = Vec::new();
+            place.inspect(|place| every_file(place, DEPTH + 1, &mut files));
+            digest.add(&(files.len() as u64).to_le_bytes());
+            for content in files.iter().filter_map(|file| file.open().ok()) {
+                let (length, most) = (content.len(), content.len().min(DIGESTED));
+                digest.add(&(length as u64).to_le_bytes());
+                for range in [0..most, length - most..length] {
+                    content.bytes(range).into_iter().for_each(|bytes| digest.add(&bytes));
+                }
+            }
+        }
+        digest
+    }
+
+    /// Opens them, on the GPU until what they are opened as is dropped.
     ///
     /// # Errors
     /// Those of [`Networks::open`].
-    pub fn open(self) -> Result<Networks> {
+    pub fn open(&self, device: &Device) -> Result<Networks> {
         let mut there = match &self.folder {
             Some(folder) => There::look(folder)?,
             None => There::default(),
         };
-        let device = self.device;
-        let detector = match self.detector {
-            Some(file) => OnnxDetector::open(file, device)?,
-            None => OnnxDetector::load(there.required(|kind| matches!(kind, Kind::Detector(_)), DETECTOR)?, device)?,
+        let detector = match &self.detector {
+            Some(file) => OnnxDetector::open(file.clone(), device)?,
+            None => OnnxDetector::load(there.required(|kind| matches!(kind, Kind::Detector(_)), &DETECTOR)?, device)?,
         };
-        let segmenter = match self.segmenter {
-            Some(file) => Some(OnnxMask::open(file, device)?),
-            None => there.take(|kind| kind == Kind::Mask, "network of masks")?.map(|graph| OnnxMask::load(graph, device)).transpose()?,
+        let segmenter = match &self.segmenter {
+            Some(file) => Some(OnnxMask::open(file.clone(), device)?),
+            None => there.take(|kind| kind == Kind::Mask, &SEGMENTER)?.map(|graph| OnnxMask::load(graph, device)).transpose()?,
         };
-        let pose: Box<dyn PoseEstimator> = match self.pose {
-            Some(file) => Box::new(OnnxPose::open(file, device)?),
+        let pose: Box<dyn PoseEstimator> = match &self.pose {
+            Some(file) => Box::new(OnnxPose::open(file.clone(), device)?),
             None => there.pose(device)?,
         };
         Ok(Networks { detector: Box::new(detector), pose, segmenter: segmenter.map(|segmenter| Box::new(segmenter) as _) })
     }
 }
 
-/// What is wanted for a task, for errors.
-const DETECTOR: (&str, &str) = ("detector of persons", "yolov10m.onnx, yolox_l.onnx, nanodet");
-const POSE: (&str, &str) =
-    ("pose network", "vitpose_h_wholebody.onnx, dw-ll_ucoco_384.onnx, rtmw, or MediaPipe's pose, hand and face networks");
+/// Bytes at either end of a file that count for its digest.
+const DIGESTED: usize = 16 << 20;
+
+/// A task, for errors.
+struct Wanted {
+    what: &'static str,
+    /// Usual names of files.
+    files: &'static str,
+    /// How one is chosen: of [`NetworkFiles`], and in the examples' command line.
+    choice: (&'static str, &'static str),
+}
+
+const DETECTOR: Wanted =
+    Wanted { what: "detector of persons", files: "yolov10m.onnx, yolox_l.onnx, nanodet", choice: ("detector", "--detector") };
+const POSE: Wanted = Wanted {
+    what: "pose network",
+    files: "vitpose_h_wholebody.onnx, dw-ll_ucoco_384.onnx, rtmw, or MediaPipe's pose, hand and face networks",
+    choice: ("pose", "--pose-network"),
+};
+const HAND: Wanted = Wanted { what: "hand network", files: "MediaPipe's hand_landmark", ..POSE };
+const FACE: Wanted = Wanted { what: "face network", files: "MediaPipe's face_landmark", ..POSE };
+const SEGMENTER: Wanted = Wanted { what: "network of masks", files: "u2net_human_seg.onnx", choice: ("segmenter", "--mask-network") };
 
 /// The networks that are in a folder.
 #[derive(Default)]
@@ -155,24 +205,30 @@ impl There {
     }
 
     /// The only network of a kind.
-    fn take(&mut self, is: impl Fn(Kind) -> bool, what: &str) -> Result<Option<Graph>> {
+    fn take(&mut self, is: impl Fn(Kind) -> bool, wanted: &Wanted) -> Result<Option<Graph>> {
         let places: Vec<_> = (0..self.found.len()).filter(|&at| is(self.found[at].0)).collect();
         match places[..] {
             [] => Ok(None),
             [only] => Ok(Some(self.found.swap_remove(only).1)),
-            [first, second, ..] => {
-                let [a, b] = [first, second].map(|at| self.found[at].1.path().display());
-                Err(Error::weights(&self.folder, format!("both {a} and {b} are a {what}: give the one to use by itself")))
-            }
+            [first, second, ..] => Err(self.both([first, second].map(|at| &self.found[at].1), wanted)),
         }
     }
 
-    fn required(&mut self, is: impl Fn(Kind) -> bool, wanted: (&str, &str)) -> Result<Graph> {
-        self.take(is, wanted.0)?.ok_or_else(|| self.missing(wanted))
+    /// There are two for one task.
+    fn both(&self, graphs: [&Graph; 2], Wanted { what, choice: (method, option), .. }: &Wanted) -> Error {
+        let [a, b] = graphs.map(|graph| graph.path().display());
+        Error::weights(
+            &self.folder,
+            format!("both {a} and {b} are a {what}: give the one to use by itself, as `{method}` (examples: {option})"),
+        )
+    }
+
+    fn required(&mut self, is: impl Fn(Kind) -> bool, wanted: &Wanted) -> Result<Graph> {
+        self.take(is, wanted)?.ok_or_else(|| self.missing(wanted))
     }
 
     /// What is not there, what is instead, and why a file may not count.
-    fn missing(&self, (what, files): (&str, &str)) -> Error {
+    fn missing(&self, Wanted { what, files, .. }: &Wanted) -> Error {
         let others: Vec<_> = self.found.iter().map(|(kind, graph)| format!("{} is {kind}", graph.path().display())).collect();
         let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join("; ")) };
         let failed = self.failures.first().map_or_else(String::new, |error| format!("; a file could not be opened: {error}"));
@@ -180,17 +236,14 @@ impl There {
     }
 
     fn pose(&mut self, device: &Device) -> Result<Box<dyn PoseEstimator>> {
-        let points = self.take(|kind| matches!(kind, Kind::Heatmaps | Kind::SimCc), POSE.0)?;
-        let body = self.take(|kind| kind == Kind::MediaPipePose, POSE.0)?;
+        let points = self.take(|kind| matches!(kind, Kind::Heatmaps | Kind::SimCc), &POSE)?;
+        let body = self.take(|kind| kind == Kind::MediaPipePose, &POSE)?;
         match (points, body) {
-            (Some(a), Some(b)) => {
-                let (a, b) = (a.path().display(), b.path().display());
-                Err(Error::weights(&self.folder, format!("both {a} and {b} find key points: give the one to use by itself")))
-            }
+            (Some(a), Some(b)) => Err(self.both([&a, &b], &POSE)),
             (Some(graph), None) => Ok(Box::new(OnnxPose::load(graph, device)?)),
             (None, Some(body)) => {
-                let hand = self.required(|kind| kind == Kind::MediaPipeHand, ("hand network", "MediaPipe's hand_landmark"))?;
-                let face = self.required(|kind| kind == Kind::MediaPipeFace, ("face network", "MediaPipe's face_landmark"))?;
+                let hand = self.required(|kind| kind == Kind::MediaPipeHand, &HAND)?;
+                let face = self.required(|kind| kind == Kind::MediaPipeFace, &FACE)?;
                 Ok(Box::new(MediaPipe::load([body, hand, face], device)?))
             }
             (None, None) => match self.found.iter().find(|(kind, _)| matches!(kind, Kind::OtherPoints(_))) {
@@ -199,9 +252,18 @@ impl There {
                         format!("it finds {points} key points, where {NUM_KEYPOINTS} are needed (COCO-WholeBody: body, feet, face, hands)");
                     Err(Error::weights(graph.path(), message))
                 }
-                _ => Err(self.missing(POSE)),
+                _ => Err(self.missing(&POSE)),
             },
         }
+    }
+}
+
+/// A file, or all files of a folder and of the folders in it, as far as they can be read.
+fn every_file(place: &Location, depth: usize, files: &mut Vec<Location>) {
+    match place.is_dir() {
+        false => files.push(place.clone()),
+        true if depth == 0 => {}
+        true => place.names().unwrap_or_default().iter().for_each(|name| every_file(&place.join(name), depth - 1, files)),
     }
 }
 

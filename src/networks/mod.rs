@@ -38,10 +38,13 @@ mod patch;
 mod pose;
 mod segmenter;
 
+pub(crate) use masks::PackedMasks;
+
 pub use boxes::Person;
 pub use detector::{OnnxDetector, PersonDetector};
+pub(crate) use find::Walk;
 pub use find::{Found, Search, Subject};
-pub use folder::{Choice, Networks};
+pub use folder::{NetworkFiles, Networks};
 pub use mediapipe::MediaPipe;
 pub use pose::{ChannelOrder, OnnxPose, Pose, PoseEstimator};
 pub use segmenter::{OnnxMask, Segmenter};

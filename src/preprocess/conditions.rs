@@ -10,6 +10,7 @@ use crate::{Error, Result};
 /// The videos that condition a generation. Their frames are made when they are read.
 #[derive(Clone, Debug)]
 pub struct Conditions {
+    pub(super) size: (u32, u32),
     pub(super) pose: Frames,
     pub(super) face: Frames,
     pub(super) replaced: Option<Replaced>,
@@ -27,7 +28,7 @@ pub(super) struct Replaced {
 }
 
 impl Conditions {
-    /// The pose drawings, of the size that is to be generated.
+    /// The pose drawings, of the size that is to be generated unless they were given.
     pub fn pose(&self) -> &Frames {
         &self.pose
     }
@@ -65,7 +66,7 @@ impl Conditions {
 
     /// Width and height in pixels of what is to be generated.
     pub fn size(&self) -> (u32, u32) {
-        self.pose.size()
+        self.size
     }
 
     /// Frames a second: those asked for, or else the video's or the key points' own, or else 30.

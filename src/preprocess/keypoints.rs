@@ -157,6 +157,13 @@ impl Keypoints {
         Self::new(width, height, self.fps, frames)
     }
 
+    /// Where the points are in a part of the picture that begins at `x` and `y`.
+    pub(crate) fn cropped(&self, (x, y): (u32, u32), (width, height): (u32, u32)) -> Self {
+        let moved = |at: &Keypoint| Keypoint { x: at.x - f64::from(x), y: at.y - f64::from(y), ..*at };
+        let frames = self.frames.iter().map(|frame| frame.map(moved)).collect();
+        Self { width, height, fps: self.fps, frames }
+    }
+
     /// The frames that `sampling` takes.
     pub(super) fn sampled(&self, sampling: &Sampling) -> Self {
         let frames = (0..sampling.num_frames()).map(|index| self.frames[sampling.source(index)].clone()).collect();

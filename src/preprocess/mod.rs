@@ -48,7 +48,9 @@ mod overlay;
 mod person_box;
 mod prepare;
 mod raster;
+mod reference_fit;
 mod report;
+mod resolution;
 mod retarget;
 mod skeleton;
 mod smooth;
@@ -56,6 +58,7 @@ mod sources;
 
 pub(crate) use cuts::is_cut;
 pub(crate) use person_box::SURE;
+pub(crate) use prepare::Beside;
 
 pub use canvas::{area_size, fit_canvas};
 pub use conditions::Conditions;
@@ -65,7 +68,9 @@ pub use keypoints::{Keypoint, Keypoints, NUM_KEYPOINTS, WholeBody};
 pub use keypoints_file::KeypointsFormat;
 pub use mask::{MaskGrowth, binary_mask, cut_out, dilate};
 pub use person_box::PersonBox;
-pub use prepare::Preprocess;
+pub use prepare::{Aspect, Preprocess};
+pub use reference_fit::ReferenceFit;
 pub use report::{Flag, FrameReport, Report};
+pub use resolution::Resolution;
 pub use retarget::{Limb, Retarget, Retargeted};
 pub use skeleton::{Skeleton, skeletons};

@@ -1,5 +1,6 @@
 //! From a video and its key points to what a generation is given.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -10,7 +11,9 @@ use super::cuts::find_cuts;
 use super::face::{FaceBox, FaceCrop, face_boxes};
 use super::keypoints::Keypoints;
 use super::mask::MaskGrowth;
-use super::report::{FrameReport, Report, report_mask, report_points, retarget_json};
+use super::reference_fit::ReferenceFit;
+use super::report::{Flag, FrameReport, Report, report_mask, report_points, retarget_json};
+use super::resolution::Resolution;
 use super::retarget::{Retarget, Retargeted};
 use super::skeleton::skeletons;
 use super::smooth::{fill_gaps, smooth};
@@ -23,12 +26,17 @@ use crate::{Error, Result};
 /// Frames a second of a video that does not know.
 const DEFAULT_FPS: f64 = 30.0;
 
+/// What can be asked for.
+const RATES: std::ops::RangeInclusive<f64> = 4.0..=60.0;
+
 /// How a video is prepared. What is not set is as in Wan2.2's own preprocessing, but that the rate stays the video's own.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is prepared before it is given a video"]
 pub struct Preprocess {
     fps: Option<f64>,
     canvas: Canvas,
+    aspect: Aspect,
+    fit: ReferenceFit,
     retarget: Option<Retarget>,
     smooth: bool,
     fill_gaps: usize,
@@ -44,11 +52,34 @@ enum Canvas {
     Size(u32, u32),
 }
 
+/// Whose aspect an animation has, where its size is an area.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Aspect {
+    /// The character image's, as in Wan2.2's own preprocessing.
+    #[default]
+    Reference,
+    /// The driving video's.
+    Video,
+}
+
+/// What is not made but given, and what was seen beside the person.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside {
+    pub pose: Option<Frames>,
+    pub face: Option<Frames>,
+    pub background: Option<Frames>,
+    /// Frames of the video after sampling in which more persons than one were seen.
+    pub crowded: Vec<usize>,
+}
+
 impl Default for Preprocess {
     fn default() -> Self {
         Self {
             fps: None,
-            canvas: Canvas::Area(1280 * 720),
+            canvas: Canvas::Area(Resolution::P720.area()),
+            aspect: Aspect::default(),
+            fit: ReferenceFit::default(),
             retarget: None,
             smooth: false,
             fill_gaps: 0,
@@ -65,7 +96,7 @@ impl Preprocess {
         Self::default()
     }
 
-    /// Frames a second, by leaving out or repeating frames; the video's own by default.
+    /// Frames a second, 4 to 60, by leaving out or repeating frames; the video's own by default.
     pub fn fps(mut self, fps: f64) -> Self {
         self.fps = Some(fps);
         self
@@ -76,6 +107,28 @@ impl Preprocess {
     pub fn area(mut self, pixels: u64) -> Self {
         self.canvas = Canvas::Area(pixels);
         self
+    }
+
+    /// The area of a resolution that has a name.
+    pub fn resolution(self, resolution: Resolution) -> Self {
+        self.area(resolution.area())
+    }
+
+    /// Whose aspect an [animation](Self::animate) has, where its size is an area. Default: [`Aspect::Reference`].
+    pub fn aspect(mut self, aspect: Aspect) -> Self {
+        self.aspect = aspect;
+        self
+    }
+
+    /// How the character image is brought to the aspect of what is generated. Default: [`ReferenceFit::Letterbox`].
+    pub fn reference_fit(mut self, fit: ReferenceFit) -> Self {
+        self.fit = fit;
+        self
+    }
+
+    /// What is shown of the character image where so many pixels are generated.
+    pub fn shown<'a>(&self, reference: &'a RgbImage, size: (u32, u32)) -> Cow<'a, RgbImage> {
+        self.fit.shown(reference, size)
     }
 
     /// The size that is generated, in place of an area; poses, or the video, are fitted into it with black bars.
@@ -148,19 +201,23 @@ impl Preprocess {
     /// # Errors
     /// [`Error::Input`] for settings out of range, and where key points are of another size or number of frames than the video.
     pub fn animate(&self, reference: &RgbImage, video: &Frames, keypoints: &Keypoints) -> Result<Conditions> {
+        self.animate_beside(reference, video, keypoints, Beside::default())
+    }
+
+    pub(crate) fn animate_beside(&self, reference: &RgbImage, video: &Frames, keypoints: &Keypoints, beside: Beside) -> Result<Conditions> {
         self.check()?;
-        let size = self.canvas_size(reference.dimensions())?;
-        let clip = self.sample(video, keypoints)?;
+        let size = self.size_of_animation(reference.dimensions(), video.size())?;
+        let clip = self.sample(video, keypoints.fps())?;
         let keypoints = clip.keypoints(keypoints)?;
         require_size("the key points are", (keypoints.width(), keypoints.height()), &[video.size()])?;
         let found = self.find(&clip, &keypoints)?;
-        let retargeted = self.retarget.as_ref().map(|retarget| retarget_onto(retarget, reference, size, &found.keypoints)).transpose()?;
+        let retargeted = self.retarget.as_ref().map(|retarget| self.retargeted(retarget, reference, size, &found.keypoints)).transpose()?;
         let (drawn, skeletons) = match &retargeted {
             Some(retargeted) => (size, retargeted.skeletons().to_vec()),
             None => (video.size(), skeletons(&found.keypoints)),
         };
         let pose = Poses { skeletons, drawn, size, fps: clip.video.fps() };
-        found.finish(clip, pose, None, retargeted)
+        found.finish(clip, pose, None, retargeted, beside)
     }
 
     /// What the person of a video is replaced by. The size has the video's aspect. In `mask`, of as many frames as the video or of one that
@@ -173,12 +230,13 @@ impl Preprocess {
     /// [`Error::Input`] as in [`animate`](Self::animate), for the mask too, where it is empty in all frames, and with
     /// [`retarget`](Self::retarget), which would move the person out of its mask.
     pub fn replace(&self, video: &Frames, keypoints: &Keypoints, mask: &Frames) -> Result<Conditions> {
+        self.replace_beside(video, keypoints, mask, Beside::default())
+    }
+
+    pub(crate) fn replace_beside(&self, video: &Frames, keypoints: &Keypoints, mask: &Frames, beside: Beside) -> Result<Conditions> {
         self.check()?;
-        if self.retarget.is_some() {
-            return Err(Error::Input("poses cannot be retargeted where a person is replaced: they would leave the mask".into()));
-        }
-        let size = self.canvas_size(video.size())?;
-        let mut clip = self.sample(video, keypoints)?;
+        let size = self.size_of_replacement(video.size())?;
+        let mut clip = self.sample(video, keypoints.fps())?;
         let keypoints = clip.keypoints(keypoints)?;
         let sizes = [video.size(), size];
         require_size("the key points are", (keypoints.width(), keypoints.height()), &sizes)?;
@@ -188,16 +246,50 @@ impl Preprocess {
         clip.video = fitted(clip.video, size)?;
         let found = self.find(&clip, &keypoints)?;
         let pose = Poses { skeletons: skeletons(&found.keypoints), drawn: size, size, fps: clip.video.fps() };
-        found.finish(clip, pose, Some((masks, self.growth)), None)
+        found.finish(clip, pose, Some((masks, self.growth)), None, beside)
     }
 
-    fn check(&self) -> Result<()> {
+    /// The size of what [`animate`](Self::animate) prepares, of a reference and a video of these sizes.
+    pub(crate) fn size_of_animation(&self, reference: (u32, u32), video: (u32, u32)) -> Result<(u32, u32)> {
+        self.canvas_size(if self.aspect == Aspect::Video { video } else { reference })
+    }
+
+    /// The size of what [`replace`](Self::replace) prepares.
+    pub(crate) fn size_of_replacement(&self, video: (u32, u32)) -> Result<(u32, u32)> {
+        if self.retarget.is_some() {
+            return Err(Error::Input("poses cannot be retargeted where a person is replaced: they would leave the mask".into()));
+        }
+        self.canvas_size(video)
+    }
+
+    /// A video at the rate asked for, and that; the key points' rate counts where it has none.
+    pub(crate) fn sampled(&self, video: &Frames, keypoints_fps: Option<f64>) -> Result<(Frames, f64)> {
+        let clip = self.sample(video, keypoints_fps)?;
+        Ok((clip.video, clip.fps))
+    }
+
+    /// What poses are retargeted to, where they are.
+    pub(crate) fn retargeting(&self) -> Option<&Retarget> {
+        self.retarget.as_ref()
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(fps) = self.fps.filter(|fps| !RATES.contains(fps)) {
+            return Err(Error::Input(format!("{fps} frames a second; give 4 to 60, or none for the video's own")));
+        }
         self.growth.check()?;
         self.face.check()?;
         if !(0.0..=1.0).contains(&self.least_island) {
             return Err(Error::Input(format!("a least island of {} is not a share; give 0 to 1", self.least_island)));
         }
         Ok(())
+    }
+
+    fn retargeted(&self, retarget: &Retarget, reference: &RgbImage, size: (u32, u32), driving: &Keypoints) -> Result<Retargeted> {
+        let keypoints = retarget.reference()?;
+        require_size("the reference's key points are", (keypoints.width(), keypoints.height()), &[reference.dimensions(), size])?;
+        let shown = self.fit.keypoints(keypoints, size);
+        retarget.clone().onto(shown.fitted(size.0, size.1)).apply(driving)
     }
 
     fn canvas_size(&self, (width, height): (u32, u32)) -> Result<(u32, u32)> {
@@ -208,8 +300,8 @@ impl Preprocess {
         }
     }
 
-    fn sample(&self, video: &Frames, keypoints: &Keypoints) -> Result<Clip> {
-        let own = video.fps().or(keypoints.fps());
+    fn sample(&self, video: &Frames, keypoints_fps: Option<f64>) -> Result<Clip> {
+        let own = video.fps().or(keypoints_fps);
         let own_frames = video.num_frames();
         let sampling = match (own, self.fps) {
             (Some(own), Some(fps)) if own != fps => Some(Sampling::new(own_frames, own, fps)?),
@@ -256,6 +348,16 @@ impl Clip {
         }
     }
 
+    /// Poses, faces or a background that were given, likewise; those that are made where none were.
+    fn given(&self, what: &str, given: Option<Frames>, made: impl FnOnce() -> Result<Frames>) -> Result<Frames> {
+        let Some(given) = given else { return made() };
+        match (self.sampling, given.num_frames()) {
+            (_, count) if count == self.video.num_frames() => Ok(given),
+            (Some(sampling), count) if count == self.own_frames => given.sampled(sampling),
+            (_, count) => Err(self.wrong_count(what, count)),
+        }
+    }
+
     /// A mask video likewise; one picture stays one.
     fn mask(&self, mask: &Frames) -> Result<Frames> {
         match (self.sampling, mask.num_frames()) {
@@ -282,22 +384,36 @@ struct Found {
 }
 
 impl Found {
-    fn finish(self, clip: Clip, pose: Poses, masks: Option<(Masks, MaskGrowth)>, retargeted: Option<Retargeted>) -> Result<Conditions> {
+    fn finish(
+        self,
+        clip: Clip,
+        pose: Poses,
+        masks: Option<(Masks, MaskGrowth)>,
+        retargeted: Option<Retargeted>,
+        beside: Beside,
+    ) -> Result<Conditions> {
         let Self { keypoints, faces, mut report } = self;
+        report
+            .iter_mut()
+            .enumerate()
+            .filter(|(index, _)| beside.crowded.contains(index))
+            .for_each(|(_, frame)| frame.flags.push(Flag::SeveralPersons));
         if let Some((masks, _)) = &masks {
             look_at_masks(&mut report, &keypoints, masks)?;
         }
         let report = Arc::new(Report { frames: report, retarget: retargeted.as_ref().map(retarget_json) });
         let (keypoints, faces) = (Arc::new(keypoints), Arc::new(faces));
-        let (video, fps) = (clip.video, clip.fps);
+        let (video, fps, size) = (clip.video.clone(), clip.fps, pose.size);
         let replaced = masks.clone().map(|(masks, growth)| {
             let grown = |cut_out| Frames::new(Grown { video: video.clone(), masks: masks.clone(), growth, cut_out });
-            Ok::<_, Error>(Replaced { background: grown(true)?, mask: grown(false)? })
+            let background = clip.given("background frames", beside.background, || grown(true))?;
+            Ok::<_, Error>(Replaced { background, mask: grown(false)? })
         });
-        let (video, masks) = (video.clone(), masks.map(|(masks, _)| masks));
+        let masks = masks.map(|(masks, _)| masks);
         Ok(Conditions {
-            pose: Frames::new(pose)?,
-            face: Frames::new(Faces { video: video.clone(), boxes: faces.clone() })?,
+            size,
+            pose: clip.given("poses", beside.pose, || Frames::new(pose))?,
+            face: clip.given("faces", beside.face, || Frames::new(Faces { video: video.clone(), boxes: faces.clone() }))?,
             replaced: replaced.transpose()?,
             overlay: Frames::new(Overlay { video, keypoints: keypoints.clone(), faces, masks, report: report.clone() })?,
             keypoints,
@@ -325,11 +441,6 @@ fn look_at_masks(report: &mut [FrameReport], keypoints: &Keypoints, masks: &Mask
 
 fn fitted(video: Frames, size: (u32, u32)) -> Result<Frames> {
     if video.size() == size { Ok(video) } else { Frames::new(Fitted { video, size }) }
-}
-
-fn retarget_onto(retarget: &Retarget, reference: &RgbImage, size: (u32, u32), driving: &Keypoints) -> Result<Retargeted> {
-    require_size("the reference's key points are", retarget.reference_size(), &[reference.dimensions(), size])?;
-    retarget.fitted(size.0, size.1).apply(driving)
 }
 
 fn require_size(what: &str, (width, height): (u32, u32), sizes: &[(u32, u32)]) -> Result<()> {

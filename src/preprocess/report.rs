@@ -15,6 +15,8 @@ use super::retarget::{Limb, Retargeted};
 pub enum Flag {
     /// The first frame of another take.
     Cut,
+    /// More persons than one were surely seen; the box is that of who was taken.
+    SeveralPersons,
     /// Not two points are sure.
     NoPerson,
     /// The body's mean score is below 0.3.
@@ -52,15 +54,16 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// Whether the frame is likely to be spoilt. Cuts, filled gaps, hands out of sight and a face lost for a moment are not such.
+    /// Whether the frame is likely to be spoilt. Cuts, other persons, filled gaps, hands out of sight and a face lost for a moment are not such.
     pub fn spoils(self) -> bool {
-        !matches!(self, Self::Cut | Self::GapFilled | Self::LeftHandLost | Self::RightHandLost | Self::FaceHeld)
+        !matches!(self, Self::Cut | Self::SeveralPersons | Self::GapFilled | Self::LeftHandLost | Self::RightHandLost | Self::FaceHeld)
     }
 
     /// Its name in the report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cut => "cut",
+            Self::SeveralPersons => "several_persons",
             Self::NoPerson => "no_person",
             Self::LowConfidence => "low_confidence",
             Self::TorsoJump => "torso_jump",

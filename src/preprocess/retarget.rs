@@ -69,7 +69,7 @@ impl Limb {
 #[derive(Clone, Debug)]
 #[must_use = "nothing is retargeted before it is given poses"]
 pub struct Retarget {
-    reference: Keypoints,
+    reference: Option<Keypoints>,
     edited_reference: Option<Keypoints>,
     edited_driving: Option<Keypoints>,
     scales: [Option<f64>; 8],
@@ -78,7 +78,12 @@ pub struct Retarget {
 impl Retarget {
     /// To the person of a picture, the character; of several frames the first counts.
     pub fn new(reference: Keypoints) -> Self {
-        Self { reference, edited_reference: None, edited_driving: None, scales: [None; 8] }
+        Self { reference: Some(reference), ..Self::to_found() }
+    }
+
+    /// To the person of the character image that networks find there: for a [`DrivingVideo`](crate::driving::DrivingVideo), which looks for it.
+    pub fn to_found() -> Self {
+        Self { reference: None, edited_reference: None, edited_driving: None, scales: [None; 8] }
     }
 
     /// Limb lengths come from this picture of the character instead, edited so that it stands straight towards the camera. It can have any
@@ -102,20 +107,25 @@ impl Retarget {
         self
     }
 
-    pub(super) fn reference_size(&self) -> (u32, u32) {
-        (self.reference.width(), self.reference.height())
+    /// The character's points.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where they are still to be found.
+    pub(crate) fn reference(&self) -> Result<&Keypoints> {
+        self.reference.as_ref().ok_or_else(|| Error::Input("to retarget poses, the key points of the reference are needed".into()))
     }
 
-    /// With the reference's picture fitted into a canvas.
-    pub(super) fn fitted(&self, width: u32, height: u32) -> Self {
-        Self { reference: self.reference.fitted(width, height), ..self.clone() }
+    /// To other points of the character.
+    pub(crate) fn onto(self, reference: Keypoints) -> Self {
+        Self { reference: Some(reference), ..self }
     }
 
     /// The poses of a video on the reference's picture.
     ///
     /// # Errors
-    /// [`Error::Input`] where a limb's ratio is out of range.
+    /// [`Error::Input`] where a limb's ratio is out of range, or the character's points are still to be found.
     pub fn apply(&self, driving: &Keypoints) -> Result<Retargeted> {
+        let reference = self.reference()?;
         if let Some(ratio) = self.scales.iter().flatten().find(|ratio| !(0.05..=20.0).contains(*ratio)) {
             return Err(Error::Input(format!("a limb cannot be scaled by {ratio}; give 0.05 to 20")));
         }
@@ -123,7 +133,7 @@ impl Retarget {
         // The first frame, unless nobody is there.
         let there = |frame: &&Skeleton| Person::new(driving, (*frame).clone()).length(0) > 0.0;
         let source = Person::new(driving, frames.iter().find(there).unwrap_or(&frames[0]).clone());
-        let target = Person::first(&self.reference);
+        let target = Person::first(reference);
         let scale = height_ratio(&source, &target).unwrap_or_else(|| source.side() / target.side());
         let edited_source = self.edited_driving.as_ref().map_or_else(|| source.clone(), |edited| source.edited(edited));
         let edited_target = self.edited_reference.as_ref().map_or_else(|| target.clone(), |edited| target.edited(edited));
@@ -136,7 +146,7 @@ impl Retarget {
         let target = target.enlarged(scale);
         let shift = shift(&source, &target, &ratios);
         let skeletons = frames.iter().map(|frame| rebuild(frame, &source, &ratios, shift, scale)).collect();
-        Ok(Retargeted { width: self.reference.width(), height: self.reference.height(), skeletons, ratios, scale, unsure })
+        Ok(Retargeted { width: reference.width(), height: reference.height(), skeletons, ratios, scale, unsure })
     }
 }
 

@@ -122,17 +122,18 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}", self.what)?;
-        writeln!(f, "{:<12} {:>10} {:>10} {:>12} {:>10}  blocks that stay", "GiB", "weights", "caches", "activations", "peak")?;
+        writeln!(f, "{:<13} {:>10} {:>10} {:>12} {:>10}  blocks that stay", "GiB", "weights", "caches", "activations", "peak")?;
         for stage in &self.stages {
             let name = match place(stage.stage) {
                 0 => "encoding",
                 1 => "conditioning",
                 2 => "denoising",
-                _ => "decoding",
+                3 => "decoding",
+                _ => "preprocessing",
             };
             let [weights, caches, activations, peak] = [stage.weights, stage.caches, stage.activations, stage.peak].map(gib);
             let (resident, all) = (stage.resident, self.blocks());
-            writeln!(f, "{name:<12} {weights:>10.3} {caches:>10.3} {activations:>12.3} {peak:>10.3}  {resident} of {all}")?;
+            writeln!(f, "{name:<13} {weights:>10.3} {caches:>10.3} {activations:>12.3} {peak:>10.3}  {resident} of {all}")?;
         }
         let budget = self.budget_in_words();
         writeln!(f, "peak {:.3} GiB, {budget}; largest buffer {:.3} GiB", gib(self.peak()), gib(self.largest_buffer.size))?;

@@ -5,7 +5,7 @@ use crate::models::dit::{beside::Keeping, session::Footprint};
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::plan::{rehearsed::Rehearsed, report::Plan};
 use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
-use crate::pipelines::run::{arrangement::Arrangement, event::Stage, forecast::Forecast};
+use crate::pipelines::run::{arrangement::Arrangement, arrangement::STAGES, event::Stage, forecast::Forecast};
 
 /// Tokens at a time and keys anew in each step: what a budget that is too small for better leaves.
 const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false, driving: Keeping::Host };
@@ -29,7 +29,7 @@ impl<T: Task> Search<'_, T> {
     pub fn plan(self) -> Result<(Plan, Arrangement)> {
         let parts = self.request.task.pipeline().parts();
         let layers = parts.transformer.layers(&parts.device)?;
-        let everything = self.attempt(self.request, Arrangement { resident: [layers.len(); 4], ..Default::default() })?;
+        let everything = self.attempt(self.request, Arrangement { resident: [layers.len(); STAGES], ..Default::default() })?;
         // Of whole frames, where the request leaves that open.
         let weights = everything.0.weights();
         let (rehearsed, arrangement) = match self.budget {
@@ -63,7 +63,7 @@ impl<T: Task> Search<'_, T> {
         // What stays adds to the peak of all stages alike. In denoising it adds a little less once it takes blocks from the slots.
         let resident = std::array::from_fn(|place| fitting(layers, budget - fewest.0.peak_of(place)));
         let mut arrangement = Arrangement { resident, ..fewest.1 };
-        for place in [0, 1, 3] {
+        for place in [0, 1, 3, 4] {
             arrangement.resident[place] = arrangement.resident[place].min(arrangement.resident[2]);
         }
         loop {
@@ -82,7 +82,7 @@ impl<T: Task> Search<'_, T> {
 
     /// Without blocks that stay; with whole frames in the VAE, or the largest tiles that are within the budget, or those that take least.
     fn streamed(&self, request: &Request<T>, footprint: Footprint, budget: u64) -> Result<Attempt> {
-        let arrangement = Arrangement { footprint, both_experts: false, tile: None, resident: [0; 4] };
+        let arrangement = Arrangement { footprint, both_experts: false, tile: None, resident: [0; STAGES] };
         let mut best = self.attempt(request, arrangement)?;
         for tile in best.0.smaller_tiles.clone() {
             let is_denoising = best.0.largest().is_some_and(|stage| matches!(stage.stage, Stage::Denoising { .. }));

@@ -6,6 +6,9 @@ use crate::models::dit::session::Footprint;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::run::event::Stage;
 
+/// Kinds of stages.
+pub const STAGES: usize = 5;
+
 /// By default all of it, and as much as is fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrangement {
@@ -14,13 +17,13 @@ pub struct Arrangement {
     pub both_experts: bool,
     /// Pixels on a side of the VAE's tiles, where the request leaves that open; none for whole frames.
     pub tile: Option<u32>,
-    /// Blocks by stage: encoding, conditioning, denoising, decoding.
-    pub resident: [usize; 4],
+    /// Blocks by stage: encoding, conditioning, denoising, decoding, preprocessing.
+    pub resident: [usize; STAGES],
 }
 
 impl Default for Arrangement {
     fn default() -> Self {
-        Self { footprint: Footprint::default(), both_experts: true, tile: None, resident: [usize::MAX; 4] }
+        Self { footprint: Footprint::default(), both_experts: true, tile: None, resident: [usize::MAX; STAGES] }
     }
 }
 
@@ -39,12 +42,13 @@ impl Arrangement {
     }
 }
 
-/// Where a stage stands among the four kinds.
+/// Where a stage stands among the kinds.
 pub(crate) fn place(stage: Stage) -> usize {
     match stage {
         Stage::Encoding => 0,
         Stage::Conditioning { .. } => 1,
         Stage::Denoising { .. } | Stage::Switching { .. } => 2,
         Stage::Decoding { .. } => 3,
+        Stage::Preprocessing => 4,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::gpu::GpuFrame;
 use crate::pipelines::checkpoint::experts::Expert;
 use crate::pipelines::run::latents::Latents;
+use crate::preprocess::Conditions;
 use crate::video::Frame;
 
 /// One thing that happened, in order. More kinds may come: match with a `_` arm.
@@ -21,10 +22,13 @@ pub enum Event {
     },
     /// A stage begins.
     Stage(Stage),
-    /// Encoding, conditioning or decoding has come further.
+    /// Preprocessing, encoding, conditioning or decoding has come further.
     Progress(Progress),
     /// A denoising step is done.
     Step(Step),
+    /// A raw video is prepared: what is generated follows these poses, faces, background and masks, and here is the report about them. Only with
+    /// [`animate_video`](crate::AnimatePipeline::animate_video) and [`replace_video`](crate::AnimatePipeline::replace_video).
+    Prepared(Box<Conditions>),
     /// The estimate of the finished latents [C, T, H, W] after a step, without Animate's reference frame; on request only.
     Preview(Latents),
     /// A frame is finished. Frames come in order.
@@ -37,6 +41,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
+    /// Networks find the person in a raw video, and inputs are made of that, once. Where there is no raw video, this is not sent.
+    Preprocessing,
     /// Text and images go through their encoders, once.
     Encoding,
     /// The inputs of a segment are read and encoded.
@@ -65,6 +71,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Self::Preprocessing => write!(f, "preparing the driving video"),
             Self::Encoding => write!(f, "encoding text and images"),
             Self::Conditioning { segment } => write!(f, "conditioning segment {}", segment + 1),
             Self::Denoising { segment } => write!(f, "denoising segment {}", segment + 1),
@@ -104,7 +111,7 @@ pub struct Step {
 pub struct Progress {
     /// Which.
     pub stage: Stage,
-    /// Pieces of work that are done, from 1: prompts, images, latent frames or batches of faces.
+    /// Pieces of work that are done, from 1: frames of a raw video, prompts, images, latent frames or batches of faces.
     pub done: usize,
     /// Pieces that the stage has.
     pub total: usize,

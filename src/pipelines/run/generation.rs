@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
+use crate::driving::Stride;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
@@ -75,6 +76,7 @@ pub struct Generation {
 
 /// What comes next, in the video and segment of the state's position.
 enum Phase {
+    Preprocess,
     /// From a piece on.
     Encode(usize),
     Video,
@@ -91,6 +93,7 @@ impl Phase {
     /// For profiles.
     fn name(&self) -> &'static str {
         match self {
+            Self::Preprocess => "preprocessing",
             Self::Encode(..) => "encoding",
             Self::Begin | Self::Condition(..) => "conditioning",
             Self::Step(..) => "denoising",
@@ -137,6 +140,10 @@ impl Generation {
         check_noise(settings.noise.as_deref(), &canvas)?;
         settings.describe(&plan, &canvas, &mut description);
         let state = resume::begin(&settings, &plan, &canvas, description)?;
+        let (phase, stage) = match job.has_raw_video() {
+            true => (Phase::Preprocess, Stage::Preprocessing),
+            false => (Phase::Encode(0), Stage::Encoding),
+        };
         Ok(Self {
             job: Some(job),
             vae: parts.vae.clone(),
@@ -144,8 +151,8 @@ impl Generation {
             settings,
             canvas,
             plan,
-            phase: Phase::Encode(0),
-            news: VecDeque::from([News::Event(Event::Stage(Stage::Encoding))]),
+            phase,
+            news: VecDeque::from([News::Event(Event::Stage(stage))]),
             expert: None,
             passes: 0,
             rgb: None,
@@ -233,6 +240,7 @@ impl Generation {
         }
         self.rec.set_stage(phase.name());
         self.phase = match phase {
+            Phase::Preprocess => self.preprocess()?,
             Phase::Encode(piece) => self.encode(piece)?,
             Phase::Video => self.begin_video(),
             Phase::Begin => self.begin_conditioning()?,
@@ -285,6 +293,23 @@ impl Generation {
     fn log(&self, what: &dyn fmt::Display) {
         if !self.settings.is_planned {
             log::info!("{what}; what was before took {:.2} s", self.since.elapsed().as_secs_f64());
+        }
+    }
+
+    fn preprocess(&mut self) -> Result<Phase> {
+        let job = self.job.as_mut().ok_or_else(unprepared)?;
+        let stride = job.preprocess()?;
+        self.state.findings = job.findings();
+        match stride {
+            Stride::On(done, total) => {
+                self.progress(Stage::Preprocessing, done, total, self.left(self.num_steps(), 1.0, 1.0));
+                Ok(Phase::Preprocess)
+            }
+            Stride::Over(conditions) => {
+                conditions.into_iter().for_each(|conditions| self.tell(Event::Prepared(conditions)));
+                self.enter(Stage::Encoding);
+                Ok(Phase::Encode(0))
+            }
         }
     }
 

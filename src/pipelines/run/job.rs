@@ -1,5 +1,6 @@
 //! What tells kinds of generations apart.
 
+use crate::driving::{Findings, Stride};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::pipelines::checkpoint::experts::Expert;
@@ -10,6 +11,21 @@ use crate::pipelines::run::description::Description;
 pub trait Job: wgpu::WasmNotSend {
     /// Adds what frames depend on beside the checkpoint and the settings that all have.
     fn describe(&self, description: &mut Description) -> Result<()>;
+
+    /// Whether a video as it was filmed is to be prepared before all else.
+    fn has_raw_video(&self) -> bool {
+        false
+    }
+
+    /// Prepares it, a piece of work at a time.
+    fn preprocess(&mut self) -> Result<Stride> {
+        Ok(Stride::Over(None))
+    }
+
+    /// What networks found in it so far.
+    fn findings(&self) -> Findings {
+        Findings::default()
+    }
 
     /// Computes what all segments of all videos share, a piece at a time from 0 on. Gives the number of pieces.
     fn encode(&mut self, rec: &mut Recorder, piece: usize) -> Result<usize>;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::driving::Findings;
 use crate::error::{Error, Result};
 use crate::pipelines::run::state::{Denoised, Position, State};
 use crate::pipelines::run::{canvas::Canvas, description::Description, settings::Settings};
@@ -13,7 +14,8 @@ use crate::schedulers::{LATENTS, Plan};
 /// [`Error::Input`] where the saved one is of another request, or is none that this one can have.
 pub(crate) fn begin(settings: &Settings, plan: &Plan, canvas: &Canvas, description: Description) -> Result<State> {
     let Some(saved) = &settings.resume else {
-        return Ok(State { request: Arc::new(description), position: Arc::new(settings.start(0)), frames: 0 });
+        let (request, position) = (Arc::new(description), Arc::new(settings.start(0)));
+        return Ok(State { request, position, frames: 0, findings: Findings::default() });
     };
     description.check(&saved.request)?;
     check(saved, settings, plan, canvas)?;

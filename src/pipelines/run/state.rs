@@ -1,7 +1,7 @@
 //! How far a generation has come, on the host: enough to go on from there in another process or on another device.
 //!
-//! A file of it is safetensors: tensors `slot_N` (what the scheduler keeps), `carried` (the last frames of the segment before) and
-//! `generator` (where the noise's stream stands), and metadata that say what request it is of and where that stands.
+//! A file of it is safetensors: tensors `slot_N` (what the scheduler keeps), `carried` (the last frames of the segment before),
+//! `generator` (where the noise's stream stands) and `found_in_video`, `found_in_reference` (what networks found there), and metadata that say what request it is of and where that stands.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,6 +13,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::driving::Findings;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::partial_file::PartialFile;
@@ -38,6 +39,8 @@ pub struct State {
     pub(crate) request: Arc<Description>,
     pub(crate) position: Arc<Position>,
     pub(crate) frames: usize,
+    /// In a raw video.
+    pub(crate) findings: Findings,
 }
 
 /// A point between two steps.
@@ -127,7 +130,11 @@ impl State {
         let slots = denoised.iter().flat_map(|denoised| denoised.slots.iter().enumerate());
         tensors.extend(slots.filter_map(|(i, slot)| Some((format!("slot_{i}"), Dtype::F32, bytemuck::cast_slice(slot.as_ref()?)))));
         tensors.extend(carried.iter().map(|values| ("carried".to_string(), Dtype::F32, bytemuck::cast_slice(values.as_slice()))));
-        let views = tensors.into_iter().map(|(name, dtype, bytes)| Ok((name, TensorView::new(dtype, vec![bytes.len() / 4], bytes)?)));
+        tensors.extend(self.findings.bytes().map(|(name, bytes)| (name.to_string(), Dtype::U8, bytes)));
+        let views = tensors.into_iter().map(|(name, dtype, bytes)| {
+            let count = bytes.len() * 8 / dtype.bitsize();
+            Ok((name, TensorView::new(dtype, vec![count], bytes)?))
+        });
         let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
         let denoised = denoised.as_ref().map(|denoised| (denoised.done, denoised.slots.len()));
         let numbers = Numbers { video: *video, segment: *segment, frames: self.frames, denoised };
@@ -170,7 +177,8 @@ impl State {
             generator: Generator::from_words(&bytemuck::pod_collect_to_vec::<u8, u32>(generator.data()))?,
             carried: floats("carried")?.map(Arc::new),
         };
-        Some(Self { request: Arc::new(request), position: Arc::new(position), frames: numbers.frames })
+        let findings = Findings::from_bytes(|name| tensors.tensor(name).ok().map(|view| view.data()))?;
+        Some(Self { request: Arc::new(request), position: Arc::new(position), frames: numbers.frames, findings })
     }
 }
 

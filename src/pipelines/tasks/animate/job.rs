@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::driving::{self, Findings, Stride};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
@@ -26,6 +27,9 @@ pub const SCALE: usize = 8;
 pub struct AnimateJob {
     parts: Arc<Parts<Animate>>,
     inputs: Inputs,
+    /// Of a raw video, from when it begins until it is done.
+    driving: Option<driving::Preparation>,
+    findings: Findings,
     arrangement: Arrangement,
     /// With its prompts once these are encoded.
     session: Session<FaceBlock>,
@@ -75,6 +79,30 @@ impl Job for AnimateJob {
         description.set("segment frames", self.canvas.segments.segment_frames());
         description.set("overlap", self.canvas.segments.overlap());
         self.inputs.describe(description)
+    }
+
+    fn has_raw_video(&self) -> bool {
+        self.inputs.raw.is_some()
+    }
+
+    fn preprocess(&mut self) -> Result<Stride> {
+        let mut preparation = match self.driving.take() {
+            Some(preparation) => preparation,
+            None => self.begin_preparation()?,
+        };
+        let stride = preparation.step()?;
+        self.findings = preparation.findings().clone();
+        match &stride {
+            Stride::On(..) => self.driving = Some(preparation),
+            Stride::Over(conditions) => {
+                conditions.iter().try_for_each(|conditions| Role::of(conditions).map(|role| self.inputs.role = role))?;
+            }
+        }
+        Ok(stride)
+    }
+
+    fn findings(&self) -> Findings {
+        self.findings.clone()
     }
 
     fn encode(&mut self, rec: &mut Recorder, piece: usize) -> Result<usize> {
@@ -135,12 +163,14 @@ impl Job for AnimateJob {
 
 impl AnimateJob {
     pub fn new(parts: Arc<Parts<Animate>>, inputs: Inputs, settings: &Settings, canvas: Canvas, arrangement: Arrangement) -> Self {
-        let guidance_scale = settings.guidance_scale.unwrap_or(1.0);
+        let (guidance_scale, inputs) = (settings.guidance_scale.unwrap_or(1.0), inputs.shown(canvas.size));
         let prompts = settings.prompts(guidance_scale > 1.0, "");
         let session = parts.transformer.dit().session(arrangement.footprint);
         Self {
             parts,
             inputs,
+            driving: None,
+            findings: settings.resume.as_ref().map(|state| state.findings.clone()).unwrap_or_default(),
             arrangement,
             session,
             canvas,
@@ -151,6 +181,14 @@ impl AnimateJob {
             preparation: None,
             window: None,
         }
+    }
+
+    /// A raw video is prepared in the size that is generated.
+    fn begin_preparation(&mut self) -> Result<driving::Preparation> {
+        self.enter(Stage::Preprocessing);
+        let ((width, height), raw) = (self.canvas.size, self.inputs.raw.as_ref().ok_or_else(unprepared)?);
+        let driving = raw.driving.clone().sized(width as u32, height as u32);
+        Ok(driving.prepared(raw.purpose.clone(), &self.parts.device)?.with_findings(self.findings.clone()))
     }
 
     /// The session takes over what the prompts and the reference are to the model.

@@ -8,14 +8,17 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::count::count;
+use crate::driving::{DrivingVideo, Purpose};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Sink};
+use crate::location::Location;
 use crate::models::dit::{animate::Animate, config::Config};
+use crate::networks::NetworkFiles;
 use crate::pipelines::checkpoint::{open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer};
 use crate::pipelines::plan::{refusal, report::Plan};
 use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings};
-use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role, job::AnimateJob, job::SCALE};
+use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::RawVideo, inputs::Role, job::AnimateJob, job::SCALE};
 use crate::pipelines::tasks::shared::Shared;
 use crate::video::{Frame, Motion, Scene};
 
@@ -29,6 +32,8 @@ const DEFAULT_STEPS: usize = 20;
 pub struct AnimatePipeline {
     parts: Arc<Parts<Animate>>,
     twin: Twin<Self>,
+    /// The folder of networks that the checkpoint comes with.
+    networks: Option<Location>,
 }
 
 /// A generation of [`AnimatePipeline`] that is being described.
@@ -61,9 +66,61 @@ impl AnimatePipeline {
         self.request(reference.into(), Role::Replace(scene.into().0))
     }
 
+    /// The character of `reference` performs the motion of the person in a video as it was filmed. Poses and faces are made of it when the
+    /// generation begins; while networks look for the person, these are on the GPU beside what stays of the model.
+    ///
+    /// The size is what the video's [`Preprocess`](crate::preprocess::Preprocess) says of the reference, unless the [request](Request::size) does.
+    ///
+    /// ```no_run
+    /// # fn main() -> wan_animate::Result<()> {
+    /// use wan_animate::driving::DrivingVideo;
+    /// use wan_animate::preprocess::{Preprocess, Resolution};
+    /// use wan_animate::video::{Frames, open_image};
+    /// use wan_animate::{AnimatePipeline, Device};
+    ///
+    /// let pipeline = AnimatePipeline::builder(&Device::builder().build()?).checkpoint("Wan2.2-Animate-14B").build()?;
+    /// let dance = DrivingVideo::new(Frames::open("dance.mp4")?).preprocess(Preprocess::new().resolution(Resolution::P480));
+    /// let generation = pipeline.animate_video(open_image("character.png")?, &dance)?.seed(7).start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Input`] for settings out of range, and where nothing finds the person: neither networks nor key points are given, and the
+    /// checkpoint's folder has no `process_checkpoint`.
+    pub fn animate_video(&self, reference: impl Into<Shared<RgbImage>>, video: &DrivingVideo) -> Result<AnimateRequest> {
+        let reference = reference.into();
+        let purpose = Purpose::Animate(reference.0.clone());
+        self.raw_request(reference, video, purpose)
+    }
+
+    /// The character of `reference` takes the place of the person in a video as it was filmed. See [`animate_video`](Self::animate_video).
+    ///
+    /// # Errors
+    /// Those of [`animate_video`](Self::animate_video); with a video that is to be
+    /// [retargeted](crate::preprocess::Preprocess::retarget), too.
+    pub fn replace_video(&self, reference: impl Into<Shared<RgbImage>>, video: &DrivingVideo) -> Result<AnimateRequest> {
+        self.raw_request(reference.into(), video, Purpose::Replace)
+    }
+
+    fn raw_request(&self, reference: Shared<RgbImage>, video: &DrivingVideo, purpose: Purpose) -> Result<AnimateRequest> {
+        let networks = self.networks.as_ref().map(|folder| NetworkFiles::new().folder(folder));
+        let raw = RawVideo::new(video.clone().or_networks(networks), purpose);
+        let mut request = self.request(reference, raw.stand_in()?);
+        request.task.inputs.raw = Some(raw);
+        Ok(request)
+    }
+
     fn request(&self, reference: Shared<RgbImage>, role: Role) -> AnimateRequest {
-        let inputs =
-            Inputs { reference: reference.0, role, frame_offset: 0, given: Arc::default(), pose_strength: 1.0, face_strength: 1.0 };
+        let inputs = Inputs {
+            reference: reference.0,
+            role,
+            raw: None,
+            frame_offset: 0,
+            given: Arc::default(),
+            pose_strength: 1.0,
+            face_strength: 1.0,
+        };
         let animation = Animation { pipeline: self.clone(), inputs, num_frames: None, segment_frames: 77, overlap: 1 };
         Request::new(animation, DEFAULT_PROMPT)
     }
@@ -107,7 +164,8 @@ impl Pipeline for AnimatePipeline {
             }
             Ok(transformer)
         })?;
-        Ok(Self { parts: Arc::new(parts), twin })
+        let networks = recipe.source.folder().map(|folder| folder.join("process_checkpoint")).filter(Location::is_dir);
+        Ok(Self { parts: Arc::new(parts), twin, networks })
     }
 
     fn parts(&self) -> &Arc<Parts<Animate>> {

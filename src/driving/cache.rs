@@ -1,0 +1,54 @@
+//! What networks found, kept in a folder under digests of what it depends on.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::driving::found_file::Finding;
+use crate::error::{Error, Result};
+use crate::networks::{NetworkFiles, Search};
+use crate::partial_file::PartialFile;
+use crate::video::Frames;
+
+/// A place in the folder.
+#[derive(Debug)]
+pub(super) struct Entry {
+    file: PathBuf,
+}
+
+impl Entry {
+    /// Of a search in a video by networks. The folder is made if there is none, so that a wrong one shows before networks work.
+    ///
+    /// # Errors
+    /// Those of the folder and of the video.
+    pub(super) fn of(folder: &Path, video: &Frames, files: &NetworkFiles, search: &Search) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let mut digest = files.digest();
+        digest.add(format!("{search:?} {:?} {:?}", video.size(), video.fps()).as_bytes());
+        for index in 0..video.num_frames() {
+            digest.add(video.read(index)?.as_raw());
+        }
+        Ok(Self { file: folder.join(file_name(digest)) })
+    }
+
+    /// What is there. A file that is none of ours, or a damaged one, is passed over.
+    pub(super) fn load(&self) -> Option<Finding> {
+        let finding = Finding::from_bytes(fs::read(&self.file).ok()?);
+        if finding.is_none() {
+            log::warn!("{}: nothing that networks found; they look again", self.file.display());
+        }
+        finding
+    }
+
+    /// Keeps what was found. It is there when it is whole.
+    pub(super) fn store(&self, finding: &Finding) -> Result<()> {
+        let (partial, mut file) = PartialFile::create(&self.file)?;
+        file.write_all(finding.bytes()).map_err(Error::io(&self.file))?;
+        partial.publish()
+    }
+}
+
+fn file_name(digest: Digest) -> String {
+    format!("found-{digest}.safetensors")
+}
