@@ -52,6 +52,7 @@ impl Run {
             .guidance_scale(self.number("guidance_scale"))
             .segment_frames(self.number("segment_frame_length") as usize)
             .log_scale(self.number("log_scale") as f32)
+            .skip_block(self.settings["skip_block"].as_bool().expect("skip_block"))
             .seed(self.number("seed") as u64))
     }
 }
@@ -108,7 +109,7 @@ macro_rules! runs {
     };
 }
 
-runs! { base distilled log_scale resampled }
+runs! { base every_block distilled log_scale resampled }
 
 /// Whatever the budget, the driving video is kept otherwise and blocks are streamed: the same bits, and never more memory than was planned.
 #[test]

@@ -3,7 +3,8 @@
     python animate2.py KIND OUT [--seed 0] [--dtype f32|bf16|f16] [--max-shard-size 100KB]
 
 Kinds are `base` and `distilled`, which differ in their index alone. diffusers 0.42.1 leaves out what the official code does to scores of the
-first generated frame (`log_scale`); `run` adds it where the settings have it.
+first generated frame (`log_scale`); `run` adds it where the settings have it. It also passes through the block that diffusers leaves out without a
+prompt where they say so (`skip_block`).
 """
 
 import argparse
@@ -153,6 +154,8 @@ def run(pipe, settings: dict, root: Path) -> tuple[Tensors, Tensors]:
 
     @functools.wraps(forward)  # the pipeline looks at its signature
     def watched(self, hidden_states, **options):
+        if not settings["skip_block"]:
+            options["is_uncondtion"] = False  # says nothing but that a block is left out
         result = forward(self, hidden_states, **options)
         if options["kv_cache_mode"] == "cached":
             steps.append(result.sample[0].clone())

@@ -39,6 +39,7 @@ DEFAULTS = {
     "num_inference_steps": 3,
     "guidance_scale": 1.0,
     "log_scale": 0.0,
+    "skip_block": True,
     "prompt": "a person dances in the park and waves both hands",
     "negative_prompt": "blurry, worst quality",
     "seed": 42,
@@ -52,6 +53,7 @@ DEFAULTS = {
 
 RUNS = {
     "base": {"guidance_scale": 3.0},
+    "every_block": {"guidance_scale": 3.0, "skip_block": False},
     "distilled": {"checkpoint": "distilled", "seed": 7},
     "log_scale": {"checkpoint": "distilled", "log_scale": -1.3},
     "resampled": {
