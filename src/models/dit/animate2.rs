@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Sink, Tensor};
 use crate::layers::{Loader, Precision};
-use crate::models::dit::beside::{Beside, Keeper, Keeping, Kept, Seen};
+use crate::models::dit::beside::{Beside, DrivingCache, Keeper, Kept, Seen};
 use crate::models::dit::{
     backbone::Dit, block::Block, config::Config, embed::Timestep, grid::Grid, hooks::Hooks, positions::Angles, session::Session,
 };
@@ -47,7 +47,8 @@ pub struct Look {
 
 /// The pass over the driving video.
 struct Watching {
-    keeping: Keeping,
+    cache: DrivingCache,
+    quantizes: bool,
     angles: Vec<Angles>,
     blocks: Vec<Vec<Kept>>,
 }
@@ -59,7 +60,8 @@ impl Hooks<Block> for Watching {
     }
 
     fn beside(&mut self, _number: usize) -> Beside {
-        Beside::Keep(Keeper { keeping: self.keeping, angles: std::mem::take(&mut self.angles), frames: Vec::new() })
+        let Self { cache, quantizes, .. } = *self;
+        Beside::Keep(Keeper { cache, quantizes, angles: std::mem::take(&mut self.angles), frames: Vec::new() })
     }
 
     fn take_back(&mut self, beside: Beside) {
@@ -84,6 +86,13 @@ impl Hooks<Block> for Looking<'_> {
     fn beside(&mut self, number: usize) -> Beside {
         let Driving { blocks, frame } = self.driving;
         Beside::See(Seen { frames: blocks[number].clone(), frame: *frame, log_scale: self.look.log_scale })
+    }
+}
+
+impl Driving {
+    /// Bytes of it on the host.
+    pub fn host_bytes(&self) -> u64 {
+        self.blocks.iter().flatten().map(Kept::host_bytes).sum()
     }
 }
 
@@ -120,10 +129,18 @@ impl Animate2 {
         Ok(())
     }
 
-    /// What the blocks make of a driving video, from the model's input [2 C + 4, T, H, W] for it and its prompt of the session.
-    pub fn watch(&self, rec: &mut Recorder, session: &mut Session<Block>, prompt: usize, latents: &Tensor) -> Result<Driving> {
+    /// What the blocks make of a driving video, from the model's input [2 C + 4, T, H, W] for it and its prompt of the session; kept in 8 bits
+    /// or as it is.
+    pub fn watch(
+        &self,
+        rec: &mut Recorder,
+        session: &mut Session<Block>,
+        prompt: usize,
+        latents: &Tensor,
+        quantizes: bool,
+    ) -> Result<Driving> {
         let [_, rows, cols] = Grid::of(latents, self.dit.config())?.sizes();
-        let mut watching = Watching { keeping: session.footprint.driving, angles: Vec::new(), blocks: Vec::new() };
+        let mut watching = Watching { cache: session.footprint.driving, quantizes, angles: Vec::new(), blocks: Vec::new() };
         let mut pass = self.dit.begin(rec, session, prompt, latents, Timestep::Of(WATCHED_AT), &mut watching)?;
         self.dit.layers(rec, session, &mut pass, self.dit.blocks().all(), &mut watching)?;
         Ok(Driving { blocks: watching.blocks, frame: rows * cols })

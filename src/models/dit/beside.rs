@@ -6,12 +6,13 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::{positions::Angles, runs::Run};
-use crate::ops::copy::slice;
+use crate::ops::{copy::slice, expand::Scales, expand::expand, quantize::quantize};
+use crate::weights::encoding::Encoding;
 
-/// How the other video is kept; what is computed is the same bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keeping {
-    /// Keys and values, on the GPU.
+/// How a driving video is kept while a segment is denoised, the fastest first. What is computed is the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DrivingCache {
+    /// Keys and values of each block, on the GPU.
     #[default]
     Keys,
     /// What they are computed of, on the GPU: half as much.
@@ -25,10 +26,19 @@ pub enum Keeping {
 pub enum Kept {
     /// Keys, rotated to their positions, and values, [F, C] each.
     Keys(Tensor, Tensor),
-    /// The modulated tokens [F, C], and their positions.
-    Input(Tensor, Angles),
+    /// The modulated tokens, and their positions.
+    Input(Tokens, Angles),
     /// The same, the tokens on the host.
-    Stored(Arc<Stored>, Angles),
+    Stored(Arc<Tokens<Stored>>, Angles),
+}
+
+/// Tokens [F, C].
+#[derive(Clone, Debug)]
+pub enum Tokens<T = Tensor> {
+    /// As they are.
+    Floats(T),
+    /// As signed bytes, and a scale for each token.
+    Bytes(T, T),
 }
 
 /// A tensor on the host.
@@ -55,7 +65,9 @@ pub enum Beside {
 #[derive(Debug)]
 pub struct Keeper {
     /// How.
-    pub keeping: Keeping,
+    pub cache: DrivingCache,
+    /// Whether in 8 bits, which is not for keys: what they are computed of is kept then.
+    pub quantizes: bool,
     /// Positions of each frame, which all blocks share once the first has been there.
     pub angles: Vec<Angles>,
     /// One block's.
@@ -79,32 +91,83 @@ impl Keeper {
         let tokens = normed.rows() / run.frames.len();
         for (place, number) in run.frames.clone().enumerate() {
             let mut part = |x: &Tensor| slice(rec, x, place * tokens, tokens);
-            let kept = match self.keeping {
-                Keeping::Keys => Kept::Keys(part(k)?, part(v)?),
-                Keeping::Inputs | Keeping::Host => {
-                    if self.angles.len() == number {
-                        self.angles.push(Angles { cos: part(&run.angles.cos)?, sin: part(&run.angles.sin)? });
-                    }
-                    let (input, angles) = (part(normed)?, self.angles[number].clone());
-                    match self.keeping {
-                        Keeping::Host => Kept::Stored(Arc::new(Stored::download(rec, &input)?), angles),
-                        _ => Kept::Input(input, angles),
-                    }
-                }
-            };
-            self.frames.push(kept);
+            if (self.cache, self.quantizes) == (DrivingCache::Keys, false) {
+                self.frames.push(Kept::Keys(part(k)?, part(v)?));
+                continue;
+            }
+            if self.angles.len() == number {
+                self.angles.push(Angles { cos: part(&run.angles.cos)?, sin: part(&run.angles.sin)? });
+            }
+            let (input, angles) = (part(normed)?, self.angles[number].clone());
+            let input = if self.quantizes { Tokens::quantized(rec, &input)? } else { Tokens::Floats(input) };
+            self.frames.push(match self.cache {
+                DrivingCache::Host => Kept::Stored(Arc::new(input.download(rec)?), angles),
+                _ => Kept::Input(input, angles),
+            });
         }
         Ok(())
     }
 }
 
-impl Stored {
-    fn download(rec: &mut Recorder, x: &Tensor) -> Result<Self> {
-        let bytes = if rec.device().rehearsal().is_some() { None } else { Some(rec.download_buffer(x)?) };
-        Ok(Self { bytes, shape: x.shape().to_vec(), dtype: x.dtype() })
+impl Kept {
+    /// Bytes on the host.
+    pub fn host_bytes(&self) -> u64 {
+        match self {
+            Self::Stored(tokens, _) => tokens.parts().iter().map(|part| part.size()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+impl<T> Tokens<T> {
+    fn parts(&self) -> Vec<&T> {
+        match self {
+            Self::Floats(tokens) => vec![tokens],
+            Self::Bytes(codes, scales) => vec![codes, scales],
+        }
     }
 
-    pub(super) fn upload(&self, rec: &mut Recorder) -> Result<Tensor> {
-        rec.upload_bytes(&self.shape, self.dtype, self.bytes.as_deref())
+    fn map<U>(&self, mut other: impl FnMut(&T) -> Result<U>) -> Result<Tokens<U>> {
+        Ok(match self {
+            Self::Floats(tokens) => Tokens::Floats(other(tokens)?),
+            Self::Bytes(codes, scales) => Tokens::Bytes(other(codes)?, other(scales)?),
+        })
+    }
+}
+
+impl Tokens {
+    fn quantized(rec: &mut Recorder, tokens: &Tensor) -> Result<Self> {
+        let (codes, scales) = quantize(rec, tokens)?;
+        Ok(Self::Bytes(codes, scales))
+    }
+
+    /// As they are, or expanded to `dtype`.
+    pub fn floats(&self, rec: &mut Recorder, dtype: DType) -> Result<Tensor> {
+        match self {
+            Self::Floats(tokens) => Ok(tokens.clone()),
+            Self::Bytes(codes, scales) => {
+                let shape = [codes.rows(), 4 * codes.cols()];
+                expand(rec, codes, Encoding::I8, shape, &Scales::Rows(scales.clone()), dtype)
+            }
+        }
+    }
+
+    fn download(&self, rec: &mut Recorder) -> Result<Tokens<Stored>> {
+        self.map(|x| {
+            let bytes = if rec.device().rehearsal().is_some() { None } else { Some(rec.download_buffer(x)?) };
+            Ok(Stored { bytes, shape: x.shape().to_vec(), dtype: x.dtype() })
+        })
+    }
+}
+
+impl Tokens<Stored> {
+    pub(super) fn upload(&self, rec: &mut Recorder) -> Result<Tokens> {
+        self.map(|stored| rec.upload_bytes(&stored.shape, stored.dtype, stored.bytes.as_deref()))
+    }
+}
+
+impl Stored {
+    fn size(&self) -> u64 {
+        self.shape.iter().product::<usize>() as u64 * self.dtype.bytes()
     }
 }

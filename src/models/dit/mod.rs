@@ -23,6 +23,7 @@ pub mod names;
 pub mod positions;
 pub mod projections;
 pub mod runs;
+pub mod self_keys;
 pub mod session;
 pub mod spec;
 

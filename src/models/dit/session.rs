@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Precision, shelf::Claim};
-use crate::models::dit::{beside::Keeping, block::Block, block::CrossKeys, runs::MOST_TOKENS};
+use crate::models::dit::{beside::DrivingCache, block::Block, block::CrossKeys, runs::MOST_TOKENS};
 
 /// Memory that a pass takes to be faster. The result is the same bits whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +13,12 @@ pub struct Footprint {
     /// Whether keys and values of cross-attention are kept from step to step, or computed anew.
     pub keep_keys: bool,
     /// How a driving video is kept, where the model looks at one.
-    pub driving: Keeping,
+    pub driving: DrivingCache,
 }
 
 impl Default for Footprint {
     fn default() -> Self {
-        Self { tokens: MOST_TOKENS, keep_keys: true, driving: Keeping::Keys }
+        Self { tokens: MOST_TOKENS, keep_keys: true, driving: DrivingCache::Keys }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::video::clip_image::ClipImageConfig;
 use crate::weights::lora::is_lora;
 use crate::weights::{checkpoint::Weights, config::ModelIndex};
 
-const ANIMATE_2: &str = "`Animate2Pipeline`";
+const ANIMATE_2: &str = "`Animate2Pipeline` (example `animate2`)";
 
 /// Which pipeline, and which example, runs a class of `model_index.json`.
 const CLASSES: [(&str, &str); 5] = [
@@ -33,7 +33,7 @@ pub(crate) static VAES: [&Spec; 2] = [&vae::spec::VAE_2_1, &vae::spec::VAE_2_2];
 /// Where a file of each model belongs.
 static PLACES: [(&Spec, &str); 6] = [
     (&dit::spec::ANIMATE, "use `AnimatePipeline` (examples `animate` and `replace`)"),
-    (&dit::spec::TRANSFORMER, "use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`), or `Animate2Pipeline` if it is Animate-2"),
+    (&dit::spec::TRANSFORMER, "use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`), or `Animate2Pipeline` (example `animate2`) if it is Animate-2"),
     (&umt5::spec::UMT5, "give it as `text_encoder`"),
     (&clip::spec::CLIP, "give it as `image_encoder`"),
     (&vae::spec::VAE_2_1, "give it as `vae`"),

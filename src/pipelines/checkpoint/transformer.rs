@@ -14,9 +14,4 @@ pub trait Transformer {
 
     /// Loads so many blocks to stay until a generation says otherwise; with `both`, of two transformers. Others leave.
     fn fill(&self, sink: &dyn Sink, count: usize, both: bool) -> Result<()>;
-
-    /// Whether it looks at a driving video, which can be kept in several ways.
-    fn watches(&self) -> bool {
-        false
-    }
 }

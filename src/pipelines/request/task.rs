@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::models::dit::beside::DrivingCache;
 use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, crop::Crop, job::Job, segments::Segments, settings::Settings};
 
@@ -36,6 +37,11 @@ pub trait Task: Clone + Sealed {
 
     /// The shift at a size of so many pixels, where it is another than the checkpoint's.
     fn shift(&self, _pixels: usize) -> Option<f64> {
+        None
+    }
+
+    /// How a driving video is kept where there is memory for it; none where the model looks at none.
+    fn driving_cache(&self) -> Option<DrivingCache> {
         None
     }
 

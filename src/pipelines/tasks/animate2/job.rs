@@ -30,6 +30,8 @@ pub struct Inputs {
     pub log_scale: f32,
     /// Whether the unconditional pass leaves out a block.
     pub skips_block: bool,
+    /// Whether the driving video is kept in 8 bits.
+    pub quantizes: bool,
 }
 
 /// See the module.
@@ -67,12 +69,13 @@ struct Window {
 
 impl Job for Animate2Job {
     fn describe(&self, description: &mut Description) -> Result<()> {
-        let Inputs { reference, driving, prompts, driving_prompt, guidance_scale, log_scale, skips_block } = &self.inputs;
+        let Inputs { reference, driving, prompts, driving_prompt, guidance_scale, log_scale, skips_block, quantizes } = &self.inputs;
         description.set("prompts", prompts.join(" | "));
         description.set("driving prompt", driving_prompt);
         description.set("guidance scale", guidance_scale);
         description.set("log scale", log_scale);
         description.set("skipped block", skips_block);
+        description.set("driving video in 8 bits", quantizes);
         description.set("segment frames", self.canvas.segments.segment_frames());
         description.set("overlap", self.canvas.segments.overlap());
         description.set_image("reference", reference);
@@ -223,7 +226,9 @@ impl Animate2Job {
         let given = rec.upload_with(&[4, frames - 1, rows, cols], || Ok(vec![1.0; 4 * (frames - 1) * rows * cols]))?;
         let input = concat(rec, &[latents, &given, latents])?;
         drop(given);
-        self.parts.transformer.watch(rec, &mut self.session, self.inputs.prompts.len(), &input)
+        let driving = self.parts.transformer.watch(rec, &mut self.session, self.inputs.prompts.len(), &input, self.inputs.quantizes)?;
+        rec.device().rehearsal().inspect(|rehearsal| rehearsal.note_driving(driving.host_bytes()));
+        Ok(driving)
     }
 
     /// See [`conditioning`](crate::pipelines::run::conditioning). `video` are latent frames of the carried frames and of what follows them.
