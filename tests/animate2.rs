@@ -23,7 +23,7 @@ const F32: (f64, f64) = (5e-6, 2e-4);
 const F16: (f64, f64) = (3e-3, 0.1);
 
 /// Of a driving video that is kept in 8 bits, from the exact one.
-const EIGHT_BITS: (f64, f64) = (1e-3, 0.05);
+const EIGHT_BITS: (f64, f64) = (1e-3, 0.03);
 
 struct Run {
     folder: PathBuf,
@@ -152,11 +152,11 @@ fn any_budget_gives_the_same_bits() {
     }
 }
 
-/// The smallest budget, to a KiB, of which a plan `is` so; every larger one is.
+/// The smallest budget, to some KiB, of which a plan `is` so; every larger one is.
 fn smallest(request: &Animate2Request, is: impl Fn(&Plan) -> bool) -> u64 {
     let plan = |bytes: u64| request.clone().memory_budget(MemoryBudget::bytes(bytes)).plan();
     let (mut below, mut enough) = (0, request.plan().expect("a plan").peak());
-    while enough - below > 1 << 10 {
+    while enough - below > 4 << 10 {
         let middle = below + (enough - below) / 2;
         match plan(middle).is_ok_and(|plan| is(&plan)) {
             true => enough = middle,
@@ -166,41 +166,51 @@ fn smallest(request: &Animate2Request, is: impl Fn(&Plan) -> bool) -> u64 {
     enough
 }
 
-/// At the smallest budget for each way of keeping the driving video: that way, the bits of a run without a budget, and the peak of the plan.
-fn check_caches(name: &str, quantizes: bool, caches: &[DrivingCache]) -> Vec<f32> {
-    let (run, folder) = (Run::open(name), golden_path("animate2/base"));
+/// At the smallest budget for each way of keeping the driving video: that way, the bits of a run without a budget, and the peak of the plan. The
+/// video is so long that it takes more than the prompts' keys.
+fn check_caches(quantizes: bool, caches: &[DrivingCache]) {
+    let (run, folder) = (Run::open("distilled"), golden_path("animate2/base"));
+    let all = Frames::open(run.input("driving")).expect("frames");
+    let driving = Frames::from_images((0..58).map(|i| all.read(i % 18).expect("a frame"))).expect("a video");
+    let reference = open_image(run.input("reference")).expect("an image");
+    let request = |pipeline: &Animate2Pipeline| {
+        let request = pipeline.animate(&reference, &driving, "a person").guidance_scale(1.0);
+        request.num_inference_steps(1).size(96, 96).segment_frames(49).quantize_driving(quantizes)
+    };
     let whole = load(&folder, Precision::F32).expect("loads");
-    let request = |pipeline: &Animate2Pipeline| run.request(pipeline).expect("inputs").quantize_driving(quantizes);
     let plan = request(&whole).plan().expect("a plan");
     assert_eq!((plan.driving_cache(), plan.driving_host()), (caches.last().copied(), 0));
     let frames = collect(request(&whole)).expect("runs");
+    let mut hosts = Vec::new();
     for &cache in caches {
-        let budget = smallest(&request(&whole), |plan| plan.driving_cache().is_some_and(|kept| kept <= cache));
+        let budget = smallest(&request(&whole), |plan| plan.driving_cache() <= Some(cache) && plan.keeps_keys());
         let device = Device::builder().shader_checks(true).build().expect("a device");
         let builder = Animate2Pipeline::builder(&device).checkpoint(&*folder).precision(Precision::F32);
         let pipeline = builder.memory_budget(MemoryBudget::bytes(budget)).build().expect("loads");
         let plan = pipeline.plan(&request(&pipeline)).expect("a plan");
         println!("{cache:?}: {budget} bytes\n{plan}\n");
-        assert_eq!((plan.driving_cache(), plan.resident_blocks()), (Some(cache), 0));
-        assert_eq!(plan.driving_host() > 0, cache == DrivingCache::Host);
+        assert_eq!(plan.driving_cache(), Some(cache));
         device.reset_peak();
         assert!(collect(request(&pipeline)).expect("runs") == frames, "other bits with {cache:?}");
         assert_eq!(device.memory_use().peak, plan.peak(), "{cache:?}");
+        hosts.push(plan.driving_host());
     }
-    frames
+    // 11 blocks of 13 frames of 28 tokens of 24 numbers, or bytes with a scale.
+    assert!(hosts[0] == 11 * 13 * 28 * if quantizes { 24 + 4 } else { 24 * 4 } && hosts[1..].iter().all(|&bytes| bytes == 0), "{hosts:?}");
 }
 
 #[test]
 fn each_way_of_keeping_the_driving_video_gives_the_same_bits_within_its_budget() {
-    check_caches("base", false, &[DrivingCache::Host, DrivingCache::Inputs, DrivingCache::Keys]);
+    check_caches(false, &[DrivingCache::Host, DrivingCache::Inputs, DrivingCache::Keys]);
+    check_caches(true, &[DrivingCache::Host, DrivingCache::Inputs]);
 }
 
-/// Numbers are off by up to 1/254 of a token's largest: frames in [0, 1] by some thousandths.
 #[test]
-fn a_driving_video_in_8_bits_is_near_the_exact_one_in_a_quarter_of_the_memory() {
-    let exact = check("base", Precision::F32, F32);
-    let frames = check_caches("base", true, &[DrivingCache::Host, DrivingCache::Inputs]);
-    let (mean, most) = difference(&frames, &exact);
+fn a_driving_video_in_8_bits_is_near_the_exact_one() {
+    let run = Run::open("base");
+    let pipeline = load(&golden_path("animate2/base"), Precision::F32).expect("loads");
+    let frames = |quantizes| collect(run.request(&pipeline).expect("inputs").quantize_driving(quantizes)).expect("runs");
+    let (mean, most) = difference(&frames(true), &frames(false));
     println!("in 8 bits: mean {mean:.2e}, largest {most:.2e}");
     assert!(mean > 0.0 && mean <= EIGHT_BITS.0 && most <= EIGHT_BITS.1, "mean {mean:.3e}, largest {most:.3e}");
 }

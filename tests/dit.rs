@@ -2,12 +2,18 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Golden, assert_close, golden_weights};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
+use wan_animate::unversioned::models::dit::Footprint;
+use wan_animate::unversioned::models::dit::animate2::{Animate2, Look};
+use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::self_keys::SelfKeys;
+use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::ops::{attention::Shift, copy::concat, lincomb::lincomb};
-use wan_animate::{Cancel, Device, Precision, wgpu};
+use wan_animate::{Cancel, Device, DrivingCache, Precision, wgpu};
 
 /// Both sides round to f32 at every step of a few hundred operations in different orders.
 const F32: f64 = 2e-5;
@@ -77,5 +83,44 @@ fn keys_by_groups_of_heads_are_the_same_bits() {
         // 110 tokens of 48 do not fit, but those of fewer heads do; queries and results always.
         assert!(whole == attended(40 * 48 * 4, dtype, true));
         assert!(whole[0] != whole[1] && whole[0] != whole[2]);
+    }
+}
+
+/// What Animate-2 predicts, and the bytes of weights that were on the GPU at once.
+fn animate_2(driving: DrivingCache, quantizes: bool, resident: usize) -> (Vec<f32>, u64) {
+    let (device, mut rec) = common::device();
+    let rec = &mut rec;
+    let weights = Arc::new(golden_weights("animate2/base/transformer"));
+    let config = Config::of(&weights).expect("a configuration");
+    let model = Animate2::open(&device, &weights, Precision::F32, &config).expect("opens");
+    let mut session = model.dit().session(Footprint { driving, ..Footprint::default() });
+    session.keep(resident);
+    let upload = |rec: &mut Recorder, seed: usize, shape: &[usize]| {
+        let value = |i: usize| ((i * 7919 + seed * 104_729) % 997) as f32 / 300.0 - 1.6;
+        rec.upload(shape, &(0..shape.iter().product()).map(value).collect::<Vec<_>>()).expect("fits")
+    };
+    let (text, image) = (upload(rec, 1, &[config.text_len, config.text_dim]), upload(rec, 2, &[5, config.image_dim.expect("CLIP")]));
+    model.dit().add_prompt(rec, &mut session, &text, Some(&image)).expect("a prompt");
+    model.add_driving_prompt(rec, &mut session, &text, Some(&image)).expect("a prompt");
+    let (shown, latents) = (upload(rec, 3, &[36, 2, 4, 6]), upload(rec, 4, &[36, 3, 4, 6]));
+    let driving = model.watch(rec, &mut session, 1, &shown, quantizes).expect("watches");
+    device.reset_peak();
+    let look = Look { log_scale: -1.3, is_unconditional: false };
+    let out = model.forward(rec, &mut session, 0, &latents, 500.0, (&driving, look)).expect("predicts");
+    (rec.download(&out).expect("read back"), device.memory_use().peak_weights)
+}
+
+/// However the driving video is kept, and whether blocks stay or are streamed.
+#[test]
+fn animate_2_is_the_same_bits_streamed_and_resident() {
+    use DrivingCache::{Host, Inputs, Keys};
+    for (quantizes, caches) in [(false, &[Keys, Inputs, Host][..]), (true, &[Inputs, Host])] {
+        let (whole, all) = animate_2(caches[0], quantizes, usize::MAX);
+        assert!(whole.iter().all(|value| value.is_finite()) && whole.iter().any(|&value| value != 0.0));
+        for &cache in caches {
+            let (streamed, few) = animate_2(cache, quantizes, 0);
+            assert!(few < all / 2, "{few} of {all} bytes at once");
+            assert!(streamed == whole && animate_2(cache, quantizes, usize::MAX).0 == whole, "{cache:?}");
+        }
     }
 }
