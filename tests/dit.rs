@@ -4,11 +4,11 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Golden, assert_close, golden_weights};
+use common::{Golden, assert_close, golden_weights, sample_2};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::models::dit::Footprint;
-use wan_animate::unversioned::models::dit::animate2::{Animate2, Look};
+use wan_animate::unversioned::models::dit::animate2::Animate2;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::self_keys::SelfKeys;
 use wan_animate::unversioned::models::spec::Sizes;
@@ -93,21 +93,9 @@ fn animate_2(driving: DrivingCache, quantizes: bool, resident: usize) -> (Vec<f3
     let weights = Arc::new(golden_weights("animate2/base/transformer"));
     let config = Config::of(&weights).expect("a configuration");
     let model = Animate2::open(&device, &weights, Precision::F32, &config).expect("opens");
-    let mut session = model.dit().session(Footprint { driving, ..Footprint::default() });
-    session.keep(resident);
-    let upload = |rec: &mut Recorder, seed: usize, shape: &[usize]| {
-        let value = |i: usize| ((i * 7919 + seed * 104_729) % 997) as f32 / 300.0 - 1.6;
-        rec.upload(shape, &(0..shape.iter().product()).map(value).collect::<Vec<_>>()).expect("fits")
-    };
-    let (text, image) = (upload(rec, 1, &[config.text_len, config.text_dim]), upload(rec, 2, &[5, config.image_dim.expect("CLIP")]));
-    model.dit().add_prompt(rec, &mut session, &text, Some(&image)).expect("a prompt");
-    model.add_driving_prompt(rec, &mut session, &text, Some(&image)).expect("a prompt");
-    let (shown, latents) = (upload(rec, 3, &[36, 2, 4, 6]), upload(rec, 4, &[36, 3, 4, 6]));
-    let driving = model.watch(rec, &mut session, 1, &shown, quantizes).expect("watches");
-    device.reset_peak();
-    let look = Look { log_scale: -1.3, is_unconditional: false };
-    let out = model.forward(rec, &mut session, 0, &latents, 500.0, (&driving, look)).expect("predicts");
-    (rec.download(&out).expect("read back"), device.memory_use().peak_weights)
+    let footprint = Footprint { driving, ..Footprint::default() };
+    let predicted = sample_2(rec, &model, footprint, quantizes, resident);
+    (predicted, device.memory_use().peak_weights)
 }
 
 /// However the driving video is kept, and whether blocks stay or are streamed.
