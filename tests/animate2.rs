@@ -278,7 +278,8 @@ fn the_example_makes_a_video() {
     let path = |name: &str| golden_path("animate2").join(name).display().to_string();
     let (out, state) = (scratch.path().join("out"), scratch.path().join("state"));
     let run = |model: &[String]| {
-        let inputs = ["--reference", &path("inputs/tall.png"), "--video", &path("inputs/driving"), "--prompt", "a person"].map(String::from);
+        let inputs =
+            ["--reference", &path("inputs/tall.png"), "--video", &path("inputs/driving"), "--prompt", "a person"].map(String::from);
         let sizes = ["--width", "48", "--height", "48", "--segment-frames", "9", "--num-frames", "6", "--steps", "1"].map(String::from);
         let places = ["--out", &out.display().to_string(), "--state", &state.display().to_string()].map(String::from);
         let line = [&["animate2".into()], model, &inputs, &sizes, &places].concat();

@@ -28,7 +28,15 @@ where
 fn what_is_printed_is_parsed() {
     parsed_again(Scheduler::ALL.iter().copied());
     parsed_again(samplers());
-    parsed_again([Preset::Lightx2v, Preset::Lightning, Preset::CausVid, Preset::Animate6, Preset::Animate6Comfy, Preset::Animate4, Preset::Animate2Six]);
+    parsed_again([
+        Preset::Lightx2v,
+        Preset::Lightning,
+        Preset::CausVid,
+        Preset::Animate6,
+        Preset::Animate6Comfy,
+        Preset::Animate4,
+        Preset::Animate2Six,
+    ]);
     parsed_again([Animate2Variant::Base, Animate2Variant::Distilled]);
     parsed_again([Precision::F32, Precision::F16]);
     parsed_again([Tune::Off, Tune::On, Tune::Force]);

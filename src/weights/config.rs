@@ -38,13 +38,12 @@ impl ModelIndex {
     /// # Errors
     /// As [`read_json`].
     pub fn open(folder: &Location) -> Result<Self> {
-        let name = INDICES.into_iter().find(|name| folder.join(name).exists()).unwrap_or(INDICES[0]);
-        read_json(&folder.join(name))
+        read_json(&folder.join(Self::name_in(folder).unwrap_or(INDICES[0])))
     }
 
-    /// Whether there is one.
-    pub fn is_in(folder: &Location) -> bool {
-        INDICES.into_iter().any(|name| folder.join(name).exists())
+    /// What it is called in a folder, where there is one.
+    pub fn name_in(folder: &Location) -> Option<&'static str> {
+        INDICES.into_iter().find(|name| folder.join(name).exists())
     }
 
     /// A text among the settings, such as `_blocks_class_name`.

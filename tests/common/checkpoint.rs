@@ -156,7 +156,8 @@ fn animate_with(encoders: Encoders, stored: Stored, data: Data) -> TempDir {
 /// Wan2.2-Animate-2-14B, whose transformer's configuration has names of its own.
 pub fn animate_2(stored: Stored) -> TempDir {
     let mut config: Value = golden_json("animate2/base/transformer/config.json");
-    for (name, value) in [("dim", 5120), ("ffn_dim", 13_824), ("freq_dim", 256), ("num_heads", 40), ("num_layers", 40), ("text_dim", 4096)] {
+    for (name, value) in [("dim", 5120), ("ffn_dim", 13_824), ("freq_dim", 256), ("num_heads", 40), ("num_layers", 40), ("text_dim", 4096)]
+    {
         config[name] = json!(value);
     }
     let transformers = &[("transformer", "modular_animate_2", config)];

@@ -184,15 +184,7 @@ impl Block {
 
     /// Self-attention of a run to all tokens, which are those of `keys` but for its last frame, and to the frame of another video before each of
     /// its own.
-    fn attention_beside(
-        &self,
-        rec: &mut Recorder,
-        x: &Tensor,
-        run: &Run,
-        keys: &SelfKeys,
-        seen: &Seen,
-        operand: DType,
-    ) -> Result<Tensor> {
+    fn attention_beside(&self, rec: &mut Recorder, x: &Tensor, run: &Run, keys: &SelfKeys, seen: &Seen, operand: DType) -> Result<Tensor> {
         let own = &self.attn1;
         let q = self.rotated(rec, &own.to_q, &own.norm_q, x, &run.angles, self.attention_operand(x.cols(), operand))?;
         let (frame, tokens) = (seen.frame, keys.tokens() - seen.frame);

@@ -13,7 +13,7 @@ use crate::models::dit::{
     Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::MODULAR_2, names::OFFICIAL, names::OFFICIAL_2,
 };
 use crate::models::spec::{Sizes, Spec, config_json};
-use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin};
+use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin, names::Table};
 
 /// What every published transformer has; shapes tell it only where there is a face adapter.
 const HEAD_DIM: usize = 128;
@@ -165,6 +165,43 @@ impl Sizes for Config {
         }
         json
     }
+
+    fn json(weights: &Weights) -> Result<Value> {
+        let beside = config_beside(weights.location())?;
+        let is_animate_2 = is_animate_2(weights);
+        match beside.filter(|json| if is_animate_2 { class_name(json) == ANIMATE_2_CLASS } else { Self::is_described(json) }) {
+            Some(json) => Ok(json),
+            None if is_animate_2 => Self::detect(weights)?.to_json_2(),
+            None => Ok(Self::detect(weights)?.to_json()),
+        }
+    }
+}
+
+impl Config {
+    /// Of Animate-2, as diffusers wants it.
+    fn to_json_2(&self) -> Result<Value> {
+        let own = config_json(self, json!({}));
+        Ok(json!({
+            "_class_name": ANIMATE_2_CLASS,
+            "patch_size": self.patch_size,
+            "text_len": self.text_len,
+            "in_dim": self.in_channels()?,
+            "dim": self.width(),
+            "ffn_dim": self.ffn_dim,
+            "freq_dim": self.freq_dim,
+            "text_dim": self.text_dim,
+            "out_dim": self.out_channels()?,
+            "num_heads": self.num_attention_heads,
+            "num_layers": self.num_layers,
+            "cross_attn_norm": self.cross_attn_norm,
+            "eps": own["eps"],
+            "use_img_emb": self.image_dim.is_some(),
+            "refer_offset_t": 1,
+            "refer_offset_h": 0,
+            "refer_offset_w": -1,
+            "refer_stride": 1,
+        }))
+    }
 }
 
 fn class_name(json: &Value) -> &str {
@@ -243,6 +280,11 @@ fn official(weights: &Weights, width: usize, layers: usize) -> Result<Option<Off
         )));
     }
     Ok(Some(official))
+}
+
+/// Whose names a transformer's tensors have in diffusers, where they are not those here.
+pub fn saved_names(weights: &Weights) -> Option<&'static Table> {
+    is_animate_2(weights).then_some(&MODULAR_2)
 }
 
 /// Whether a transformer is Animate-2's, where its names tell: those of single files are those of Wan2.1's I2V.

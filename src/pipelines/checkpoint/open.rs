@@ -33,7 +33,10 @@ pub(crate) static VAES: [&Spec; 2] = [&vae::spec::VAE_2_1, &vae::spec::VAE_2_2];
 /// Where a file of each model belongs.
 static PLACES: [(&Spec, &str); 6] = [
     (&dit::spec::ANIMATE, "use `AnimatePipeline` (examples `animate` and `replace`)"),
-    (&dit::spec::TRANSFORMER, "use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`), or `Animate2Pipeline` (example `animate2`) if it is Animate-2"),
+    (
+        &dit::spec::TRANSFORMER,
+        "use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`), or `Animate2Pipeline` (example `animate2`) if it is Animate-2",
+    ),
     (&umt5::spec::UMT5, "give it as `text_encoder`"),
     (&clip::spec::CLIP, "give it as `image_encoder`"),
     (&vae::spec::VAE_2_1, "give it as `vae`"),
@@ -142,7 +145,7 @@ impl Base {
             };
             return Err(Error::weights(path, message));
         }
-        if !ModelIndex::is_in(folder) {
+        if ModelIndex::name_in(folder).is_none() {
             let release = Release::open(folder)?;
             return match release.names()[..] {
                 [] => Err(Error::weights(path, "neither a model_index.json nor a file of weights is in this folder")),

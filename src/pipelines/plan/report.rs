@@ -182,7 +182,10 @@ impl fmt::Display for Plan {
             Some(DrivingCache::Inputs) => writeln!(f, "what keys and values of the driving video are computed of is kept on the GPU")?,
             Some(DrivingCache::Host) => {
                 let gib = gib(self.driving_host);
-                writeln!(f, "what keys and values of the driving video are computed of is kept on the host: each pass copies {gib:.3} GiB")?;
+                writeln!(
+                    f,
+                    "what keys and values of the driving video are computed of is kept on the host: each pass copies {gib:.3} GiB"
+                )?;
             }
             None => {}
         }

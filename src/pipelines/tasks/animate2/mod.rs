@@ -185,7 +185,6 @@ impl Transformer for Animate2 {
     fn fill(&self, sink: &dyn Sink, count: usize, _both: bool) -> Result<()> {
         self.dit().blocks().fill(sink, count)
     }
-
 }
 
 /// What the index says, or else the user.
@@ -332,7 +331,9 @@ impl Task for Animation2 {
     fn job(self, settings: &Settings, canvas: Canvas, arrangement: Arrangement) -> Box<dyn Job> {
         // That it can be played was seen when it was cut into segments.
         let driving = self.played().unwrap_or_else(|_| self.driving.clone());
-        let Self { pipeline: Animate2Pipeline { parts, variant, .. }, reference, driving_prompt, skips_block, quantizes, log_scale, .. } = self;
+        let Self {
+            pipeline: Animate2Pipeline { parts, variant, .. }, reference, driving_prompt, skips_block, quantizes, log_scale, ..
+        } = self;
         let guidance_scale = settings.guidance_scale.unwrap_or(variant.guidance_scale());
         let prompts = settings.prompts(guidance_scale > 1.0, "");
         let log_scale = log_scale.unwrap_or(variant.log_scale());
