@@ -8,7 +8,9 @@
 //! reuse what layers did before, from a [cache].
 
 pub mod animate;
+pub mod animate2;
 pub mod backbone;
+pub mod beside;
 pub mod block;
 pub mod cache;
 pub mod config;
@@ -23,6 +25,7 @@ pub mod names;
 pub mod positions;
 pub mod projections;
 pub mod runs;
+pub mod self_keys;
 pub mod session;
 pub mod spec;
 
