@@ -265,6 +265,31 @@ fn a_few_step_lora_has_its_preset() {
     assert!(frames != collect(preset(&builder().build().expect("loads"))).expect("runs"), "the LoRA makes a difference");
 }
 
+/// As with every pipeline: the next video has the next seed, and shares what the first was shown; estimates come after each step.
+#[test]
+fn seeds_and_previews() {
+    let run = Run::open("base");
+    let pipeline = load(&golden_path("animate2/base"), Precision::F32).expect("loads");
+    let request = || run.request(&pipeline).expect("inputs").num_frames(9).num_inference_steps(2);
+    let seed = run.number("seed") as u64;
+    let [first, second] = [seed, seed + 1].map(|seed| collect(request().seed(seed)).expect("runs"));
+    assert!(first != second);
+    let (mut both, mut previews) = (Vec::new(), 0);
+    for event in request().num_videos(2).previews(true).start().expect("starts") {
+        match event.expect("runs") {
+            Event::Frame(frame) => both.extend_from_slice(frame.samples()),
+            Event::Preview(latents) => {
+                previews += 1;
+                let pictures = latents.to_rgb().expect("latents of the published VAE's kind");
+                assert!(!pictures.is_empty() && pictures.iter().all(|picture| picture.width() < picture.height()));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(previews, 4);
+    assert!(both == [first, second].concat());
+}
+
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]

@@ -326,8 +326,8 @@ fn animate_2_is_converted() {
     }
     // A folder of the release does not tell which of the two models it has.
     for part in ["vae", "text_encoder"] {
-        let from = fs::read_dir(golden.join(part)).expect("a folder").flatten().map(|entry| entry.path());
-        let weights = from.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors")).next().expect("weights");
+        let mut from = fs::read_dir(golden.join(part)).expect("a folder").flatten().map(|entry| entry.path());
+        let weights = from.find(|path| path.extension().is_some_and(|ending| ending == "safetensors")).expect("weights");
         fs::copy(weights, release.join(format!("{part}.safetensors"))).expect("copied");
     }
     let error = Conversion::new(&release).write(folder.path().join("none")).expect_err("not told");

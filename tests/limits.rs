@@ -140,7 +140,7 @@ fn animate_2_keeps_to(budgets: &[f64], stored: Stored, quantizes: bool) {
         let pipeline = pipeline.build().expect("builds");
         for &gib in budgets {
             let driving = Frames::from_images(vec![RgbImage::new(16, 16); 81]).expect("frames");
-            let request = pipeline.animate(&RgbImage::new(480, 832), &driving, "a cat").size(480, 832).quantize_driving(quantizes);
+            let request = pipeline.animate(RgbImage::new(480, 832), &driving, "a cat").size(480, 832).quantize_driving(quantizes);
             let plan = pipeline.plan(&request.memory_budget(MemoryBudget::gib(gib)));
             let what = format!("animate-2, {}, 480x832 in {gib} GiB{}", profile.name, if quantizes { ", 8 bits" } else { "" });
             let plan = plan.unwrap_or_else(|error| panic!("{what}: {error}"));

@@ -31,6 +31,8 @@ pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Resu
     let whole = u64::from(tiling == VaeTiling::Off);
     let needs = [
         ("a smaller size, or VAE tiling", bytes(&[width / folded, height / folded, vae.base_dim.max(vae.decoder_dim())], whole * f32)),
+        // Images go to the GPU whole.
+        ("a smaller size", bytes(&[width, height, 3], f32)),
         // Keys and values of a head are as long as the video; all else in the transformer is as long as a frame at least.
         ("a smaller size or shorter segments", bytes(&[frames, rows, cols, transformer.attention_head_dim], operand)),
         ("a smaller size", bytes(&[rows, cols, transformer.width()], f32)),

@@ -40,7 +40,7 @@ const DRIVING_PROMPT: &str = "人物动作的参考视频";
 /// The first model is the one for all else. It [puts the character in the video's place](crate::AnimatePipeline::replace_video), lit as the scene is;
 /// this one makes its own background, of the image and the prompt. Poses and faces can be edited, left out, made stronger or weaker, and fitted to the
 /// character's proportions; here there is nothing to edit, and users report that identity drifts. It takes 20 passes, and for the driving video next to
-/// no memory beside its weights; this one keeps 13 GiB of it at 832x480 in 81 frames, on the GPU or on the host, as the
+/// no memory beside its weights; this one keeps 12.5 GiB of it at 832x480 in 81 frames, on the GPU or on the host, as the
 /// [`memory_budget`](Request::memory_budget) has it.
 ///
 /// Their weights are of about the same size. The prompt matters more here: it describes the character and the background.
