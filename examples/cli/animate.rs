@@ -117,9 +117,9 @@ impl Arguments {
         self.driving.video(video, self.fps, self.settings.size(), Some(reference.dimensions()), given).map(Some)
     }
 
-    /// Videos of the person: not drawings.
-    fn shown_videos<'a>(&'a self, files: &'a [PathBuf]) -> Result<Vec<(&'a Path, Frames)>> {
-        let videos = self.video.iter().chain(&self.face).chain(files.first());
+    /// Videos of persons and places: no drawings and masks.
+    fn filmed<'a>(&'a self, background: Option<&'a PathBuf>) -> Result<Vec<(&'a Path, Frames)>> {
+        let videos = self.video.iter().chain(&self.face).chain(background);
         videos.map(|path| Ok((path.as_path(), self.frames(path)?))).collect()
     }
 
@@ -227,7 +227,7 @@ pub fn run(arguments: &Arguments, task: Task) -> Result<()> {
     let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
     let mut safety = arguments.settings.safety.open(&loaded.device)?;
     if let Some(safety) = &mut safety {
-        safety::look(safety, Some(&reference), arguments.shown_videos(&files)?)?;
+        safety::look(safety, Some(&reference), arguments.filmed(scene[0])?)?;
     }
     let options = arguments.destination.options().audio(arguments.sound(&files, offset, fps)?);
     let mut output = Output::new(arguments.destination.path()?, fps, options)

@@ -7,34 +7,37 @@ use image::RgbImage;
 use wan_animate::networks::OnnxClassifier;
 use wan_animate::safety::{Safety, SafetyCheck, SafetyReport};
 use wan_animate::video::Frames;
-use wan_animate::{Cancel, Device, Error, Result};
+use wan_animate::{Cancel, Device, Result};
+
+/// What cannot be done without a classifier.
+const NEED_NETWORK: [(&str, &str); 2] = [("fast", "safety_network"), ("full", "safety_network")];
+
+fn threshold(text: &str) -> Result<f32, String> {
+    let threshold = text.parse().ok().filter(|threshold| (0.0..=1.0).contains(threshold));
+    threshold.ok_or_else(|| "a number from 0 to 1".into())
+}
 
 #[derive(Args, Debug)]
 pub struct SafetyArguments {
     /// Looks at the inputs and the result for what is not safe for work, and says what --safety-network finds: fast looks at 8 frames of a video,
     /// full at all.
-    #[arg(long, value_name = "none|fast|full", default_value_t = SafetyCheck::None)]
+    #[arg(long, value_name = "none|fast|full", default_value_t = SafetyCheck::None, requires_ifs = NEED_NETWORK)]
     safety: SafetyCheck,
     /// The classifier, an ONNX file of two classes such as open-nsfw.onnx.
     #[arg(long, value_name = "ONNX")]
     safety_network: Option<PathBuf>,
     /// The least score that is flagged, 0 to 1.
-    #[arg(long, value_name = "X", default_value_t = 0.8)]
+    #[arg(long, value_name = "X", default_value_t = 0.8, requires = "safety_network", value_parser = threshold)]
     safety_threshold: f32,
     /// Makes frames of the result black that are flagged, and those up to the next one that is looked at.
-    #[arg(long)]
+    #[arg(long, requires = "safety_network")]
     safety_blacken: bool,
 }
 
 impl SafetyArguments {
     /// None where nothing is to be looked at.
     pub fn open(&self, device: &Device) -> Result<Option<Safety>> {
-        if self.safety == SafetyCheck::None {
-            return Ok(None);
-        }
-        let network = self.safety_network.as_ref().ok_or_else(|| {
-            Error::Input("--safety needs --safety-network, an ONNX classifier of two classes such as open-nsfw.onnx".into())
-        })?;
+        let Some(network) = self.safety_network.as_ref().filter(|_| self.safety != SafetyCheck::None) else { return Ok(None) };
         let safety = Safety::new(OnnxClassifier::open(network.as_path(), device)?);
         safety.check(self.safety).blacken(self.safety_blacken).threshold(self.safety_threshold).map(Some)
     }

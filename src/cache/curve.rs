@@ -63,7 +63,8 @@ impl CacheCurve {
         &self.experts
     }
 
-    fn is_sound(&self) -> bool {
+    /// Whether it can be followed: what is deserialized may be anything.
+    pub(super) fn is_sound(&self) -> bool {
         let is_point = |&(sigma, ratio): &(f64, f64)| sigma.is_finite() && ratio.is_finite() && ratio > 0.0;
         let is_list = |points: &Vec<(f64, f64)>| {
             points.len() >= 2 && points.iter().all(is_point) && points.windows(2).all(|pair| pair[1].0 < pair[0].0)

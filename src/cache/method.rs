@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// How it is decided which evaluations are computed. Written as `mag:0.12:3:0.2` and so on; what may be left out has a default.
 ///
 /// `Mag`, `Tea`, `Taylor`, `Scm` and `Mask` decide when the request is planned, so that its plan is exact. The others look at the model on the way,
-/// for which the GPU is waited for once a step; they are planned as if all were computed.
+/// for which the GPU is waited for once for each pass of a step; they are planned as if all were computed.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CacheMethod {

@@ -86,6 +86,44 @@ impl Cache {
         if self.curve.is_some() && !matches!(self.method, CacheMethod::Mag { .. }) {
             return Err(Error::Input(format!("a curve for the cache `{}`: only `mag` follows one", self.method)));
         }
+        if self.curve.as_ref().is_some_and(|curve| !curve.is_sound()) {
+            return Err(Error::Input("the cache's curve: each list needs two falling noise levels at least, with ratios above 0".into()));
+        }
+        if self.max_reused.is_some() && !matches!(self.method, CacheMethod::FirstBlock { .. } | CacheMethod::DualBlock { .. }) {
+            let message =
+                format!("a limit of all that is reused for the cache `{}`: only `first-block` and `dual-block` have one", self.method);
+            return Err(Error::Input(message));
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_a_method_does_not_have_are_refused() {
+        let cache = |text: &str| text.parse::<Cache>().expect("a cache");
+        let curve = || serde_json::from_str::<CacheCurve>(r#"{"experts": [[[1.0, 1.0], [0.5, 0.9]]]}"#).expect("a curve");
+        for wrong in [cache("mag").max_reused(3), cache("mask:10").max_reused(3), cache("tea:0.2").curve(curve())] {
+            assert!(matches!(wrong.check(), Err(Error::Input(_))), "{wrong:?}");
+        }
+        for right in [cache("first-block:0.1").max_reused(3), cache("dual-block:0.1").max_reused(3), cache("mag").curve(curve())] {
+            assert!(right.check().is_ok(), "{right:?}");
+        }
+    }
+
+    #[test]
+    fn a_curve_that_cannot_be_followed_is_refused() {
+        for text in [
+            r#"{"experts": []}"#,
+            r#"{"experts": [[]]}"#,
+            r#"{"experts": [[[0.5, 1.0], [0.9, 1.0]]]}"#,
+            r#"{"experts": [[[1.0, 1.0], [0.5, 0.0]]]}"#,
+        ] {
+            let curve = serde_json::from_str(text).expect("numbers and lists");
+            assert!(matches!(Cache::from(CacheMethod::MAG).curve(curve).check(), Err(Error::Input(_))), "{text}");
+        }
     }
 }

@@ -54,9 +54,7 @@ impl Samples {
         mean: [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0],
         deviation: [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0],
     };
-}
 
-impl Samples {
     /// Those of a picture as it is.
     pub(super) fn of(&self, image: &RgbImage) -> Vec<f32> {
         let (width, height) = (image.width() as usize, image.height() as usize);

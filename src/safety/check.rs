@@ -98,7 +98,8 @@ impl Safety {
         Ok(self)
     }
 
-    /// Whether [`Watch::look`](crate::safety::Watch::look) gives a black frame for one that is flagged, and for those up to the next one that is looked at. Default: no.
+    /// Whether [`Watch::look`](crate::safety::Watch::look) gives a black frame for one that is flagged, and for those up to the next one that is
+    /// looked at. Default: no.
     pub fn blacken(mut self, on: bool) -> Self {
         self.blacken = on;
         self

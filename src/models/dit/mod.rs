@@ -4,8 +4,7 @@
 //! backbone and adds the pose to its patches and the face adapter after some of its blocks.
 //!
 //! A loaded model does not change. What belongs to one generation, what of it is the same for all steps and which blocks stay on the GPU
-//! for it, is its [`Session`]. A pass works on [runs] of tokens, and may
-//! reuse what layers did before, from a [cache].
+//! for it, is its [`Session`]. A pass works on [runs] of tokens, and may reuse what layers did before, from a [cache].
 
 pub mod animate;
 pub mod animate2;

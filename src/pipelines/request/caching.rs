@@ -11,7 +11,7 @@ use crate::schedulers::{Plan, Term};
 const FEW: usize = 12;
 
 /// What names of LoRAs have in them that distil to few steps.
-const DISTILLED: [&str; 8] = ["lightx2v", "distill", "lightning", "causvid", "fusionx", "accvid", "turbo", "step"];
+const DISTILLED: [&str; 8] = ["lightx2v", "distill", "lightning", "causvid", "fusionx", "accvid", "turbo", "4step"];
 
 /// Which evaluations of a plan are computed.
 pub(super) fn steps<T: Task>(cache: Option<&Cache>, task: &T, pixels: usize, plan: &Plan, job: &dyn Job) -> Result<Steps> {
@@ -56,17 +56,37 @@ pub(super) fn warnings<T: Task>(cache: Option<&Cache>, task: &T, plan: &Plan) ->
         warn("the solver adds fresh noise in each step, which what is reused has not seen; take one without noise, such as unipc".into());
     }
     for name in task.pipeline().twin().lora_names() {
-        let lower = name.to_lowercase();
-        if DISTILLED.iter().any(|sign| lower.contains(sign)) {
+        if is_distilled(&name) {
             warn(format!("the LoRA `{name}` seems to distil the model to a few steps, all of which it needs"));
         }
     }
     warnings
 }
 
+/// Whether a LoRA of this name distils to few steps.
+fn is_distilled(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    DISTILLED.iter().any(|sign| lower.contains(sign))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loras_that_distil_are_told_by_their_names() {
+        for name in [
+            "Wan21_I2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors",
+            "wan2.2_i2v_lightx2v_4steps_lora_v1_high_noise",
+            "Wan21_CausVid",
+        ] {
+            assert!(is_distilled(name), "{name}");
+        }
+        // As trainers name what they save.
+        for name in ["my_character-step00002000.safetensors", "WanAnimate_relight_lora_fp16", "epoch10_step500"] {
+            assert!(!is_distilled(name), "{name}");
+        }
+    }
 
     #[test]
     fn changes_are_relative_to_what_was_before() {

@@ -24,8 +24,8 @@ pub struct Denoiser {
 }
 
 impl Denoiser {
-    /// Goes on where [`download`](Self::download) left off; `shape` is that of all slots, of
-    /// which the first `count` are the scheduler's.
+    /// Goes on where [`download`](Self::download) left off; `shape` is that of all slots, of which the first `count` are the
+    /// scheduler's.
     pub(crate) fn upload(rec: &mut Recorder, shape: &[usize], denoised: &Denoised, count: usize) -> Result<Self> {
         let slots = denoised.slots.iter().take(count).map(|slot| slot.as_ref().map(|values| rec.upload(shape, values)).transpose());
         Ok(Self { slots: slots.collect::<Result<_>>()?, done: denoised.done })

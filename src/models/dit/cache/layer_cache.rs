@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::cache::{parked::Parked, residual::Residual, work::How, work::Work};
 use crate::models::dit::runs::Run;
-use crate::ops::{lincomb::lincomb, rows::Reduction, rows::reduce, unary::Function, unary::unary};
+use crate::ops::{copy::concat, lincomb::lincomb, rows::Reduction, rows::reduce, unary::Function, unary::unary};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -37,10 +37,11 @@ impl LayerCache {
             self.branches.resize_with(branch + 1, Branch::default);
         }
         let own = &mut self.branches[branch];
+        let now = added(rec, before, runs)?;
         let reuses = match &work.how {
             How::Compute => false,
             How::Reuse => true,
-            How::Judge(judge) if own.residuals.len() == runs.len() => judge.reuses(|| own.change(rec, before, runs))?,
+            How::Judge(judge) if own.residuals.len() == runs.len() => judge.reuses(|| own.change(rec, &now))?,
             How::Judge(_) => false,
         };
         if reuses {
@@ -50,8 +51,8 @@ impl LayerCache {
             own.residuals.clear();
         }
         own.probes.clear();
-        if work.keeps && work.ends.0 > 0 {
-            own.probes = added(rec, before, runs)?.into_iter().map(|probe| Parked::new(rec, probe, on_host)).collect::<Result<_>>()?;
+        if work.keeps {
+            own.probes = now.into_iter().map(|probe| Parked::new(rec, probe, on_host)).collect::<Result<_>>()?;
         }
         Ok(false)
     }
@@ -88,20 +89,25 @@ impl LayerCache {
 }
 
 impl Branch {
-    /// By how much what the first layers add has changed since: mean size of the difference in parts of the mean size before.
-    fn change(&self, rec: &mut Recorder, before: &Tokens, runs: &[Run]) -> Result<f64> {
-        let (mut difference, mut size) = (0.0, 0.0);
-        for (now, probe) in added(rec, before, runs)?.into_iter().zip(&self.probes) {
+    /// By how much what the first layers add, `now`, has changed since: mean size of the difference in parts of the mean size before. Waits
+    /// for the GPU, once.
+    fn change(&self, rec: &mut Recorder, now: &[Tensor]) -> Result<f64> {
+        let (mut differences, mut sizes) = (Vec::new(), Vec::new());
+        for (now, probe) in now.iter().zip(&self.probes) {
             let probe = probe.tensor(rec)?;
-            let changed = lincomb(rec, &[(1.0, &now), (-1.0, &probe)], DType::F32)?;
-            difference += sum_of_sizes(rec, &changed)?;
-            size += sum_of_sizes(rec, &probe)?;
+            let changed = lincomb(rec, &[(1.0, now), (-1.0, &probe)], DType::F32)?;
+            differences.push(row_sizes(rec, &changed)?);
+            sizes.push(row_sizes(rec, &probe)?);
         }
-        Ok(difference / size)
+        let rows = concat(rec, &differences.iter().chain(&sizes).collect::<Vec<_>>())?;
+        let rows = rec.download(&rows)?;
+        let (differences, sizes) = rows.split_at(rows.len() / 2);
+        let sum = |rows: &[f32]| rows.iter().map(|&row| f64::from(row)).sum::<f64>();
+        Ok(sum(differences) / sum(sizes))
     }
 }
 
-/// What was added to the tokens `before`, by run.
+/// What was added to the tokens `before`, by run; nothing where there are none.
 fn added(rec: &mut Recorder, before: &Tokens, runs: &[Run]) -> Result<Vec<Tensor>> {
     let added = |(run, before): (&Run, &Parked)| {
         let before = before.tensor(rec)?;
@@ -110,9 +116,8 @@ fn added(rec: &mut Recorder, before: &Tokens, runs: &[Run]) -> Result<Vec<Tensor
     runs.iter().zip(before).map(added).collect()
 }
 
-/// Of all elements of x [L, C]. Waits for the GPU.
-fn sum_of_sizes(rec: &mut Recorder, x: &Tensor) -> Result<f64> {
+/// The sum of sizes of each row of x [L, C].
+fn row_sizes(rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
     let sizes = unary(rec, x, Function::Abs)?;
-    let sums = reduce(rec, &sizes, Reduction::Sum)?;
-    Ok(rec.download(&sums)?.iter().map(|&sum| f64::from(sum)).sum())
+    reduce(rec, &sizes, Reduction::Sum)
 }
