@@ -77,6 +77,7 @@ goldens: $(REFERENCE)/.installed
 	$(REFERENCE)/bin/python tests/reference/schedulers.py tests/goldens/schedulers.safetensors
 	$(REFERENCE)/bin/python tests/reference/tokenizer.py $(wildcard $(UMT5_TOKENIZER))
 	$(REFERENCE)/bin/python tests/reference/family_goldens.py
+	$(REFERENCE)/bin/python tests/reference/animate2_goldens.py
 	$(REFERENCE)/bin/python tests/reference/formats.py
 	$(REFERENCE)/bin/python tests/reference/lora.py
 

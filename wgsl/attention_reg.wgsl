@@ -50,6 +50,7 @@ fn attention_reg(group: u32, lane: u32, p: Params) {
             if (BIASED == 1u && inside.x) {
                 score += bias_four((here.head * p.q_len + min(here.first + query + i, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
             }
+            if (BIASED == 2u) { score += shift_of(vec4<u32>(key, key + 1u, key + 2u, key + 3u), p); }
             weights[(query + i) * STRIDE + lane % ACROSS] = select(vec4<f32>(LOWEST), score, inside);
         }
         workgroupBarrier();

@@ -64,6 +64,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             if (BIASED == 1u && inside.x) {
                 score += bias_four((here.head * p.q_len + min(here.first + i, p.q_len - 1u)) * p.k_len + key.x, p.k_len - key.x);
             }
+            if (BIASED == 2u) { score += shift_of(key, p); }
             score = select(vec4<f32>(LOWEST), score, inside);
             let before = highest[i];
             highest[i] = max(before, most_of(max(max(score.x, score.y), max(score.z, score.w))));
@@ -86,8 +87,9 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             }
             for (var i = 0u; i < BR; i++) {
                 let w = subgroupShuffle(scores[i], l);
+                // Four keys at a time: one by one, the rounding of many keys alike would add up.
                 for (var c = 0u; c < FOURS; c++) {
-                    sums[i][c] = fma(w.wwww, v4[c][3], fma(w.zzzz, v4[c][2], fma(w.yyyy, v4[c][1], fma(w.xxxx, v4[c][0], sums[i][c]))));
+                    sums[i][c] += fma(w.wwww, v4[c][3], fma(w.zzzz, v4[c][2], fma(w.yyyy, v4[c][1], w.xxxx * v4[c][0])));
                 }
             }
         }

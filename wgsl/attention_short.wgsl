@@ -2,7 +2,7 @@
 
 const LOWEST: f32 = -3.0e38;
 
-struct Params { q_len: u32, k_len: u32, heads: u32, count: u32, dim: u32, scale: f32 }
+struct Params { q_len: u32, k_len: u32, heads: u32, count: u32, dim: u32, scale: f32, shift_from: u32, shift_to: u32, shift: f32 }
 
 fn attention_short(group: u32, lane: u32, p: Params) {
     let at = group * WG + lane;

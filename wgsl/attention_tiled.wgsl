@@ -82,6 +82,7 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
             if (BIASED == 1u && inside.x) {
                 score += bias_four((here.head * p.q_len + min(here.first + query, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
             }
+            if (BIASED == 2u) { score += shift_of(key + vec4<u32>(0u, 1u, 2u, 3u), p); }
             weights[query * STRIDE + key_four] = select(vec4<f32>(LOWEST), score, inside);
         }
         workgroupBarrier();

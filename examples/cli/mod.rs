@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each example uses its own part")]
 
 mod animate;
+mod animate2;
 mod cache;
 mod checkpoint;
 mod contact_sheet;
@@ -26,6 +27,7 @@ use clap::Args;
 use wan_animate::{Builder, Device, MemoryBudget, Pipeline, Plan, Precision, Result};
 
 pub use animate::{Arguments, Task, run};
+pub use animate2::{Animate2Arguments, run_animate2};
 pub use checkpoint::Checkpoint;
 pub use destination::Destination;
 pub use lora::LoraFile;

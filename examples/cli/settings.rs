@@ -34,8 +34,8 @@ pub struct Settings {
     /// The timesteps of the steps, falling in (0, 1000].
     #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
     timesteps: Vec<f64>,
-    /// Steps, solver and guidance of a few-step model: animate-6, animate-6-comfy, animate-4, lightx2v, lightning or causvid, for which a
-    /// --lora is needed. Other options overrule it.
+    /// Steps, solver and guidance of a few-step model: animate-6, animate-6-comfy, animate-4, animate-2-6, lightx2v, lightning or
+    /// causvid, for which a --lora is needed. Other options overrule it.
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
     #[command(flatten)]

@@ -154,6 +154,16 @@ impl Recorder {
         Ok(tensor)
     }
 
+    /// What [`download_buffer`](Self::download_buffer) gave of a tensor, as a new tensor like that; nothing on a dry device.
+    pub fn upload_bytes(&mut self, shape: &[usize], dtype: DType, bytes: Option<&[u8]>) -> Result<Tensor> {
+        let tensor = self.alloc(shape, dtype)?;
+        if let Some(bytes) = bytes {
+            let size = usize::try_from(tensor.buffer_bytes()).unwrap_or(usize::MAX).min(bytes.len());
+            self.engine.write(&tensor.buffer_ref(), &bytes[..size])?;
+        }
+        Ok(tensor)
+    }
+
     /// A new tensor of zeros.
     pub fn zeros(&mut self, shape: &[usize]) -> Result<Tensor> {
         self.upload_with(shape, || Ok(vec![0.0; shape.iter().product()]))

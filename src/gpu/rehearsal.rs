@@ -16,6 +16,7 @@ struct Notes {
     largest_dispatch: Largest,
     smallest_tile: Option<u32>,
     host: u64,
+    driving: u64,
     operations: f64,
     dispatches: u64,
     kernels: HashSet<PipelineKey>,
@@ -62,6 +63,11 @@ impl Rehearsal {
         self.notes().host
     }
 
+    /// The most bytes of a driving video on the host that were noted.
+    pub(crate) fn driving(&self) -> u64 {
+        self.notes().driving
+    }
+
     /// Forgets all.
     pub(crate) fn reset(&self) {
         *self.notes() = Notes::default();
@@ -91,6 +97,12 @@ impl Rehearsal {
     pub(crate) fn note_host(&self, bytes: u64) {
         let mut notes = self.notes();
         notes.host = notes.host.max(bytes);
+    }
+
+    /// Notes bytes of a driving video on the host.
+    pub(crate) fn note_driving(&self, bytes: u64) {
+        let mut notes = self.notes();
+        notes.driving = notes.driving.max(bytes);
     }
 
     pub(super) fn note_buffer(&self, label: &str, bytes: u64) {

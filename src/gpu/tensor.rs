@@ -62,6 +62,17 @@ impl Tensor {
         Self { block: self.block.clone(), shape: shape.to_vec(), dtype: self.dtype }
     }
 
+    /// The first rows along the first axis.
+    ///
+    /// # Panics
+    /// If there are not so many, which is a mistake in the calling model code.
+    pub fn first(&self, rows: usize) -> Self {
+        assert!(rows <= self.shape[0], "{rows} rows of {:?}", self.shape);
+        let mut shape = self.shape.clone();
+        shape[0] = rows;
+        Self { block: self.block.clone(), shape, dtype: self.dtype }
+    }
+
     /// The buffer that holds the data, from its first byte.
     ///
     /// # Panics

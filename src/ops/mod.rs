@@ -27,6 +27,7 @@ pub mod permute;
 pub mod pixels;
 pub mod pool;
 pub mod product;
+pub mod quantize;
 pub mod resample;
 pub mod rgba8;
 pub mod rms_norm;
@@ -72,6 +73,7 @@ pub static KERNELS: &[&Kernel] = &[
     &permute::PERMUTE,
     &pixels::PIXELS,
     &pool::POOL,
+    &quantize::QUANTIZE,
     &resample::RESAMPLE,
     &rgba8::RGBA8,
     &rms_norm::RMS_NORM,

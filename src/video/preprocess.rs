@@ -42,6 +42,30 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
 /// # Errors
 /// As there.
 pub fn letterbox(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
+    let fitted = fitted(image, width, height, Filter::Lanczos)?;
+    let at = (width / 2 - fitted.width() / 2, height / 2 - fitted.height() / 2);
+    Ok(on_black(&fitted, width, height, at))
+}
+
+/// An image on a `width` x `height` canvas as in Animate-2: as in [`letterbox`], but by another filter, and where half of what is left over ends in
+/// half a pixel, that much further left and up.
+///
+/// # Errors
+/// As there.
+pub fn centred(image: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage> {
+    let fitted = fitted(image, width, height, filter)?;
+    let at = ((width - fitted.width()) / 2, (height - fitted.height()) / 2);
+    Ok(on_black(&fitted, width, height, at))
+}
+
+fn on_black(image: &RgbImage, width: u32, height: u32, (x, y): (u32, u32)) -> RgbImage {
+    let mut out = RgbImage::new(width, height);
+    imageops::replace(&mut out, image, i64::from(x), i64::from(y));
+    out
+}
+
+/// An image as large as fits.
+fn fitted(image: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage> {
     let scaled = |side: u32, by: u32, of: u32| (u64::from(side) * u64::from(by) / u64::from(of.max(1))) as u32;
     let (canvas, own) = (f64::from(width) / f64::from(height), f64::from(image.width()) / f64::from(image.height()));
     let (fit_width, fit_height) = if canvas < own {
@@ -49,11 +73,7 @@ pub fn letterbox(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> 
     } else {
         (scaled(image.width(), height, image.height()), height)
     };
-    let fitted = resize(image, fit_width, fit_height, Filter::Lanczos)?;
-    let mut out = RgbImage::new(width, height);
-    let (x, y) = (width / 2 - fit_width / 2, height / 2 - fit_height / 2);
-    imageops::replace(&mut out, &fitted, i64::from(x), i64::from(y));
-    Ok(out)
+    resize(image, fit_width, fit_height, filter)
 }
 
 /// An image's planes `[3, height, width]` in [-1, 1].

@@ -18,6 +18,9 @@ pub fn config_beside(file: &Location) -> Result<Option<Value>> {
     if config.exists() { read_json(&config).map(Some) } else { Ok(None) }
 }
 
+/// What an index may be called.
+const INDICES: [&str; 2] = ["model_index.json", "modular_model_index.json"];
+
 /// The `model_index.json` of a diffusers checkpoint.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ModelIndex {
@@ -30,12 +33,22 @@ pub struct ModelIndex {
 }
 
 impl ModelIndex {
-    /// Reads `model_index.json` in a checkpoint's folder.
+    /// Reads `model_index.json` in a checkpoint's folder, or that of a modular pipeline.
     ///
     /// # Errors
     /// As [`read_json`].
     pub fn open(folder: &Location) -> Result<Self> {
-        read_json(&folder.join("model_index.json"))
+        read_json(&folder.join(Self::name_in(folder).unwrap_or(INDICES[0])))
+    }
+
+    /// What it is called in a folder, where there is one.
+    pub fn name_in(folder: &Location) -> Option<&'static str> {
+        INDICES.into_iter().find(|name| folder.join(name).exists())
+    }
+
+    /// A text among the settings, such as `_blocks_class_name`.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.entries.get(name)?.as_str()
     }
 
     /// The names of all components that the checkpoint has.

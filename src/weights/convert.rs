@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{
-    blocks::Block, checkpoint::Weights, decode::decode, encode::e4m3_scale, encode::encode, encoding::Encoding, gguf_header,
+    blocks::Block, checkpoint::Weights, decode::decode, encode::e4m3_scale, encode::encode, encoding::Encoding, gguf_header, names::Table,
     safetensors::Outline, safetensors::header, storage::Storage, stored::Stored, view::position,
 };
 use crate::dtype::DType;
@@ -24,12 +24,16 @@ pub(crate) struct Converted<'a> {
 }
 
 impl<'a> Converted<'a> {
-    /// All tensors of a checkpoint, under their names here, but for those that count as used already: its model makes no use of them. Some are
-    /// the matrices that quantised forms are for.
-    pub(crate) fn new(weights: &'a Weights, storage: Storage, is_matrix: impl Fn(&str) -> bool) -> Self {
+    /// All tensors of a checkpoint, under the names of a table or else those here, but for those that count as used already: its model makes no use
+    /// of them. Some are the matrices that quantised forms are for.
+    pub(crate) fn new(weights: &'a Weights, storage: Storage, table: Option<&Table>, is_matrix: impl Fn(&str) -> bool) -> Self {
         let needed = weights.tensors.iter().filter(|(_, tensor)| !tensor.is_used()).map(|(name, tensor)| (name, &tensor.stored));
-        let target =
-            |(name, tensor): (&'a String, &'a Stored)| Target { name, tensor, encoding: storage.encoding(tensor, is_matrix(name)) };
+        let there = |name: &str| table.and_then(|table| table.to_origin(name)).map(|origin| origin.name);
+        let target = |(name, tensor): (&'a String, &'a Stored)| Target {
+            name: there(name).unwrap_or_else(|| name.clone()),
+            tensor,
+            encoding: storage.encoding(tensor, is_matrix(name)),
+        };
         Self { tensors: needed.map(target).collect() }
     }
 
@@ -130,7 +134,7 @@ impl<'a> Output<'a> {
 
 /// A tensor and what it becomes.
 struct Target<'a> {
-    name: &'a str,
+    name: String,
     tensor: &'a Stored,
     encoding: Encoding,
 }
@@ -139,7 +143,7 @@ impl Target<'_> {
     /// Itself, and the scale of eight-bit floats.
     fn outlines(&self) -> Vec<Outline> {
         let outline = |name: String, encoding, shape| Outline { name, encoding, shape };
-        let mut all = vec![outline(self.name.into(), self.encoding, self.tensor.info.shape.clone())];
+        let mut all = vec![outline(self.name.clone(), self.encoding, self.tensor.info.shape.clone())];
         if self.encoding == Encoding::F8E4M3 {
             all.push(outline(format!("{}_scale", self.name), DType::F32.into(), vec![]));
         }
@@ -204,6 +208,6 @@ impl Target<'_> {
     fn error(&self, first: usize, values: &[f32], is_wrong: impl Fn(&f32) -> bool, what: &str) -> Error {
         let index = values.iter().position(is_wrong).unwrap_or(0);
         let place = position(first + index, &self.tensor.info.shape);
-        Error::tensor(&self.tensor.info.file, self.name, format!("element {place:?} {what}"))
+        Error::tensor(&self.tensor.info.file, &self.name, format!("element {place:?} {what}"))
     }
 }

@@ -107,18 +107,23 @@ impl Recipe<'_> {
         let sizes = json!({ "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": text, "num_heads": 64, "vocab_size": 256_384 });
         let all = shallow("transformers_umt5", "BF16", "encoder.block.", text);
         component(root, "text_encoder", &sizes, &all, "model.safetensors", others);
+        let processor = base.join("image_processor/preprocessor_config.json");
         if let Some(layers) = clip {
             let sizes = json!({ "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": layers, "num_attention_heads": 16,
                 "image_size": 224, "patch_size": 14, "hidden_act": "gelu" });
             let all = shallow("transformers_clip", "F32", "encoder.layers.", layers);
             component(root, "image_encoder", &sizes, &all, "model.safetensors", others);
-            let processor = fs::read_to_string(base.join("image_processor/preprocessor_config.json")).expect("a golden");
+        }
+        // A modular pipeline has none.
+        if clip.is_some() && processor.exists() {
+            let processor = fs::read_to_string(processor).expect("a golden");
             fs::create_dir(root.join("image_processor")).expect("a folder");
             fs::write(root.join("image_processor/preprocessor_config.json"), processor.replace("28", "224")).expect("written");
         }
         copy(&base.join("tokenizer"), &root.join("tokenizer"));
         copy(&base.join("scheduler"), &root.join("scheduler"));
-        fs::copy(base.join("model_index.json"), root.join("model_index.json")).expect("copies");
+        let index = ["model_index.json", "modular_model_index.json"].into_iter().find(|name| base.join(name).exists()).expect("an index");
+        fs::copy(base.join(index), root.join(index)).expect("copies");
         folder
     }
 }
@@ -146,6 +151,18 @@ fn animate_with(encoders: Encoders, stored: Stored, data: Data) -> TempDir {
     let transformers = &[("transformer", "diffusers_animate", config)];
     let vae = ("diffusers_vae_2_1", json!({}));
     Recipe { base: "tiny", transformers, vae, encoders, stored, data }.write()
+}
+
+/// Wan2.2-Animate-2-14B, whose transformer's configuration has names of its own.
+pub fn animate_2(stored: Stored) -> TempDir {
+    let mut config: Value = golden_json("animate2/base/transformer/config.json");
+    for (name, value) in [("dim", 5120), ("ffn_dim", 13_824), ("freq_dim", 256), ("num_heads", 40), ("num_layers", 40), ("text_dim", 4096)]
+    {
+        config[name] = json!(value);
+    }
+    let transformers = &[("transformer", "modular_animate_2", config)];
+    let vae = ("diffusers_vae_2_1", json!({}));
+    Recipe { base: "animate2/base", transformers, vae, encoders: Encoders::PUBLISHED, stored, data: Data::None }.write()
 }
 
 /// Wan2.2-T2V-A14B.

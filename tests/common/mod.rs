@@ -10,6 +10,7 @@ use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::Footprint;
 use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
+use wan_animate::unversioned::models::dit::animate2::{Animate2, Look};
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device};
 
@@ -86,6 +87,26 @@ pub fn sample(checkpoint: &str, weights: &Weights, precision: Precision, golden:
     let out = model.forward(rec, &mut session, 0, &latents, timestep, driving).expect("forward");
     assert_eq!(out.shape(), golden.shape("sample"));
     rec.download(&out).expect("download")
+}
+
+/// What Animate-2's transformer predicts of drawn numbers, with so many blocks that stay; memory is counted from the prediction on.
+pub fn sample_2(rec: &mut Recorder, model: &Animate2, footprint: Footprint, quantizes: bool, resident: usize) -> Vec<f32> {
+    let config = model.dit().config();
+    let mut session = model.dit().session(footprint);
+    session.keep(resident);
+    let upload = |rec: &mut Recorder, seed: usize, shape: &[usize]| {
+        let value = |i: usize| ((i * 7919 + seed * 104_729) % 997) as f32 / 300.0 - 1.6;
+        rec.upload(shape, &(0..shape.iter().product()).map(value).collect::<Vec<_>>()).expect("fits")
+    };
+    let (text, image) = (upload(rec, 1, &[config.text_len, config.text_dim]), upload(rec, 2, &[5, config.image_dim.expect("CLIP")]));
+    model.dit().add_prompt(rec, &mut session, &text, Some(&image)).expect("a prompt");
+    model.add_driving_prompt(rec, &mut session, &text, Some(&image)).expect("a prompt");
+    let (shown, latents) = (upload(rec, 3, &[36, 2, 4, 6]), upload(rec, 4, &[36, 3, 4, 6]));
+    let driving = model.watch(rec, &mut session, 1, &shown, quantizes).expect("watches");
+    rec.device().reset_peak();
+    let look = Look { log_scale: -1.3, is_unconditional: false };
+    let out = model.forward(rec, &mut session, 0, &latents, 500.0, (&driving, look)).expect("predicts");
+    rec.download(&out).expect("read back")
 }
 
 /// Tensors of a golden file, as f32; integers are converted, and 16-bit tensors, which are weights, left out.

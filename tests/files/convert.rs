@@ -11,12 +11,12 @@ use tempfile::TempDir;
 use crate::tiny::{bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, renamed, rows, save, save_quantised, tensors};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::models;
-use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
+use wan_animate::unversioned::models::dit::names::{OFFICIAL as TRANSFORMER, OFFICIAL_2};
 use wan_animate::unversioned::models::umt5::names::OFFICIAL as UMT5;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
-use wan_animate::unversioned::weights::{Block, Encoding, TensorInfo};
-use wan_animate::video::open_image;
-use wan_animate::{AnimatePipeline, Conversion, Error, Event, Precision, Storage, VideoPipeline};
+use wan_animate::unversioned::weights::{Block, Encoding, TensorInfo, Weights};
+use wan_animate::video::{Frames, open_image};
+use wan_animate::{Animate2Pipeline, AnimatePipeline, Conversion, Error, Event, Precision, Storage, VideoPipeline};
 
 const STORAGES: [Storage; 5] = [Storage::Bf16, Storage::F16, Storage::F32, Storage::Fp8, Storage::Q8_0];
 
@@ -273,6 +273,59 @@ fn whole_checkpoints_are_converted() {
         fs::write(tiny.join("model_index.json"), index).expect("written");
         says(Conversion::new(&tiny).write(folder.path().join("none")).expect_err("hostile"), &["tiny", part]);
     }
+}
+
+/// Animate-2 keeps the names and the index that diffusers has for it.
+#[test]
+fn animate_2_is_converted() {
+    let (folder, golden) = (folder(), golden_path("animate2/base"));
+    let output = folder.path().join("output");
+    convert(&golden, Storage::F32, &output);
+    assert_eq!(files(&output), files(&golden));
+    let index = "modular_model_index.json";
+    assert_eq!(fs::read(output.join(index)).expect("an index"), fs::read(golden.join(index)).expect("an index"));
+    let names = |path: &Path| Weights::open(path).expect("opens").iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&output.join("transformer")), names(&golden.join("transformer")));
+    let config = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path.join("config.json")).expect("a file")).expect("JSON");
+    assert_eq!(config(&output.join("transformer")), config(&golden.join("transformer")));
+    let open = |folder: &Path, part: Option<&Path>| {
+        let builder = Animate2Pipeline::builder(&tiny::DEVICE).checkpoint(folder).precision(Precision::F32);
+        part.into_iter().fold(builder, |builder, part| builder.transformer(part)).build().expect("opens")
+    };
+    let frames = |pipeline: &Animate2Pipeline| {
+        let reference = open_image(golden_path("animate2/inputs/tall.png")).expect("an image");
+        let driving = Frames::open(golden_path("animate2/inputs/driving")).expect("a video");
+        let request = pipeline.animate(&reference, &driving, "a person").size(48, 48).num_frames(5).segment_frames(5);
+        let events = request.num_inference_steps(1).start().expect("starts").collect::<Result<Vec<_>, _>>().expect("runs");
+        let samples =
+            events.into_iter().filter_map(|event| if let Event::Frame(frame) = event { Some(frame.samples().to_vec()) } else { None });
+        samples.flatten().collect::<Vec<_>>()
+    };
+    let expected = frames(&open(&golden, None));
+    assert!(!expected.is_empty() && frames(&open(&output, None)) == expected);
+    // As officially released, where all but the heads is told by the tensors.
+    let release = folder.path().join("release");
+    fs::create_dir(&release).expect("a folder");
+    let official = r#"{"dim": 24, "num_heads": 2, "num_layers": 11, "eps": 1e-6}"#;
+    fs::write(release.join("config.json"), official).expect("written");
+    let file = save(&release.join("wan_animate_2.safetensors"), &renamed(&OFFICIAL_2, &tiny::read(&golden.join("transformer"))));
+    for storage in [Storage::F32, Storage::Fp8] {
+        let part = folder.path().join(storage.to_string());
+        convert(&file, storage, &part);
+        let mut expected_config = config(&golden.join("transformer"));
+        expected_config.as_object_mut().expect("an object").remove("_diffusers_version");
+        assert_eq!(config(&part), expected_config);
+        let got = frames(&open(&golden, Some(&part)));
+        assert!(if storage == Storage::F32 { got == expected } else { got != expected }, "{storage}");
+    }
+    // A folder of the release does not tell which of the two models it has.
+    for part in ["vae", "text_encoder"] {
+        let mut from = fs::read_dir(golden.join(part)).expect("a folder").flatten().map(|entry| entry.path());
+        let weights = from.find(|path| path.extension().is_some_and(|ending| ending == "safetensors")).expect("weights");
+        fs::copy(weights, release.join(format!("{part}.safetensors"))).expect("copied");
+    }
+    let error = Conversion::new(&release).write(folder.path().join("none")).expect_err("not told");
+    says(error, &["base model or the distilled one is not told: convert its files one by one"]);
 }
 
 /// The two experts of I2V as officially released, from their twins in the layout of diffusers, and back again: the same frames.

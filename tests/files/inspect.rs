@@ -11,7 +11,7 @@ use crate::common::golden_path;
 use crate::published::{fill, write_gguf, write_torch};
 use tempfile::TempDir;
 use crate::tiny::{Values, bytes, legacy, named, renamed, rows, save, save_quantised, tensors};
-use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
+use wan_animate::unversioned::models::dit::names::{MODULAR_2, OFFICIAL as TRANSFORMER, OFFICIAL_2};
 use wan_animate::unversioned::models::umt5::names::GGUF as UMT5_GGUF;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
 use wan_animate::{AnimatePipeline, Conversion};
@@ -86,6 +86,25 @@ FOLDER/image_encoder/model.safetensors
     );
     let error = inspect_weights::describe(&place("none")).expect_err("nothing there").to_string();
     assert!(error.contains("none: No such file"), "{error}");
+}
+
+/// By the names that tell it; a single file in those of Wan2.1's I2V does not.
+#[test]
+fn animate_2_is_told_by_its_names() {
+    let (folder, all) = (TempDir::new().expect("a folder"), tiny::read(&golden_path("animate2/base/transformer")));
+    let described = |name: &str, layout: &str| {
+        let text = describe(&folder.path().join(name), folder.path());
+        let head = format!("FOLDER/{name}\n  a video transformer: safetensors, {layout}\n");
+        assert!(text.starts_with(&head) && text.contains("  unknown: none\n  missing: none\n"), "{text}");
+    };
+    save(&folder.path().join("a.safetensors"), &renamed(&OFFICIAL_2, &all));
+    described("a.safetensors", "Animate-2's transformer, official names");
+    save(&folder.path().join("b.safetensors"), &renamed(&MODULAR_2, &all));
+    described("b.safetensors", "Animate-2's transformer, diffusers' names");
+    save(&folder.path().join("c.safetensors"), &renamed(&TRANSFORMER, &all));
+    described("c.safetensors", "transformer, official names");
+    let whole = inspect_weights::describe(&golden_path("animate2/base")).expect("a checkpoint");
+    assert!(whole.ends_with("0.001 GB in 4 checkpoints\n"), "{whole}");
 }
 
 /// In the report and, where a model is to be made of it, as the reason to refuse it.

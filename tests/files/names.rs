@@ -122,6 +122,34 @@ fn transformers_in_every_layout() {
     }
 }
 
+/// Official names with one more level within blocks, diffusers' own, and those of Wan2.1's I2V in ComfyUI's files.
+#[test]
+fn animate_2_in_every_layout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("model.safetensors");
+    let (plain, here) = (|| tensors("official_i2v_2_1", "BF16"), tensors("diffusers_i2v_2_1", "BF16"));
+    let deeper = |name: &str| match name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')) {
+        Some((number, inner)) => format!("blocks.{number}.block.{inner}"),
+        None => name.into(),
+    };
+    let official = || plain().into_iter().map(|tensor| Named { name: deeper(&tensor.name), ..tensor }).collect::<Vec<_>>();
+    assert_eq!(here.len(), 1303);
+    let files = [
+        ("official", official()),
+        ("diffusers", tensors("modular_animate_2", "BF16")),
+        ("ComfyUI", prefixed("model.diffusion_model.", plain())),
+        ("ComfyUI, int8 by rows", scaled(plain(), Scaled::Rows)),
+        ("official, int8 by rows", scaled(official(), Scaled::Rows)),
+    ];
+    for (layout, tensors) in files {
+        write_safetensors(&file, &tensors);
+        check(&file, &format!("Wan2.2-Animate-2-14B, {layout}"), &here, &[]);
+    }
+    let path = folder.path().join("model.gguf");
+    write_gguf(&path, &official(), q4_k);
+    check(&path, "Wan2.2-Animate-2-14B, GGUF", &here, &[]);
+}
+
 #[test]
 fn text_encoders_in_every_layout() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -4,12 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::common::{Golden, assert_close, device, golden_path, golden_weights, sample};
+use crate::common::{Golden, assert_close, device, golden_json, golden_path, golden_weights, sample, sample_2};
 use wan_animate::Lora;
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::dit::Footprint;
+use wan_animate::unversioned::models::dit::animate2::Animate2;
+use wan_animate::unversioned::models::dit::config::Config as Dit;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
+use wan_animate::unversioned::models::dit::names::OFFICIAL_2;
+use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::models::umt5::Encoder;
 use wan_animate::unversioned::models::umt5::config::Config;
 use wan_animate::unversioned::weights::{Block, Encoding, NewTensor, Weights, write_safetensors};
@@ -238,6 +243,73 @@ fn transformers_in_eight_bits_equal_their_twins() {
             let (got, expected) = (sample("tiny", &weights, precision, &golden), sample("tiny", &twin, precision, &golden));
             assert!(expected.iter().all(|value| value.is_finite()) && expected.iter().any(|&value| value != 0.0));
             assert_eq!(got, expected, "{form:?} {precision:?}");
+        }
+    }
+}
+
+/// A transformer of Animate-2 by its official names, wide enough for whole blocks: plain tensors, and matrices within blocks.
+fn animate_2() -> (Vec<Part>, Vec<(String, Vec<usize>)>) {
+    let (tiny, mut noise) = (golden_weights("animate2/base/transformer"), Noise(9));
+    let (mut plain, mut matrices) = (Vec::new(), Vec::new());
+    for (name, info) in tiny.iter() {
+        let wider = |&size: &usize| [(24, 64), (40, 128), (144, 384)].iter().find(|(from, _)| *from == size).map_or(size, |&(_, to)| to);
+        let shape: Vec<usize> = info.shape.iter().map(wider).collect();
+        let name = OFFICIAL_2.to_origin(name).expect(name).name;
+        match name.starts_with("blocks.") && name.ends_with(".weight") && shape.len() == 2 {
+            true => matrices.push((name, shape)),
+            false => plain.push(floats(name, &shape, &noise.values(shape.iter().product()))),
+        }
+    }
+    (plain, matrices)
+}
+
+/// Signed bytes with a scale for each row, turned in groups of 64 columns, as ComfyUI writes them.
+fn convrot(plain: Vec<Part>, matrices: &[(String, Vec<usize>)], path: &Path) {
+    let (mut parts, mut noise) = (plain, Noise(2));
+    for (name, shape) in matrices {
+        let layer = name.strip_suffix(".weight").expect("a weight");
+        let bytes = (0..shape.iter().product()).map(|_| noise.byte().max(1)).collect();
+        let json = br#"{"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 64}"#.to_vec();
+        let scales: Vec<f32> = noise.values(shape[0]).iter().map(|value| value * 2e-3).collect();
+        parts.push(Part { name: name.clone(), encoding: Encoding::I8, shape: shape.clone(), bytes });
+        parts.push(Part { name: format!("{layer}.comfy_quant"), encoding: Encoding::U8, shape: vec![json.len()], bytes: json });
+        parts.push(floats(format!("{layer}.weight_scale"), &[shape[0], 1], &scales));
+    }
+    write(path, &parts);
+}
+
+fn gguf(plain: Vec<Part>, matrices: &[(String, Vec<usize>)], path: &Path) {
+    let (mut parts, mut noise) = (plain.into_iter().map(|part| (part, 0)).collect::<Vec<_>>(), Noise(2));
+    for (name, shape) in matrices {
+        let bytes = blocks(&mut noise, BLOCKS[4], shape[0] * shape[1] / 32);
+        parts.push((Part { name: name.clone(), encoding: Encoding::Block(Block::Q8_0), shape: shape.clone(), bytes }, 8));
+    }
+    write_gguf(path, &parts);
+}
+
+/// In both eight-bit forms in which it is published.
+#[test]
+fn animate_2_in_eight_bits_equals_its_twins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config: serde_json::Value = golden_json("animate2/base/transformer/config.json");
+    (config["dim"], config["ffn_dim"]) = (64.into(), 128.into());
+    std::fs::write(folder.path().join("config.json"), config.to_string()).expect("written");
+    let (int8, q8_0) = (folder.path().join("int8_convrot.safetensors"), folder.path().join("q8_0.gguf"));
+    let (plain, matrices) = animate_2();
+    convrot(plain, &matrices, &int8);
+    gguf(animate_2().0, &matrices, &q8_0);
+    for path in [int8, q8_0] {
+        let weights = models::open(&path).expect("opens");
+        let config = Dit::of(&weights).expect("a configuration");
+        let twin = twin(&weights);
+        for precision in [Precision::F32, Precision::F16] {
+            let [got, expected] = [&weights, &twin].map(|weights| {
+                let (device, mut rec) = device();
+                let model = Animate2::load(&Loader::new(&device, weights, precision), &config).expect("loads");
+                sample_2(&mut rec, &model, Footprint::default(), false, usize::MAX)
+            });
+            assert!(expected.iter().all(|value| value.is_finite()) && expected.iter().any(|&value| value != 0.0));
+            assert_eq!(got, expected, "{} {precision:?}", path.display());
         }
     }
 }

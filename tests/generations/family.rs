@@ -191,9 +191,10 @@ fn presets_set_steps_levels_and_guidance() {
     for (got, wanted) in sigmas.iter().zip([1.0, 0.9375, 0.83333, 0.625]) {
         assert!((got - wanted).abs() < 1e-5, "{sigmas:?}");
     }
-    let levels: [(Preset, &[f64]); 3] = [
+    let levels: [(Preset, &[f64]); 4] = [
         (Preset::Animate6, &[1.0, 0.96154, 0.90909, 0.83333, 0.71429, 0.5]),
         (Preset::Animate6Comfy, &[1.0, 0.97561, 0.94118, 0.88889, 0.8, 0.61538]),
+        (Preset::Animate2Six, &[1.0, 0.96154, 0.90909, 0.83333, 0.71429, 0.5]),
         (Preset::Animate4, &[1.0, 0.9375, 0.83333, 0.625]),
     ];
     for (preset, wanted) in levels {

@@ -1,13 +1,13 @@
 //! Real models at real sizes on adapters that are not there: every buffer, binding and dispatch is within their limits. Nothing is
 //! computed, and no weight read: checkpoints of full size are sparse files.
 
-use crate::checkpoint::{animate, t2v, ti2v};
+use crate::checkpoint::{Stored, animate, animate_2, t2v, ti2v};
 use image::RgbImage;
 use naga::AddressSpace;
 use wan_animate::unversioned::gpu::Dialect;
 use wan_animate::unversioned::ops::KERNELS;
 use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, Device, Error, MemoryBudget, Plan, Result, Stage, VideoPipeline, wgpu};
+use wan_animate::{Animate2Pipeline, AnimatePipeline, Device, Error, MemoryBudget, Plan, Result, Stage, VideoPipeline, wgpu};
 
 /// What an adapter allows, as wgpu reports it.
 struct Profile {
@@ -122,6 +122,38 @@ fn t2v_a14b_and_ti2v_5b_keep_to_budgets_and_limits_of_the_smallest_adapter() {
 #[ignore = "plans of a minute, which differ in nothing but the adapter from those of the smallest"]
 fn t2v_a14b_and_ti2v_5b_keep_to_budgets_and_limits_of_every_adapter() {
     t2v_and_ti2v_keep_to_budgets_and_limits(&PROFILES);
+}
+
+/// What WebGPU promises: bindings of 128 MiB, buffers of 256 MiB, 8 storage buffers a stage.
+const WEBGPU: Profile = Profile { name: "webgpu", binding: 128 << 20, buffer: 256 << 20, workgroup_memory: 16 << 10, invocations: 256 };
+
+fn animate_2_keeps_to(budgets: &[f64], stored: Stored, quantizes: bool) {
+    let folder = animate_2(stored);
+    each(&[WEBGPU], |profile, device| {
+        let pipeline = Animate2Pipeline::builder(device).checkpoint(folder.path()).memory_budget(MemoryBudget::gib(24));
+        let pipeline = pipeline.build().expect("builds");
+        for &gib in budgets {
+            let driving = Frames::from_images(vec![RgbImage::new(16, 16); 81]).expect("frames");
+            let request = pipeline.animate(RgbImage::new(480, 832), &driving, "a cat").size(480, 832).quantize_driving(quantizes);
+            let plan = pipeline.plan(&request.memory_budget(MemoryBudget::gib(gib)));
+            let what = format!("animate-2, {}, 480x832 in {gib} GiB{}", profile.name, if quantizes { ", 8 bits" } else { "" });
+            let plan = plan.unwrap_or_else(|error| panic!("{what}: {error}"));
+            check(&what, &plan, device, (gib * f64::from(1 << 30)) as u64);
+            assert!(plan.driving_cache().is_some());
+        }
+    });
+}
+
+#[test]
+fn animate_2_keeps_to_budgets_within_the_limits_of_webgpu() {
+    animate_2_keeps_to(&[8.0, 24.0], Stored::Bf16, false);
+}
+
+#[test]
+#[ignore = "plans of minutes"]
+fn animate_2_keeps_to_every_budget_within_the_limits_of_webgpu() {
+    animate_2_keeps_to(&[8.0, 12.0, 16.0, 24.0], Stored::Bf16, false);
+    animate_2_keeps_to(&[8.0, 12.0, 16.0, 24.0], Stored::Bf16, true);
 }
 
 /// All weights stay, and take what the README says.

@@ -9,6 +9,7 @@ mod official;
 #[path = "../common/published.rs"]
 mod published;
 
+mod animate2;
 mod api;
 mod asynchronous;
 mod cache;

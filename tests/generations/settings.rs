@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use wan_animate::video::Effort;
-use wan_animate::{Family, Precision, Preset, Sampler, Scheduler, Spacing, Storage, Tune, VaeTiling};
+use wan_animate::{Animate2Variant, Family, Precision, Preset, Sampler, Scheduler, Spacing, Storage, Tune, VaeTiling};
 
 fn samplers() -> Vec<Sampler> {
     let spacings = || [Spacing::Uniform, Spacing::Karras, Spacing::Exponential, Spacing::Beta];
@@ -28,7 +28,16 @@ where
 fn what_is_printed_is_parsed() {
     parsed_again(Scheduler::ALL.iter().copied());
     parsed_again(samplers());
-    parsed_again([Preset::Lightx2v, Preset::Lightning, Preset::CausVid, Preset::Animate6, Preset::Animate6Comfy, Preset::Animate4]);
+    parsed_again([
+        Preset::Lightx2v,
+        Preset::Lightning,
+        Preset::CausVid,
+        Preset::Animate6,
+        Preset::Animate6Comfy,
+        Preset::Animate4,
+        Preset::Animate2Six,
+    ]);
+    parsed_again([Animate2Variant::Base, Animate2Variant::Distilled]);
     parsed_again([Precision::F32, Precision::F16]);
     parsed_again([Tune::Off, Tune::On, Tune::Force]);
     parsed_again([VaeTiling::Auto, VaeTiling::Off, VaeTiling::Pixels(256)]);

@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from diffusers import AutoencoderKLWan, WanAnimateTransformer3DModel, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, WanAnimate2Transformer3DModel, WanAnimateTransformer3DModel, WanTransformer3DModel
 from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
 
 FOLDER = Path(__file__).parent.parent / "goldens" / "published"
@@ -97,6 +97,8 @@ def diffusers():
     write("diffusers_t2v_1_3b", lambda: WanTransformer3DModel(num_attention_heads=12, ffn_dim=8960, num_layers=30))
     write("diffusers_i2v_2_1", lambda: WanTransformer3DModel(**common, **image))
     write("diffusers_flf2v_2_1", lambda: WanTransformer3DModel(**common, **image, pos_embed_seq_len=514))
+    # Animate-2 has official names for the most part, in diffusers too.
+    write("modular_animate_2", lambda: WanAnimate2Transformer3DModel())
     write("diffusers_i2v_2_2", lambda: WanTransformer3DModel(**common, in_channels=36))
     write("diffusers_ti2v", lambda: WanTransformer3DModel(num_attention_heads=24, ffn_dim=14336, num_layers=30, in_channels=48, out_channels=48))
     write("diffusers_vae_2_1", lambda: AutoencoderKLWan())

@@ -3,7 +3,12 @@
 const LOWEST: f32 = -3.0e38;
 
 // `q_tiles` are the tiles of queries of one head.
-struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32 }
+struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32, shift_from: u32, shift_to: u32, shift: f32 }
+
+// What is added to the scores of four keys.
+fn shift_of(keys: vec4<u32>, p: Params) -> vec4<f32> {
+    return select(vec4<f32>(), vec4<f32>(p.shift), (keys >= vec4<u32>(p.shift_from)) & (keys < vec4<u32>(p.shift_to)));
+}
 
 // e^x for x that is hardly above 0; some drivers answer NaN where it would vanish.
 fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }

@@ -96,7 +96,7 @@ impl<L: Layer + 'static> Dit<L> {
             return Err(Error::Input("this transformer needs the embeddings of a reference image".into()));
         }
         let keys = self.blocks.all().map(|_| None).collect();
-        session.prompts.push(Prompt { text, image, keys });
+        session.prompts.push(Prompt { text, image, keys, once: false });
         Ok(())
     }
 
@@ -175,10 +175,16 @@ impl<L: Layer + 'static> Dit<L> {
         let Session { footprint, stay, prompts, .. } = session;
         let prompt = prompts.get_mut(pass.prompt).ok_or_else(|| Error::Input(format!("there is no prompt {}", pass.prompt)))?;
         self.blocks.pass(rec, stay, range, |rec, number, layer| {
+            if hooks.skips(number) {
+                return Ok(());
+            }
             let block = layer.block();
-            let keys = prompt.keys(rec, block, number, self.precision, footprint.keep_keys)?;
+            let keys = prompt.keys(rec, block, number, self.precision, footprint.keep_keys && !prompt.once)?;
+            let mut beside = hooks.beside(number);
             let mut after = |rec: &mut Recorder, run: &Run, x| hooks.after_block(rec, layer, run.frames.clone(), x);
-            block.forward(rec, &mut pass.runs, &pass.times, &keys, &mut after, self.precision)
+            block.forward(rec, &mut pass.runs, &pass.times, (&keys, &mut beside), &mut after, self.precision)?;
+            hooks.take_back(beside);
+            Ok(())
         })
     }
 
@@ -220,7 +226,8 @@ impl<L: Layer + 'static> Dit<L> {
                 Some(added) => self.patch_embedding.forward_residual(rec, &own, None, &added)?,
                 None => self.patch_embedding.forward(rec, &own, DType::F32)?,
             };
-            let angles = positions::tables(rec, self.config.attention_head_dim, frames.clone(), [rows, cols])?;
+            let places = hooks.places(frames.clone(), [rows, cols]);
+            let angles = positions::tables(rec, self.config.attention_head_dim, places)?;
             Ok(Run { frames, x, angles, time })
         };
         runs::cut(parts, count).into_iter().map(run).collect()

@@ -4,12 +4,13 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader, Mlp, Precision, RmsNorm};
+use crate::models::dit::beside::{Beside, Kept, Seen};
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
 use crate::models::dit::projections::{KeyProjections, Projections};
-use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::Run};
+use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::Run, self_keys::SelfKeys};
 use crate::ops::{
-    Activation, attention::Heads, attention::attention, copy::concat, layer_norm::Affine, layer_norm::layer_norm, lincomb::lincomb,
-    norm_rope::Rotation,
+    Activation, attention::Heads, attention::Shift, attention::attention, copy::concat, copy::slice, layer_norm::Affine,
+    layer_norm::layer_norm, lincomb::lincomb, norm_rope::Rotation,
 };
 
 /// See the module. Norms 1 and 3 have no weights.
@@ -80,16 +81,16 @@ impl Block {
         rec: &mut Recorder,
         runs: &mut [Run],
         times: &[TimeEmbedding],
-        keys: &CrossKeys,
+        (keys, beside): (&CrossKeys, &mut Beside),
         after: &mut AfterBlock,
         precision: Precision,
     ) -> Result<()> {
         let operand = precision.operand();
         let vectors = times.iter().map(|time| modulation(rec, &self.scale_shift_table, time.modulation.each_ref()));
         let vectors = vectors.collect::<Result<Vec<_>>>()?;
-        let own = self.self_keys(rec, runs, &vectors, operand)?;
+        let own = self.self_keys(rec, runs, &vectors, beside, operand)?;
         for run in runs {
-            let x = self.forward_run(rec, run, &vectors[run.time], &own, keys, operand)?;
+            let x = self.forward_run(rec, run, &vectors[run.time], &own, (keys, &*beside), operand)?;
             run.x = after(rec, run, x)?;
         }
         Ok(())
@@ -100,13 +101,16 @@ impl Block {
         rec: &mut Recorder,
         run: &Run,
         vectors: &[Tensor; MODULATION],
-        own: &(Tensor, Tensor),
-        keys: &CrossKeys,
+        own: &SelfKeys,
+        (keys, beside): (&CrossKeys, &Beside),
         operand: DType,
     ) -> Result<Tensor> {
         let [_, _, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = vectors;
         let normed = self.norm1(rec, run, vectors, operand)?;
-        let attended = self.self_attention(rec, &normed, &run.angles, own, operand)?;
+        let attended = match beside {
+            Beside::See(seen) => self.attention_beside(rec, &normed, run, own, seen, operand)?,
+            _ => self.self_attention(rec, &normed, &run.angles, own, operand)?,
+        };
         let x = self.attn1.to_out.forward_residual(rec, &attended, Some(gate_msa), &run.x)?;
 
         let normed = match &self.norm2 {
@@ -129,29 +133,40 @@ impl Block {
         crate::ops::operand_dtype(operand, width / self.heads)
     }
 
-    /// Keys and values [L, C] of self-attention over the tokens of all runs.
-    fn self_keys(&self, rec: &mut Recorder, runs: &[Run], vectors: &[[Tensor; MODULATION]], operand: DType) -> Result<(Tensor, Tensor)> {
+    /// Keys and values of self-attention over the tokens of all runs. Where another video is seen, there is room for one of its frames after
+    /// them; where the tokens are that other video's, they are kept.
+    fn self_keys(
+        &self,
+        rec: &mut Recorder,
+        runs: &[Run],
+        vectors: &[[Tensor; MODULATION]],
+        beside: &mut Beside,
+        operand: DType,
+    ) -> Result<SelfKeys> {
         let own = &self.attn1;
-        let mut whole: Option<(Tensor, Tensor)> = None;
+        let room = if let Beside::See(seen) = beside { seen.frame } else { 0 };
+        let mut whole: Option<SelfKeys> = None;
         let mut done = 0;
         for run in runs {
             let inputs = self.attention_operand(run.x.cols(), operand);
             let normed = self.norm1(rec, run, &vectors[run.time], operand)?;
             let k = self.rotated(rec, &own.keys.to_k, &own.keys.norm_k, &normed, &run.angles, inputs)?;
             let v = own.keys.to_v.forward(rec, &normed, inputs)?;
-            if runs.len() == 1 {
-                return Ok((k, v));
+            if let Beside::Keep(kept) = beside {
+                kept.keep(rec, run, [&normed, &k, &v])?;
             }
-            let (keys, values) = match &whole {
+            if runs.len() == 1 && room == 0 {
+                return Ok(SelfKeys::of(k, v, self.heads));
+            }
+            let keys = match &whole {
                 Some(whole) => whole,
                 None => {
-                    let shape = [runs.iter().map(|run| run.x.rows()).sum(), run.x.cols()];
-                    whole.insert((rec.alloc(&shape, k.dtype())?, rec.alloc(&shape, v.dtype())?))
+                    let tokens = runs.iter().map(|run| run.x.rows()).sum::<usize>() + room;
+                    whole.insert(SelfKeys::room(rec, [tokens, run.x.cols()], self.heads, k.dtype())?)
                 }
             };
-            rec.copy(&k, 0, keys, done, k.len())?;
-            rec.copy(&v, 0, values, done, v.len())?;
-            done += k.len();
+            keys.put(rec, done, [&k, &v])?;
+            done += k.rows();
         }
         whole.ok_or_else(|| Error::Input("attention among no tokens".into()))
     }
@@ -161,10 +176,43 @@ impl Block {
         norm.forward_rotated(rec, &projected, Rotation { cos: &angles.cos, sin: &angles.sin }, inputs)
     }
 
-    fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, (k, v): &(Tensor, Tensor), operand: DType) -> Result<Tensor> {
+    fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, keys: &SelfKeys, operand: DType) -> Result<Tensor> {
         let own = &self.attn1;
         let q = self.rotated(rec, &own.to_q, &own.norm_q, x, angles, self.attention_operand(x.cols(), operand))?;
-        attention(rec, &q, k, v, Heads::scaled(self.heads, x.cols()), operand)
+        keys.attend(rec, &q, keys.tokens(), None, operand)
+    }
+
+    /// Self-attention of a run to all tokens, which are those of `keys` but for its last frame, and to the frame of another video before each of
+    /// its own.
+    fn attention_beside(&self, rec: &mut Recorder, x: &Tensor, run: &Run, keys: &SelfKeys, seen: &Seen, operand: DType) -> Result<Tensor> {
+        let own = &self.attn1;
+        let q = self.rotated(rec, &own.to_q, &own.norm_q, x, &run.angles, self.attention_operand(x.cols(), operand))?;
+        let (frame, tokens) = (seen.frame, keys.tokens() - seen.frame);
+        let shift = (seen.log_scale != 0.0).then_some(Shift { keys: (frame, 2 * frame), by: seen.log_scale });
+        let mut attend = |(place, number): (usize, usize)| {
+            let q = slice(rec, &q, place * frame, frame)?;
+            let Some(before) = number.checked_sub(1) else {
+                return keys.attend(rec, &q, tokens, shift, operand);
+            };
+            let (k, v) = self.kept_keys(rec, &seen.frames[before], operand)?;
+            keys.put(rec, tokens, [&k, &v])?;
+            keys.attend(rec, &q, tokens + frame, shift, operand)
+        };
+        let attended = run.frames.clone().enumerate().map(&mut attend).collect::<Result<Vec<_>>>()?;
+        concat(rec, &attended.iter().collect::<Vec<_>>())
+    }
+
+    /// Keys and values of a frame of another video, computed anew where only what goes into them was kept.
+    fn kept_keys(&self, rec: &mut Recorder, kept: &Kept, operand: DType) -> Result<(Tensor, Tensor)> {
+        let (tokens, angles) = match kept {
+            Kept::Keys(k, v) => return Ok((k.clone(), v.clone())),
+            Kept::Input(tokens, angles) => (tokens.clone(), angles),
+            Kept::Stored(stored, angles) => (stored.upload(rec)?, angles),
+        };
+        let normed = tokens.floats(rec, operand)?;
+        let (own, inputs) = (&self.attn1.keys, self.attention_operand(normed.cols(), operand));
+        let k = self.rotated(rec, &own.to_k, &own.norm_k, &normed, angles, inputs)?;
+        Ok((k, own.to_v.forward(rec, &normed, inputs)?))
     }
 
     fn cross_attention(&self, rec: &mut Recorder, x: &Tensor, keys: &CrossKeys, operand: DType) -> Result<Tensor> {

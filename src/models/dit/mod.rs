@@ -7,7 +7,9 @@
 //! for it, is its [`Session`]. A pass works on [runs] of tokens, and may reuse what layers did before, from a [cache].
 
 pub mod animate;
+pub mod animate2;
 pub mod backbone;
+pub mod beside;
 pub mod block;
 pub mod cache;
 pub mod config;
@@ -22,6 +24,7 @@ pub mod names;
 pub mod positions;
 pub mod projections;
 pub mod runs;
+pub mod self_keys;
 pub mod session;
 pub mod spec;
 

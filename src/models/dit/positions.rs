@@ -19,10 +19,9 @@ pub struct Angles {
     pub sin: Tensor,
 }
 
-/// The tables for the tokens of latent frames `frames` of a grid of so many rows and columns of patches.
-pub fn tables(rec: &mut Recorder, head_dim: usize, frames: Range<usize>, [rows, cols]: [usize; 2]) -> Result<Angles> {
-    let shape = [frames.len() * rows * cols, head_dim / 2];
-    let places = [frames.clone(), 0..rows, 0..cols];
+/// The tables for tokens at these places along time, height and width, in this order.
+pub fn tables(rec: &mut Recorder, head_dim: usize, places: [Range<usize>; 3]) -> Result<Angles> {
+    let shape = [places.iter().map(Range::len).product(), head_dim / 2];
     let cos = rec.upload_with(&shape, || Ok(angles(head_dim, &places, f64::cos)))?;
     Ok(Angles { cos, sin: rec.upload_with(&shape, || Ok(angles(head_dim, &places, f64::sin)))? })
 }

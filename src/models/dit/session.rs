@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Precision, shelf::Claim};
-use crate::models::dit::{block::Block, block::CrossKeys, cache::layer_cache::LayerCache, runs::MOST_TOKENS};
+use crate::models::dit::{beside::DrivingCache, block::Block, block::CrossKeys, cache::layer_cache::LayerCache, runs::MOST_TOKENS};
 
 /// Memory that a pass takes to be faster. The result is the same bits whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +14,13 @@ pub struct Footprint {
     pub keep_keys: bool,
     /// Whether what is kept of layers to be reused is on the GPU, or on the host.
     pub cache_on_host: bool,
+    /// How a driving video is kept, where the model looks at one.
+    pub driving: DrivingCache,
 }
 
 impl Default for Footprint {
     fn default() -> Self {
-        Self { tokens: MOST_TOKENS, keep_keys: true, cache_on_host: false }
+        Self { tokens: MOST_TOKENS, keep_keys: true, cache_on_host: false, driving: DrivingCache::Keys }
     }
 }
 
@@ -36,6 +38,8 @@ pub(super) struct Prompt {
     pub text: Tensor,
     pub image: Option<Tensor>,
     pub keys: Vec<Option<CrossKeys>>,
+    /// Whether it is looked at so seldom that keys and values are not kept.
+    pub once: bool,
 }
 
 impl<L> Session<L> {

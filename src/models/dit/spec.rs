@@ -9,9 +9,11 @@ use crate::error::{Error, Result};
 use crate::json::read_json;
 use crate::layers::{loader::Loader, schema::Schema};
 use crate::location::Location;
-use crate::models::dit::{Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::OFFICIAL};
+use crate::models::dit::{
+    Dit, animate::Animate, block::Block, config::Config, config::PlainConfig, names::MODULAR_2, names::OFFICIAL, names::OFFICIAL_2,
+};
 use crate::models::spec::{Sizes, Spec, config_json};
-use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin};
+use crate::weights::{checkpoint::Weights, config::config_beside, kin::Kin, names::Table};
 
 /// What every published transformer has; shapes tell it only where there is a face adapter.
 const HEAD_DIM: usize = 128;
@@ -21,7 +23,10 @@ const INJECT_EVERY: usize = 5;
 /// What the fields begin with that Animate's configuration alone has.
 const OF_ANIMATE: [&str; 4] = ["latent_", "motion_", "face_", "inject_"];
 
-/// The `config.json` of the official release: what shapes do not tell, and enough to see whether it belongs to the tensors.
+/// What diffusers calls Animate-2's transformer.
+const ANIMATE_2_CLASS: &str = "WanAnimate2Transformer3DModel";
+
+/// The `config.json` of the official release, and of Animate-2 in diffusers: what shapes do not tell, and enough to see whether it belongs to the tensors.
 #[derive(Debug, Deserialize)]
 struct Official {
     dim: usize,
@@ -30,6 +35,19 @@ struct Official {
     eps: f32,
     text_len: Option<usize>,
     window_size: Option<[i64; 2]>,
+    /// Where Animate-2's driving video stands: along time, height and width, -1 for the grid's own length, and every how many frames.
+    refer_offset_t: Option<i64>,
+    refer_offset_h: Option<i64>,
+    refer_offset_w: Option<i64>,
+    refer_stride: Option<i64>,
+}
+
+impl Official {
+    /// Whether the driving video stands where it does in the published model.
+    fn is_placed(&self) -> bool {
+        let places = [(self.refer_offset_t, 1), (self.refer_offset_h, 0), (self.refer_offset_w, -1), (self.refer_stride, 1)];
+        places.into_iter().all(|(place, published)| place.is_none_or(|place| place == published))
+    }
 }
 
 /// The transformer of Wan2.2-Animate.
@@ -44,7 +62,7 @@ pub static ANIMATE: Spec = Spec {
 pub static TRANSFORMER: Spec = Spec {
     name: "a video transformer",
     signs: &["blocks.0.attn1.to_q.weight", "condition_embedder.time_proj.weight"],
-    tables: &[&OFFICIAL],
+    tables: &[&OFFICIAL, &OFFICIAL_2, &MODULAR_2],
     kin: Some(&KIN),
     unneeded: &[],
     besides: &[],
@@ -60,7 +78,7 @@ pub static TRANSFORMER: Spec = Spec {
 
 /// All of Wan's transformers, from whose parts each takes its own.
 static KIN: Kin = Kin {
-    tables: &[&OFFICIAL],
+    tables: &[&OFFICIAL, &OFFICIAL_2, &MODULAR_2],
     names: || {
         let schema = Schema::default();
         let images = Config { num_layers: 5, added_kv_proj_dim: Some(1280), pos_embed_seq_len: Some(514), ..Config::default() };
@@ -73,7 +91,8 @@ static KIN: Kin = Kin {
 
 impl Sizes for Config {
     fn is_described(json: &Value) -> bool {
-        class_name(json).ends_with("Transformer3DModel")
+        // Animate-2's is in the fields of the official release.
+        class_name(json).ends_with("Transformer3DModel") && class_name(json) != ANIMATE_2_CLASS
     }
 
     fn read(file: &Location) -> Result<Self> {
@@ -146,6 +165,43 @@ impl Sizes for Config {
         }
         json
     }
+
+    fn json(weights: &Weights) -> Result<Value> {
+        let beside = config_beside(weights.location())?;
+        let is_animate_2 = is_animate_2(weights);
+        match beside.filter(|json| if is_animate_2 { class_name(json) == ANIMATE_2_CLASS } else { Self::is_described(json) }) {
+            Some(json) => Ok(json),
+            None if is_animate_2 => Self::detect(weights)?.to_json_2(),
+            None => Ok(Self::detect(weights)?.to_json()),
+        }
+    }
+}
+
+impl Config {
+    /// Of Animate-2, as diffusers wants it.
+    fn to_json_2(&self) -> Result<Value> {
+        let own = config_json(self, json!({}));
+        Ok(json!({
+            "_class_name": ANIMATE_2_CLASS,
+            "patch_size": self.patch_size,
+            "text_len": self.text_len,
+            "in_dim": self.in_channels()?,
+            "dim": self.width(),
+            "ffn_dim": self.ffn_dim,
+            "freq_dim": self.freq_dim,
+            "text_dim": self.text_dim,
+            "out_dim": self.out_channels()?,
+            "num_heads": self.num_attention_heads,
+            "num_layers": self.num_layers,
+            "cross_attn_norm": self.cross_attn_norm,
+            "eps": own["eps"],
+            "use_img_emb": self.image_dim.is_some(),
+            "refer_offset_t": 1,
+            "refer_offset_h": 0,
+            "refer_offset_w": -1,
+            "refer_stride": 1,
+        }))
+    }
 }
 
 fn class_name(json: &Value) -> &str {
@@ -217,5 +273,21 @@ fn official(weights: &Weights, width: usize, layers: usize) -> Result<Option<Off
     if official.window_size.is_some_and(|size| size != [-1, -1]) {
         return Err(Error::Unsupported(format!("{}: `window_size` {:?}; attention is global here", file.display(), official.window_size)));
     }
+    if !official.is_placed() {
+        return Err(Error::Unsupported(format!(
+            "{}: `refer_offset` other than 1, 0, -1, or a `refer_stride` other than 1",
+            file.display()
+        )));
+    }
     Ok(Some(official))
+}
+
+/// Whose names a transformer's tensors have in diffusers, where they are not those here.
+pub fn saved_names(weights: &Weights) -> Option<&'static Table> {
+    is_animate_2(weights).then_some(&MODULAR_2)
+}
+
+/// Whether a transformer is Animate-2's, where its names tell: those of single files are those of Wan2.1's I2V.
+pub fn is_animate_2(weights: &Weights) -> bool {
+    [&OFFICIAL_2, &MODULAR_2].iter().any(|table| weights.layout() == Some(table.name))
 }

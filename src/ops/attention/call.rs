@@ -10,8 +10,8 @@ const BIAS: &[Element] = &[Element::Absent, Element::F32];
 pub(super) const SLOTS: &[Slot] =
     &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)];
 
-// Of every kernel; `tiles` are those of the queries of one head.
-params!(Params { q_len: u32, k_len: u32, heads: u32, tiles: u32, dim: u32, scale: f32 });
+// Of every kernel; `tiles` are those of the queries of one head. Scores of keys `from..to` are raised by `shift`.
+params!(Params { q_len: u32, k_len: u32, heads: u32, tiles: u32, dim: u32, scale: f32, from: u32, to: u32, shift: f32 });
 
 /// How an attention is done.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +24,23 @@ pub struct Heads<'a> {
     pub scale: f32,
     /// [N, queries, keys], added to the scores; for one batch.
     pub bias: Option<&'a Tensor>,
+    /// A number that is added to the scores of some keys of each batch; not beside a bias.
+    pub shift: Option<Shift>,
+}
+
+/// See [`Heads::shift`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shift {
+    /// The first key, and the one after the last.
+    pub keys: (usize, usize),
+    /// What is added.
+    pub by: f32,
 }
 
 impl Heads<'_> {
     /// One batch of heads with scores divided by the root of the head dim.
     pub fn scaled(heads: usize, width: usize) -> Self {
-        Self { heads, batches: 1, scale: 1.0 / ((width / heads.max(1)) as f32).sqrt(), bias: None }
+        Self { heads, batches: 1, scale: 1.0 / ((width / heads.max(1)) as f32).sqrt(), bias: None, shift: None }
     }
 }
 
@@ -55,7 +66,7 @@ impl Call<'_> {
         constants: &[(&'static str, u32)],
         queries: u32,
     ) -> Result<()> {
-        let constants = [constants, &[("BIASED", u32::from(self.how.bias.is_some()))]].concat();
+        let constants = [constants, &[("BIASED", if self.how.shift.is_some() { 2 } else { u32::from(self.how.bias.is_some()) })]].concat();
         self.dispatch(rec, kernel, &constants, &self.args(), queries)
     }
 
@@ -73,6 +84,7 @@ impl Call<'_> {
     }
 
     pub(super) fn params(&self, tiles: usize) -> Params {
+        let Shift { keys: (from, to), by } = self.how.shift.unwrap_or(Shift { keys: (0, 0), by: 0.0 });
         Params {
             q_len: self.q_len as u32,
             k_len: self.k_len as u32,
@@ -80,6 +92,9 @@ impl Call<'_> {
             tiles: tiles as u32,
             dim: self.dim as u32,
             scale: self.how.scale,
+            from: from as u32,
+            to: to as u32,
+            shift: by,
         }
     }
 
@@ -108,6 +123,11 @@ pub(super) fn check(q: &Tensor, k: &Tensor, v: &Tensor, how: Heads) -> Result<(u
         && (bias.shape() != [heads, q_len, k_len] || batches != 1)
     {
         return Err(Error::Input(format!("attention bias: shape {:?}, expected [{heads}, {q_len}, {k_len}]", bias.shape())));
+    }
+    if let Some(Shift { keys: (from, to), .. }) = how.shift
+        && (from > to || to > k_len || how.bias.is_some())
+    {
+        return Err(Error::Input(format!("attention to {k_len} keys with other scores for {from} to {to}, or with a bias beside that")));
     }
     if width / heads > 1024 {
         return Err(Error::Unsupported(format!("attention heads of {}, at most 1024", width / heads)));

@@ -10,11 +10,11 @@ pub static ATTENTION_REG: Kernel = Kernel {
     libs: &[ATTENTION, ATTENTION_BIAS, ATTENTION_WEIGHTS],
     slots: SLOTS,
     variants: &[
-        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("FOURS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1])],
-        &[("BR", &[32]), ("COLS", &[16]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
-        &[("BR", &[16]), ("COLS", &[32]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1])],
-        &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1])],
-        &[("BR", &[16]), ("COLS", &[128]), ("FOURS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1])],
+        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("FOURS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[32]), ("COLS", &[16]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[32]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[128]), ("FOURS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1, 2])],
     ],
     ..Kernel::of("attention_reg", include_str!("../../../wgsl/attention_reg.wgsl"), size_of::<Params>())
 };

@@ -10,7 +10,7 @@ pub static ATTENTION_SG: Kernel = Kernel {
     libs: &[ATTENTION, ATTENTION_BIAS],
     workgroup: Family::SG_LANES,
     slots: SLOTS,
-    variants: &[&[("BR", &[QUERIES]), ("FOURS", &[1, 2, 3, 4]), ("BIASED", &[0, 1])]],
+    variants: &[&[("BR", &[QUERIES]), ("FOURS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])]],
     needs: Needs::Subgroups,
     ..Kernel::of("attention_sg", include_str!("../../../wgsl/attention_sg.wgsl"), size_of::<Params>())
 };

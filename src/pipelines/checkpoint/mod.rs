@@ -15,3 +15,4 @@ pub(crate) mod rules;
 pub(crate) mod source;
 pub(crate) mod texts;
 pub(crate) mod transformer;
+pub(crate) mod variant;

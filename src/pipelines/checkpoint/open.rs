@@ -10,16 +10,20 @@ use crate::models::registry::{model_of, name_of, open, open_all};
 use crate::models::{clip, dit, spec::Sizes, spec::Spec, umt5, vae};
 use crate::pipelines::checkpoint::parts::{Encoders, Files, ImageEncoder};
 use crate::pipelines::checkpoint::release::{self, Release};
-use crate::pipelines::checkpoint::{rules::Rules, source::Part, source::Source};
+use crate::pipelines::checkpoint::{rules::Rules, source::Part, source::Source, variant::Animate2Variant};
 use crate::schedulers::{Scheduler, SchedulerConfig};
 use crate::tokenizer::Tokenizer;
 use crate::video::clip_image::ClipImageConfig;
 use crate::weights::lora::is_lora;
 use crate::weights::{checkpoint::Weights, config::ModelIndex};
 
+const ANIMATE_2: &str = "`Animate2Pipeline` (example `animate2`)";
+
 /// Which pipeline, and which example, runs a class of `model_index.json`.
-const CLASSES: [(&str, &str); 3] = [
+const CLASSES: [(&str, &str); 5] = [
     ("WanAnimatePipeline", "`AnimatePipeline` (examples `animate` and `replace`)"),
+    ("WanAnimate2ModularPipeline", ANIMATE_2),
+    ("WanAnimate2DistilledModularPipeline", ANIMATE_2),
     ("WanPipeline", "`VideoPipeline` (examples `t2v` and `ti2v`)"),
     ("WanImageToVideoPipeline", "`VideoPipeline` (example `i2v`)"),
 ];
@@ -29,7 +33,10 @@ pub(crate) static VAES: [&Spec; 2] = [&vae::spec::VAE_2_1, &vae::spec::VAE_2_2];
 /// Where a file of each model belongs.
 static PLACES: [(&Spec, &str); 6] = [
     (&dit::spec::ANIMATE, "use `AnimatePipeline` (examples `animate` and `replace`)"),
-    (&dit::spec::TRANSFORMER, "use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`)"),
+    (
+        &dit::spec::TRANSFORMER,
+        "use `VideoPipeline` (examples `t2v`, `i2v` and `ti2v`), or `Animate2Pipeline` (example `animate2`) if it is Animate-2",
+    ),
     (&umt5::spec::UMT5, "give it as `text_encoder`"),
     (&clip::spec::CLIP, "give it as `image_encoder`"),
     (&vae::spec::VAE_2_1, "give it as `vae`"),
@@ -40,6 +47,7 @@ static PLACES: [(&Spec, &str); 6] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Animate,
+    Animate2,
     Video,
 }
 
@@ -47,6 +55,7 @@ impl Family {
     fn classes(self) -> &'static [&'static str] {
         match self {
             Self::Animate => &["WanAnimatePipeline"],
+            Self::Animate2 => &["WanAnimate2ModularPipeline", "WanAnimate2DistilledModularPipeline"],
             Self::Video => &["WanPipeline", "WanImageToVideoPipeline"],
         }
     }
@@ -54,7 +63,7 @@ impl Family {
     fn model(self) -> &'static Spec {
         match self {
             Self::Animate => &dit::spec::ANIMATE,
-            Self::Video => &dit::spec::TRANSFORMER,
+            Self::Animate2 | Self::Video => &dit::spec::TRANSFORMER,
         }
     }
 }
@@ -71,6 +80,8 @@ pub(crate) struct Checkpoint {
     pub low: Option<(Opened<dit::config::Config>, f64)>,
     /// Whether a first frame is given by a timestep of its own, where the checkpoint says.
     pub expand_timesteps: Option<bool>,
+    /// Of Animate-2, where the index says.
+    pub variant: Option<Animate2Variant>,
     pub files: Files,
 }
 
@@ -82,6 +93,9 @@ impl Checkpoint {
         }
         let mut opener = Opener { source, base: Base::open(source.folder(), family)?, family };
         let transformer = opener.transformer()?;
+        if family == Family::Video && dit::spec::is_animate_2(&transformer.0) {
+            return Err(Error::weights(transformer.0.path(), format!("this is Animate-2's transformer: use {ANIMATE_2}")));
+        }
         let image_encoder = transformer.1.image_dim.map(|_| opener.image_encoder()).transpose()?;
         let vae = opener.required::<vae::config::Config>(Part::Vae, &VAES)?;
         let text_encoder = opener.required::<umt5::config::Config>(Part::TextEncoder, &[&umt5::spec::UMT5])?;
@@ -90,14 +104,21 @@ impl Checkpoint {
         let expand_timesteps = opener.expand_timesteps(&vae.1);
         let scheduler = opener.scheduler(&transformer.1, low.is_some())?;
         let rules = opener.base.rules();
+        let variant = opener.base.variant();
         let text_encoder = (Arc::new(text_encoder.0), text_encoder.1);
         let files = Files {
             scheduler,
             rules,
             vae,
-            encoders: Encoders { tokenizer, text_encoder, text_len: transformer.1.text_len, image_encoder },
+            encoders: Encoders {
+                tokenizer,
+                text_encoder,
+                text_len: transformer.1.text_len,
+                cleans: family != Family::Animate2,
+                image_encoder,
+            },
         };
-        Ok(Self { path: source.path().into(), transformer, low, expand_timesteps, files })
+        Ok(Self { path: source.path().into(), transformer, low, expand_timesteps, variant, files })
     }
 
     /// What is wrong with the checkpoint as a whole.
@@ -124,7 +145,7 @@ impl Base {
             };
             return Err(Error::weights(path, message));
         }
-        if !folder.join("model_index.json").exists() {
+        if ModelIndex::name_in(folder).is_none() {
             let release = Release::open(folder)?;
             return match release.names()[..] {
                 [] => Err(Error::weights(path, "neither a model_index.json nor a file of weights is in this folder")),
@@ -137,8 +158,16 @@ impl Base {
             return Ok(Self::Diffusers { folder: folder.clone(), index });
         }
         let advice = CLASSES.iter().find(|(name, _)| *name == class).map_or_else(String::new, |(_, right)| format!(": use {right}"));
-        let message = format!("`model_index.json` says {class}, this pipeline runs {}{advice}", family.classes().join(" and "));
+        let message = format!("its index says {class}, this pipeline runs {}{advice}", family.classes().join(" and "));
         Err(Error::weights(path, message))
+    }
+
+    /// Which Animate-2 the index says it is.
+    fn variant(&self) -> Option<Animate2Variant> {
+        match self {
+            Self::Diffusers { index, .. } => Animate2Variant::of_blocks(index.text("_blocks_class_name")?),
+            Self::Nothing | Self::Release(_) => None,
+        }
     }
 
     /// Single files come from the official release, so its rules go with them.
@@ -167,6 +196,11 @@ impl Opener<'_> {
             Base::Nothing => return Ok(None),
             Base::Diffusers { folder, .. } => {
                 let folder = folder.join(part.name());
+                if self.family == Family::Animate2 && part == Part::Transformer {
+                    let weights = open(folder)?;
+                    let config = C::of(&weights)?;
+                    return Ok(Some((weights, config)));
+                }
                 let config = C::read(&folder.join("config.json"))?;
                 return Ok(Some((open(folder)?, config)));
             }
@@ -223,7 +257,8 @@ impl Opener<'_> {
 
     fn image_encoder(&mut self) -> Result<ImageEncoder> {
         let processor = match (&self.base, self.source.get(Part::ImageEncoder)) {
-            (Base::Diffusers { folder, .. }, _) => {
+            // Animate-2's own pipeline makes CLIP's images without a processor.
+            (Base::Diffusers { folder, .. }, _) if self.family != Family::Animate2 => {
                 let file = folder.join("image_processor/preprocessor_config.json");
                 Some(ClipImageConfig::from_json(file.path(), &read(&file)?)?)
             }
@@ -267,7 +302,8 @@ impl Opener<'_> {
         if let Base::Diffusers { folder, .. } = &self.base {
             return SchedulerConfig::open(&folder.join("scheduler/scheduler_config.json"));
         }
-        Ok(SchedulerConfig::official(Scheduler::UniPc).with_shift(release::shift(transformer, two_experts)?))
+        let solver = if self.family == Family::Animate2 { Scheduler::DpmPp2M } else { Scheduler::UniPc };
+        Ok(SchedulerConfig::official(solver).with_shift(release::shift(transformer, two_experts)?))
     }
 }
 

@@ -84,6 +84,8 @@ pub(crate) struct Encoders {
     pub text_encoder: (Arc<Weights>, umt5::config::Config),
     /// Tokens of a text, rows of zeros included.
     pub text_len: usize,
+    /// Whether prompts are cleaned before they become tokens.
+    pub cleans: bool,
     pub image_encoder: Option<ImageEncoder>,
 }
 
@@ -107,7 +109,8 @@ impl<T> Parts<T> {
         let device = rec.device().clone();
         let encoder = umt5::Encoder::open(&device, weights, self.precision, config)?;
         let (tokenizer, length) = (&self.encoders.tokenizer, self.encoders.text_len);
-        let ids: Vec<_> = prompts.iter().map(|prompt| tokenizer.encode(&clean(prompt), umt5::MAX_TOKENS.min(length))).collect();
+        let cleaned = |prompt: &String| if self.encoders.cleans { clean(prompt) } else { prompt.clone() };
+        let ids: Vec<_> = prompts.iter().map(|prompt| tokenizer.encode(&cleaned(prompt), umt5::MAX_TOKENS.min(length))).collect();
         let embeddings = encoder.forward_all(rec, &ids)?;
         weights.finish()?;
         let embeddings = embeddings.iter().map(|embeddings| umt5::pad(rec, embeddings, length)).collect::<Result<_>>()?;

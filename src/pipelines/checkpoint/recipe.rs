@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, sink::Watch, sink::Watched};
 use crate::layers::Precision;
-use crate::pipelines::checkpoint::{expert::Expert, source::Source};
+use crate::pipelines::checkpoint::{expert::Expert, source::Source, variant::Animate2Variant};
 use crate::weights::{Lora, Weights};
 
 /// What a pipeline is built of.
@@ -13,6 +13,8 @@ pub struct Recipe {
     pub(crate) source: Source,
     pub(crate) precision: Precision,
     pub(crate) loras: Loras,
+    /// Where the user says.
+    pub(crate) variant: Option<Animate2Variant>,
     /// Bytes; where there is none, all blocks are loaded at once.
     pub(crate) budget: Option<u64>,
     pub(crate) watch: Watch,

@@ -34,8 +34,8 @@ impl Layout {
     /// Of a folder in the layout of diffusers, with all its components; of an official release, with what diffusers wants beside its files; or of
     /// a part.
     pub(super) fn of(input: &Location) -> Result<Self> {
-        if input.join("model_index.json").exists() {
-            return Self::diffusers(input);
+        if let Some(name) = ModelIndex::name_in(input) {
+            return Self::diffusers(input, name);
         }
         if input.is_dir() {
             let release = Release::open(input)?;
@@ -60,16 +60,14 @@ impl Layout {
         self.texts.iter().try_for_each(|(to, json)| write_json(&folder.join(to), json))
     }
 
-    fn diffusers(input: &Location) -> Result<Self> {
+    /// With an index of this name.
+    fn diffusers(input: &Location, file: &'static str) -> Result<Self> {
         let index = ModelIndex::open(input)?;
         let mut layout = Self::default();
-        layout.copies.push((input.join("model_index.json"), "model_index.json".into()));
+        layout.copies.push((input.join(file), file.into()));
         for name in index.components() {
             if !is_plain_name(name) {
-                return Err(Error::weights(
-                    input.join("model_index.json").path(),
-                    format!("`{name}` is not the name of a folder beside it"),
-                ));
+                return Err(Error::weights(input.join(file).path(), format!("`{name}` is not the name of a folder beside it")));
             }
             let folder = input.join(name);
             if checkpoints(&folder)?.is_empty() {
@@ -79,7 +77,7 @@ impl Layout {
             }
         }
         match layout.parts.is_empty() {
-            true => Err(Error::weights(input.path(), "no component that model_index.json lists has weights")),
+            true => Err(Error::weights(input.path(), format!("no component that {file} lists has weights"))),
             false => Ok(layout),
         }
     }
@@ -94,6 +92,12 @@ impl Layout {
     fn release(input: &Location, mut release: Release) -> Result<Self> {
         let missing = |what: &str| Error::weights(input.path(), format!("there is no {what} in this folder: convert its files one by one"));
         let transformer = release.transformer(&[&dit::spec::ANIMATE, &dit::spec::TRANSFORMER])?.ok_or_else(|| missing("transformer"))?;
+        if dit::spec::is_animate_2(&transformer) {
+            return Err(Error::weights(
+                input.path(),
+                "whether this is Animate-2's base model or the distilled one is not told: convert its files one by one",
+            ));
+        }
         let (vae, text_encoder) = (release.take(&VAES)?, release.take(&[&umt5::spec::UMT5])?);
         let (vae, text_encoder) = (vae.ok_or_else(|| missing("VAE"))?, text_encoder.ok_or_else(|| missing("text encoder"))?);
         let transformer_2 = release.transformer_2();

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::layout::write_json;
 use crate::error::{Error, Result};
+use crate::models::dit::spec::saved_names;
 use crate::models::{coverage::Coverage, registry::model_of, registry::name_of, spec::Spec};
 use crate::weights::{checkpoint::Weights, convert::Converted, convert::Watch, storage::Storage};
 
@@ -38,7 +39,7 @@ impl<'a> Part<'a> {
         if let Some((name, there, needed)) = misshapen.first() {
             return Err(Error::tensor(weights.path(), name, format!("shape {there:?}, where {model} of its sizes has {needed:?}")));
         }
-        let converted = Converted::new(weights, storage, |name| coverage.is_operand(name));
+        let converted = Converted::new(weights, storage, saved_names(weights), |name| coverage.is_operand(name));
         match coverage.failure {
             Some(failure) => Err(failure),
             None => Ok(Self { model, converted, name, storage, config: (model.config)(weights)? }),

@@ -19,6 +19,8 @@ pub(crate) struct Rehearsed {
     pub tile: Option<u32>,
     /// Bytes of frames on the host.
     pub host: u64,
+    /// Bytes of the driving video on the host.
+    pub driving_host: u64,
     /// Tiles that the request leaves to choose, the largest first.
     pub smaller_tiles: Vec<u32>,
     /// Which evaluations are computed.
@@ -46,6 +48,7 @@ impl Rehearsed {
             largest_buffer: Largest::default(),
             tile: None,
             host: 0,
+            driving_host: 0,
             smaller_tiles: generation.smaller_tiles(),
             steps: generation.steps().clone(),
         };
@@ -72,6 +75,7 @@ impl Rehearsed {
         if let Some(rehearsal) = device.rehearsal() {
             rehearsed.largest_buffer = rehearsal.largest_buffer();
             (rehearsed.tile, rehearsed.host) = (rehearsal.smallest_tile(), rehearsal.host());
+            rehearsed.driving_host = rehearsal.driving();
         }
         Ok(rehearsed)
     }

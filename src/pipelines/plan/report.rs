@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::cache::steps::Steps;
 use crate::gpu::{Device, rehearsal::Largest};
+use crate::models::dit::beside::DrivingCache;
 use crate::pipelines::plan::{rehearsed::Rehearsed, stage::StagePlan, stage::gib};
 use crate::pipelines::run::{arrangement::Arrangement, arrangement::place, event::Stage, forecast::Forecast, pace::Weights};
 
@@ -17,6 +18,8 @@ pub struct Plan {
     stages: Vec<StagePlan>,
     tile: Option<u32>,
     host: u64,
+    driving: Option<DrivingCache>,
+    driving_host: u64,
     largest_buffer: Largest,
     step_operations: f64,
     step_seconds: Option<f64>,
@@ -33,10 +36,30 @@ impl Plan {
         rehearsed: Rehearsed,
         weights: Weights,
     ) -> Self {
-        let Rehearsed { stages, step_operations, largest_buffer, tile, host, steps, .. } = rehearsed;
+        let Rehearsed { stages, step_operations, largest_buffer, tile, host, driving_host, steps, .. } = rehearsed;
         let resident = |stage| arrangement.resident(stage).min(layers.len());
         let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();
-        Self { what, budget, arrangement, layers, stages, tile, host, largest_buffer, step_operations, step_seconds: None, weights, steps }
+        Self {
+            what,
+            budget,
+            arrangement,
+            layers,
+            stages,
+            tile,
+            host,
+            driving: None,
+            driving_host,
+            largest_buffer,
+            step_operations,
+            step_seconds: None,
+            weights,
+            steps,
+        }
+    }
+
+    /// Of a model that looks at a driving video, which is kept so.
+    pub(super) fn watching(self, driving: Option<DrivingCache>) -> Self {
+        Self { driving, ..self }
     }
 
     /// With the time of a step by the speed that was measured on `device` so far.
@@ -91,6 +114,16 @@ impl Plan {
     /// Whether keys and values of cross-attention are kept from step to step.
     pub fn keeps_keys(&self) -> bool {
         self.arrangement.footprint.keep_keys
+    }
+
+    /// How the driving video is kept while a segment is denoised, where the model looks at one, as Animate-2 does.
+    pub fn driving_cache(&self) -> Option<DrivingCache> {
+        self.driving
+    }
+
+    /// Bytes of the host's memory that the driving video takes, all of which each pass through the transformer copies to the GPU.
+    pub fn driving_host(&self) -> u64 {
+        self.driving_host
     }
 
     /// Pixels on a side of the tiles in which the VAE works; none where it works on whole frames.
@@ -168,6 +201,18 @@ impl fmt::Display for Plan {
             writeln!(f, "at most {computed} of {all} steps are computed; those of 0 may be reused: {}", self.steps.digits())?;
         } else if computed < all {
             writeln!(f, "{computed} of {all} steps are computed: {}", self.steps.digits())?;
+        }
+        match self.driving {
+            Some(DrivingCache::Keys) => writeln!(f, "keys and values of the driving video are kept on the GPU")?,
+            Some(DrivingCache::Inputs) => writeln!(f, "what keys and values of the driving video are computed of is kept on the GPU")?,
+            Some(DrivingCache::Host) => {
+                let gib = gib(self.driving_host);
+                writeln!(
+                    f,
+                    "what keys and values of the driving video are computed of is kept on the host: each pass copies {gib:.3} GiB"
+                )?;
+            }
+            None => {}
         }
         write!(f, "{:.3e} operations a step", self.step_operations)?;
         match self.step_seconds {

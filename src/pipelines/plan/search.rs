@@ -1,14 +1,14 @@
 //! The arrangement within a budget in which most stays on the GPU, found by dry runs in some of them.
 
 use crate::error::Result;
-use crate::models::dit::session::Footprint;
+use crate::models::dit::{beside::DrivingCache, session::Footprint};
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::plan::{rehearsed::Rehearsed, report::Plan};
 use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, arrangement::STAGES, event::Stage, forecast::Forecast};
 
-/// Tokens at a time, keys anew in each step, caches on the host: what a budget that is too small for better leaves.
-const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false, cache_on_host: true };
+/// Tokens at a time, keys anew in each step, caches and a driving video on the host: what a budget that is too small for better leaves.
+const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false, cache_on_host: true, driving: DrivingCache::Host };
 
 /// See the module.
 pub(crate) struct Search<'a, T> {
@@ -36,7 +36,8 @@ impl<T: Task> Search<'_, T> {
             Some(budget) if everything.0.peak() > budget => self.within(budget, &layers)?,
             _ => everything,
         };
-        Ok((Plan::new(self.what, self.budget, arrangement, layers, rehearsed, weights), arrangement))
+        let driving = self.request.task.driving_cache().map(|best| best.max(arrangement.footprint.driving));
+        Ok((Plan::new(self.what, self.budget, arrangement, layers, rehearsed, weights).watching(driving), arrangement))
     }
 
     fn attempt(&self, request: &Request<T>, arrangement: Arrangement) -> Result<Attempt> {
@@ -48,6 +49,12 @@ impl<T: Task> Search<'_, T> {
 
     fn within(&self, budget: u64, layers: &[u64]) -> Result<Attempt> {
         let mut fewest = self.streamed(self.request, Footprint::default(), budget)?;
+        let best = self.request.task.driving_cache();
+        for driving in [DrivingCache::Inputs, DrivingCache::Host] {
+            if best.is_some_and(|best| driving > best) && fewest.0.peak() > budget {
+                fewest = self.streamed(self.request, Footprint { driving, ..Footprint::default() }, budget)?;
+            }
+        }
         if fewest.0.peak() > budget {
             fewest = self.least(self.request, budget)?;
         }

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::gpu::Device;
 use crate::layers::Precision;
 use crate::location::Location;
-use crate::pipelines::checkpoint::{expert::Expert, recipe::Recipe, source::Part};
+use crate::pipelines::checkpoint::{expert::Expert, recipe::Recipe, source::Part, variant::Animate2Variant};
 use crate::pipelines::request::pipeline::Pipeline;
 use crate::pipelines::run::budget::MemoryBudget;
 use crate::weights::Lora;
@@ -130,6 +130,10 @@ impl<'a, P> Builder<'a, P> {
     pub fn cancel(mut self, cancel: Cancel) -> Self {
         self.recipe.watch.cancel = cancel;
         self
+    }
+
+    pub(crate) fn set_variant(&mut self, variant: Animate2Variant) {
+        self.recipe.variant = Some(variant);
     }
 
     pub(crate) fn lora_for(mut self, expert: Option<Expert>, lora: Lora) -> Self {

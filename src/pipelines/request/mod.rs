@@ -18,7 +18,7 @@ use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
     arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, course::Course, description::Description, forecast::Forecast,
-    generation::Generation, latents::Latents, limits, settings::Settings, state::State,
+    generation::Generation, latents::Latents, limits, settings::Settings, settings::checked_size, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
 
@@ -52,7 +52,7 @@ impl<T> Request<T> {
     }
 
     /// Width and height of the result in pixels, multiples of 16, or of 32 with VAE 2.2. Default: animate has that of the pose
-    /// video (replace without one that of the background); others have 832 x 480, with VAE 2.2 1280 x 704.
+    /// video (replace without one that of the background); of Animate-2 the product counts, 640 x 800, with the reference's shape; others have 832 x 480, with VAE 2.2 1280 x 704.
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.settings.size = Some((width, height));
         self
@@ -261,7 +261,7 @@ impl<T: Task> Request<T> {
     }
 
     fn size_in_pixels(&self) -> Result<(usize, usize)> {
-        self.settings.checked_size(self.task.size(), self.size_step())
+        checked_size(self.task.canvas(self.settings.size), self.size_step())
     }
 
     /// Sides are multiples of it: two latents to a patch.
@@ -280,7 +280,7 @@ impl<T: Task> Request<T> {
         let segments = if settings.is_planned { segments.first(PLANNED_SEGMENTS) } else { segments };
         let (z, scale) = (parts.vae.config().z_dim, parts.vae.config().pixels_per_latent());
         let latents = [z, task.reference_frames() + segments.latent_frames(), height / scale, width / scale];
-        let canvas = Canvas { size, segments, latents, tiling: arrangement.tiling(settings.tiling) };
+        let canvas = Canvas { size, crop: task.crop(size), segments, latents, tiling: arrangement.tiling(settings.tiling) };
         limits::check(&parts, parts.transformer.config(), &canvas)?;
         settings.given = task.given(size)?;
         settings.shift = settings.shift.or_else(|| task.shift(width * height));

@@ -43,6 +43,9 @@ pub enum Preset {
     /// Four steps at shift 5 with the same distillation at strength 1, and no other LoRA: from LightX2V's configuration for Animate.
     /// `animate-4`.
     Animate4,
+    /// The base model of Animate-2 with the same distillation at strength 1, and no other LoRA: LCM, six equal steps at shift 5, from ComfyUI's
+    /// template. The distilled model needs none. `animate-2-6`.
+    Animate2Six,
 }
 
 impl Preset {
@@ -54,6 +57,7 @@ impl Preset {
             Self::Lightning => &[("Wan2.2-Lightning: high_noise_model.safetensors, low_noise_model.safetensors", 1.0)],
             Self::CausVid => &[("Wan21_CausVid_14B_T2V_lora_rank32.safetensors", 0.3)],
             Self::Animate6 | Self::Animate6Comfy => &[(LIGHTX2V_I2V, 1.0), (RELIGHT, 1.0)],
+            Self::Animate2Six => &[(LIGHTX2V_I2V, 1.0)],
         }
     }
 
@@ -61,6 +65,7 @@ impl Preset {
         let (scheduler, shift, steps, list) = match self {
             Self::Lightx2v | Self::Lightning | Self::Animate4 => (Scheduler::Euler, 5.0, 4, Some(Spacing::Sigmas(FOUR_STEPS.into()))),
             Self::Animate6 => (Scheduler::Euler, 5.0, 6, Some(Spacing::Sigmas(SIX_STEPS.into()))),
+            Self::Animate2Six => (Scheduler::Lcm, 5.0, 6, Some(Spacing::Sigmas(SIX_STEPS.into()))),
             Self::Animate6Comfy => (Scheduler::Euler, 8.0, 6, Some(Spacing::Sigmas(SIX_STEPS_8.into()))),
             Self::CausVid => (Scheduler::UniPc, 7.0, 12, None),
         };
@@ -81,6 +86,7 @@ impl fmt::Display for Preset {
             Self::Animate6 => "animate-6",
             Self::Animate6Comfy => "animate-6-comfy",
             Self::Animate4 => "animate-4",
+            Self::Animate2Six => "animate-2-6",
         })
     }
 }
@@ -98,8 +104,9 @@ impl FromStr for Preset {
             "animate-6" => Ok(Self::Animate6),
             "animate-6-comfy" => Ok(Self::Animate6Comfy),
             "animate-4" => Ok(Self::Animate4),
+            "animate-2-6" => Ok(Self::Animate2Six),
             _ => Err(Error::Input(format!(
-                "unknown preset `{name}`: choose animate-6, animate-6-comfy, animate-4, lightx2v, lightning or causvid"
+                "unknown preset `{name}`: choose animate-6, animate-6-comfy, animate-4, animate-2-6, lightx2v, lightning or causvid"
             ))),
         }
     }

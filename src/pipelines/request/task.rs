@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::cache::tables::Kin;
 use crate::error::Result;
+use crate::models::dit::beside::DrivingCache;
 use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
-use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
+use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, crop::Crop, job::Job, segments::Segments, settings::Settings};
 
 /// What a request makes of what.
 #[doc(hidden)]
@@ -23,11 +24,26 @@ pub trait Task: Clone + Sealed {
     /// Width and height in pixels where the request sets none.
     fn size(&self) -> Option<(u32, u32)>;
 
+    /// Width and height of the canvas for those that were asked for.
+    fn canvas(&self, asked: Option<(u32, u32)>) -> Option<(u32, u32)> {
+        asked.or(self.size())
+    }
+
+    /// What of the canvas the result shows.
+    fn crop(&self, canvas: (usize, usize)) -> Crop {
+        Crop::whole(canvas)
+    }
+
     /// Steps where neither the request nor the checkpoint says.
     fn steps(&self) -> usize;
 
     /// The shift at a size of so many pixels, where it is another than the checkpoint's.
     fn shift(&self, _pixels: usize) -> Option<f64> {
+        None
+    }
+
+    /// How a driving video is kept where there is memory for it; none where the model looks at none.
+    fn driving_cache(&self) -> Option<DrivingCache> {
         None
     }
 

@@ -1,13 +1,15 @@
 //! What a generation fills.
 
 use crate::models::vae::{config::Config, tiling::VaeTiling};
-use crate::pipelines::run::segments::Segments;
+use crate::pipelines::run::{crop::Crop, segments::Segments};
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Canvas {
     /// Width and height in pixels.
     pub size: (usize, usize),
+    /// What of it the result shows.
+    pub crop: Crop,
     pub segments: Segments,
     /// [C, T, H, W] of the latents of a segment.
     pub latents: [usize; 4],

@@ -111,8 +111,9 @@ impl Decoding {
 
     /// Frames [F, H, W, 3] as textures; on the host only those that the next segment begins with. None on a dry device.
     fn keep(&self, rec: &mut Recorder, frames: &Tensor) -> Result<Vec<Picture>> {
-        let Rgba8 { words, fault } = rgba8(rec, frames)?;
-        let (count, width) = (frames.shape()[0], self.canvas.size.0);
+        let shown = self.canvas.crop.frames(rec, frames)?;
+        let Rgba8 { words, fault } = rgba8(rec, &shown)?;
+        let (count, width) = (frames.shape()[0], self.canvas.crop.size.0);
         let mut pictures = Vec::new();
         for index in 0..count {
             let texture = Some(rec.frame(&words, index, width)?);
@@ -135,8 +136,9 @@ impl Decoding {
         }
         let (width, height) = self.canvas.size;
         let frame = rec.upload(&[1, height, width, 3], &samples)?;
-        let words = rgba8(rec, &frame)?.words;
-        let texture = rec.frame(&words, 0, width)?;
+        let shown = self.canvas.crop.frames(rec, &frame)?;
+        let words = rgba8(rec, &shown)?.words;
+        let texture = rec.frame(&words, 0, self.canvas.crop.size.0)?;
         rec.flush()?;
         Ok(Picture { samples: Some(samples), texture: Some(texture) })
     }
@@ -148,7 +150,8 @@ impl Decoding {
 
     /// Those of the frames that are the result's, with their numbers there.
     pub fn take_frames(&mut self, pictures: Vec<Picture>) -> Result<Vec<(usize, Event)>> {
-        let Canvas { size: (width, height), segments, .. } = self.canvas;
+        let Canvas { size: (canvas_width, _), crop, segments, .. } = self.canvas;
+        let (width, height) = crop.size;
         let (carried, first) = (segments.carried(self.segment), segments.first_frame(self.segment));
         let mut taken = Vec::new();
         for Picture { mut samples, texture } in pictures {
@@ -163,7 +166,10 @@ impl Decoding {
             if let Some(number) = self.frames.checked_sub(carried).filter(|&number| number < segments.new_frames(self.segment)) {
                 let event = match (texture, samples) {
                     (Some(texture), _) => Event::Texture(texture),
-                    (None, samples) => Event::Frame(Frame::new(width as u32, height as u32, samples.unwrap_or_default())?),
+                    (None, samples) => {
+                        let samples = crop.samples(samples.unwrap_or_default(), canvas_width);
+                        Event::Frame(Frame::new(width as u32, height as u32, samples)?)
+                    }
                 };
                 taken.push((first + number, event));
             }

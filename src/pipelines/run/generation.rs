@@ -202,7 +202,7 @@ impl Generation {
 
     /// Width and height of the frames in pixels.
     pub fn size(&self) -> (u32, u32) {
-        let (width, height) = self.canvas.size;
+        let (width, height) = self.canvas.crop.size;
         (width as u32, height as u32)
     }
 

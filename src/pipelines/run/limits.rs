@@ -12,7 +12,7 @@ use crate::pipelines::run::canvas::Canvas;
 ///
 /// Looks at the largest tensors alone; what is refused by a hair is found when it is allocated.
 pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Result<()> {
-    let Canvas { size: (width, height), segments, latents: [_, frames, rows, cols], tiling } = *canvas;
+    let Canvas { size: (width, height), segments, latents: [_, frames, rows, cols], tiling, .. } = *canvas;
     let [_, p, q] = transformer.patch_size;
     let (rows, cols) = (rows / p, cols / q);
     let what = format!("{width}x{height} pixels in segments of {} frames", segments.segment_frames());
@@ -31,8 +31,10 @@ pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Resu
     let whole = u64::from(tiling == VaeTiling::Off);
     let needs = [
         ("a smaller size, or VAE tiling", bytes(&[width / folded, height / folded, vae.base_dim.max(vae.decoder_dim())], whole * f32)),
-        // Keys and values are as long as the video; all else in the transformer is as long as a frame at least.
-        ("a smaller size or shorter segments", bytes(&[frames, rows, cols, transformer.width()], operand)),
+        // Images go to the GPU whole.
+        ("a smaller size", bytes(&[width, height, 3], f32)),
+        // Keys and values of a head are as long as the video; all else in the transformer is as long as a frame at least.
+        ("a smaller size or shorter segments", bytes(&[frames, rows, cols, transformer.attention_head_dim], operand)),
         ("a smaller size", bytes(&[rows, cols, transformer.width()], f32)),
         ("a smaller size", bytes(&[rows, cols, transformer.ffn_dim], operand)),
     ];

@@ -14,6 +14,7 @@ pub(crate) mod budget;
 pub(crate) mod canvas;
 pub(crate) mod conditioning;
 pub(crate) mod course;
+pub(crate) mod crop;
 pub(crate) mod decoding;
 pub(crate) mod denoise;
 pub(crate) mod description;

@@ -23,6 +23,8 @@ pub struct Segments {
     /// The input frames that are read.
     lowest_input: usize,
     end_of_inputs: usize,
+    /// Whether the last input frame is read twice before they go back.
+    mirrored: bool,
 }
 
 impl Segments {
@@ -56,12 +58,26 @@ impl Segments {
     }
 
     fn plain(frames: usize) -> Self {
-        Self { frames, segment_frames: frames, overlap: 0, given: 0, first_input: 0, lowest_input: 0, end_of_inputs: frames }
+        Self {
+            frames,
+            segment_frames: frames,
+            overlap: 0,
+            given: 0,
+            first_input: 0,
+            lowest_input: 0,
+            end_of_inputs: frames,
+            mirrored: false,
+        }
     }
 
     /// Reading longer inputs, of `inputs` frames, from frame `offset` on, as if they began there.
     pub fn within(self, inputs: usize, offset: usize) -> Self {
         Self { first_input: offset, lowest_input: offset, end_of_inputs: inputs, ..self }
+    }
+
+    /// Reading the last input frame twice before inputs go back, as the first one after that.
+    pub fn mirrored(self) -> Self {
+        Self { mirrored: true, ..self }
     }
 
     /// Beginning with `given` frames more, which answer to the inputs before the offset.
@@ -134,7 +150,8 @@ impl Segments {
     /// The input frame that frame `i` of segment `k` reads.
     pub fn source(&self, k: usize, i: usize) -> usize {
         let place = self.first_input - self.lowest_input + k * self.step() + i;
-        self.lowest_input + ping_pong(place, self.end_of_inputs - self.lowest_input)
+        let back_and_forth = if self.mirrored { mirror } else { ping_pong };
+        self.lowest_input + back_and_forth(place, self.end_of_inputs - self.lowest_input)
     }
 
     fn step(&self) -> usize {
@@ -149,6 +166,12 @@ fn ping_pong(index: usize, frames: usize) -> usize {
     place.min(period - place)
 }
 
+/// 0 1 2 3 3 2 1 0 0 1 .. for four frames.
+fn mirror(index: usize, frames: usize) -> usize {
+    let place = index % (2 * frames);
+    place.min(2 * frames - 1 - place)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +182,7 @@ mod tests {
         assert_eq!(places, [0, 1, 2, 3, 2, 1, 0, 1, 2]);
         assert!((0..9).all(|i| ping_pong(i, 1) == 0));
         assert_eq!((0..4).map(|i| ping_pong(i, 2)).collect::<Vec<_>>(), [0, 1, 0, 1]);
+        assert_eq!((0..10).map(|i| mirror(i, 4)).collect::<Vec<_>>(), [0, 1, 2, 3, 3, 2, 1, 0, 0, 1]);
     }
 
     #[test]

@@ -135,21 +135,6 @@ impl Settings {
         config.plan(self.num_inference_steps.or(config.steps()).unwrap_or(default_steps))
     }
 
-    /// Width and height, those of `natural` where none are set, if they are multiples of `step`.
-    pub fn checked_size(&self, natural: Option<(u32, u32)>, step: u32) -> Result<(usize, usize)> {
-        let Some((width, height)) = self.size.or(natural) else {
-            return Err(Error::Input("there is no pose video to take the size from: set `size`".into()));
-        };
-        if width == 0 || height == 0 || width % step != 0 || height % step != 0 {
-            return Err(Error::Input(format!(
-                "a size of {width}x{height}: width and height must be multiples of {step}; {}x{} would do",
-                (width / step).max(1) * step,
-                (height / step).max(1) * step
-            )));
-        }
-        Ok((width as usize, height as usize))
-    }
-
     /// Half the size, if that is one: rounded down to multiples of `step`. In words.
     pub fn halve_size(&mut self, natural: Option<(u32, u32)>, step: u32) -> Option<String> {
         let before @ (width, height) = self.size.or(natural)?;
@@ -170,6 +155,21 @@ impl Settings {
         let negative = guided.then(|| self.negative_prompt.clone().unwrap_or_else(default));
         std::iter::once(self.prompt.clone()).chain(negative).collect()
     }
+}
+
+/// Width and height in pixels, if they are multiples of `step`.
+pub(crate) fn checked_size(size: Option<(u32, u32)>, step: u32) -> Result<(usize, usize)> {
+    let Some((width, height)) = size else {
+        return Err(Error::Input("there is no pose video to take the size from: set `size`".into()));
+    };
+    if width == 0 || height == 0 || width % step != 0 || height % step != 0 {
+        return Err(Error::Input(format!(
+            "a size of {width}x{height}: width and height must be multiples of {step}; {}x{} would do",
+            (width / step).max(1) * step,
+            (height / step).max(1) * step
+        )));
+    }
+    Ok((width as usize, height as usize))
 }
 
 pub(crate) fn check_guidance(scale: Option<f64>) -> Result<()> {

@@ -1,7 +1,7 @@
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
-use wan_animate::unversioned::ops::attention::{Heads, attention};
+use wan_animate::unversioned::ops::attention::{Heads, Shift, attention};
 
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
@@ -12,18 +12,39 @@ fn case(what: &str, [q, k, v]: [Host; 3], how: oracle::Heads, dtype: DType) -> C
     let how2 = how.clone();
     let run = move |rec: &mut Recorder, [q, k, v]: [&Tensor; 3]| {
         let bias = send(&how.bias, rec)?;
-        let how = Heads { heads: how.heads, batches: how.batches, scale: how.scale, bias: bias.as_ref() };
+        let how = Heads { heads: how.heads, batches: how.batches, scale: how.scale, bias: bias.as_ref(), shift: how.shift };
         attention(rec, q, k, v, how, dtype)
     };
     Case::new(name, [&q.clone(), &k.clone(), &v.clone()], run, move || oracle::attention(&q, &k, &v, &how2))
 }
 
 fn heads(heads: usize, dim: usize) -> oracle::Heads {
-    oracle::Heads { heads, batches: 1, scale: 1.0 / (dim as f32).sqrt(), bias: None }
+    oracle::Heads { heads, batches: 1, scale: 1.0 / (dim as f32).sqrt(), bias: None, shift: None }
 }
 
 fn random(q_len: usize, k_len: usize, width: usize) -> [Host; 3] {
     [Host::random(1, &[q_len, width], 2.0), Host::random(2, &[k_len, width], 2.0), Host::random(3, &[k_len, width], 2.0)]
+}
+
+fn shifted(what: &str, tensors: [Host; 3], (count, dim): (usize, usize), keys: (usize, usize), by: f32) -> Case {
+    case(what, tensors, oracle::Heads { shift: Some(Shift { keys, by }), ..heads(count, dim) }, F32)
+}
+
+/// Scores of some keys raised: within a tile, over the bounds of tiles, of a tail, by much, in batches.
+fn all_shifted() -> Vec<Case> {
+    let halves = |q_len, k_len, width| random(q_len, k_len, width).map(|host| host.to(F16));
+    let batches = {
+        let how = oracle::Heads { shift: Some(Shift { keys: (9, 40), by: 0.7 }), batches: 2, ..heads(2, 20) };
+        case("of batches with some keys' scores raised", halves(2 * 35, 2 * 41, 40), how, F32)
+    };
+    vec![
+        shifted("with some keys' scores lowered", random(35, 41, 40), (2, 20), (7, 22), -1.3),
+        shifted("with few keys' scores lowered", random(9, 5, 20), (2, 10), (2, 5), -1.3),
+        shifted("with the last keys' scores raised", random(5, 70, 600), (2, 300), (65, 70), 1.3),
+        shifted("in f16 with some keys' scores lowered", halves(70, 197, 256), (2, 128), (60, 121), -1.3),
+        shifted("in f16 with some keys' scores raised by much", halves(70, 197, 128), (2, 64), (100, 170), 40.0),
+        batches,
+    ]
 }
 
 pub fn cases() -> Vec<Case> {
@@ -59,7 +80,7 @@ pub fn cases() -> Vec<Case> {
         let k = Host::new(&k.shape, |i| if i % 128 == 0 { (i / 128) as f32 * 0.2 } else { k.values[i] });
         case("in f16 with scores that grow", [q, k, v].map(|host| host.to(F16)), oracle::Heads { scale: 1.0, ..heads(1, 128) }, F32)
     };
-    vec![
+    let rest = vec![
         sized(3, 1, 5, 7),
         sized(3, 2, 17, 70),
         sized(2, 6, 5, 7),
@@ -97,13 +118,15 @@ pub fn cases() -> Vec<Case> {
         large,
         sharp("with large logits", 1e2),
         sharp("with huge logits", 1e4),
-    ]
+    ];
+    rest.into_iter().chain(all_shifted()).collect()
 }
 
 pub fn refusals() -> Vec<Refusal> {
     let refused = |says, inputs: [Host; 3], how: oracle::Heads| Refusal { says, run: case("refused", inputs, how, F32).run };
     let unequal = |k: [usize; 2], v: [usize; 2]| [Host::random(1, &[4, 12], 1.0), Host::random(2, &k, 1.0), Host::random(3, &v, 1.0)];
     let biased = |batches, shape: &[usize]| oracle::Heads { batches, bias: Some(Host::random(1, shape, 1.0)), ..heads(2, 6) };
+    let shift = |keys| oracle::Heads { shift: Some(Shift { keys, by: 1.0 }), ..heads(2, 6) };
     vec![
         refused("attention of q [4, 12], k [5, 12] and v [6, 12]", unequal([5, 12], [6, 12]), heads(2, 6)),
         refused("attention of q", unequal([5, 8], [5, 8]), heads(2, 6)),
@@ -114,6 +137,7 @@ pub fn refusals() -> Vec<Refusal> {
         refused("attention of q", unequal([0, 12], [0, 12]), heads(2, 6)),
         refused("attention bias: shape [2, 4, 4], expected [2, 4, 6]", unequal([6, 12], [6, 12]), biased(1, &[2, 4, 4])),
         refused("attention bias", unequal([6, 12], [6, 12]), biased(2, &[2, 2, 3])),
+        refused("6 keys with other scores for 4 to 7", unequal([6, 12], [6, 12]), shift((4, 7))),
         refused("heads of 1025, at most 1024", random(1, 1, 1025), heads(1, 1025)),
         refused("`q` of the kernel `attention_short` cannot be", random(4, 4, 12).map(|host| host.to(F16)), heads(2, 6)),
     ]

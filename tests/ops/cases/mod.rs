@@ -17,6 +17,7 @@ mod norm_rope;
 mod permute;
 mod pixels;
 mod pool;
+mod quantize;
 mod resample;
 mod rgba8;
 mod rms_norm;
@@ -48,6 +49,7 @@ pub fn cases() -> Vec<Case> {
         binary::cases(),
         channelwise::cases(),
         pool::cases(),
+        quantize::cases(),
         resample::cases(),
         rgba8::cases(),
         rows::cases(),
@@ -79,6 +81,7 @@ pub fn refusals() -> Vec<Refusal> {
         binary::refusals(),
         channelwise::refusals(),
         pool::refusals(),
+        quantize::refusals(),
         resample::refusals(),
         rows::refusals(),
         strided::refusals(),

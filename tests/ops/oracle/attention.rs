@@ -1,4 +1,5 @@
 use wan_animate::unversioned::dtype::DType;
+use wan_animate::unversioned::ops::attention::Shift;
 
 use crate::approx::{Approx, sum};
 use crate::host::Host;
@@ -9,6 +10,7 @@ pub struct Heads {
     pub batches: usize,
     pub scale: f32,
     pub bias: Option<Host>,
+    pub shift: Option<Shift>,
 }
 
 pub fn attention(q: &Host, k: &Host, v: &Host, how: &Heads) -> Vec<Approx> {
@@ -20,6 +22,8 @@ pub fn attention(q: &Host, k: &Host, v: &Host, how: &Heads) -> Vec<Approx> {
         let score = |key: usize| {
             let products = (0..dim).map(|d| q.at(row * width + head * dim + d) * k.at((keys + key) * width + head * dim + d));
             let scaled = sum(products) * Approx::exact(how.scale);
+            let by = how.shift.filter(|shift| (shift.keys.0..shift.keys.1).contains(&key)).map_or(0.0, |shift| shift.by);
+            let scaled = scaled + Approx::exact(by);
             how.bias.as_ref().map_or(scaled, |bias| scaled + bias.at((head * q_len + query) * k_len + key))
         };
         let scores: Vec<_> = (0..k_len).map(score).collect();
