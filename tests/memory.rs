@@ -329,7 +329,7 @@ fn a_dry_device_takes_what_a_real_one_does() {
     assert_eq!(planned, peak);
     assert!(rehearsed.is_empty() && !frames.is_empty(), "a dry device makes no frames");
     let rehearsal = dry.rehearsal().expect("a dry device");
-    assert!(rehearsal.dispatches() > 500 && rehearsal.operations() > 1e6 && rehearsal.largest_buffer().size > 1 << 12);
+    assert!(rehearsal.dispatches() > 500 && rehearsal.cost().flops > 1e6 && rehearsal.largest_buffer().size > 1 << 12);
 }
 
 /// Two passes of the model of a golden of parts, as bits: with so many blocks that stay, and each pass in two ranges of layers.

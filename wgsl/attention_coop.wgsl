@@ -6,60 +6,61 @@
 //         load its values and the next tile's keys into registers
 //         score = q * k                                      (fragments, stored to workgroup memory)
 //         row_max = max(row_max, score), of each query
-//         where it has grown by more than SLACK: sum, total *= 2^(old row_max - row_max)
-//         weight = 2^(score - row_max); total += weight      (copied to workgroup memory as f16, like the values)
-//         sum += weight * v                                  (fragments)
-//     out = sum / total
+//         where it has grown by more than RESCALE_THRESHOLD: sum, row_sum *= 2^(old row_max - row_max)
+//         prob = 2^(score - row_max); row_sum += prob      (copied to workgroup memory as f16, like the values)
+//         sum += prob * v                                  (fragments)
+//     out = sum / row_sum
 //
-// Fragments show nothing of themselves, and so sums cannot be scaled where they are: they go through workgroup memory. That is why
-// row_max follows the scores only when it must. LIFT makes weights larger, so that small ones are still normal numbers of f16:
-// 2^(SLACK + LIFT) is 32,768, and the largest f16 65,504.
+// The element-to-lane mapping of a cooperative matrix is opaque, and so sums cannot be scaled in registers: they go through workgroup
+// memory. That is why row_max follows the scores only when it must. P_SHIFT makes probs larger, so that small ones are still normal numbers of f16:
+// 2^(RESCALE_THRESHOLD + P_SHIFT) is 32,768, and the largest f16 65,504.
 //
 // Numbers past `dim` are zeros in q alone, which is enough. Loads stand behind no condition: compilers would wait for each at once.
-// Past the end they read the last keys again, whose weights are zeros. Where TURNED says so, values are kept by dimension, so that their
-// fragments are read like those of keys: a lane turns LV blocks of four by four in registers. A lane carries LX fours of keys. Arrays are
-// declared by fours (SPIR-V) or one by one (Metal). Needs lib/attention.
+// Past the end they read the last keys again, whose probs are zeros. Where TRANSPOSED says so, values are kept by dimension, so that their
+// fragments are read like those of keys: a lane turns LV blocks of four by four in registers. A lane carries LX vec4s of keys. Arrays are
+// declared by vec4s (SPIR-V) or one by one (Metal).
+// #import attention
 
 const KEYS: u32 = FN * SIZE;
 const DIM: u32 = FD * SIZE;
 const ROWS: u32 = FM * SIZE; // queries of a subgroup
 const BR: u32 = SG * ROWS;
 const PER: u32 = LANES / ROWS; // lanes that share a query
-const OWN: u32 = KEYS / PER / 4u; // fours of a lane's keys
-// Rows of workgroup memory in fours, padded against bank conflicts.
+const OWN: u32 = KEYS / PER / 4u; // vec4s of a lane's keys
+// Rows of workgroup memory in vec4s, padded against bank conflicts.
 const K_ROW: u32 = (DIM + PAD) / 4u;
-// #if TURNED
+// #if TRANSPOSED
 const V_ROW: u32 = (KEYS + PAD) / 4u;
 const V_FOURS: u32 = DIM * V_ROW;
 // #else
 const V_FOURS: u32 = KEYS * K_ROW;
 // #end
-const WEIGHT_ROW: u32 = (KEYS + PAD) / 4u;
+const PROB_ROW: u32 = (KEYS + PAD) / 4u;
 const SCORE_ROW: u32 = KEYS / 4u + 1u;
 const BLOCKS: u32 = KEYS * DIM / 16u;
-const SLACK: f32 = 8.0;
-const LIFT: f32 = 7.0;
+const RESCALE_THRESHOLD: f32 = 8.0;
+const P_SHIFT: f32 = 7.0;
 const LOG2_E: f32 = 1.4426950408889634;
 
 // Of a multiple of 16 bytes, as all arrays here: others have been seen to move the rest off the alignment that fragments need.
-var<workgroup> outgrown: array<u32, 4>;
-// #if FOURS
+var<workgroup> rescale_needed: array<u32, 4>;
+// #if VEC4S
 const UNIT: u32 = 1u;
 var<workgroup> k_tile: array<vec4<f16>, KEYS * K_ROW>;
 var<workgroup> v_tile: array<vec4<f16>, V_FOURS>;
-var<workgroup> weights: array<vec4<f16>, BR * WEIGHT_ROW>;
+var<workgroup> probs: array<vec4<f16>, BR * PROB_ROW>;
 var<workgroup> scores: array<vec4<f32>, BR * SCORE_ROW>;
 
 fn put_k(four: u32, v: vec4<f16>) { k_tile[four] = v; }
 fn put_v(four: u32, v: vec4<f16>) { v_tile[four] = v; }
-fn put_weights(four: u32, v: vec4<f16>) { weights[four] = v; }
+fn put_probs(four: u32, v: vec4<f16>) { probs[four] = v; }
 fn put_scores(four: u32, v: vec4<f32>) { scores[four] = v; }
 fn scores_at(four: u32) -> vec4<f32> { return scores[four]; }
 // #else
 const UNIT: u32 = 4u;
 var<workgroup> k_tile: array<f16, KEYS * K_ROW * 4u>;
 var<workgroup> v_tile: array<f16, V_FOURS * 4u>;
-var<workgroup> weights: array<f16, BR * WEIGHT_ROW * 4u>;
+var<workgroup> probs: array<f16, BR * PROB_ROW * 4u>;
 var<workgroup> scores: array<f32, BR * SCORE_ROW * 4u>;
 
 fn put_k(four: u32, v: vec4<f16>) {
@@ -74,9 +75,9 @@ fn put_v(four: u32, v: vec4<f16>) {
     // #end
 }
 
-fn put_weights(four: u32, v: vec4<f16>) {
+fn put_probs(four: u32, v: vec4<f16>) {
     // #for e in 4
-    weights[four * 4u + $eu] = v[$e];
+    probs[four * 4u + $eu] = v[$e];
     // #end
 }
 
@@ -108,13 +109,13 @@ fn row_sum_of(x: f32) -> f32 {
 // 2^x; some drivers answer NaN where it would vanish.
 fn power(x: vec4<f32>) -> vec4<f32> { return exp2(max(x, vec4<f32>(-140.0))); }
 
-// SIZE numbers from `begin` on of a subgroup's queries, to where its weights will be.
+// SIZE numbers from `begin` on of a subgroup's queries, to where its probs will be.
 fn put_queries(begin: u32, strip: u32, here: Place, p: Params, subgroup: Subgroup) {
     for (var four = subgroup.lane; four < ROWS * SIZE / 4u; four += LANES) {
         let row = strip + four / (SIZE / 4u);
         let d = begin + four % (SIZE / 4u) * 4u;
         let at = here.queries + min(here.first + row, p.q_len - 1u) * here.width + min(d, p.dim - 4u);
-        put_weights(row * WEIGHT_ROW + four % (SIZE / 4u), select(vec4<f16>(), q_data[at / 4u], d < p.dim));
+        put_probs(row * PROB_ROW + four % (SIZE / 4u), select(vec4<f16>(), q_data[at / 4u], d < p.dim));
     }
 }
 
@@ -140,25 +141,25 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     // What this lane weighs: one query, and some of its keys.
     let row = strip + subgroup.lane / PER;
     let part = subgroup.lane % PER;
-    let weight_at = row * WEIGHT_ROW + part * OWN;
+    let prob_at = row * PROB_ROW + part * OWN;
     let score_at = row * SCORE_ROW + part * OWN;
     let scale = p.scale * LOG2_E;
-    var shift = LOWEST; // scaled row_max - LIFT
-    var total = 0.0; // of this lane's keys
-    if (lane == 0u) { outgrown[0] = 0u; }
+    var shift = MASKED; // scaled row_max - P_SHIFT
+    var row_sum = 0.0; // of this lane's keys
+    if (lane == 0u) { rescale_needed[0] = 0u; }
 
     // Queries.
     // #for d in FD
     put_queries($du * SIZE, strip, here, p, subgroup);
     workgroupBarrier();
     // #for i in FM
-    let q_$i_$d = coopLoadT<coop_mat$sizex$size<f16, A>>(&weights[(strip + $iu * SIZE) * WEIGHT_ROW * UNIT], WEIGHT_ROW * UNIT);
+    let q_$i_$d = coopLoadT<coop_mat$sizex$size<f16, A>>(&probs[(strip + $iu * SIZE) * PROB_ROW * UNIT], PROB_ROW * UNIT);
     var sum_$i_$d = coop_mat$sizex$size<f32, C>();
     // #end
     workgroupBarrier();
     // #end
 
-    // Where this lane's keys and blocks of values begin, in fours.
+    // Where this lane's keys and blocks of values begin, in vec4s.
     let width = here.width / 4u;
     let last_row = (p.k_len - 1u) * width;
     let last_four = p.dim / 4u - 1u;
@@ -169,7 +170,7 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     var k_$x = k_data[k_at_$x + min(k_row_$x, last_row)];
     put_k(put_k_$x, k_$x);
     // #end
-    // #if TURNED
+    // #if TRANSPOSED
     // #for b in LV
     let block_$b = (lane + $bu * WG) % BLOCKS;
     let v_at_$b = here.keys / 4u + min(block_$b / (KEYS / 4u), last_four);
@@ -181,7 +182,7 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
 
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
-        // #if TURNED
+        // #if TRANSPOSED
         // #for b in LV
         // #for e in 4
         let v_$b_$e = v_data[v_at_$b + min(v_row_$b + done + $eu * width, last_row)];
@@ -214,7 +215,7 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         workgroupBarrier();
 
         // Weights.
-        // #if TURNED
+        // #if TRANSPOSED
         // #for b in LV
         // #for e in 4
         put_v(put_v_$b + $eu * V_ROW, vec4<f16>(v_$b_0[$e], v_$b_1[$e], v_$b_2[$e], v_$b_3[$e]));
@@ -230,28 +231,28 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         if (tile + KEYS > p.k_len || tile + KEYS > p.shift_from && tile < p.shift_to) {
             for (var c = 0u; c < OWN; c++) {
                 let key = tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-                own[c] = select(vec4<f32>(LOWEST), own[c] + shift_of(key, p) / p.scale, key < vec4<u32>(p.k_len));
+                own[c] = select(vec4<f32>(MASKED), own[c] + shift_of(key, p) / p.scale, key < vec4<u32>(p.k_len));
             }
         }
         var most = own[0];
         for (var c = 1u; c < OWN; c++) { most = max(most, own[c]); }
         let row_max = row_max_of(max(max(most.x, most.y), max(most.z, most.w))) * scale;
         var factor = 1.0;
-        if (row_max > shift + (LIFT + SLACK)) {
-            factor = power(vec4<f32>(shift + LIFT - row_max)).x;
-            shift = row_max - LIFT;
-            if (tile > 0u) { outgrown[0] = 1u; }
+        if (row_max > shift + (P_SHIFT + RESCALE_THRESHOLD)) {
+            factor = power(vec4<f32>(shift + P_SHIFT - row_max)).x;
+            shift = row_max - P_SHIFT;
+            if (tile > 0u) { rescale_needed[0] = 1u; }
         }
         var sum = vec4<f32>();
         for (var c = 0u; c < OWN; c++) {
-            let weight = power(fma(own[c], vec4<f32>(scale), vec4<f32>(-shift)));
-            put_weights(weight_at + c, vec4<f16>(weight));
-            sum += weight;
+            let prob = power(fma(own[c], vec4<f32>(scale), vec4<f32>(-shift)));
+            put_probs(prob_at + c, vec4<f16>(prob));
+            sum += prob;
         }
-        total = total * factor + dot(sum, vec4<f32>(1.0));
+        row_sum = row_sum * factor + dot(sum, vec4<f32>(1.0));
 
         // Values. Keys have been read by all, and so make room for the next ones.
-        if (workgroupUniformLoad(&outgrown[0]) != 0u) {
+        if (workgroupUniformLoad(&rescale_needed[0]) != 0u) {
             // #for i in FM
             // #for d in FD
             let taken_out_$i_$d = ((strip + $iu * SIZE) * SCORE_ROW + $du % FN * (SIZE / 4u)) * UNIT;
@@ -262,7 +263,7 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             sum_$i_$d = coopLoadT<coop_mat$sizex$size<f32, C>>(&scores[taken_out_$i_$d], SCORE_ROW * UNIT);
             // #end
             // #end
-            if (lane == 0u) { outgrown[0] = 0u; }
+            if (lane == 0u) { rescale_needed[0] = 0u; }
         }
         // #for x in LX
         put_k(put_k_$x, k_$x);
@@ -270,10 +271,10 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         // #for j in FN
         // #for i in FM
         let weight_$i_$j = coopLoadT<coop_mat$sizex$size<f16, A>>(
-            &weights[((strip + $iu * SIZE) * WEIGHT_ROW + $ju * (SIZE / 4u)) * UNIT], WEIGHT_ROW * UNIT);
+            &probs[((strip + $iu * SIZE) * PROB_ROW + $ju * (SIZE / 4u)) * UNIT], PROB_ROW * UNIT);
         // #end
         // #for d in FD
-        // #if TURNED
+        // #if TRANSPOSED
         let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
         // #else
         let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(&v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
@@ -285,7 +286,7 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         // #end
     }
 
-    let factor = 1.0 / row_sum_of(total);
+    let factor = 1.0 / row_sum_of(row_sum);
     let at = here.queries + (here.first + row) * here.width;
     let is_query = here.first + row < p.q_len;
     // #for i in FM

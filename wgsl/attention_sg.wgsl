@@ -1,20 +1,21 @@
 // See attention_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes
-// BR queries of one head. A lane scores four keys of each tile of 32, then gathers FOURS vectors along dim of the values; queries
-// and weights are handed round by shuffles, so that nothing needs workgroup memory.
+// BR queries of one head. A lane scores four keys of each tile of 32, then gathers VEC4S vectors along dim of the values; queries
+// and probs are handed round by shuffles, so that nothing needs workgroup memory.
+// #import attention, attention_bias
 
 const KEYS: u32 = 32u;
 
 // Cheaper by shuffles than by subgroupMax and subgroupAdd.
 fn most_of(x: f32) -> f32 {
     let pairs = max(x, subgroupShuffleXor(x, 1u));
-    let fours = max(pairs, subgroupShuffleXor(pairs, 2u));
-    return max(fours, subgroupShuffleXor(fours, 4u));
+    let vec4s = max(pairs, subgroupShuffleXor(pairs, 2u));
+    return max(vec4s, subgroupShuffleXor(vec4s, 4u));
 }
 
 fn sum_of(x: f32) -> f32 {
     let pairs = x + subgroupShuffleXor(x, 1u);
-    let fours = pairs + subgroupShuffleXor(pairs, 2u);
-    return fours + subgroupShuffleXor(fours, 4u);
+    let vec4s = pairs + subgroupShuffleXor(pairs, 2u);
+    return vec4s + subgroupShuffleXor(vec4s, 4u);
 }
 
 fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
@@ -22,17 +23,17 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let last = p.k_len - 1u;
     let mine = subgroup.lane * 4u;
     var q_rows: array<u32, BR>;
-    var highest: array<f32, BR>;
-    var total: array<f32, BR>; // of this lane's keys
-    var sums: array<array<vec4<f32>, FOURS>, BR>;
+    var row_max: array<f32, BR>;
+    var row_sum: array<f32, BR>; // of this lane's keys
+    var sums: array<array<vec4<f32>, VEC4S>, BR>;
     for (var i = 0u; i < BR; i++) {
         q_rows[i] = here.queries + min(here.first + i, p.q_len - 1u) * here.width;
-        highest[i] = LOWEST;
-        total[i] = 0.0;
-        for (var c = 0u; c < FOURS; c++) { sums[i][c] = vec4<f32>(); }
+        row_max[i] = MASKED;
+        row_sum[i] = 0.0;
+        for (var c = 0u; c < VEC4S; c++) { sums[i][c] = vec4<f32>(); }
     }
-    var columns: array<u32, FOURS>;
-    for (var c = 0u; c < FOURS; c++) { columns[c] = min(c * 32u + mine, (p.dim - 1u) & ~3u); }
+    var columns: array<u32, VEC4S>;
+    for (var c = 0u; c < VEC4S; c++) { columns[c] = min(c * 32u + mine, (p.dim - 1u) & ~3u); }
 
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
@@ -44,8 +45,8 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             let column = min(begin + mine, (p.dim - 1u) & ~3u);
             var q4: array<vec4<f32>, BR>;
             for (var i = 0u; i < BR; i++) { q4[i] = q_load(q_rows[i] + column, p.dim - column); }
-            let fours = min(8u, (p.dim - begin + 3u) / 4u);
-            for (var l = 0u; l < fours; l++) {
+            let vec4s = min(8u, (p.dim - begin + 3u) / 4u);
+            for (var l = 0u; l < vec4s; l++) {
                 let d = begin + l * 4u;
                 let n = p.dim - d;
                 let k = k_rows + d;
@@ -65,22 +66,22 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
                 score += bias_four((here.head * p.q_len + min(here.first + i, p.q_len - 1u)) * p.k_len + key.x, p.k_len - key.x);
             }
             if (BIASED == 2u) { score += shift_of(key, p); }
-            score = select(vec4<f32>(LOWEST), score, inside);
-            let before = highest[i];
-            highest[i] = max(before, most_of(max(max(score.x, score.y), max(score.z, score.w))));
-            scores[i] = select(vec4<f32>(), weight_of(score - highest[i]), inside);
-            let factor = weight_of(vec4<f32>(before - highest[i])).x;
-            total[i] = total[i] * factor + dot(scores[i], vec4<f32>(1.0));
-            for (var c = 0u; c < FOURS; c++) { sums[i][c] *= factor; }
+            score = select(vec4<f32>(MASKED), score, inside);
+            let before = row_max[i];
+            row_max[i] = max(before, most_of(max(max(score.x, score.y), max(score.z, score.w))));
+            scores[i] = select(vec4<f32>(), exp_p(score - row_max[i]), inside);
+            let factor = exp_p(vec4<f32>(before - row_max[i])).x;
+            row_sum[i] = row_sum[i] * factor + dot(scores[i], vec4<f32>(1.0));
+            for (var c = 0u; c < VEC4S; c++) { sums[i][c] *= factor; }
         }
 
         // Values.
-        let fours = min(8u, (p.k_len - tile + 3u) / 4u);
-        for (var l = 0u; l < fours; l++) {
+        let vec4s = min(8u, (p.k_len - tile + 3u) / 4u);
+        for (var l = 0u; l < vec4s; l++) {
             let k = tile + l * 4u;
             let v_rows = here.keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * here.width;
-            var v4: array<mat4x4<f32>, FOURS>;
-            for (var c = 0u; c < FOURS; c++) {
+            var v4: array<mat4x4<f32>, VEC4S>;
+            for (var c = 0u; c < VEC4S; c++) {
                 let at = v_rows + columns[c];
                 let n = p.dim - columns[c];
                 v4[c] = mat4x4<f32>(v_load(at.x, n), v_load(at.y, n), v_load(at.z, n), v_load(at.w, n));
@@ -88,7 +89,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             for (var i = 0u; i < BR; i++) {
                 let w = subgroupShuffle(scores[i], l);
                 // Four keys at a time: one by one, the rounding of many keys alike would add up.
-                for (var c = 0u; c < FOURS; c++) {
+                for (var c = 0u; c < VEC4S; c++) {
                     sums[i][c] += fma(w.wwww, v4[c][3], fma(w.zzzz, v4[c][2], fma(w.yyyy, v4[c][1], w.xxxx * v4[c][0])));
                 }
             }
@@ -96,8 +97,8 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     }
 
     for (var i = 0u; i < BR; i++) {
-        let factor = 1.0 / sum_of(total[i]);
-        for (var c = 0u; c < FOURS; c++) {
+        let factor = 1.0 / sum_of(row_sum[i]);
+        for (var c = 0u; c < VEC4S; c++) {
             let column = c * 32u + mine;
             if (here.first + i < p.q_len && column < p.dim) {
                 out_store(here.queries + (here.first + i) * here.width + column, p.dim - column, sums[i][c] * factor);

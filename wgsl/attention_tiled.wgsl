@@ -2,31 +2,30 @@
 //
 //     for each tile of KEYS keys:
 //         for each slice of SLICE numbers of queries and keys:
-//             copy it to workgroup memory, turned, so that a lane reads four queries or four keys at once
+//             copy it to workgroup memory, transposed, so that a lane reads four queries or four keys at once
 //             score += q * k, four by four a lane
 //         copy the scores to workgroup memory
-//         row_max, factor = 2^(old row_max - row_max), weight = e^(score - row_max), total, by one lane a query
-//         sum = sum * factor + weight * v, a lane FOURS fours along dim of ROWS queries
-//     out = sum / total
-//
-// Needs lib/attention, lib/attention_bias, lib/attention_weights and lib/turned.
+//         row_max, factor = 2^(old row_max - row_max), prob = e^(score - row_max), row_sum, by one lane a query
+//         sum = sum * factor + prob * v, a lane VEC4S vec4s along dim of ROWS queries
+//     out = sum / row_sum
+// #import attention, attention_bias, online_softmax_rows, transposed
 
 const BR: u32 = 64u;
 const KEYS: u32 = 32u;
 const SLICE: u32 = 32u;
 const ACROSS: u32 = KEYS / 4u;
 const ROWS: u32 = BR / (WG / 16u);
-const STRIDE: u32 = ACROSS + 1u; // odd, so that the rows of `weights` begin in different banks
+const STRIDE: u32 = ACROSS + 1u; // odd, so that the rows of `probs` begin in different banks
 const K_AT: u32 = SLICE * BR / 4u;
 
 // Slices of queries, and of keys from K_AT on, until there are scores to take their place.
-var<workgroup> weights: array<vec4<f32>, K_AT + SLICE * ACROSS>;
-var<workgroup> factors: array<f32, BR>;
+var<workgroup> probs: array<vec4<f32>, K_AT + SLICE * ACROSS>;
+var<workgroup> rescale: array<f32, BR>;
 
 fn attention_tiled(group: u32, lane: u32, p: Params) {
     let here = place_of(group, BR, p);
     let last = p.k_len - 1u;
-    // What this lane turns of a slice: four queries by four numbers, and half of the lanes as much of keys.
+    // What this lane transposes of a slice: four queries by four numbers, and half of the lanes as much of keys.
     let block = lane / (SLICE / 4u);
     let block_d = lane % (SLICE / 4u) * 4u;
     let last_d = (p.dim - 1u) & ~3u;
@@ -36,12 +35,12 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
     let query_four = lane / ACROSS;
     // Its sums.
     let row = lane / 16u * ROWS;
-    var columns: array<u32, FOURS>;
-    for (var c = 0u; c < FOURS; c++) { columns[c] = min((lane % 16u + c * 16u) * 4u, (p.dim - 1u) & ~3u); }
-    var sums: array<vec4<f32>, ROWS * FOURS>;
-    for (var i = 0u; i < ROWS * FOURS; i++) { sums[i] = vec4<f32>(); }
-    var highest = LOWEST;
-    var total = 0.0;
+    var columns: array<u32, VEC4S>;
+    for (var c = 0u; c < VEC4S; c++) { columns[c] = min((lane % 16u + c * 16u) * 4u, (p.dim - 1u) & ~3u); }
+    var sums: array<vec4<f32>, ROWS * VEC4S>;
+    for (var i = 0u; i < ROWS * VEC4S; i++) { sums[i] = vec4<f32>(); }
+    var row_max = MASKED;
+    var row_sum = 0.0;
 
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
@@ -52,21 +51,21 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
             let d = min(begin + block_d, last_d);
             let n = p.dim - d;
             let q = queries + d;
-            var rows = turned(array<vec4<f32>, 4>(q_load(q.x, n), q_load(q.y, n), q_load(q.z, n), q_load(q.w, n)));
+            var rows = transposed(array<vec4<f32>, 4>(q_load(q.x, n), q_load(q.y, n), q_load(q.z, n), q_load(q.w, n)));
             // Zeros past `dim` in one of the two are enough.
             if (begin + SLICE > p.dim && begin + block_d >= p.dim) { rows = array<vec4<f32>, 4>(); }
-            // Of the slice before, or the weights.
+            // Of the slice before, or the probs.
             workgroupBarrier();
-            for (var i = 0u; i < 4u; i++) { weights[(block_d + i) * (BR / 4u) + block] = rows[i]; }
+            for (var i = 0u; i < 4u; i++) { probs[(block_d + i) * (BR / 4u) + block] = rows[i]; }
             if (block < ACROSS) {
                 let k = keys + d;
-                rows = turned(array<vec4<f32>, 4>(k_load(k.x, n), k_load(k.y, n), k_load(k.z, n), k_load(k.w, n)));
-                for (var i = 0u; i < 4u; i++) { weights[K_AT + (block_d + i) * ACROSS + block] = rows[i]; }
+                rows = transposed(array<vec4<f32>, 4>(k_load(k.x, n), k_load(k.y, n), k_load(k.z, n), k_load(k.w, n)));
+                for (var i = 0u; i < 4u; i++) { probs[K_AT + (block_d + i) * ACROSS + block] = rows[i]; }
             }
             workgroupBarrier();
             for (var l = 0u; l < SLICE; l++) {
-                let q4 = weights[l * (BR / 4u) + query_four];
-                let k4 = weights[K_AT + l * ACROSS + key_four];
+                let q4 = probs[l * (BR / 4u) + query_four];
+                let k4 = probs[K_AT + l * ACROSS + key_four];
                 scores[0] = fma(q4.xxxx, k4, scores[0]);
                 scores[1] = fma(q4.yyyy, k4, scores[1]);
                 scores[2] = fma(q4.zzzz, k4, scores[2]);
@@ -83,39 +82,39 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
                 score += bias_four((here.head * p.q_len + min(here.first + query, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
             }
             if (BIASED == 2u) { score += shift_of(key + vec4<u32>(0u, 1u, 2u, 3u), p); }
-            weights[query * STRIDE + key_four] = select(vec4<f32>(LOWEST), score, inside);
+            probs[query * STRIDE + key_four] = select(vec4<f32>(MASKED), score, inside);
         }
         workgroupBarrier();
 
         // Weights.
-        let fours = min(ACROSS, (p.k_len - tile + 3u) / 4u);
-        if (lane < BR) { weigh(lane, fours, &highest, &total); }
+        let vec4s = min(ACROSS, (p.k_len - tile + 3u) / 4u);
+        if (lane < BR) { online_softmax(lane, vec4s, &row_max, &row_sum); }
         workgroupBarrier();
 
         // Values.
         for (var i = 0u; i < ROWS; i++) {
-            for (var c = 0u; c < FOURS; c++) { sums[i * FOURS + c] *= factors[row + i]; }
+            for (var c = 0u; c < VEC4S; c++) { sums[i * VEC4S + c] *= rescale[row + i]; }
         }
-        for (var j = 0u; j < fours; j++) {
+        for (var j = 0u; j < vec4s; j++) {
             let v_rows = here.keys + min(tile + j * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * here.width;
-            for (var c = 0u; c < FOURS; c++) {
+            for (var c = 0u; c < VEC4S; c++) {
                 let at = v_rows + columns[c];
                 let n = p.dim - columns[c];
                 let v4 = mat4x4<f32>(v_load(at.x, n), v_load(at.y, n), v_load(at.z, n), v_load(at.w, n));
-                for (var i = 0u; i < ROWS; i++) { sums[i * FOURS + c] += v4 * weights[(row + i) * STRIDE + j]; }
+                for (var i = 0u; i < ROWS; i++) { sums[i * VEC4S + c] += v4 * probs[(row + i) * STRIDE + j]; }
             }
         }
-        // `factors` are written only behind barriers of the next tile's scores.
+        // `rescale` are written only behind barriers of the next tile's scores.
     }
 
     workgroupBarrier();
-    if (lane < BR) { factors[lane] = 1.0 / total; }
+    if (lane < BR) { rescale[lane] = 1.0 / row_sum; }
     workgroupBarrier();
-    for (var c = 0u; c < FOURS; c++) {
+    for (var c = 0u; c < VEC4S; c++) {
         let column = (lane % 16u + c * 16u) * 4u;
         for (var i = 0u; i < ROWS; i++) {
             if (column >= p.dim || here.first + row + i >= p.q_len) { continue; }
-            out_store(here.queries + (here.first + row + i) * here.width + column, p.dim - column, sums[i * FOURS + c] * factors[row + i]);
+            out_store(here.queries + (here.first + row + i) * here.width + column, p.dim - column, sums[i * VEC4S + c] * rescale[row + i]);
         }
     }
 }

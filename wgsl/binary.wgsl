@@ -1,6 +1,7 @@
 // out = f(a, b), element by element, FUNCTION says which f. With WALK 0 all are of one shape; else a and b are stretched to the
 // walk's extents by strides of 0, and WALK elements, 1 or 4, go together; with SAME 1 the four of a are one and the same, with SAME
-// 2 those of b. Needs lib/walk.
+// 2 those of b.
+// #import walk
 
 struct Params {
     count: u32,

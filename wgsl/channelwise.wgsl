@@ -1,7 +1,7 @@
 // out[b, y, x, c] = act(bias[c] + sum over taps of w[tap, c] * x[b, y * stride + dy - pad, x * stride + dx - pad, c]), and what lib/finish
 // adds: a kernel for each channel; zeros outside. A lane makes four channels of PIXELS pixels of a row, so that it reads a weight once for
-// all of them, and with SLIDE, for windows that move by one column, an element of the image once for all columns of the window. Needs
-// lib/activation, lib/window and lib/finish.
+// all of them, and with SLIDE, for windows that move by one column, an element of the image once for all columns of the window.
+// #import window, finish
 
 // Of four channels, at a column seen from the padding's first of the line that begins with this pixel.
 fn element_at(line: u32, column: u32, channel: u32, n: u32, p: Params) -> vec4<f32> {
@@ -13,12 +13,12 @@ fn element_at(line: u32, column: u32, channel: u32, n: u32, p: Params) -> vec4<f
 fn channelwise(group: u32, lane: u32, p: Params) {
     let index = group * WG + lane;
     if (index >= p.count) { return; }
-    let fours = (p.channels + 3u) / 4u;
+    let vec4s = (p.channels + 3u) / 4u;
     let strips = (p.out_w + PIXELS - 1u) / PIXELS;
-    let channel = index % fours * 4u;
+    let channel = index % vec4s * 4u;
     let n = p.channels - channel;
-    let row = index / fours / strips;
-    let column = index / fours % strips * PIXELS;
+    let row = index / vec4s / strips;
+    let column = index / vec4s % strips * PIXELS;
     let top = row % p.out_h * p.stride_h;
     let left = column * p.stride_w;
     var sums: array<vec4<f32>, PIXELS>;

@@ -7,15 +7,16 @@
 //         load the next slice into registers
 //         sum[i][j] += x_fragment[i] * w_fragment[j], for all fragments
 //         copy the registers to workgroup memory, zeros where there is no pixel or channel
-//     store the sums fragment by fragment, through workgroup memory, since fragments show nothing of themselves
+//     store the sums fragment by fragment, through workgroup memory, since the element-to-lane mapping of a cooperative matrix is opaque
 //
 // A lane carries four channels of LX pixels and LW rows of w. Loads stand behind no condition of a lane's own: compilers would
-// wait for each at once. Needs lib/activation, lib/finish, lib/taps and lib/operand_tiles.
+// wait for each at once.
+// #import finish, taps, operand_tiles
 
 const ACROSS: u32 = BK / 4u; // lanes along a row of a slice
-const APART: u32 = WG / ACROSS; // rows between a lane's fours
+const APART: u32 = WG / ACROSS; // rows between a lane's vec4s
 
-// What one tap of an output pixel sees: whether there is a pixel, and where it begins, in fours; some pixel's where there is none.
+// What one tap of an output pixel sees: whether there is a pixel, and where it begins, in vec4s; some pixel's where there is none.
 struct Seen { at: u32, inside: bool }
 
 fn seen(first: vec3<i32>, tap: u32, p: Params) -> Seen {
@@ -25,10 +26,10 @@ fn seen(first: vec3<i32>, tap: u32, p: Params) -> Seen {
 }
 
 // Of frame 0 or, before it, of the past.
-fn frame_half(frame: i32, four: u32) -> vec4<f16> {
-    if (frame >= 0) { return x_half(four); }
-    if (frame == -1) { return past1_half(four); }
-    return past2_half(four);
+fn frame_f16(frame: i32, four: u32) -> vec4<f16> {
+    if (frame >= 0) { return x_f16(four); }
+    if (frame == -1) { return past1_f16(four); }
+    return past2_f16(four);
 }
 
 // Stored sums of a subgroup's fragment, from the output's pixel and channel on.
@@ -53,7 +54,7 @@ fn conv_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let own_row = lane / ACROSS;
     let own_four = lane % ACROSS;
     let put_at = own_row * ROW + own_four;
-    let fours = p.in_c / 4u;
+    let vec4s = p.in_c / 4u;
     let taps = p.k_t * p.k_h * p.k_w;
     // Frames differ from lane to lane only where there is no past: see `conv`.
     let front = first_tap(pixel, p).x;
@@ -63,17 +64,17 @@ fn conv_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let slices = (taps - min(tap, taps)) * ((p.in_c + BK - 1u) / BK);
     tap = min(tap, taps - 1u);
     var frame = select(front + offset_of(tap, p).x, 0, p.past == 0u);
-    var four = min(own_four, fours - 1u);
+    var four = min(own_four, vec4s - 1u);
     // #for x in LX
     let first_$x = first_tap(pixel + own_row + $xu * APART, p);
     var seen_$x = seen(first_$x, tap, p);
-    let first_x_$x = frame_half(frame, seen_$x.at + four);
-    put_x(put_at + $xu * (APART * ROW), select(vec4<f16>(), first_x_$x, seen_$x.inside && own_four < fours));
+    let first_x_$x = frame_f16(frame, seen_$x.at + four);
+    put_x(put_at + $xu * (APART * ROW), select(vec4<f16>(), first_x_$x, seen_$x.inside && own_four < vec4s));
     // #end
     // #for w in LW
-    let w_row_$w = min(col + own_row + $wu * APART, p.out_c - 1u) * taps * fours;
-    let first_w_$w = w_data[w_row_$w + tap * fours + four];
-    put_w(put_at + $wu * (APART * ROW), select(vec4<f16>(), first_w_$w, own_four < fours));
+    let w_row_$w = min(col + own_row + $wu * APART, p.out_c - 1u) * taps * vec4s;
+    let first_w_$w = w_data[w_row_$w + tap * vec4s + four];
+    put_w(put_at + $wu * (APART * ROW), select(vec4<f16>(), first_w_$w, own_four < vec4s));
     // #end
     // #for i in FM
     // #for j in FN
@@ -83,7 +84,7 @@ fn conv_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     for (var slice = 0u; slice < slices; slice++) {
         workgroupBarrier();
         begin += ACROSS;
-        if (begin >= fours) {
+        if (begin >= vec4s) {
             begin = 0u;
             tap = min(tap + 1u, taps - 1u);
             frame = select(front + offset_of(tap, p).x, 0, p.past == 0u);
@@ -91,26 +92,26 @@ fn conv_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             seen_$x = seen(first_$x, tap, p);
             // #end
         }
-        four = min(begin + own_four, fours - 1u);
-        let is_there = begin + own_four < fours;
+        four = min(begin + own_four, vec4s - 1u);
+        let is_there = begin + own_four < vec4s;
         // #for x in LX
         var x_$x: vec4<f16>;
         // #end
         if (frame >= 0) {
             // #for x in LX
-            x_$x = x_half(seen_$x.at + four);
+            x_$x = x_f16(seen_$x.at + four);
             // #end
         } else if (frame == -1) {
             // #for x in LX
-            x_$x = past1_half(seen_$x.at + four);
+            x_$x = past1_f16(seen_$x.at + four);
             // #end
         } else {
             // #for x in LX
-            x_$x = past2_half(seen_$x.at + four);
+            x_$x = past2_f16(seen_$x.at + four);
             // #end
         }
         // #for w in LW
-        let w_$w = w_data[w_row_$w + tap * fours + four];
+        let w_$w = w_data[w_row_$w + tap * vec4s + four];
         // #end
         for (var l = 0u; l < BK; l += SIZE) {
             // #for i in FM

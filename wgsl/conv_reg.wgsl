@@ -2,7 +2,7 @@
 // taps and channels of x[pixel moved by the tap, c] * w[n, tap, c]). Outside of x there are zeros, but for the frames of the past
 // that stand before it in tensors of their own, the newest first; then T of x is 1. With up = 1, x is seen at twice its height and
 // width (nearest neighbour). A lane makes TM pixels of TN channels; a workgroup is WN lanes of channels wide.
-// Needs lib/activation, lib/finish and lib/taps.
+// #import finish, taps
 
 // Adds the products of four channels, from `w_at` on in the tap of the first of TN rows.
 fn gather(sums: ptr<function, array<vec4<f32>, TM * TN / 4u>>, x4: array<vec4<f32>, TM>, w_rows: array<u32, TN>, w_at: u32, n: u32) {

@@ -1,22 +1,23 @@
 // See conv_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup, and LANES of
-// it make TM pixels of 4 LANES FOURS channels, TM by 4 FOURS a lane; the others make the pixels after them. Of each pixel its lanes load
+// it make TM pixels of 4 LANES VEC4S channels, TM by 4 VEC4S a lane; the others make the pixels after them. Of each pixel its lanes load
 // 4 LANES channels at once, four each, and hand them round by shuffles, or with FEW four each of as many taps as have them; the weights
-// lie in the order in which they are read: [tile, tap, c, 4 LANES FOURS]. Needs lib/activation, lib/finish and lib/taps.
+// lie in the order in which they are read: [tile, tap, c, 4 LANES VEC4S].
+// #import finish, taps
 
-const COLS: u32 = 4u * LANES * FOURS;
+const COLS: u32 = 4u * LANES * VEC4S;
 
-// Adds the products of `fours` times four channels that lanes from `first` on have, with weights from `w_at` on.
-fn gather(sums: ptr<function, array<array<vec4<f32>, FOURS>, TM>>, x4: array<vec4<f32>, TM>, w_at: u32, fours: u32, first: u32) {
-    for (var l = 0u; l < fours; l++) {
+// Adds the products of `vec4s` times four channels that lanes from `first` on have, with weights from `w_at` on.
+fn gather(sums: ptr<function, array<array<vec4<f32>, VEC4S>, TM>>, x4: array<vec4<f32>, TM>, w_at: u32, vec4s: u32, first: u32) {
+    for (var l = 0u; l < vec4s; l++) {
         let at = w_at + l * 4u * COLS;
-        var w4: array<mat4x4<f32>, FOURS>;
-        for (var j = 0u; j < FOURS; j++) {
+        var w4: array<mat4x4<f32>, VEC4S>;
+        for (var j = 0u; j < VEC4S; j++) {
             let e = at + j * 4u * LANES;
             w4[j] = mat4x4<f32>(w_load(e, 4u), w_load(e + COLS, 4u), w_load(e + 2u * COLS, 4u), w_load(e + 3u * COLS, 4u));
         }
         for (var i = 0u; i < TM; i++) {
             let x = subgroupShuffle(x4[i], first + l);
-            for (var j = 0u; j < FOURS; j++) {
+            for (var j = 0u; j < VEC4S; j++) {
                 (*sums)[i][j] = fma(x.wwww, w4[j][3], fma(x.zzzz, w4[j][2], fma(x.yyyy, w4[j][1], fma(x.xxxx, w4[j][0], (*sums)[i][j]))));
             }
         }
@@ -32,22 +33,22 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let tile = group % p.column_groups;
     let mine = own_lane * 4u;
     let depth = (p.in_c + 3u) / 4u * 4u;
-    var sums: array<array<vec4<f32>, FOURS>, TM>;
+    var sums: array<array<vec4<f32>, VEC4S>, TM>;
     var at: array<vec3<i32>, TM>;
     var place = pixel_at(pixel, p);
     for (var i = 0u; i < TM; i++) {
         at[i] = first_tap_at(place, p);
         place = next_pixel(place, p);
-        for (var j = 0u; j < FOURS; j++) { sums[i][j] = vec4<f32>(); }
+        for (var j = 0u; j < VEC4S; j++) { sums[i][j] = vec4<f32>(); }
     }
     let taps = p.k_t * p.k_h * p.k_w;
     // Of few channels, the lanes load those of several taps at once.
-    let fours = depth / 4u;
-    let pieces = select(0u, taps * fours, FEW == 1u);
+    let vec4s = depth / 4u;
+    let pieces = select(0u, taps * vec4s, FEW == 1u);
     for (var piece = 0u; piece < pieces; piece += LANES) {
         let own = min(piece + own_lane, pieces - 1u);
-        let offset = offset_of(own / fours, p);
-        let c = own % fours * 4u;
+        let offset = offset_of(own / vec4s, p);
+        let c = own % vec4s * 4u;
         var x4: array<vec4<f32>, TM>;
         for (var i = 0u; i < TM; i++) {
             let is_in = is_inside(at[i] + offset, p);
@@ -88,7 +89,7 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             gather(&sums, x4, w_at + c * COLS, min(LANES, (depth - c) / 4u), first);
         }
     }
-    for (var j = 0u; j < FOURS; j++) {
+    for (var j = 0u; j < VEC4S; j++) {
         let col = tile * COLS + j * 4u * LANES + mine;
         if (col >= p.out_c) { continue; }
         let n = p.out_c - col;

@@ -1,6 +1,7 @@
 // See conv_reg. A workgroup makes WG pixels of BN channels, TM by TN a lane; slices of 16 channels of one tap go through workgroup
-// memory, turned so that a lane reads fours of pixels and fours of channels. A lane's fours lie as far apart as there are lanes
-// along them, so that lanes beside each other read beside each other. Needs lib/activation, lib/finish, lib/taps and lib/turned.
+// memory, transposed so that a lane reads vec4s of pixels and vec4s of channels. A lane's vec4s lie as far apart as there are lanes
+// along them, so that lanes beside each other read beside each other.
+// #import finish, taps, transposed
 
 const BM: u32 = WG; // so each lane turns one block of four pixels by four channels
 const SLICE: u32 = 16u;
@@ -33,7 +34,7 @@ fn conv_tiled(group: u32, lane: u32, p: Params) {
                 let place = at[i] + offset_of(tap, p);
                 if (c < p.in_c && is_inside(place, p)) { rows[i] = frame_load(place.x, start_of(place, p) + c, p.in_c - c); }
             }
-            rows = turned(rows);
+            rows = transposed(rows);
             for (var i = 0u; i < 4u; i++) { x_slice[(block_c + i) * (BM / 4u) + block_row] = rows[i]; }
             for (var b = lane; b < SLICE * BN / 16u; b += WG) {
                 let d = b % (SLICE / 4u) * 4u;
@@ -45,7 +46,7 @@ fn conv_tiled(group: u32, lane: u32, p: Params) {
                         weights[j] = w_load(e, p.in_c - (begin + d));
                     }
                 }
-                weights = turned(weights);
+                weights = transposed(weights);
                 for (var j = 0u; j < 4u; j++) { w_slice[(d + j) * (BN / 4u) + row] = weights[j]; }
             }
             workgroupBarrier();

@@ -1,4 +1,5 @@
-// out = act(a) * b, element by element. Needs lib/activation.
+// out = act(a) * b, element by element.
+// #import activation
 
 struct Params { count: u32 }
 

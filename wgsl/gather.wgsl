@@ -5,11 +5,11 @@ struct Params { count: u32, cols: u32, first: u32, shard: u32 }
 
 fn gather(group: u32, lane: u32, p: Params) {
     let four = group * WG + lane;
-    let fours = (p.cols + 3u) / 4u;
-    let r = four / fours;
+    let vec4s = (p.cols + 3u) / 4u;
+    let r = four / vec4s;
     if (r >= p.count) { return; }
     let row = rows_get(r);
     if (row < p.first || row - p.first >= p.shard) { return; }
-    let c = four % fours * 4u;
+    let c = four % vec4s * 4u;
     out_store(r * p.cols + c, p.cols - c, table_load((row - p.first) * p.cols + c, p.cols - c));
 }

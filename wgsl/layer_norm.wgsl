@@ -1,5 +1,6 @@
 // out = (x - mean) / sqrt(variance + eps) * (unit + scale) + shift, row by row, in f32; scale and shift are 0 where absent.
-// `unit` is 1 for a norm without weights or with modulation, 0 where `scale` is a plain weight. Needs lib/reduce.
+// `unit` is 1 for a norm without weights or with modulation, 0 where `scale` is a plain weight.
+// #import reduce
 
 struct Params { rows: u32, cols: u32, eps: f32, unit: f32 }
 

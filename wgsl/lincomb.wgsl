@@ -1,4 +1,5 @@
-// out = act(c0 * x0 + c1 * x1 + ... + constant), element by element; absent inputs count as zero. Needs lib/activation.
+// out = act(c0 * x0 + c1 * x1 + ... + constant), element by element; absent inputs count as zero.
+// #import activation
 
 struct Params { count: u32, constant: f32, c0: f32, c1: f32, c2: f32, c3: f32, c4: f32, c5: f32, c6: f32 }
 

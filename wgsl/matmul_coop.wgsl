@@ -6,18 +6,19 @@
 //         load the next tiles into registers
 //         sum[i][j] += x_fragment[i] * w_fragment[j], for all fragments
 //         copy the registers to workgroup memory
-//     store the sums fragment by fragment, through workgroup memory, since fragments show nothing of themselves
+//     store the sums fragment by fragment, through workgroup memory, since the element-to-lane mapping of a cooperative matrix is opaque
 //
 // Loads stand behind no condition: compilers would wait for each at once. Past the end they read the last numbers again, which
-// become zeros on their way to workgroup memory where TAIL says that `inner` is no multiple of BK. A lane loads RUN fours beside
-// each other, of LX rows of x and LW rows of w. Needs lib/activation, lib/epilogue and lib/operand_tiles.
+// become zeros on their way to workgroup memory where TAIL says that `inner` is no multiple of BK. A lane loads RUN vec4s beside
+// each other, of LX rows of x and LW rows of w.
+// #import epilogue, operand_tiles
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
 
 const ACROSS: u32 = BK / (4u * RUN); // lanes along a row of a tile
 const APART: u32 = WG / ACROSS; // rows between a lane's loads
 
-// Where a lane's loads of a row begin, in units of RUN fours; where four `e` of the one `next` units further on lies; and what of it
+// Where a lane's loads of a row begin, in units of RUN vec4s; where four `e` of the one `next` units further on lies; and what of it
 // there is.
 // #if TAIL
 fn row_at(row: u32, unit: u32, p: Params) -> u32 { return row * (p.inner / 4u); }

@@ -3,7 +3,7 @@
 // 1 f16, 2 bf16. A lane here takes four k of the eight columns of a lane there.
 
 // Columns from..shard of the product, which are rows of w.
-struct Params { inner: u32, depth: u32, from_row: u32, shard: u32, fours: u32 }
+struct Params { inner: u32, depth: u32, from_row: u32, shard: u32, vec4s: u32 }
 
 fn pair(low: f32, high: f32) -> u32 {
     if (FORM == 2u) { return bitcast<u32>(low) >> 16u | (bitcast<u32>(high) & 0xffff0000u); }
@@ -12,7 +12,7 @@ fn pair(low: f32, high: f32) -> u32 {
 
 fn matmul_pack(group: u32, lane: u32, p: Params) {
     let at = group * WG + lane;
-    if (at >= p.fours) { return; }
+    if (at >= p.vec4s) { return; }
     let target_lane = at % 8u;
     let k = at / 8u * 4u % p.depth;
     let row = p.from_row + at / 8u * 4u / p.depth * 64u + target_lane * 4u;

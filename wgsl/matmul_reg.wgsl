@@ -1,8 +1,8 @@
 // out[m, n] = residual[m, n] + gate[n] * act(sum over k of x[m, k] * w[n, k] + bias[n]); gate is 1 and residual 0 where absent. A
 // lane makes TM rows of TN columns in registers; a workgroup is WN lanes wide. `w` is a run of rows of the whole matrix, whose
 // first is column `first` of `out`. All kernels of products but those of cooperative matrices sum along k in order, one fused
-// multiply-add after the other: so results do not depend on the tile, nor on how many rows there are. Needs lib/activation and
-// lib/epilogue.
+// multiply-add after the other: so results do not depend on the tile, nor on how many rows there are.
+// #import epilogue
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
 

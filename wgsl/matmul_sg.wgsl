@@ -1,6 +1,7 @@
 // See matmul_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes TM
 // rows of 64 columns, TM by 8 a lane. Of each row of x the lanes load 32 numbers at once, four each, and hand them round by shuffles;
-// the weights come from matmul_pack in the order in which they are read. Needs lib/activation and lib/epilogue.
+// the weights come from matmul_pack in the order in which they are read.
+// #import epilogue
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
 

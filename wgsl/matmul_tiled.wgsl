@@ -1,6 +1,7 @@
 // See matmul_reg. A workgroup makes BM rows of BN columns, TM by TN a lane; tiles of BK numbers of x and w go through workgroup memory,
-// turned so that a lane reads fours of rows and fours of columns. A lane's fours lie BM / (TM / 4) rows and BN / (TN / 4) columns
-// apart, so that lanes beside each other read beside each other. Needs lib/activation and lib/epilogue.
+// transposed so that a lane reads vec4s of rows and vec4s of columns. A lane's vec4s lie BM / (TM / 4) rows and BN / (TN / 4) columns
+// apart, so that lanes beside each other read beside each other.
+// #import epilogue
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
 
@@ -10,7 +11,7 @@ const ACROSS: u32 = BN / TN;
 var<workgroup> x_tile: array<vec4<f32>, BK * BM / 4u>;
 var<workgroup> w_tile: array<vec4<f32>, BK * BN / 4u>;
 
-// Four numbers of each of four rows of x, turned: zeros past `inner`, any number past the last row.
+// Four numbers of each of four rows of x, transposed: zeros past `inner`, any number past the last row.
 fn x_block(row: u32, k: u32, p: Params) -> mat4x4<f32> {
     if (k >= p.inner) { return mat4x4<f32>(); }
     var rows: array<vec4<f32>, 4>;

@@ -1,6 +1,7 @@
-// rms_norm of each row, then each pair (2i, 2i + 1) of every head turned by the angle of its token and i: (a cos - b sin, a sin + b cos).
-// `cos` and `sin` are [tokens, head_dim / 2], read in fours where FOURS says that this is a multiple of four; rows are tokens, columns all
-// heads after one another. Needs lib/reduce and lib/row_factor.
+// rms_norm of each row, then each pair (2i, 2i + 1) of every head rotated by the angle of its token and i: (a cos - b sin, a sin + b cos).
+// `cos` and `sin` are [tokens, head_dim / 2], read in vec4s where VEC4S says that this is a multiple of four; rows are tokens, columns all
+// heads after one another.
+// #import row_factor
 
 struct Params { tokens: u32, cols: u32, half: u32, eps: f32 }
 
@@ -19,7 +20,7 @@ fn norm_rope(group: u32, lane: u32, p: Params) {
     let row = group * p.cols;
     let angles = group * p.half;
     let factor = row_factor(lane, row, p.cols, p.eps);
-    if (FOURS == 1u) {
+    if (VEC4S == 1u) {
         for (var c = lane * 8u; c < p.cols; c += WG * 8u) {
             let cos4 = cos_load(angles + c / 2u % p.half, 4u);
             let sin4 = sin_load(angles + c / 2u % p.half, 4u);

@@ -1,6 +1,7 @@
 // out[b, y, x, c] = the largest element, or the mean, of a window of x [b, h, w, c]. Places outside the image count for neither;
 // with `counted`, those in the padding do for the number of elements of a mean: `end_h` and `end_w` are where it ends, seen from
-// the window's first place. Needs lib/window.
+// the window's first place.
+// #import window
 
 fn pool(group: u32, lane: u32, p: Params) {
     let index = group * WG + lane;

@@ -1,5 +1,6 @@
 // Each row of x as signed bytes, four in a word of `codes`, and in `scales` what they are to be multiplied with: 1/127 of the row's largest
-// magnitude. Rows are multiples of four long. Needs lib/reduce_max.
+// magnitude. Rows are multiples of four long.
+// #import reduce_max
 
 struct Params { cols: u32 }
 

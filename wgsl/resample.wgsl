@@ -6,10 +6,10 @@ struct Params { count: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32, channe
 fn resample(group: u32, lane: u32, p: Params) {
     let index = group * WG + lane;
     if (index >= p.count) { return; }
-    let fours = (p.channels + 3u) / 4u;
-    let c = index % fours * 4u;
+    let vec4s = (p.channels + 3u) / 4u;
+    let c = index % vec4s * 4u;
     let n = p.channels - c;
-    let pixel = index / fours;
+    let pixel = index / vec4s;
     let image = pixel / (p.out_w * p.out_h) * p.in_h;
     let row = pixel / p.out_w % p.out_h * 3u;
     let column = pixel % p.out_w * 3u;

@@ -1,4 +1,5 @@
-// out = act(x / sqrt(mean(x * x) + eps) * weight), row by row, summed in f32. Needs lib/row_factor and lib/activation.
+// out = act(x / sqrt(mean(x * x) + eps) * weight), row by row, summed in f32.
+// #import row_factor, activation
 
 struct Params { rows: u32, cols: u32, eps: f32 }
 

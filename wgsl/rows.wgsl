@@ -1,5 +1,6 @@
 // Row by row, as KIND says: 0 softmax, out [rows, cols]; 1 sum, 2 mean, 3 largest, 4 smallest, 5 root of the sum of squares, out
-// [rows]. Needs lib/reduce and lib/reduce_max.
+// [rows].
+// #import reduce, reduce_max
 
 struct Params { cols: u32 }
 

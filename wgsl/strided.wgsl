@@ -1,4 +1,5 @@
-// out[place + sum of index * o] = x[source + sum of index * x], for each WIDTH elements of a walk, 1 or 4. Needs lib/walk.
+// out[place + sum of index * o] = x[source + sum of index * x], for each WIDTH elements of a walk, 1 or 4.
+// #import walk
 
 struct Params {
     count: u32, source: u32, place: u32,

@@ -1,4 +1,5 @@
-// out = f(x), element by element; FUNCTION says which f, `a` and `b` are its settings. Needs lib/activation.
+// out = f(x), element by element; FUNCTION says which f, `a` and `b` are its settings.
+// #import activation
 
 struct Params { count: u32, a: f32, b: f32 }
 

@@ -23,7 +23,7 @@ use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::attention::{Heads, attention};
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
-use wan_animate::unversioned::ops::expand::{Scales, expand};
+use wan_animate::unversioned::ops::dequantize::{Scales, dequantize};
 use wan_animate::unversioned::ops::layer_norm::{Affine, layer_norm};
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::rms_norm::rms_norm;
@@ -98,15 +98,15 @@ impl Bench {
         self.time(&format!("conv {x:?} to {outs} {dtype}"), work, 0, |rec| conv(rec, &input, &weight, options, DType::F32))
     }
 
-    /// What it costs to expand a matrix before a product.
-    fn expand(&mut self, encoding: Encoding, rows: usize, cols: usize) -> Result<()> {
+    /// What it costs to dequantize a matrix before a product.
+    fn dequantize(&mut self, encoding: Encoding, rows: usize, cols: usize) -> Result<()> {
         let size = encoding.bytes((rows * cols) as u64).unwrap_or_default() as usize;
         // Small codes, and small scales in blocks.
         let bytes: Vec<u8> = (0..size).map(|i| (i % 11) as u8).collect();
         let stored = self.rec.device().take("w", &[size.div_ceil(4)], DType::F32, size as u64, &|| Ok((&bytes[..]).into()))?;
-        let name = format!("expand {encoding} {rows}x{cols} to f16");
+        let name = format!("dequantize {encoding} {rows}x{cols} to f16");
         self.time(&name, rows * cols, size + 2 * rows * cols, |rec| {
-            expand(rec, &stored, encoding, [rows, cols], &Scales::One(0.5), DType::F16)
+            dequantize(rec, &stored, encoding, [rows, cols], &Scales::One(0.5), DType::F16)
         })
     }
 
@@ -199,7 +199,7 @@ fn run(bench: &mut Bench) -> Result<()> {
     bench.conv([3, 32, 32, 128], 128, DType::F16)?;
     for encoding in [Encoding::F8E4M3, Encoding::I8, Encoding::Block(Block::Q8_0), Encoding::Block(Block::Q4K), Encoding::Block(Block::Q6K)]
     {
-        bench.expand(encoding, 1024, 1024)?;
+        bench.dequantize(encoding, 1024, 1024)?;
     }
     bench.norms(1024, 1536)?;
     models::all(bench)

@@ -98,7 +98,7 @@ fn model<M, I>(
     let mut rec = Recorder::new(&dry, Cancel::new());
     let model = load(&dry)?;
     let mut inputs = prepare(&mut rec, &model)?;
-    let operations = || dry.rehearsal().map_or(0.0, |rehearsal| rehearsal.operations());
+    let operations = || dry.rehearsal().map_or(0.0, |rehearsal| rehearsal.cost().flops);
     run(&mut rec, &model, &mut inputs)?; // what is computed once is no part of a step
     let before = operations();
     run(&mut rec, &model, &mut inputs)?;

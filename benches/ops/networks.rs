@@ -59,7 +59,7 @@ fn network(bench: &mut Bench, path: &Path) -> Result<()> {
     let device = bench.rec.device().clone();
     let dry = device.dry(device.limits().clone());
     run(&Network::load(graph.clone(), &dry)?, &mut Recorder::new(&dry, Cancel::new()), &inputs)?;
-    let (work, dispatches) = dry.rehearsal().map_or((0.0, 0), |rehearsal| (rehearsal.operations(), rehearsal.dispatches()));
+    let (work, dispatches) = dry.rehearsal().map_or((0.0, 0), |rehearsal| (rehearsal.cost().flops, rehearsal.dispatches()));
 
     let network = Network::load(graph, &device)?;
     let name = format!("{}, {dispatches} dispatches", path.file_stem().unwrap_or_default().to_string_lossy());

@@ -2,7 +2,7 @@
 
 use wan_animate::Result;
 use wan_animate::unversioned::dtype::DType;
-use wan_animate::unversioned::gpu::{Arg, Element, Kernel, Slot};
+use wan_animate::unversioned::gpu::{Arg, Cost, Element, Kernel, Slot};
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 
 use crate::clock::Clock;
@@ -34,15 +34,16 @@ out_set(group * WG + lane, {sum});
     let kernel: &'static Kernel =
         Box::leak(Box::new(Kernel { workgroup: LANES as u32, slots: SLOTS, ..Kernel::of("peak", source.leak(), 12) }));
     let out = rec.alloc(&[groups * LANES], DType::F32)?;
-    let work = (2 * LANES * UNROLLED) as f64 * f64::from(ROUNDS);
+    let flops = (2 * groups * LANES * UNROLLED) as f64 * f64::from(ROUNDS);
     let params = [ROUNDS, 0.5f32.to_bits(), 1.0f32.to_bits()];
     let seconds = clock.best(|repeats| {
         for _ in 0..repeats {
-            rec.dispatch(kernel, &[], &params, &[Arg::scalar(&out)], groups, work)?;
+            let args = [Arg::scalar(&out)];
+            rec.dispatch(kernel, &[], &params, &args, groups, Cost::of(flops, &args))?;
         }
         rec.finish()
     })?;
-    Ok(work * groups as f64 / seconds)
+    Ok(flops / seconds)
 }
 
 /// Bytes a second that are read and written while one buffer is copied to another.

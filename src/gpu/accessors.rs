@@ -17,23 +17,23 @@ pub(super) fn accessors(slot: &Slot, element: Element, binding: u32, long: bool)
     };
     // The kernels that write words write the array itself.
     let is_long = long && !(element == Element::U32x4 && slot.access == Access::Write);
-    let (array, fours) = if is_long { long_fours(element) } else { None }.or_else(|| fours(element)).unzip();
+    let (array, vec4s) = if is_long { long_vec4s(element) } else { None }.or_else(|| vec4s(element)).unzip();
     let array = array.or(match element {
         Element::F32 => Some("f32"),
         Element::Odd16 => Some("vec2<u32>"),
         Element::U32 => Some("u32"),
-        Element::Half4 => Some("vec4<f16>"),
+        Element::NativeF16x4 => Some("vec4<f16>"),
         _ => None,
     });
     let declared =
         array.map(|array| format!("@group(0) @binding({binding}) var<storage, {access}> NAME_data: array<{array}>;\n")).unwrap_or_default();
-    let [four, put] = fours.unwrap_or_default();
+    let [four, put] = vec4s.unwrap_or_default();
     let [put, stores] = if slot.access == Access::Write { [put, stores(element)] } else { [""; 2] };
     [&declared, four, put, loads(element), stores].concat().replace("NAME", slot.name)
 }
 
-/// What the array of a format in fours is of, and the functions that read and write it.
-fn fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
+/// What the array of a format in vec4s is of, and the functions that read and write it.
+fn vec4s(element: Element) -> Option<(&'static str, [&'static str; 2])> {
     match element {
         Element::F32x4 => Some((
             "vec4<f32>",
@@ -55,7 +55,7 @@ fn fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
 }
 
 /// The same on long words.
-fn long_fours(element: Element) -> Option<(&'static str, [&'static str; 2])> {
+fn long_vec4s(element: Element) -> Option<(&'static str, [&'static str; 2])> {
     match element {
         Element::F32x4 => Some((
             "vec2<u64>",
@@ -119,7 +119,7 @@ fn NAME_get(at: u32) -> f32 { return bitcast<f32>((NAME_raw(at >> 2u)[(at >> 1u)
 "
         }
         Element::U32 => "fn NAME_get(at: u32) -> u32 { return NAME_data[at]; }\n",
-        Element::Half4 | Element::U32x4 | Element::Odd16 => "",
+        Element::NativeF16x4 | Element::U32x4 | Element::Odd16 => "",
     }
 }
 
@@ -145,22 +145,22 @@ fn NAME_set(at: u32, value: f32) { NAME_data[at] = value; }
 "
         }
         Element::U32 => "fn NAME_set(at: u32, value: u32) { NAME_data[at] = value; }\n",
-        Element::Absent | Element::Bf16x4 | Element::Half4 | Element::U32x4 | Element::Odd16 => "",
+        Element::Absent | Element::Bf16x4 | Element::NativeF16x4 | Element::U32x4 | Element::Odd16 => "",
     }
 }
 
-/// The function by which kernels on cooperative matrices read a slot in fours of f16, `NAME_half(four)`.
-pub(super) fn halves(slot: &Slot, element: Element) -> String {
+/// The function by which kernels on cooperative matrices read a slot in vec4s of f16, `NAME_f16(four)`.
+pub(super) fn native_f16(slot: &Slot, element: Element) -> String {
     let text = match element {
-        Element::Absent => "fn NAME_half(four: u32) -> vec4<f16> { return vec4<f16>(); }\n",
-        Element::Half4 => {
-            "fn NAME_half(four: u32) -> vec4<f16> { return NAME_data[four]; }
+        Element::Absent => "fn NAME_f16(four: u32) -> vec4<f16> { return vec4<f16>(); }\n",
+        Element::NativeF16x4 => {
+            "fn NAME_f16(four: u32) -> vec4<f16> { return NAME_data[four]; }
 fn NAME_load(at: u32, count: u32) -> vec4<f32> { return vec4<f32>(NAME_data[at >> 2u]); }
 "
         }
         // Saturating, as stores are.
         Element::F32x4 => {
-            "fn NAME_half(four: u32) -> vec4<f16> {
+            "fn NAME_f16(four: u32) -> vec4<f16> {
     return vec4<f16>(clamp(NAME_load(four * 4u, 4u), vec4<f32>(-65504.0), vec4<f32>(65504.0)));
 }
 "

@@ -154,7 +154,7 @@ pub(crate) fn bytes_of(shape: &[usize], dtype: DType) -> Result<u64> {
     bytes.ok_or_else(|| Error::limits(format!("a tensor of {dtype} {shape:?}: more than the {MOST_BYTES} bytes that one can have")))
 }
 
-/// The largest buffer that kernels on this device can have: a whole number of fours.
+/// The largest buffer that kernels on this device can have: a whole number of vec4s.
 pub(crate) fn largest_buffer(device: &Device) -> u64 {
     device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size).min(MOST_BYTES) & !15
 }

@@ -15,7 +15,7 @@ impl<'a> Arg<'a> {
     /// No tensor.
     pub const ABSENT: Arg<'static> = Arg { tensor: None, element: Element::Absent };
 
-    /// Read or written row by row: in fours if the last axis is a multiple of four.
+    /// Read or written row by row: in vec4s if the last axis is a multiple of four.
     pub fn rows(tensor: &'a Tensor) -> Self {
         Self::aligned(tensor, tensor.cols().is_multiple_of(4))
     }
@@ -35,13 +35,13 @@ impl<'a> Arg<'a> {
         Self { tensor: Some(tensor), element: Element::U32 }
     }
 
-    /// f16 in fours, for kernels that need f16 anyway.
-    pub fn halves(tensor: &'a Tensor) -> Self {
-        let fours = tensor.dtype() == DType::F16 && tensor.cols().is_multiple_of(4);
-        Self { tensor: Some(tensor), element: if fours { Element::Half4 } else { Element::Odd16 } }
+    /// f16 in vec4s, for kernels that need f16 anyway.
+    pub fn native_f16(tensor: &'a Tensor) -> Self {
+        let vec4s = tensor.dtype() == DType::F16 && tensor.cols().is_multiple_of(4);
+        Self { tensor: Some(tensor), element: if vec4s { Element::NativeF16x4 } else { Element::Odd16 } }
     }
 
-    /// Words in fours, whatever the tensor's type.
+    /// Words in vec4s, whatever the tensor's type.
     pub fn words(tensor: &'a Tensor) -> Self {
         Self { tensor: Some(tensor), element: Element::U32x4 }
     }
@@ -51,9 +51,9 @@ impl<'a> Arg<'a> {
         self.tensor.filter(|_| self.element != Element::Absent)
     }
 
-    /// In fours if `fours` says that all accesses are aligned so.
-    pub fn aligned(tensor: &'a Tensor, fours: bool) -> Self {
-        let element = match (tensor.dtype(), fours) {
+    /// In vec4s if `vec4s` says that all accesses are aligned so.
+    pub fn aligned(tensor: &'a Tensor, vec4s: bool) -> Self {
+        let element = match (tensor.dtype(), vec4s) {
             (DType::F32, true) => Element::F32x4,
             (DType::F32, false) => Element::F32,
             (DType::F16, true) => Element::F16x4,

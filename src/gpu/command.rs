@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::gpu::{kernel::Kernel, pipeline::PipelineKey};
+use crate::gpu::{cost::Cost, kernel::Kernel, pipeline::PipelineKey};
 
 /// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
 pub(crate) const IMMEDIATE_BYTES: usize = 128;
@@ -26,8 +26,8 @@ pub(crate) struct Dispatch {
     /// In the order of bindings: slots without a tensor have none.
     pub(super) buffers: Vec<BufferRef>,
     pub(super) groups: u32,
-    /// Operations of one workgroup, for slicing by time.
-    pub(super) work: f64,
+    /// Of all of them.
+    pub(super) cost: Cost,
 }
 
 /// Bytes from one buffer to another.

@@ -2,14 +2,16 @@
 
 use std::fmt::Write;
 
-use crate::gpu::{accessors::LONG, accessors::accessors, accessors::halves, kernel::Kernel, kernel::Needs, pipeline::Element};
+use crate::gpu::{
+    accessors::LONG, accessors::accessors, accessors::native_f16, kernel::Kernel, kernel::Needs, library::imported, pipeline::Element,
+};
 
 /// What a device's modules are written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
     /// Parameters are immediates, and in a uniform buffer otherwise.
     pub immediates: bool,
-    /// Tensors in fours are read and written by words of 64 bits: software drivers take as long for a word of 32.
+    /// Tensors in vec4s are read and written by words of 64 bits: software drivers take as long for a word of 32.
     pub long: bool,
 }
 
@@ -33,7 +35,7 @@ impl Kernel {
         for (slot, &element) in self.slots.iter().zip(elements) {
             text.push_str(&accessors(slot, element, binding, dialect.long));
             if self.needs == Needs::CooperativeMatrix {
-                text.push_str(&halves(slot, element));
+                text.push_str(&native_f16(slot, element));
             }
             binding += u32::from(element != Element::Absent);
         }
@@ -42,7 +44,7 @@ impl Kernel {
             true => line(&mut text, format_args!("var<immediate> immediates: Immediates;")),
             false => line(&mut text, format_args!("@group(0) @binding({binding}) var<uniform> immediates: Immediates;")),
         }
-        for source in self.libs.iter().chain([&self.source]) {
+        for source in imported(self.source).into_iter().chain([self.source]) {
             match self.needs {
                 Needs::CooperativeMatrix => text.push_str(&unrolled(source, constants)),
                 _ => text.push_str(source),
@@ -116,6 +118,7 @@ fn expand(lines: &[String], value: &impl Fn(&str) -> u32, text: &mut String) {
                 expand(if value(name) != 0 { body } else { otherwise }, value, text);
                 after
             }
+            Some(["import", ..]) => after,
             Some(_) => panic!("no such directive: {line}"),
             None => {
                 text.push_str(line);

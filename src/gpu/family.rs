@@ -64,7 +64,7 @@ pub(crate) struct Coop {
     pub(crate) size: u32,
     /// Lanes of a subgroup.
     pub(crate) lanes: u32,
-    /// Whether they are loaded from arrays of single numbers, as Metal must, rather than of fours.
+    /// Whether they are loaded from arrays of single numbers, as Metal must, rather than of vec4s.
     pub(crate) ones: bool,
 }
 

@@ -4,7 +4,7 @@
 //! and reaches its tensors through accessors that are generated from each slot's element format:
 //! `NAME_load(e, n) -> vec4<f32>` (elements e.. of which n are wanted; e is a multiple of four from the start of a row),
 //! `NAME_get(e)` (one element), `NAME_store(e, n, v)` and, for f32, `NAME_set(e, v)`. Slots must not be called as
-//! the accessors' own locals are: at, count, last, four, value, words, held.
+//! the accessors' own locals are: at, count, last, four, value, words, held. A line `// #import NAME, NAME` brings functions of `wgsl/lib`.
 
 use crate::gpu::pipeline::Element;
 
@@ -54,8 +54,6 @@ pub struct Kernel {
     pub name: &'static str,
     /// The file.
     pub source: &'static str,
-    /// Shared functions of `wgsl/lib` that it calls.
-    pub libs: &'static [&'static str],
     /// Lanes of a workgroup, where no constant `WG` says otherwise.
     pub workgroup: u32,
     /// Its tensors, in binding order.
@@ -81,8 +79,8 @@ pub enum Needs {
     /// Subgroups.
     Subgroups,
     /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, the file and its libraries have blocks:
-    /// what stands between `// #for i in FM` and `// #end` is repeated for all `$i` below the constant `FM`, and of `// #if FOURS`, `// #else`,
-    /// `// #end` one part stays. `$size` stands for the constant `SIZE`. `NAME_half(four) -> vec4<f16>` reads a slot's four of that number.
+    /// what stands between `// #for i in FM` and `// #end` is repeated for all `$i` below the constant `FM`, and of `// #if VEC4S`, `// #else`,
+    /// `// #end` one part stays. `$size` stands for the constant `SIZE`. `NAME_f16(four) -> vec4<f16>` reads a slot's four of that number.
     CooperativeMatrix,
 }
 
@@ -118,7 +116,7 @@ impl Slot {
 impl Kernel {
     /// A kernel without tensors, shared functions, constants or needs, of 64 lanes: what a kernel begins from.
     pub const fn of(name: &'static str, source: &'static str, params_bytes: usize) -> Self {
-        Self { name, source, libs: &[], workgroup: 64, slots: &[], params_bytes, tiles: &[&[]], variants: &[&[]], needs: Needs::Nothing }
+        Self { name, source, workgroup: 64, slots: &[], params_bytes, tiles: &[&[]], variants: &[&[]], needs: Needs::Nothing }
     }
 
     /// Whether `constants` are a tile and a variant.

@@ -10,7 +10,7 @@
 //!   its lane and its parameters; [`compose`] generates bindings, their element formats and the entry point around it, so that one file serves
 //!   every storage format. Tile sizes are module constants in the generated head rather than pipeline `override`s, because
 //!   arrays in registers cannot be sized by an `override`. [`build`] compiles them, [`pipeline`] keeps what was compiled.
-//! - [`recorder`]: what ops record. It comes to [`command`]s, which are data. An [`engine`] takes them: the live one submits them in slices of
+//! - [`cost`]: what a dispatch takes of arithmetic and memory. [`recorder`]: what ops record. It comes to [`command`]s, which are data. An [`engine`] takes them: the live one submits them in slices of
 //!   time, with cancellation between submissions; the dry one prices them, and a [`rehearsal`] has the sums, for plans.
 //! - [`submitted`], [`pending`]: waiting, and [`download`]: what is waited for. [`rate`]: how fast the device is.
 //! - [`turns`]: whose turn it is, where several want to work.
@@ -25,6 +25,7 @@ mod build;
 pub mod builder;
 mod command;
 mod compose;
+pub mod cost;
 pub mod device;
 pub mod download;
 pub mod engine;
@@ -32,6 +33,7 @@ pub mod family;
 mod faults;
 pub mod gpu_frame;
 pub mod kernel;
+mod library;
 pub mod memory;
 mod pending;
 pub mod pipeline;
@@ -51,6 +53,7 @@ pub use arena::{Arena, Block};
 pub use arg::Arg;
 pub use builder::DeviceBuilder;
 pub use compose::Dialect;
+pub use cost::Cost;
 pub use device::Device;
 pub use download::Download;
 pub use engine::Probe;

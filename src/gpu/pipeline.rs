@@ -12,17 +12,17 @@ pub enum Element {
     Absent,
     /// f32, read one by one: for rows that are no multiple of four.
     F32,
-    /// f32 in fours.
+    /// f32 in vec4s.
     F32x4,
-    /// f16 in fours, two to a word.
+    /// f16 in vec4s, two to a word.
     F16x4,
-    /// bf16 in fours, two to a word.
+    /// bf16 in vec4s, two to a word.
     Bf16x4,
     /// u32, read one by one: indices.
     U32,
-    /// f16 in fours as such, in the array `NAME_data`: for kernels that need f16 anyway.
-    Half4,
-    /// u32 in fours, for the kernel to make of them what it will, in the array `NAME_data`.
+    /// f16 in vec4s as such, in the array `NAME_data`: for kernels that need f16 anyway.
+    NativeF16x4,
+    /// u32 in vec4s, for the kernel to make of them what it will, in the array `NAME_data`.
     U32x4,
     /// 16-bit elements whose rows are no multiple of four. No slot takes it, so that [`Recorder`](crate::gpu::Recorder)
     /// refuses such a tensor.

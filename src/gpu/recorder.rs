@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::arena::{Arena, Block, bytes_of};
 use crate::gpu::arg::{self, Arg};
 use crate::gpu::command::{Copy, Dispatch, Params};
+use crate::gpu::cost::Cost;
 use crate::gpu::engine::{Engine, Probe, dry::DryEngine, live::LiveEngine};
 use crate::gpu::{
     device::Device, download::Download, gpu_frame::GpuFrame, kernel::Kernel, memory::Holds, memory::Reserved, pipeline::PipelineKey,
@@ -243,7 +244,7 @@ impl Recorder {
         self.engine.copy(Copy { source: source.buffer_ref(), from, target: target.buffer_ref(), to, bytes })
     }
 
-    /// Records `groups` workgroups of a kernel. `work` is the number of operations of one workgroup, for slicing by time.
+    /// Records `groups` workgroups of a kernel, which cost `cost` together.
     pub fn dispatch<P: bytemuck::Pod>(
         &mut self,
         kernel: &'static Kernel,
@@ -251,7 +252,7 @@ impl Recorder {
         params: &P,
         args: &[Arg],
         groups: usize,
-        work: f64,
+        cost: Cost,
     ) -> Result<()> {
         debug_assert_eq!(kernel.slots.len(), args.len(), "{}", kernel.name);
         debug_assert_eq!(size_of::<P>(), kernel.params_bytes, "{}", kernel.name);
@@ -265,7 +266,7 @@ impl Recorder {
             params: Params::new(bytemuck::bytes_of(params)),
             buffers: args.iter().filter_map(Arg::bound).map(Tensor::buffer_ref).collect(),
             groups: u32::try_from(groups).map_err(|_| Error::limits(format!("`{}` needs {groups} workgroups", kernel.name)))?,
-            work,
+            cost,
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gpu::{command::Dispatch, pipeline::Element, pipeline::PipelineKey};
+use crate::gpu::{command::Dispatch, cost::Cost, pipeline::Element, pipeline::PipelineKey};
 
 /// See the module. Made by [`Device::dry`](crate::Device::dry).
 #[derive(Debug, Default)]
@@ -17,7 +17,8 @@ struct Notes {
     smallest_tile: Option<u32>,
     host: u64,
     driving: u64,
-    operations: f64,
+    cost: Cost,
+    work: f64,
     dispatches: u64,
     kernels: HashSet<PipelineKey>,
 }
@@ -73,9 +74,14 @@ impl Rehearsal {
         *self.notes() = Notes::default();
     }
 
-    /// Operations of all dispatches so far, one addition or multiplication each.
-    pub fn operations(&self) -> f64 {
-        self.notes().operations
+    /// What all dispatches so far cost.
+    pub fn cost(&self) -> Cost {
+        self.notes().cost
+    }
+
+    /// [`Cost::work`] of each of them.
+    pub fn work(&self) -> f64 {
+        self.notes().work
     }
 
     /// Dispatches so far.
@@ -114,7 +120,7 @@ impl Rehearsal {
     /// # Errors
     /// [`Error::Limits`] where the device's limits do not allow it.
     pub(super) fn dispatch(&self, limits: &wgpu::Limits, dispatch: &Dispatch) -> Result<()> {
-        let Dispatch { kernel, key, buffers, groups, work, .. } = dispatch;
+        let Dispatch { kernel, key, buffers, groups, cost, .. } = dispatch;
         let refuse = |what: &str, needed: u64, allowed: u64| match needed > allowed {
             true => Err(Error::limits(format!("the kernel `{}` needs {needed} {what}, the adapter allows {allowed}", kernel.name))),
             false => Ok(()),
@@ -130,7 +136,9 @@ impl Rehearsal {
         refuse("workgroups", u64::from(*groups), u64::from(across) * u64::from(across))?;
         let mut notes = self.notes();
         notes.largest_dispatch.offer(kernel.name, u64::from(*groups));
-        notes.operations += f64::from(*groups) * work;
+        notes.cost.flops += cost.flops;
+        notes.cost.bytes += cost.bytes;
+        notes.work += cost.work();
         notes.dispatches += 1;
         if !notes.kernels.contains(key) {
             notes.kernels.insert(key.clone());

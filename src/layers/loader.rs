@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Sink, Tensor, arena::bytes_of, arena::largest_buffer, sink::Nowhere};
 use crate::layers::schema::Schema;
-use crate::ops::{conv::weight::ConvWeight, conv::weight::ReadValues, expand::is_expandable, matrix::Matrix, operand_dtype};
+use crate::ops::{conv::weight::ConvWeight, conv::weight::ReadValues, dequantize::can_dequantize, matrix::Matrix, operand_dtype};
 use crate::weights::{checkpoint::Weights, claim::Claim};
 
 /// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual
@@ -160,7 +160,7 @@ impl<'a> Loader<'a> {
             return Matrix::upload(self.sink, &full, size, operand_dtype(operand, size[1]), &|| Ok(Cow::default()));
         };
         let check = || if self.trusting { Ok(()) } else { claim.check_finite() };
-        if let Some(form) = claim.form().filter(|form| is_expandable(form.encoding, size[1])) {
+        if let Some(form) = claim.form().filter(|form| can_dequantize(form.encoding, size[1])) {
             let read = || check().and_then(|()| claim.read_quantized());
             return Matrix::upload_quantized(self.sink, &full, size, form, operand, &read);
         }

@@ -46,7 +46,7 @@ impl RmsNorm {
         Ok(rms_norm(rec, &rows, &self.weight, self.eps, Activation::None, dtype)?.reshape(x.shape()))
     }
 
-    /// x [L, C], heads side by side, to the same shape as `dtype`, then turned by each token's position.
+    /// x [L, C], heads side by side, to the same shape as `dtype`, then rotated by each token's position.
     pub fn forward_rotated(&self, rec: &mut Recorder, x: &Tensor, rotation: Rotation, dtype: DType) -> Result<Tensor> {
         norm_rope(rec, x, &self.weight, self.eps, rotation, dtype)
     }

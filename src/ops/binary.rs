@@ -2,15 +2,13 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::params};
-use crate::ops::libs::WALK;
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::params};
 use crate::ops::walk::{AXES, Walk, strides};
 
 const EITHER: &[Element] = &[Element::F32, Element::F32x4];
 
 /// See `wgsl/binary.wgsl`.
 pub static BINARY: Kernel = Kernel {
-    libs: &[WALK],
     slots: &[Slot::read("a", EITHER), Slot::read("b", EITHER), Slot::write("out", EITHER)],
     variants: &[&[("FUNCTION", &[0, 1, 2, 3, 4, 5, 6]), ("WALK", &[0, 1, 4]), ("SAME", &[0, 1, 2])]],
     ..Kernel::of("binary", include_str!("../../wgsl/binary.wgsl"), size_of::<Params>())
@@ -45,19 +43,19 @@ pub fn binary(rec: &mut Recorder, a: &Tensor, b: &Tensor, function: Function) ->
     let out = rec.alloc(&shape, DType::F32)?;
     let is_walk = a.shape() != b.shape();
     let walk = Walk::new(&shape, [&stretched(a.shape(), &shape), &stretched(b.shape(), &shape)])?;
-    let fours = walk.by_fours().filter(|_| is_walk);
-    let (walk, width) = match (is_walk, fours) {
+    let vec4s = walk.by_fours().filter(|_| is_walk);
+    let (walk, width) = match (is_walk, vec4s) {
         (false, _) => (walk, 0),
         (true, None) => (walk, 1),
-        (true, Some(fours)) => (fours, 4),
+        (true, Some(vec4s)) => (vec4s, 4),
     };
     let params = Params { count: out.len() as u32, extents: walk.extents, a: walk.strides[0], b: walk.strides[1] };
-    // In fours, all elements of one of a tensor's may be the same.
-    let same = |of: usize| fours.is_some_and(|fours| fours.strides[of][AXES - 1] == 0);
+    // In vec4s, all elements of one of a tensor's may be the same.
+    let same = |of: usize| vec4s.is_some_and(|vec4s| vec4s.strides[of][AXES - 1] == 0);
     let args = [(a, same(0)), (b, same(1)), (&out, false)].map(|(tensor, same)| Arg::aligned(tensor, width != 1 && !same));
     let constants = [("FUNCTION", function as u32), ("WALK", width), ("SAME", u32::from(same(0)) + 2 * u32::from(same(1)))];
     let per_group = if width == 1 { 64 } else { 256 };
-    rec.dispatch(&BINARY, &constants, &params, &args, out.len().div_ceil(per_group), per_group as f64 * 16.0)?;
+    rec.dispatch(&BINARY, &constants, &params, &args, out.len().div_ceil(per_group), Cost::of(out.len() as f64, &args))?;
     Ok(out)
 }
 

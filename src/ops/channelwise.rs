@@ -3,15 +3,13 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::finish::{ALL_ACTIVATIONS, Finish};
-use crate::ops::libs::{ACTIVATION, FINISH, WINDOW};
 use crate::ops::window::{Window, WindowParams};
 use crate::shape::Dims;
 
 /// See `wgsl/channelwise.wgsl`.
 pub static CHANNELWISE: Kernel = Kernel {
-    libs: &[ACTIVATION, WINDOW, FINISH],
     slots: &[
         Slot::read("x", READ),
         Slot::read("w", READ),
@@ -44,8 +42,8 @@ pub fn channelwise(rec: &mut Recorder, x: &Tensor, w: &Tensor, window: &Window, 
     let params = WindowParams { count: strips as u32, last: finish.last(), ..window.params(x) };
     let [bias, residual, slope] = finish.args();
     let args = [Arg::rows(x), Arg::rows(w), bias, residual, slope, Arg::rows(&out)];
-    let flops = 64.0 * 8.0 * (pixels * window.kernel[0] * window.kernel[1]) as f64;
+    let cost = Cost::of((2 * out.len() * window.kernel[0] * window.kernel[1]) as f64, &args);
     let constants = [("PIXELS", pixels as u32), ("SLIDE", u32::from(window.stride[1] == 1)), ("ACT", finish.function())];
-    rec.dispatch(&CHANNELWISE, &constants, &params, &args, strips.div_ceil(64), flops)?;
+    rec.dispatch(&CHANNELWISE, &constants, &params, &args, strips.div_ceil(64), cost)?;
     Ok(out)
 }

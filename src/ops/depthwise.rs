@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, SCALAR, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 
@@ -38,6 +38,6 @@ pub fn depthwise(rec: &mut Recorder, x: &Tensor, kernel: &Tensor, pad: (usize, u
         pad: pad.0 as u32,
     };
     let args = [Arg::rows(x), Arg::scalar(kernel), Arg::rows(&out)];
-    rec.dispatch(&DEPTHWISE, &[], &params, &args, count.div_ceil(64), 64.0 * 8.0 * (k * k) as f64)?;
+    rec.dispatch(&DEPTHWISE, &[], &params, &args, count.div_ceil(64), Cost::of((2 * k * k * out.len()) as f64, &args))?;
     Ok(out)
 }

@@ -3,14 +3,13 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
-use crate::ops::{activation::ACTIVATIONS, activation::Activation, libs::ACTIVATION};
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor};
+use crate::ops::{activation::ACTIVATIONS, activation::Activation};
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 
 /// See `wgsl/elementwise.wgsl`.
 pub static ELEMENTWISE: Kernel = Kernel {
-    libs: &[ACTIVATION],
     slots: &[Slot::read("a", FLAT), Slot::read("b", FLAT), Slot::write("out", FLAT)],
     variants: &[&[("ACT", ACTIVATIONS)]],
     ..Kernel::of("elementwise", include_str!("../../wgsl/elementwise.wgsl"), size_of::<Params>())
@@ -26,6 +25,13 @@ pub fn gated(rec: &mut Recorder, a: &Tensor, activation: Activation, b: &Tensor,
     let out = rec.alloc(a.shape(), dtype)?;
     let args = [Arg::flat(a), Arg::flat(b), Arg::flat(&out)];
     let params = Params { count: a.len() as u32 };
-    rec.dispatch(&ELEMENTWISE, &[("ACT", activation as u32)], &params, &args, a.len().div_ceil(256), 256.0 * 16.0)?;
+    rec.dispatch(
+        &ELEMENTWISE,
+        &[("ACT", activation as u32)],
+        &params,
+        &args,
+        a.len().div_ceil(256),
+        Cost::of(2.0 * a.len() as f64, &args),
+    )?;
     Ok(out)
 }

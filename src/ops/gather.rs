@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{INDEX, VECTOR, WEIGHT, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::matrix::Matrix;
 
 /// See `wgsl/gather.wgsl`.
@@ -24,7 +24,10 @@ pub fn gather(rec: &mut Recorder, table: &Matrix, rows: &[u32]) -> Result<Tensor
     table.for_each_run(rec, |rec, first, run| {
         let params = Params { count: rows.len() as u32, cols: table.cols() as u32, first: first as u32, shard: run.rows() as u32 };
         let groups = (rows.len() * table.cols().div_ceil(4)).div_ceil(64);
-        rec.dispatch(&GATHER, &[], &params, &[Arg::index(&indices), Arg::rows(run), Arg::rows(&out)], groups, 64.0 * 16.0)
+        // Of the table no more than the rows of the result.
+        let bytes = out.len() as f64 * (4 + run.dtype().bytes()) as f64;
+        let args = [Arg::index(&indices), Arg::rows(run), Arg::rows(&out)];
+        rec.dispatch(&GATHER, &[], &params, &args, groups, Cost { flops: 0.0, bytes })
     })?;
     Ok(out)
 }

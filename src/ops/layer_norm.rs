@@ -3,13 +3,12 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, VECTOR_OPTIONAL, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::{libs::REDUCE, operand::operand_dtype};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
+use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 
 /// See `wgsl/layer_norm.wgsl`.
 pub static LAYER_NORM: Kernel = Kernel {
-    libs: &[REDUCE],
     slots: &[Slot::read("x", READ), Slot::read("scale", VECTOR_OPTIONAL), Slot::read("shift", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
     ..Kernel::of("layer_norm", include_str!("../../wgsl/layer_norm.wgsl"), size_of::<Params>())
 };
@@ -38,6 +37,6 @@ pub fn layer_norm(rec: &mut Recorder, x: &Tensor, affine: Affine, eps: f32, dtyp
     let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps, unit };
     let args = [Arg::rows(x), Arg::optional_rows(scale), Arg::optional_rows(shift), Arg::rows(&out)];
-    rec.dispatch(&LAYER_NORM, &[], &params, &args, dims.get("L"), 32.0 * x.cols() as f64)?;
+    rec.dispatch(&LAYER_NORM, &[], &params, &args, dims.get("L"), Cost::of(8.0 * x.len() as f64, &args))?;
     Ok(out)
 }

@@ -3,15 +3,14 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
-use crate::ops::{activation::ACTIVATIONS, activation::Activation, libs::ACTIVATION};
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor};
+use crate::ops::{activation::ACTIVATIONS, activation::Activation};
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 const FLAT_OPTIONAL: &[Element] = &[Element::Absent, Element::F32x4, Element::F16x4];
 
 /// See `wgsl/lincomb.wgsl`.
 pub static LINCOMB: Kernel = Kernel {
-    libs: &[ACTIVATION],
     slots: &[
         Slot::read("x0", FLAT),
         Slot::read("x1", FLAT_OPTIONAL),
@@ -63,6 +62,7 @@ pub fn combine(rec: &mut Recorder, terms: &[(f64, &Tensor)], constant: f64, acti
         args[i] = Arg::flat(tensor);
     }
     args[MOST_TERMS] = Arg::flat(&out);
-    rec.dispatch(&LINCOMB, &[("ACT", activation as u32)], &params, &args, first.len().div_ceil(256), 256.0 * 16.0)?;
+    let cost = Cost::of((2 * terms.len() * out.len()) as f64, &args);
+    rec.dispatch(&LINCOMB, &[("ACT", activation as u32)], &params, &args, first.len().div_ceil(256), cost)?;
     Ok(out)
 }

@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::{epilogue::Epilogue, matrix::Matrix, operand::operand_dtype, product::call::Product};
+use crate::ops::{epilogue::Epilogue, gemm::call::Gemm, matrix::Matrix, operand::operand_dtype};
 use crate::shape::Dims;
 
 /// x [L, K] times w [N, K] transposed, then the epilogue: [L, N], stored as `dtype` (f16 where N is a multiple of four).
@@ -17,6 +17,6 @@ pub fn matmul(rec: &mut Recorder, x: &Tensor, w: &Matrix, epilogue: Epilogue, dt
         .check_optional("bias", epilogue.bias, &["N"])?
         .check_optional("gate", epilogue.gate, &["N"])?
         .check_optional("residual", epilogue.residual, &["L", "N"])?;
-    w.for_each_run(rec, |rec, first, run| Product { x, w: run, first, epilogue, out: &out }.record(rec))?;
+    w.for_each_run(rec, |rec, first, run| Gemm { x, w: run, first, epilogue, out: &out }.record(rec))?;
     Ok(out)
 }

@@ -5,17 +5,17 @@ use std::cell::OnceCell;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Sink, Tensor, arena::largest_buffer, recorder::Read};
-use crate::ops::expand::{Scales, expand, is_expandable};
-use crate::ops::{epilogue::Epilogue, product::call::Product};
+use crate::ops::dequantize::{Scales, can_dequantize, dequantize};
+use crate::ops::{epilogue::Epilogue, gemm::call::Gemm};
 use crate::weights::{encoding::Encoding, quantized::Quantized, quantized::QuantizedForm};
 
 /// Bytes that rows of a quantised matrix may take while they are floats, unless four rows take more.
 pub const SCRATCH_BYTES: u64 = 64 << 20;
 
 /// A weight matrix [rows, cols] on the GPU, out features by in features as in a checkpoint, cut into runs of rows: where it is larger than
-/// one binding may be, and where expanding more at once would take more than [`SCRATCH_BYTES`].
+/// one binding may be, and where dequantizing more at once would take more than [`SCRATCH_BYTES`].
 ///
-/// Quantised numbers stay as they are stored. They are expanded to floats, a run of rows at a time, in memory of the recorder's that the
+/// Quantised numbers stay as they are stored. They are dequantized to floats, a run of rows at a time, in memory of the recorder's that the
 /// next run takes again; LoRAs are added there, in f32 before anything is rounded.
 #[derive(Clone, Debug)]
 pub struct Matrix {
@@ -27,7 +27,7 @@ pub struct Matrix {
 #[derive(Clone, Debug)]
 enum Form {
     Floats(Vec<Tensor>),
-    Quantized { encoding: Encoding, expanded: DType, down: Option<Tensor>, runs: Vec<Run> },
+    Quantized { encoding: Encoding, dequantized: DType, down: Option<Tensor>, runs: Vec<Run> },
 }
 
 /// Some rows of a quantised matrix.
@@ -66,17 +66,17 @@ impl Matrix {
         Ok(Self { rows, cols, form: Form::Floats((0..rows).step_by(rows_a_run).map(run).collect::<Result<_>>()?) })
     }
 
-    /// Uploads a matrix in its stored form, which `read` gives, to be expanded to `expanded`: f32 or f16.
+    /// Uploads a matrix in its stored form, which `read` gives, to be dequantized to `dequantized`: f32 or f16.
     pub fn upload_quantized<'a>(
         sink: &dyn Sink,
         label: &str,
         shape: [usize; 2],
         form: QuantizedForm,
-        expanded: DType,
+        dequantized: DType,
         read: &dyn Fn() -> Result<Quantized<'a>>,
     ) -> Result<Self> {
         let ([rows, cols], QuantizedForm { encoding, scales, rank }) = (shape, form);
-        let row_bytes = encoding.bytes(cols as u64).filter(|_| rows > 0 && is_expandable(encoding, cols));
+        let row_bytes = encoding.bytes(cols as u64).filter(|_| rows > 0 && can_dequantize(encoding, cols));
         let row_bytes = row_bytes.ok_or_else(|| Error::Unsupported(format!("`{label}`: {rows} {encoding} rows of {cols}")))? as usize;
         let whole = OnceCell::new();
         let read = || match once(&whole, read)? {
@@ -86,13 +86,13 @@ impl Matrix {
         let change = || Ok::<_, Error>(read()?.change.as_ref().map_or((&[][..], &[][..]), |change| (&change.up[..], &change.down[..])));
         let floats =
             |shape: &[usize], values: &Read| sink.take(label, shape, DType::F32, 4 * shape.iter().product::<usize>() as u64, values);
-        let rows_a_run = rows_of_a_run(sink, label, shape, row_bytes as u64, expanded, rank.is_some())?;
+        let rows_a_run = rows_of_a_run(sink, label, shape, row_bytes as u64, dequantized, rank.is_some())?;
         let run = |first: usize| {
             let count = rows_a_run.min(rows - first);
             let (at, size) = (first * row_bytes, count * row_bytes);
             let stored = sink.take(label, &[size.div_ceil(4)], DType::F32, size as u64, &|| Ok(read()?.bytes[at..][..size].into()))?;
             let scales = match scales {
-                // Where nothing was read, nothing is expanded either.
+                // Where nothing was read, nothing is dequantized either.
                 0 | 1 => Scales::One(whole.get().and_then(|whole| whole.scales.first().copied()).unwrap_or(1.0)),
                 _ => Scales::Rows(floats(&[count], &|| Ok(bytemuck::cast_slice(&read()?.scales[first..][..count]).into()))?),
             };
@@ -101,7 +101,7 @@ impl Matrix {
         };
         let runs = (0..rows).step_by(rows_a_run).map(run).collect::<Result<_>>()?;
         let down = rank.map(|rank| floats(&[cols, rank], &|| Ok(bytemuck::cast_slice(change()?.1).into()))).transpose()?;
-        Ok(Self { rows, cols, form: Form::Quantized { encoding, expanded, down, runs } })
+        Ok(Self { rows, cols, form: Form::Quantized { encoding, dequantized, down, runs } })
     }
 
     /// Out features.
@@ -132,8 +132,8 @@ impl Matrix {
         };
         match &self.form {
             Form::Floats(runs) => runs.iter().try_for_each(|run| next(rec, run)),
-            Form::Quantized { encoding, expanded, down, runs } => runs.iter().try_for_each(|run| {
-                let run = run.expand(rec, *encoding, self.cols, down.as_ref(), *expanded)?;
+            Form::Quantized { encoding, dequantized, down, runs } => runs.iter().try_for_each(|run| {
+                let run = run.dequantize(rec, *encoding, self.cols, down.as_ref(), *dequantized)?;
                 next(rec, &run)
             }),
         }
@@ -141,15 +141,15 @@ impl Matrix {
 }
 
 impl Run {
-    fn expand(&self, rec: &mut Recorder, encoding: Encoding, cols: usize, down: Option<&Tensor>, dtype: DType) -> Result<Tensor> {
+    fn dequantize(&self, rec: &mut Recorder, encoding: Encoding, cols: usize, down: Option<&Tensor>, dtype: DType) -> Result<Tensor> {
         let shape = [self.rows, cols];
         let (Some(up), Some(down)) = (&self.up, down) else {
-            return expand(rec, &self.stored, encoding, shape, &self.scales, dtype);
+            return dequantize(rec, &self.stored, encoding, shape, &self.scales, dtype);
         };
-        let base = expand(rec, &self.stored, encoding, shape, &self.scales, DType::F32)?;
+        let base = dequantize(rec, &self.stored, encoding, shape, &self.scales, DType::F32)?;
         let out = rec.alloc(&shape, dtype)?;
         let epilogue = Epilogue { residual: Some(&base), ..Default::default() };
-        Product { x: up, w: down, first: 0, epilogue, out: &out }.record(rec)?;
+        Gemm { x: up, w: down, first: 0, epilogue, out: &out }.record(rec)?;
         Ok(out)
     }
 }
@@ -164,10 +164,17 @@ fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
 }
 
 /// How many rows of a quantised matrix are one run.
-fn rows_of_a_run(sink: &dyn Sink, label: &str, [rows, cols]: [usize; 2], row_bytes: u64, expanded: DType, changed: bool) -> Result<usize> {
+fn rows_of_a_run(
+    sink: &dyn Sink,
+    label: &str,
+    [rows, cols]: [usize; 2],
+    row_bytes: u64,
+    dequantized: DType,
+    changed: bool,
+) -> Result<usize> {
     let floats = |dtype: DType| cols as u64 * dtype.bytes();
     // A changed run is there in f32 and in its final form.
-    let scratch = floats(expanded) + if changed { floats(DType::F32) } else { 0 };
+    let scratch = floats(dequantized) + if changed { floats(DType::F32) } else { 0 };
     let most = rows_within(sink, label, row_bytes.max(floats(DType::F32)))?;
     let most = most.min((SCRATCH_BYTES / scratch) as usize & !3).max(4);
     Ok(rows.div_ceil(rows.div_ceil(most)).next_multiple_of(4))

@@ -11,13 +11,13 @@ pub mod channelwise;
 pub mod conv;
 pub mod copy;
 pub mod depthwise;
+pub mod dequantize;
 pub mod elementwise;
 pub mod epilogue;
-pub mod expand;
 pub mod finish;
 pub mod gather;
+pub mod gemm;
 pub mod layer_norm;
-mod libs;
 pub mod lincomb;
 pub mod matmul;
 pub mod matrix;
@@ -26,7 +26,6 @@ mod operand;
 pub mod permute;
 pub mod pixels;
 pub mod pool;
-pub mod product;
 pub mod quantize;
 pub mod resample;
 pub mod rgba8;
@@ -59,17 +58,17 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::CONV_TILED,
     &depthwise::DEPTHWISE,
     &elementwise::ELEMENTWISE,
-    &expand::EXPAND,
+    &dequantize::DEQUANTIZE,
     &gather::GATHER,
     &layer_norm::LAYER_NORM,
     &lincomb::LINCOMB,
     &norm_rope::NORM_ROPE,
-    &product::coop::HALVE,
-    &product::coop::MATMUL_COOP,
-    &product::reg::MATMUL_REG,
-    &product::sg::MATMUL_PACK,
-    &product::sg::MATMUL_SG,
-    &product::tiled::MATMUL_TILED,
+    &gemm::coop::CAST_F16,
+    &gemm::coop::MATMUL_COOP,
+    &gemm::reg::MATMUL_REG,
+    &gemm::sg::MATMUL_PACK,
+    &gemm::sg::MATMUL_SG,
+    &gemm::tiled::MATMUL_TILED,
     &permute::PERMUTE,
     &pixels::PIXELS,
     &pool::POOL,

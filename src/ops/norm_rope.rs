@@ -3,13 +3,12 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, VECTOR, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::{libs::REDUCE, libs::ROW_FACTOR, operand::operand_dtype, rms_norm::lanes_of};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
+use crate::ops::{operand::operand_dtype, rms_norm::lanes_of};
 use crate::shape::Dims;
 
 /// See `wgsl/norm_rope.wgsl`.
 pub static NORM_ROPE: Kernel = Kernel {
-    libs: &[REDUCE, ROW_FACTOR],
     slots: &[
         Slot::read("x", READ),
         Slot::read("weight", VECTOR),
@@ -17,7 +16,7 @@ pub static NORM_ROPE: Kernel = Kernel {
         Slot::read("sin", VECTOR),
         Slot::write("out", WRITE),
     ],
-    variants: &[&[("FOURS", &[0, 1]), ("WG", &[8, 16, 32, 64])]],
+    variants: &[&[("VEC4S", &[0, 1]), ("WG", &[8, 16, 32, 64])]],
     ..Kernel::of("norm_rope", include_str!("../../wgsl/norm_rope.wgsl"), size_of::<Params>())
 };
 
@@ -46,11 +45,11 @@ pub fn norm_rope(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, rota
     let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(cos), Arg::rows(sin), Arg::rows(&out)];
     rec.dispatch(
         &NORM_ROPE,
-        &[("FOURS", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))],
+        &[("VEC4S", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))],
         &params,
         &args,
         dims.get("L"),
-        48.0 * x.cols() as f64,
+        Cost::of(10.0 * x.len() as f64, &args),
     )?;
     Ok(out)
 }

@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor};
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 
@@ -37,6 +37,7 @@ pub fn permute(rec: &mut Recorder, x: &Tensor, axes: &[usize], dtype: DType) -> 
             params.sizes[missing + i - 1] = shape[axis] as u32;
         }
     }
-    rec.dispatch(&PERMUTE, &[], &params, &[Arg::flat(x), Arg::flat(&out)], x.len().div_ceil(256), 256.0 * 32.0)?;
+    let args = [Arg::flat(x), Arg::flat(&out)];
+    rec.dispatch(&PERMUTE, &[], &params, &args, x.len().div_ceil(256), Cost::of(0.0, &args))?;
     Ok(out)
 }

@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX, kernel::SCALAR};
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX, kernel::SCALAR};
 
 /// See `wgsl/pixels.wgsl`.
 pub static PIXELS: Kernel = Kernel {
@@ -31,7 +31,7 @@ pub fn pixels(rec: &mut Recorder, shape: &[usize], samples: impl FnOnce() -> Res
     let values = rec.upload_with(&[256], || Ok((0..=255).map(value).collect()))?;
     let out = rec.alloc(shape, DType::F32)?;
     let args = [Arg::index(&bytes), Arg::scalar(&values), Arg::flat(&out)];
-    rec.dispatch(&PIXELS, &[], &Params { count: count as u32 }, &args, count.div_ceil(256), 256.0 * 4.0)?;
+    rec.dispatch(&PIXELS, &[], &Params { count: count as u32 }, &args, count.div_ceil(256), Cost::of(0.0, &args))?;
     Ok(out)
 }
 

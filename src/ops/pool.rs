@@ -3,14 +3,12 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, WRITE};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::libs::WINDOW;
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::window::{Window, WindowParams};
 use crate::shape::Dims;
 
 /// See `wgsl/pool.wgsl`.
 pub static POOL: Kernel = Kernel {
-    libs: &[WINDOW],
     slots: &[Slot::read("x", READ), Slot::write("out", WRITE)],
     variants: &[&[("MEAN", &[0, 1])]],
     ..Kernel::of("pool", include_str!("../../wgsl/pool.wgsl"), size_of::<WindowParams>())
@@ -34,7 +32,8 @@ pub fn pool(rec: &mut Recorder, x: &Tensor, pool: Pool, window: &Window, dtype: 
     let [out_h, out_w] = window.places;
     let out = rec.alloc(&[dims.get("B"), out_h, out_w, dims.get("C")], super::operand_dtype(dtype, x.cols()))?;
     let params = WindowParams { counted: u32::from(pool == Pool::MeanWithPads), ..window.params(x) };
-    let (groups, flops) = (params.count.div_ceil(64) as usize, 64.0 * 4.0 * (window.kernel[0] * window.kernel[1]) as f64);
-    rec.dispatch(&POOL, &[("MEAN", u32::from(pool != Pool::Max))], &params, &[Arg::rows(x), Arg::rows(&out)], groups, flops)?;
+    let args = [Arg::rows(x), Arg::rows(&out)];
+    let cost = Cost::of((out.len() * window.kernel[0] * window.kernel[1]) as f64, &args);
+    rec.dispatch(&POOL, &[("MEAN", u32::from(pool != Pool::Max))], &params, &args, params.count.div_ceil(64) as usize, cost)?;
     Ok(out)
 }

@@ -3,20 +3,18 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{INDEX, SCALAR, params};
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor};
-use crate::ops::libs::REDUCE_MAX;
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor};
 use crate::shape::Dims;
 
 /// See `wgsl/quantize.wgsl`.
 pub static QUANTIZE: Kernel = Kernel {
-    libs: &[REDUCE_MAX],
     slots: &[Slot::read("x", &[Element::F32x4, Element::F16x4]), Slot::write("codes", INDEX), Slot::write("scales", SCALAR)],
     ..Kernel::of("quantize", include_str!("../../wgsl/quantize.wgsl"), size_of::<Params>())
 };
 
 params!(Params { cols: u32 });
 
-/// x [L, C], C a multiple of four, as words [L, C / 4] of four signed bytes each, and scales `[L]`: what [`expand`](super::expand::expand) takes.
+/// x [L, C], C a multiple of four, as words [L, C / 4] of four signed bytes each, and scales `[L]`: what [`dequantize`](super::dequantize::dequantize) takes.
 pub fn quantize(rec: &mut Recorder, x: &Tensor) -> Result<(Tensor, Tensor)> {
     let dims = Dims::new().check("x", x, &["L", "C"])?;
     let (rows, cols) = (dims.get("L"), dims.get("C"));
@@ -26,6 +24,6 @@ pub fn quantize(rec: &mut Recorder, x: &Tensor) -> Result<(Tensor, Tensor)> {
     let codes = rec.alloc(&[rows, cols / 4], DType::F32)?;
     let scales = rec.alloc(&[rows], DType::F32)?;
     let args = [Arg::rows(x), Arg::index(&codes), Arg::scalar(&scales)];
-    rec.dispatch(&QUANTIZE, &[], &Params { cols: cols as u32 }, &args, rows, 16.0 * cols as f64)?;
+    rec.dispatch(&QUANTIZE, &[], &Params { cols: cols as u32 }, &args, rows, Cost::of(3.0 * x.len() as f64, &args))?;
     Ok((codes, scales))
 }

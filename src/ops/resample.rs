@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, SCALAR, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::shape::Dims;
 
 /// See `wgsl/resample.wgsl`.
@@ -34,6 +34,6 @@ pub fn resample(rec: &mut Recorder, x: &Tensor, rows: &[Between], columns: &[Bet
     let words = |pair: [usize; 2]| pair.map(|size| size as u32);
     let params = Params { count: count as u32, input: words(image), output: words(output), channels: dims.get("C") as u32 };
     let args = [Arg::rows(x), Arg::scalar(&rows), Arg::scalar(&columns), Arg::rows(&out)];
-    rec.dispatch(&RESAMPLE, &[], &params, &args, count.div_ceil(64), 64.0 * 32.0)?;
+    rec.dispatch(&RESAMPLE, &[], &params, &args, count.div_ceil(64), Cost::of(8.0 * out.len() as f64, &args))?;
     Ok(out)
 }

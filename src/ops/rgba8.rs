@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{INDEX, SCALAR, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::shape::Dims;
 
 /// See `wgsl/rgba8.wgsl`.
@@ -33,6 +33,6 @@ pub fn rgba8(rec: &mut Recorder, frames: &Tensor) -> Result<Rgba8> {
     let pixels = count * height * width;
     let params = Params { count: pixels as u32, width: width as u32, stride: stride as u32 };
     let args = [Arg::scalar(frames), Arg::index(&fault), Arg::index(&words)];
-    rec.dispatch(&RGBA8, &[], &params, &args, pixels.div_ceil(64), 64.0 * 12.0)?;
+    rec.dispatch(&RGBA8, &[], &params, &args, pixels.div_ceil(64), Cost::of(4.0 * frames.len() as f64, &args))?;
     Ok(Rgba8 { words, fault })
 }

@@ -3,14 +3,12 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, VECTOR, WRITE, params};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor};
-use crate::ops::libs::{ACTIVATION, REDUCE, ROW_FACTOR};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{activation::ACTIVATIONS, activation::Activation, operand::operand_dtype};
 use crate::shape::Dims;
 
 /// See `wgsl/rms_norm.wgsl`.
 pub static RMS_NORM: Kernel = Kernel {
-    libs: &[REDUCE, ROW_FACTOR, ACTIVATION],
     slots: &[Slot::read("x", READ), Slot::read("weight", VECTOR), Slot::write("out", WRITE)],
     variants: &[&[("ACT", ACTIVATIONS), ("WG", &[8, 16, 32, 64])]],
     ..Kernel::of("rms_norm", include_str!("../../wgsl/rms_norm.wgsl"), size_of::<Params>())
@@ -25,7 +23,7 @@ pub fn rms_norm(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, activ
     let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps };
     let constants = [("ACT", activation as u32), ("WG", lanes_of(x.cols()))];
     let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(&out)];
-    rec.dispatch(&RMS_NORM, &constants, &params, &args, dims.get("L"), 32.0 * x.cols() as f64)?;
+    rec.dispatch(&RMS_NORM, &constants, &params, &args, dims.get("L"), Cost::of(4.0 * x.len() as f64, &args))?;
     Ok(out)
 }
 

@@ -2,13 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::VECTOR, kernel::params};
-use crate::ops::{libs::REDUCE, libs::REDUCE_MAX};
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::VECTOR, kernel::params};
 use crate::shape::Dims;
 
 /// See `wgsl/rows.wgsl`.
 pub static ROWS: Kernel = Kernel {
-    libs: &[REDUCE, REDUCE_MAX],
     slots: &[Slot::read("x", VECTOR), Slot::write("out", &[Element::F32, Element::F32x4])],
     variants: &[&[("KIND", &[0, 1, 2, 3, 4, 5])]],
     ..Kernel::of("rows", include_str!("../../wgsl/rows.wgsl"), size_of::<Params>())
@@ -50,5 +48,6 @@ pub fn reduce(rec: &mut Recorder, x: &Tensor, reduction: Reduction) -> Result<Te
 
 fn record(rec: &mut Recorder, kind: u32, x: &Tensor, (out, rows): (Arg, usize)) -> Result<()> {
     let params = Params { cols: x.cols() as u32 };
-    rec.dispatch(&ROWS, &[("KIND", kind)], &params, &[Arg::rows(x), out], rows, 16.0 * x.cols() as f64)
+    let args = [Arg::rows(x), out];
+    rec.dispatch(&ROWS, &[("KIND", kind)], &params, &args, rows, Cost::of(2.0 * x.len() as f64, &args))
 }

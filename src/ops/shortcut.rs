@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor, kernel::SCALAR};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor, kernel::SCALAR};
 
 /// See `wgsl/shortcut.wgsl`.
 pub static SHORTCUT: Kernel = Kernel {
@@ -91,7 +91,13 @@ fn part(rec: &mut Recorder, x: &Tensor, residual: &Tensor, Part { block, t, shar
         t: t as u32,
     };
     let args = [Arg::scalar(x), Arg::scalar(residual), Arg::scalar(&out)];
-    let work = 64.0 * 2.0 * if up { 1.0 } else { share as f64 };
-    rec.dispatch(&SHORTCUT, &[("UP", u32::from(up))], &params, &args, out.len().div_ceil(64), work)?;
+    rec.dispatch(
+        &SHORTCUT,
+        &[("UP", u32::from(up))],
+        &params,
+        &args,
+        out.len().div_ceil(64),
+        Cost::of((out.len() + x.len()) as f64, &args),
+    )?;
     Ok(out)
 }

@@ -1,12 +1,11 @@
 //! Copies between views: joining, cutting, stretching, repeating and turning along any axis.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Arg, Kernel, Recorder, Slot, Tensor, kernel::VECTOR, kernel::params};
-use crate::ops::{libs::WALK, walk::AXES, walk::Walk};
+use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor, kernel::VECTOR, kernel::params};
+use crate::ops::{walk::AXES, walk::Walk};
 
 /// See `wgsl/strided.wgsl`.
 pub static STRIDED: Kernel = Kernel {
-    libs: &[WALK],
     slots: &[Slot::read("x", VECTOR), Slot::write("out", VECTOR)],
     variants: &[&[("WIDTH", &[1, 4])]],
     ..Kernel::of("strided", include_str!("../../wgsl/strided.wgsl"), size_of::<Params>())
@@ -43,15 +42,15 @@ pub fn strided(rec: &mut Recorder, shape: &[usize], (x, from): (&Tensor, &View),
     if !from.fits(shape, x.len()) || !to.fits(shape, out.len()) {
         return Err(Error::Input(format!("views of shape {shape:?} of tensors of shapes {:?} and {:?}", x.shape(), out.shape())));
     }
-    // In the order in which `out` lies, in which most often x lies too, so that axes are merged and elements go by fours.
+    // In the order in which `out` lies, in which most often x lies too, so that axes are merged and elements go by vec4s.
     let mut axes: Vec<_> = (0..shape.len()).collect();
     axes.sort_by_key(|&axis| std::cmp::Reverse(to.strides[axis].unsigned_abs()));
     let extents: Vec<_> = axes.iter().map(|&axis| shape[axis]).collect();
     let [read, written] = [from, to].map(|view| axes.iter().map(|&axis| view.strides[axis]).collect::<Vec<_>>());
     let walk = Walk::new(&extents, [&read, &written])?;
     let is_aligned = from.offset.is_multiple_of(4) && to.offset.is_multiple_of(4);
-    let fours = walk.by_fours().filter(|fours| is_aligned && fours.strides.iter().all(|strides| strides[AXES - 1] == 4));
-    let (walk, width) = fours.map_or((walk, 1), |fours| (fours, 4));
+    let vec4s = walk.by_fours().filter(|vec4s| is_aligned && vec4s.strides.iter().all(|strides| strides[AXES - 1] == 4));
+    let (walk, width) = vec4s.map_or((walk, 1), |vec4s| (vec4s, 4));
     let count = count / width;
     let params = Params {
         count: count as u32,
@@ -62,5 +61,7 @@ pub fn strided(rec: &mut Recorder, shape: &[usize], (x, from): (&Tensor, &View),
         out: walk.strides[1],
     };
     let args = [x, out].map(|tensor| Arg::aligned(tensor, width == 4));
-    rec.dispatch(&STRIDED, &[("WIDTH", width as u32)], &params, &args, count.div_ceil(64), 64.0 * 16.0)
+    // Of both tensors no more than what is copied.
+    let cost = Cost { flops: 0.0, bytes: (count * width) as f64 * (x.dtype().bytes() + out.dtype().bytes()) as f64 };
+    rec.dispatch(&STRIDED, &[("WIDTH", width as u32)], &params, &args, count.div_ceil(64), cost)
 }

@@ -1,14 +1,12 @@
 //! Functions of one element that stand alone: what other ops do on the way is [`Activation`](crate::ops::Activation).
 
 use crate::error::Result;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::params};
-use crate::ops::libs::ACTIVATION;
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::params};
 
 const FLAT: &[Element] = &[Element::F32x4];
 
 /// See `wgsl/unary.wgsl`.
 pub static UNARY: Kernel = Kernel {
-    libs: &[ACTIVATION],
     slots: &[Slot::read("x", FLAT), Slot::write("out", FLAT)],
     variants: &[&[("ACT", &[0]), ("FUNCTION", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])]],
     ..Kernel::of("unary", include_str!("../../wgsl/unary.wgsl"), size_of::<Params>())
@@ -71,6 +69,6 @@ pub fn unary(rec: &mut Recorder, x: &Tensor, function: Function) -> Result<Tenso
     let (code, a, b) = function.code();
     let params = Params { count: x.len() as u32, a, b };
     let args = [Arg::flat(x), Arg::flat(&out)];
-    rec.dispatch(&UNARY, &[("ACT", 0), ("FUNCTION", code)], &params, &args, x.len().div_ceil(256), 256.0 * 16.0)?;
+    rec.dispatch(&UNARY, &[("ACT", 0), ("FUNCTION", code)], &params, &args, x.len().div_ceil(256), Cost::of(x.len() as f64, &args))?;
     Ok(out)
 }

@@ -48,11 +48,11 @@ impl<const N: usize> Walk<N> {
             1 => strides[..AXES - 1].iter().all(|stride| stride % 4 == 0),
             stride => stride == 0,
         };
-        let fours = self.extents[AXES - 1] / 4;
+        let vec4s = self.extents[AXES - 1] / 4;
         if !self.extents[AXES - 1].is_multiple_of(4) || !self.strides.iter().all(fits) {
             return None;
         }
-        self.extents[AXES - 1] = fours;
+        self.extents[AXES - 1] = vec4s;
         self.strides.iter_mut().for_each(|strides| strides[AXES - 1] *= 4);
         Some(self)
     }
@@ -84,7 +84,7 @@ mod tests {
     fn elements_beside_each_other_go_by_fours() {
         let shape = [3, 5, 8];
         let (own, row, one) = (strides(&shape), [0, 0, 1], [5, 1, 0]);
-        let walk = Walk::new(&shape, [&own, &row, &one]).expect("few axes").by_fours().expect("fours");
+        let walk = Walk::new(&shape, [&own, &row, &one]).expect("few axes").by_fours().expect("vec4s");
         assert_eq!(walk.extents, [1, 1, 1, 1, 15, 2]);
         assert_eq!(walk.strides.map(|strides| [strides[4], strides[5]]), [[8, 4], [0, 4], [1, 0]]);
         assert_eq!(Walk::new(&[3, 6], [&[6, 1]]).expect("few axes").by_fours(), None);
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn too_many_axes_are_refused() {
         let shape = [2; 8];
-        let turned: Vec<_> = strides(&shape).into_iter().rev().collect();
-        let error = Walk::new(&shape, [&turned]).expect_err("eight axes");
+        let transposed: Vec<_> = strides(&shape).into_iter().rev().collect();
+        let error = Walk::new(&shape, [&transposed]).expect_err("eight axes");
         assert!(error.to_string().contains("8 axes"), "{error}");
     }
 }

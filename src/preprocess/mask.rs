@@ -67,8 +67,8 @@ pub fn dilate(mask: &GrayImage, kernel_size: u32, iterations: u32) -> GrayImage 
     let (width, height) = mask.dimensions();
     let rows = spread(mask.as_raw(), width as usize, before, after);
     let rows = GrayImage::from_raw(width, height, rows).expect("as many pixels as before");
-    let turned = transpose(&rows);
-    let columns = spread(turned.as_raw(), height as usize, before, after);
+    let transposed = transpose(&rows);
+    let columns = spread(transposed.as_raw(), height as usize, before, after);
     transpose(&GrayImage::from_raw(height, width, columns).expect("as many pixels as before"))
 }
 

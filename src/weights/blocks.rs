@@ -1,4 +1,4 @@
-//! ggml's blocks of quantised numbers, expanded on the host. A block holds small integers and the scales, and often minima, that they share.
+//! ggml's blocks of quantised numbers, dequantized on the host. A block holds small integers and the scales, and often minima, that they share.
 
 use half::f16;
 
@@ -38,7 +38,7 @@ const PLACES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 3
 type Expand = fn(&[u8], &mut [f32]);
 
 impl Block {
-    /// What ggml calls it, the numbers and the bytes of a block, where its f16 scales and minima lie, and how it is expanded.
+    /// What ggml calls it, the numbers and the bytes of a block, where its f16 scales and minima lie, and how it is dequantized.
     const fn facts(self) -> (&'static str, usize, usize, &'static [usize], Expand) {
         match self {
             Self::Q4_0 => ("q4_0", 32, 18, &[0], q4_0),
@@ -77,11 +77,11 @@ impl Block {
     }
 
     /// The numbers of whole blocks.
-    pub(super) fn expand(self, bytes: &[u8]) -> Vec<f32> {
-        let (_, elements, size, _, expand) = self.facts();
+    pub(super) fn dequantize(self, bytes: &[u8]) -> Vec<f32> {
+        let (_, elements, size, _, dequantize) = self.facts();
         let mut values = vec![0.0; bytes.len() / size * elements];
         for (block, out) in bytes.chunks_exact(size).zip(values.chunks_exact_mut(elements)) {
-            expand(block, out);
+            dequantize(block, out);
         }
         values
     }

@@ -19,7 +19,7 @@ pub(super) fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<f32> {
         Encoding::U8 | Encoding::Bool => map(bytes, |[byte]| f32::from(byte)),
         Encoding::F8E4M3 => map(bytes, |[byte]| e4m3(byte)),
         Encoding::F8E5M2 => map(bytes, |[byte]| f16::from_le_bytes([0, byte]).to_f32()),
-        Encoding::Block(block) => block.expand(bytes),
+        Encoding::Block(block) => block.dequantize(bytes),
     }
 }
 

@@ -55,7 +55,7 @@ impl Tensor {
         Ok(values)
     }
 
-    /// What [`Tensor::quantized`] reads, where its stored form is quantised and its rows can be expanded by themselves. LoRAs must be of low
+    /// What [`Tensor::quantized`] reads, where its stored form is quantised and its rows can be dequantized by themselves. LoRAs must be of low
     /// rank, else they have to be merged.
     pub(super) fn form(&self) -> Option<QuantizedForm> {
         let encoding = self.stored.info.encoding;

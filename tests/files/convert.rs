@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::golden_path;
-use half::{bf16, f16};
 use crate::published::{fill, write_gguf, write_shards, write_torch};
+use crate::tiny::{
+    bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, renamed, rows, save, save_quantised, tensors,
+};
+use half::{bf16, f16};
 use serde_json::Value;
 use tempfile::TempDir;
-use crate::tiny::{bytes, described, e5m2, frames, legacy, named, official_clip, plain, prefixed, renamed, rows, save, save_quantised, tensors};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::names::{OFFICIAL as TRANSFORMER, OFFICIAL_2};
@@ -289,7 +291,7 @@ fn animate_2_is_converted() {
     let config = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path.join("config.json")).expect("a file")).expect("JSON");
     assert_eq!(config(&output.join("transformer")), config(&golden.join("transformer")));
     let open = |folder: &Path, part: Option<&Path>| {
-        let builder = Animate2Pipeline::builder(&tiny::DEVICE).checkpoint(folder).precision(Precision::F32);
+        let builder = Animate2Pipeline::builder(&crate::tiny::DEVICE).checkpoint(folder).precision(Precision::F32);
         part.into_iter().fold(builder, |builder, part| builder.transformer(part)).build().expect("opens")
     };
     let frames = |pipeline: &Animate2Pipeline| {
@@ -308,7 +310,7 @@ fn animate_2_is_converted() {
     fs::create_dir(&release).expect("a folder");
     let official = r#"{"dim": 24, "num_heads": 2, "num_layers": 11, "eps": 1e-6}"#;
     fs::write(release.join("config.json"), official).expect("written");
-    let file = save(&release.join("wan_animate_2.safetensors"), &renamed(&OFFICIAL_2, &tiny::read(&golden.join("transformer"))));
+    let file = save(&release.join("wan_animate_2.safetensors"), &renamed(&OFFICIAL_2, &crate::tiny::read(&golden.join("transformer"))));
     for storage in [Storage::F32, Storage::Fp8] {
         let part = folder.path().join(storage.to_string());
         convert(&file, storage, &part);
@@ -359,7 +361,8 @@ fn releases_become_checkpoints_of_diffusers() {
     }
     let image = open_image(golden_path("family/inputs/image.png")).expect("an image");
     let frames = |checkpoint: &Path| {
-        let pipeline = VideoPipeline::builder(&crate::tiny::DEVICE).checkpoint(checkpoint).precision(Precision::F32).build().expect("opens");
+        let pipeline =
+            VideoPipeline::builder(&crate::tiny::DEVICE).checkpoint(checkpoint).precision(Precision::F32).build().expect("opens");
         let request = pipeline.image_to_video(&image, "a person dances").size(48, 32).num_frames(5).num_inference_steps(2);
         let events = request.start().expect("starts").map(|event| event.expect("runs"));
         let frames = events.filter_map(|event| if let Event::Frame(frame) = event { Some(frame.samples().to_vec()) } else { None });

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::common::golden_path;
 use crate::published::{Named, fill, write_safetensors};
-use tempfile::TempDir;
 use crate::tiny::{Quantised, Values, frames, part, renamed, rows, save, save_quantised, tensors};
+use tempfile::TempDir;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
 use wan_animate::{AnimatePipeline, Conversion, Error, Storage, inspect_weights};

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use crate::common::golden_path;
 use crate::published::{fill, write_gguf, write_torch};
-use tempfile::TempDir;
 use crate::tiny::{Values, bytes, legacy, named, renamed, rows, save, save_quantised, tensors};
+use tempfile::TempDir;
 use wan_animate::unversioned::models::dit::names::{MODULAR_2, OFFICIAL as TRANSFORMER, OFFICIAL_2};
 use wan_animate::unversioned::models::umt5::names::GGUF as UMT5_GGUF;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
@@ -91,7 +91,7 @@ FOLDER/image_encoder/model.safetensors
 /// By the names that tell it; a single file in those of Wan2.1's I2V does not.
 #[test]
 fn animate_2_is_told_by_its_names() {
-    let (folder, all) = (TempDir::new().expect("a folder"), tiny::read(&golden_path("animate2/base/transformer")));
+    let (folder, all) = (TempDir::new().expect("a folder"), crate::tiny::read(&golden_path("animate2/base/transformer")));
     let described = |name: &str, layout: &str| {
         let text = describe(&folder.path().join(name), folder.path());
         let head = format!("FOLDER/{name}\n  a video transformer: safetensors, {layout}\n");

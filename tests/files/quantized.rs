@@ -1,5 +1,5 @@
 //! Quantised checkpoints, which stay so on the GPU, against the same numbers as floats: bit for bit. And with LoRAs, which are added when a matrix
-//! is expanded, against the same LoRAs merged while loading.
+//! is dequantized, against the same LoRAs merged while loading.
 
 use std::collections::BTreeMap;
 use std::path::Path;

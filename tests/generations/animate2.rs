@@ -6,8 +6,8 @@ mod cli;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use crate::common::{Golden, difference, golden_path};
+use clap::Parser;
 use serde_json::Value;
 use wan_animate::video::{Frames, open_image};
 use wan_animate::{

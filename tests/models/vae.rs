@@ -337,7 +337,7 @@ fn still_frames_save_most_of_their_work() {
             let frame = if same && index > 0 { still.clone() } else { rec.zeros(&[64, 64, 3]).expect("a frame") };
             encoder.next(&mut rec, &frame).expect("a latent");
         }
-        dry.rehearsal().expect("a dry device").operations()
+        dry.rehearsal().expect("a dry device").cost().flops
     };
     let ratio = operations(true) / operations(false);
     println!("{ratio:.3} of the operations");

@@ -63,7 +63,7 @@ pub fn sum(terms: impl IntoIterator<Item = Approx>) -> Approx {
     sum_of_depth(&terms, terms.len())
 }
 
-/// A sum along a row by the lanes of a workgroup, fours first: each term is in at most n / 32 additions of a lane (a workgroup
+/// A sum along a row by the lanes of a workgroup, vec4s first: each term is in at most n / 32 additions of a lane (a workgroup
 /// has eight lanes or more) and in those of the tree.
 pub fn row_sum(terms: impl IntoIterator<Item = Approx>) -> Approx {
     let terms: Vec<_> = terms.into_iter().collect();

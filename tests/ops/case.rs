@@ -77,7 +77,7 @@ fn sending<const N: usize>(inputs: [&Host; N], run: impl Fn(&mut Recorder, [&Ten
 pub struct Output {
     pub dtype: DType,
     pub values: Vec<f64>,
-    /// From the next multiple of 16 bytes on: kernels may write whole fours.
+    /// From the next multiple of 16 bytes on: kernels may write whole vec4s.
     pub behind: Vec<u32>,
 }
 

@@ -78,7 +78,7 @@ fn only_family(kernel: &Kernel) -> Option<Family> {
     match kernel.needs {
         Needs::CooperativeMatrix => Some(Family::Coop),
         Needs::Subgroups => Some(Family::Sg),
-        Needs::Nothing if kernel.name == "halve" => Some(Family::Coop),
+        Needs::Nothing if kernel.name == "cast_f16" => Some(Family::Coop),
         Needs::Nothing if kernel.name == "matmul_pack" => Some(Family::Sg),
         Needs::Nothing => None,
     }
@@ -190,12 +190,12 @@ fn wrong_inputs_are_refused() {
     }
 }
 
-/// To the last bit, as the host would have rounded: a quantised checkpoint gives what its expanded twin does. What is below f32's normal
+/// To the last bit, as the host would have rounded: a quantised checkpoint gives what its dequantized twin does. What is below f32's normal
 /// range may be flushed to zero.
 #[test]
 fn expansions_are_exact() {
     for device in [checked_device(), &Device::builder().shader_checks(false).build().expect("a device")] {
-        for case in cases::expand::all_codes().into_iter().chain(cases::expand::scales()) {
+        for case in cases::dequantize::all_codes().into_iter().chain(cases::dequantize::scales()) {
             let got = run(device, &case, 0);
             for (i, (got, exact)) in got.values.iter().zip((case.oracle)()).enumerate() {
                 let is_flushed = *got == 0.0 && exact.value.abs() < f64::from(f32::MIN_POSITIVE);
@@ -205,7 +205,7 @@ fn expansions_are_exact() {
     }
 }
 
-/// As much memory as the file takes, and for expanding it no more than is said, however large it is.
+/// As much memory as the file takes, and for dequantizing it no more than is said, however large it is.
 #[test]
 fn quantised_matrices_take_their_stored_size() {
     let device = Device::builder().build().expect("a device");
@@ -221,7 +221,7 @@ fn quantised_matrices_take_their_stored_size() {
     let out = matmul(&mut rec, &x, &w, Epilogue::default(), DType::F32).expect("a product");
     rec.finish().expect("runs");
     let scratch = device.memory_use().peak - before - size - out.buffer().size();
-    assert!(scratch <= SCRATCH_BYTES && scratch > SCRATCH_BYTES / 2, "{scratch} bytes to expand");
+    assert!(scratch <= SCRATCH_BYTES && scratch > SCRATCH_BYTES / 2, "{scratch} bytes to dequantize");
 }
 
 /// The last op of a decoder: what went wrong before it must still show.

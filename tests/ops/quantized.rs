@@ -10,9 +10,9 @@ use wan_animate::unversioned::weights::{Block, Encoding, LowRank, Quantized};
 use wan_animate::{Device, Result};
 
 use crate::host::Host;
-use crate::oracle::expand::expand;
+use crate::oracle::dequantize::dequantize;
 
-/// Every form that is expanded on the GPU, with where the f16 scales of its blocks are.
+/// Every form that is dequantized on the GPU, with where the f16 scales of its blocks are.
 pub const FORMS: [(Encoding, &[usize]); 15] = [
     (Encoding::F8E4M3, &[]),
     (Encoding::F8E5M2, &[]),
@@ -92,15 +92,15 @@ impl Stored {
         Self { change: Some(LowRank { rank, up, down }), ..self }
     }
 
-    pub fn upload(&self, device: &Device, expanded: DType) -> Result<Matrix> {
+    pub fn upload(&self, device: &Device, dequantized: DType) -> Result<Matrix> {
         let Self { encoding, bytes, scales, change, .. } = self.clone();
         let quantized = Quantized { encoding, bytes: Cow::Owned(bytes), scales, change };
-        Matrix::upload_quantized(device, "w", self.shape, quantized.form(), expanded, &|| Ok(quantized.clone()))
+        Matrix::upload_quantized(device, "w", self.shape, quantized.form(), dequantized, &|| Ok(quantized.clone()))
     }
 
     /// The floats to the last bit, without the change: one rounding to f32, where f16 is wanted one more.
     pub fn floats(&self, dtype: DType) -> Host {
-        let exact = expand(self.encoding, &self.bytes);
+        let exact = dequantize(self.encoding, &self.bytes);
         let scale = |i: usize| f64::from(*self.scales.get(i / self.shape[1]).or(self.scales.first()).unwrap_or(&1.0));
         let value = |i: usize| {
             let value = (exact[i] * scale(i)) as f32;
@@ -111,7 +111,7 @@ impl Stored {
 }
 
 /// All runs of a matrix as one tensor.
-pub fn expanded(rec: &mut Recorder, matrix: &Matrix, dtype: DType) -> Result<wan_animate::unversioned::gpu::Tensor> {
+pub fn dequantized(rec: &mut Recorder, matrix: &Matrix, dtype: DType) -> Result<wan_animate::unversioned::gpu::Tensor> {
     let out = rec.alloc(&[matrix.rows(), matrix.cols()], dtype)?;
     matrix.for_each_run(rec, |rec, first, run| rec.copy(run, 0, &out, first * run.cols(), run.len()))?;
     Ok(out)

@@ -1,6 +1,6 @@
 // What the kernels of attention share.
 
-const LOWEST: f32 = -3.0e38;
+const MASKED: f32 = -3.0e38;
 
 // `q_tiles` are the tiles of queries of one head.
 struct Params { q_len: u32, k_len: u32, heads: u32, q_tiles: u32, dim: u32, scale: f32, shift_from: u32, shift_to: u32, shift: f32 }
@@ -11,7 +11,7 @@ fn shift_of(keys: vec4<u32>, p: Params) -> vec4<f32> {
 }
 
 // e^x for x that is hardly above 0; some drivers answer NaN where it would vanish.
-fn weight_of(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
+fn exp_p(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
 
 // Where a workgroup works: the first of its queries, its head, the length of a row, and where the batch's queries and keys of the
 // head begin.

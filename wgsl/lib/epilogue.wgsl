@@ -1,5 +1,6 @@
-// What follows a product before it is stored: residual + gate * act(sum + bias), four columns at a time. Needs lib/activation, and
-// Params with rows, cols, shard and first: the product's columns are those of `out` from `first` on.
+// What follows a product before it is stored: residual + gate * act(sum + bias), four columns at a time. Params have rows, cols, shard
+// and first: the product's columns are those of `out` from `first` on.
+// #import activation
 
 struct Column { at: u32, count: u32, bias: vec4<f32>, gate: vec4<f32> }
 

@@ -1,5 +1,6 @@
 // What follows the sums of a convolution, bias and all: activation and residual, or, with `last` of Params, residual and
-// activation. Slots are slope, residual and out. Needs lib/activation.
+// activation. Slots are slope, residual and out.
+// #import activation
 
 // The activation; with ACT 11 each channel has a slope of its own for numbers below 0.
 fn activate_channels(x: vec4<f32>, col: u32, n: u32) -> vec4<f32> {

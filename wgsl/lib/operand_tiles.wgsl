@@ -1,14 +1,14 @@
 // Workgroup memory for cooperative matrices of SIZE by SIZE: a workgroup is SM by SN subgroups, each of which makes FM by FN
 // fragments. BK numbers of each row of x and w, in rows that are padded against bank conflicts; and a fragment of sums for
-// each subgroup. Tiles are declared by fours (SPIR-V) or one by one (Metal).
+// each subgroup. Tiles are declared by vec4s (SPIR-V) or one by one (Metal).
 
 const BM: u32 = SM * FM * SIZE;
 const BN: u32 = SN * FN * SIZE;
 const BK: u32 = 32u;
-const ROW: u32 = (BK + PAD) / 4u; // in fours
+const ROW: u32 = (BK + PAD) / 4u; // in vec4s
 
 var<workgroup> sums: array<f32, SM * SN * SIZE * SIZE>;
-// #if FOURS
+// #if VEC4S
 const UNIT: u32 = 1u;
 var<workgroup> x_tile: array<vec4<f16>, BM * ROW>;
 var<workgroup> w_tile: array<vec4<f16>, BN * ROW>;

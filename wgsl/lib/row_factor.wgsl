@@ -1,4 +1,5 @@
-// 1 / sqrt(mean(x * x) + eps) of a row, by all lanes. Needs lib/reduce.
+// 1 / sqrt(mean(x * x) + eps) of a row, by all lanes.
+// #import reduce
 fn row_factor(lane: u32, row: u32, cols: u32, eps: f32) -> f32 {
     var squares = 0.0;
     for (var c = lane * 4u; c < cols; c += WG * 4u) {

@@ -10,13 +10,13 @@ struct Params {
 struct Place { pixel: u32, channel: u32, image: u32, top: u32, left: u32, rows: vec2<u32>, columns: vec2<u32> }
 
 fn place_of(index: u32, p: Params) -> Place {
-    let fours = (p.channels + 3u) / 4u;
-    let pixel = index / fours;
+    let vec4s = (p.channels + 3u) / 4u;
+    let pixel = index / vec4s;
     let top = pixel / p.out_w % p.out_h * p.stride_h;
     let left = pixel % p.out_w * p.stride_w;
     let rows = vec2<u32>(max(top, p.pad_h), min(top + p.k_h, p.pad_h + p.in_h));
     let columns = vec2<u32>(max(left, p.pad_w), min(left + p.k_w, p.pad_w + p.in_w));
-    return Place(pixel, index % fours * 4u, pixel / (p.out_w * p.out_h), top, left, rows, columns);
+    return Place(pixel, index % vec4s * 4u, pixel / (p.out_w * p.out_h), top, left, rows, columns);
 }
 
 // Where the channels of an element of the image are.

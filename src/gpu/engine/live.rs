@@ -261,12 +261,13 @@ impl Engine for LiveEngine {
     fn dispatch(&mut self, dispatch: Dispatch) -> Result<()> {
         let (device, key) = (self.device.clone(), &dispatch.key);
         let pipeline = device.pipelines().get(key, || dispatch.kernel.build(&device, key))?;
+        let each = dispatch.cost.work() / f64::from(dispatch.groups.max(1));
         let dispatch = Arc::new(dispatch);
         let mut first = 0;
         while first < dispatch.groups {
-            let end = dispatch.groups.min(first.saturating_add(self.affordable(dispatch.work)));
+            let end = dispatch.groups.min(first.saturating_add(self.affordable(each)));
             // Fewer workgroups than fill the GPU take as long as those that would.
-            let work = f64::from((end - first).max(device.filling())) * dispatch.work;
+            let work = f64::from((end - first).max(device.filling())) * each;
             if self.work + work > self.most() {
                 self.flush()?;
             }

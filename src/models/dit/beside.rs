@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::{positions::Angles, runs::Run};
-use crate::ops::{copy::slice, expand::Scales, expand::expand, quantize::quantize};
+use crate::ops::{copy::slice, dequantize::Scales, dequantize::dequantize, quantize::quantize};
 use crate::weights::encoding::Encoding;
 
 /// How a driving video is kept while a segment is denoised, the fastest first. What is computed is the same bits.
@@ -141,13 +141,13 @@ impl Tokens {
         Ok(Self::Bytes(codes, scales))
     }
 
-    /// As they are, or expanded to `dtype`.
+    /// As they are, or dequantized to `dtype`.
     pub fn floats(&self, rec: &mut Recorder, dtype: DType) -> Result<Tensor> {
         match self {
             Self::Floats(tokens) => Ok(tokens.clone()),
             Self::Bytes(codes, scales) => {
                 let shape = [codes.rows(), 4 * codes.cols()];
-                expand(rec, codes, Encoding::I8, shape, &Scales::Rows(scales.clone()), dtype)
+                dequantize(rec, codes, Encoding::I8, shape, &Scales::Rows(scales.clone()), dtype)
             }
         }
     }

@@ -348,8 +348,8 @@ fn features(rec: &mut Recorder, mut stream: Stream, latents: &[Tensor]) -> Resul
 /// The pixels of a frame [H, W, C] that a tile takes.
 fn crop(rec: &mut Recorder, frame: &Tensor, tile: &Tile, unit: usize) -> Result<Tensor> {
     let rows = slice(rec, frame, tile.rows.padded.start * unit, tile.rows.padded.len() * unit)?;
-    let turned = permute(rec, &rows, &[1, 0, 2], DType::F32)?;
-    let cols = slice(rec, &turned, tile.cols.padded.start * unit, tile.cols.padded.len() * unit)?;
+    let transposed = permute(rec, &rows, &[1, 0, 2], DType::F32)?;
+    let cols = slice(rec, &transposed, tile.cols.padded.start * unit, tile.cols.padded.len() * unit)?;
     permute(rec, &cols, &[1, 0, 2], DType::F32)
 }
 

@@ -1,4 +1,4 @@
-//! softmax(scale * Q K^T) V, also where it is written as V^T softmax(scale * Q K^T)^T, which is that turned.
+//! softmax(scale * Q K^T) V, also where it is written as V^T softmax(scale * Q K^T)^T, which is that transposed.
 
 use super::editor::Editor;
 use crate::onnx::graph::Outline;
@@ -11,19 +11,19 @@ pub(super) fn attention(editor: &mut Editor, node: &Node) -> Option<Vec<Node>> {
     }
     let (left, right) = (node.input(0)?, node.input(1)?);
     if let Some(scores) = scores(editor, left) {
-        let key = turned(editor, node, scores.turned_key)?;
+        let key = transposed(editor, node, scores.transposed_key)?;
         return attend(editor, node, &scores, key.outputs[0]?, right).map(|attention| vec![key, attention]);
     }
-    let turn = editor.made_by(right, "Transpose")?.clone();
-    let scores = scores(editor, turn.input(0)?).filter(|_| swaps_last_two(editor, &turn))?;
-    let (key, value) = (turned(editor, node, scores.turned_key)?, turned(editor, node, left)?);
+    let transpose = editor.made_by(right, "Transpose")?.clone();
+    let scores = scores(editor, transpose.input(0)?).filter(|_| swaps_last_two(editor, &transpose))?;
+    let (key, value) = (transposed(editor, node, scores.transposed_key)?, transposed(editor, node, left)?);
     let mut attention = attend(editor, node, &scores, key.outputs[0]?, value.outputs[0]?)?;
     let mut shape = editor.shape(node.output()?)?.to_vec();
     let last = shape.len() - 1;
     shape.swap(last - 1, last);
     let mixed = editor.add_value(Outline { shape, kind: Kind::F32 });
     attention.outputs = vec![Some(mixed)];
-    let mut back = turned(editor, node, mixed)?;
+    let mut back = transposed(editor, node, mixed)?;
     back.outputs.clone_from(&node.outputs);
     Some(vec![key, value, attention, back])
 }
@@ -31,7 +31,7 @@ pub(super) fn attention(editor: &mut Editor, node: &Node) -> Option<Vec<Node>> {
 /// What a softmax along the last axis is of: products of queries with keys, times a number.
 struct Scores {
     query: usize,
-    turned_key: usize,
+    transposed_key: usize,
     scale: f32,
 }
 
@@ -46,8 +46,8 @@ fn scores(editor: &Editor, weights: usize) -> Option<Scores> {
     let (scores, scale) = unscaled(editor, scores);
     let product = editor.made_by(scores, "MatMul")?;
     let (query, of_query) = unscaled(editor, product.input(0)?);
-    let (turned_key, of_key) = unscaled(editor, product.input(1)?);
-    Some(Scores { query, turned_key, scale: scale * of_query * of_key })
+    let (transposed_key, of_key) = unscaled(editor, product.input(1)?);
+    Some(Scores { query, transposed_key, scale: scale * of_query * of_key })
 }
 
 fn attend(editor: &Editor, node: &Node, scores: &Scores, key: usize, value: usize) -> Option<Node> {
@@ -59,22 +59,22 @@ fn attend(editor: &Editor, node: &Node, scores: &Scores, key: usize, value: usiz
 }
 
 /// A value with its last two axes in each other's place.
-fn turned(editor: &mut Editor, near: &Node, value: usize) -> Option<Node> {
+fn transposed(editor: &mut Editor, near: &Node, value: usize) -> Option<Node> {
     let mut shape = editor.shape(value)?.to_vec();
     let last = shape.len().checked_sub(1).filter(|&last| last > 0)?;
     shape.swap(last - 1, last);
     let mut order: Vec<_> = (0..=last as i64).collect();
     order.swap(last - 1, last);
-    let mut turn = Node::instead(near, "Transpose", &[value]).with_ints("perm", order);
-    turn.outputs = vec![Some(editor.add_value(Outline { shape, kind: Kind::F32 }))];
-    Some(turn)
+    let mut transpose = Node::instead(near, "Transpose", &[value]).with_ints("perm", order);
+    transpose.outputs = vec![Some(editor.add_value(Outline { shape, kind: Kind::F32 }))];
+    Some(transpose)
 }
 
-fn swaps_last_two(editor: &Editor, turn: &Node) -> bool {
-    let Some(last) = turn.input(0).and_then(|value| editor.shape(value)).map(|shape| shape.len() - 1) else { return false };
+fn swaps_last_two(editor: &Editor, transpose: &Node) -> bool {
+    let Some(last) = transpose.input(0).and_then(|value| editor.shape(value)).map(|shape| shape.len() - 1) else { return false };
     let mut order: Vec<_> = (0..=last as i64).collect();
     order.swap(last - 1, last);
-    turn.ints("perm").is_ok_and(|perm| perm == Some(&order))
+    transpose.ints("perm").is_ok_and(|perm| perm == Some(&order))
 }
 
 /// A value without the numbers that it is multiplied with or divided by, and what those come to.

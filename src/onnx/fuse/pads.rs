@@ -14,11 +14,13 @@ pub(super) fn pads(editor: &mut Editor, node: &Node) -> Option<Vec<Node>> {
     if !matches!(node.text_or("auto_pad", "NOTSET").ok()?, "NOTSET" | "VALID") {
         return None;
     }
-    let turn = editor.made_by(node.input(0)?, "Transpose").cloned();
-    let pad = editor.made_by(turn.as_ref().map_or(node.input(0), |turn| turn.input(0))?, "Pad")?;
+    let transpose = editor.made_by(node.input(0)?, "Transpose").cloned();
+    let pad = editor.made_by(transpose.as_ref().map_or(node.input(0), |transpose| transpose.input(0))?, "Pad")?;
     let (image, mut added) = padded(editor, pad, is_neutral)?;
     let rank = added.len() / 2;
-    let order = turn.as_ref().map_or_else(|| Some((0..rank as i64).collect()), |turn| turn.ints("perm").ok()?.map(<[i64]>::to_vec))?;
+    let order = transpose
+        .as_ref()
+        .map_or_else(|| Some((0..rank as i64).collect()), |transpose| transpose.ints("perm").ok()?.map(<[i64]>::to_vec))?;
     let axes: Vec<_> = order.iter().map(|axis| axis.rem_euclid(rank as i64) as usize).collect();
     added = [0, rank].iter().flat_map(|half| axes.iter().map(|axis| added[half + axis]).collect::<Vec<_>>()).collect();
     let is_around_image = |(at, &pad): (usize, &i64)| if at % rank < 2 { pad == 0 } else { pad >= 0 };
@@ -29,16 +31,16 @@ pub(super) fn pads(editor: &mut Editor, node: &Node) -> Option<Vec<Node>> {
     let own = node.ints("pads").ok()?.map_or_else(|| vec![0; 2 * (rank - 2)], <[i64]>::to_vec);
     let sums = around.zip(&own).map(|(added, own)| added.checked_add(*own)).collect::<Option<Vec<_>>>()?;
     let mut windowed = node.clone().with_ints("pads", sums).without("auto_pad");
-    let Some(turn) = turn else {
+    let Some(transpose) = transpose else {
         windowed.inputs[0] = Some(image);
         return Some(vec![windowed]);
     };
     let shape = axes.iter().map(|&axis| editor.shape(image).map(|shape| shape[axis])).collect::<Option<_>>()?;
-    let turned = editor.add_value(Outline { shape, kind: Kind::F32 });
-    let mut turn = Node::instead(&turn, "Transpose", &[image]).with_ints("perm", order);
-    turn.outputs = vec![Some(turned)];
-    windowed.inputs[0] = Some(turned);
-    Some(vec![turn, windowed])
+    let transposed = editor.add_value(Outline { shape, kind: Kind::F32 });
+    let mut transpose = Node::instead(&transpose, "Transpose", &[image]).with_ints("perm", order);
+    transpose.outputs = vec![Some(transposed)];
+    windowed.inputs[0] = Some(transposed);
+    Some(vec![transpose, windowed])
 }
 
 /// What a node pads, and by how much at the beginning of each axis and at the end of each, where it is with one number.

@@ -188,8 +188,8 @@ fn scattered(extents: &Extents, window: &Window, x: &[f32], weight: &[f32]) -> V
     }
     for (number, (x, result)) in x.chunks_exact(inputs * places).zip(result.chunks_exact_mut(outputs * image)).enumerate() {
         let weight = &weight[number % extents.groups * inputs * rows..][..inputs * rows];
-        let turned: Vec<f32> = (0..rows).flat_map(|row| weight[row..].iter().step_by(rows).copied()).collect();
-        scatter(window, &exact_product(&turned, x, inputs), outputs, result);
+        let transposed: Vec<f32> = (0..rows).flat_map(|row| weight[row..].iter().step_by(rows).copied()).collect();
+        scatter(window, &exact_product(&transposed, x, inputs), outputs, result);
     }
     result
 }

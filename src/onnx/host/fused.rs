@@ -87,8 +87,8 @@ pub(super) fn scaled_dot_product<'a>(call: &Call<'a>) -> Outputs<'a> {
 }
 
 fn attend(q: &[f32], k: &[f32], v: &[f32], [depth, keys]: [usize; 2], scale: f32) -> Vec<f32> {
-    let turned: Vec<f32> = (0..depth).flat_map(|at| k[at..].iter().step_by(depth).copied()).collect();
-    let mut scores = exact_product(q, &turned, depth);
+    let transposed: Vec<f32> = (0..depth).flat_map(|at| k[at..].iter().step_by(depth).copied()).collect();
+    let mut scores = exact_product(q, &transposed, depth);
     scores.iter_mut().for_each(|score| *score *= scale);
     scores.chunks_exact_mut(keys).for_each(softmax_of);
     exact_product(&scores, v, keys)

@@ -63,9 +63,9 @@ pub(super) fn gemm<'a>(call: &Call<'a>) -> Outputs<'a> {
         return wrong(format!("what it adds, of shape {:?}, does not fit its product of shape {shape:?}", c.shape));
     }
     Output::floats(shape.to_vec(), move || {
-        let turned =
+        let transposed =
             |x: &[f32], shape: &[usize], axes: [usize; 2]| Places::permuted(shape, &axes).map(|place| x[place]).collect::<Vec<_>>();
-        let mut result = multiply(&turned(a.f32()?, a.shape, axes_a), &turned(b.f32()?, b.shape, axes_b), sizes);
+        let mut result = multiply(&transposed(a.f32()?, a.shape, axes_a), &transposed(b.f32()?, b.shape, axes_b), sizes);
         if alpha != 1.0 {
             result.iter_mut().for_each(|value| *value *= alpha);
         }

@@ -28,10 +28,10 @@ pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, _: &Weights) -> 
         "Transpose" => {
             let x = run.gpu(rec, value)?;
             let rank = x.order.len();
-            let turned =
+            let transposed =
                 node.ints("perm").ok().flatten().map(|perm| perm.iter().map(|&axis| axis.rem_euclid(rank as i64) as usize).collect());
-            let turned: Vec<usize> = turned.unwrap_or_else(|| (0..rank).rev().collect());
-            let order = x.order.iter().map(|axis| turned.iter().position(|own| own == axis).unwrap_or(0)).collect();
+            let transposed: Vec<usize> = transposed.unwrap_or_else(|| (0..rank).rev().collect());
+            let order = x.order.iter().map(|axis| transposed.iter().position(|own| own == axis).unwrap_or(0)).collect();
             Ok(Some(vec![Laid { tensor: x.tensor, order }]))
         }
         "Concat" => concat(run, rec, node, &shapes[0]),

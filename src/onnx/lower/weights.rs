@@ -121,11 +121,11 @@ fn conv(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> 
     let Some(bias) = bias(graph, node, device, 1)? else { return Ok(None) };
     if is_channelwise {
         // [C, 1, H, W] to [H, W, C].
-        let turned = || {
+        let transposed = || {
             let values = floats(weight);
             (0..h * w).flat_map(|tap| values[tap..].iter().step_by(h * w).copied()).collect()
         };
-        let weight = upload(device, "weight", &[h, w, out], turned)?;
+        let weight = upload(device, "weight", &[h, w, out], transposed)?;
         return Ok(Some(Weights::Channelwise { weight, bias, window }));
     }
     let weight = ConvWeight::upload(device, "weight", [out, inner, 1, h, w], DType::F32, &|| Ok(floats(weight)))?;
@@ -144,23 +144,23 @@ fn conv_transpose(graph: &Graph, node: &Node, device: &Device) -> Result<Option<
     }
     let pixels = (block * block) as usize;
     let Some(bias) = bias(graph, node, device, pixels)? else { return Ok(None) };
-    let turned = || Ok(blocks(&floats(weight), [inputs, outputs, h, w], pads, block));
-    let weight = ConvWeight::upload(device, "weight", [outputs * pixels, inputs, 1, 3, 3], DType::F32, &turned)?;
+    let transposed = || Ok(blocks(&floats(weight), [inputs, outputs, h, w], pads, block));
+    let weight = ConvWeight::upload(device, "weight", [outputs * pixels, inputs, 1, 3, 3], DType::F32, &transposed)?;
     Ok(Some(Weights::Shuffled { weight, bias, block: block as usize }))
 }
 
 /// Weights [inputs, outputs, h, w] of a transposed convolution as those [block, block, outputs, inputs, 3, 3] of a convolution.
 fn blocks(values: &[f32], [inputs, outputs, h, w]: [usize; 4], pads: [i64; 4], block: i64) -> Vec<f32> {
-    let mut turned = Vec::with_capacity(outputs * inputs * 9 * (block * block) as usize);
+    let mut transposed = Vec::with_capacity(outputs * inputs * 9 * (block * block) as usize);
     for at in 0..block * block * outputs as i64 {
         let (down, across, output) = (at / outputs as i64 / block, at / outputs as i64 % block, at as usize % outputs);
         for (input, tap) in (0..inputs).flat_map(|input| (0..9).map(move |tap| (input, tap))) {
             let (y, x) = (down + pads[0] - block * (tap / 3 - 1), across + pads[1] - block * (tap % 3 - 1));
             let is_inside = (0..h as i64).contains(&y) && (0..w as i64).contains(&x);
-            turned.push(if is_inside { values[((input * outputs + output) * h + y as usize) * w + x as usize] } else { 0.0 });
+            transposed.push(if is_inside { values[((input * outputs + output) * h + y as usize) * w + x as usize] } else { 0.0 });
         }
     }
-    turned
+    transposed
 }
 
 /// The stride of a transposed convolution that multiplies the image's extents by it, and does nothing else that is special.
@@ -174,29 +174,29 @@ fn block_of(graph: &Graph, node: &Node) -> Option<i64> {
     (is_plain && is_dense && fits).then_some(block)
 }
 
-/// A product with a constant matrix [in, out], or [out, in] where it is turned already.
-fn linear(graph: &Graph, node: &Node, device: &Device, is_turned: bool) -> Result<Option<Weights>> {
+/// A product with a constant matrix [in, out], or [out, in] where it is transposed already.
+fn linear(graph: &Graph, node: &Node, device: &Device, is_transposed: bool) -> Result<Option<Weights>> {
     let Some(weight) = constant(graph, node, 1) else { return Ok(None) };
     let &[rows, cols] = weight.shape() else { return Ok(None) };
-    let turned = || {
+    let transposed = || {
         let values = floats(weight);
-        let turned: Vec<f32> = match is_turned {
+        let transposed: Vec<f32> = match is_transposed {
             true => values,
             false => (0..cols).flat_map(|col| values[col..].iter().step_by(cols).copied()).collect(),
         };
-        Ok(bytemuck::cast_slice(&turned).to_vec().into())
+        Ok(bytemuck::cast_slice(&transposed).to_vec().into())
     };
-    let shape = if is_turned { [rows, cols] } else { [cols, rows] };
+    let shape = if is_transposed { [rows, cols] } else { [cols, rows] };
     let fits = node.input(2).is_none() || constant(graph, node, 2).is_some_and(|bias| bias.shape() == [shape[0]]);
     let Some(bias) = bias(graph, node, device, 1)?.filter(|_| fits) else { return Ok(None) };
-    let weight = Matrix::upload(device, "weight", shape, DType::F32, &turned)?;
+    let weight = Matrix::upload(device, "weight", shape, DType::F32, &transposed)?;
     Ok(Some(Weights::Linear { weight, bias }))
 }
 
 fn gemm(graph: &Graph, node: &Node, device: &Device) -> Result<Option<Weights>> {
     let is_plain = [("alpha", 1.0), ("beta", 1.0)].iter().all(|(name, one)| node.float_or(name, 1.0).is_ok_and(|float| float == *one));
     match (is_plain && !node.flag("transA", false).unwrap_or(true), node.flag("transB", false)) {
-        (true, Ok(is_turned)) => linear(graph, node, device, is_turned),
+        (true, Ok(is_transposed)) => linear(graph, node, device, is_transposed),
         _ => Ok(None),
     }
 }

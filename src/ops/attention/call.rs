@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::READ, kernel::WRITE};
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::READ, kernel::WRITE};
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
 
@@ -79,8 +79,12 @@ impl Call<'_> {
         queries: u32,
     ) -> Result<()> {
         let tiles = self.q_len.div_ceil(queries as usize);
-        let work = 4.0 * f64::from(queries) * (self.k_len * self.dim) as f64;
-        rec.dispatch(kernel, constants, &self.params(tiles), args, self.how.batches * self.how.heads * tiles, work)
+        rec.dispatch(kernel, constants, &self.params(tiles), args, self.how.batches * self.how.heads * tiles, self.cost(args))
+    }
+
+    /// Of both products.
+    pub(super) fn cost(&self, args: &[Arg]) -> Cost {
+        Cost::of(4.0 * self.q.len() as f64 * self.k_len as f64, args)
     }
 
     pub(super) fn params(&self, tiles: usize) -> Params {
@@ -100,9 +104,9 @@ impl Call<'_> {
 
     /// [`SLOTS`]
     pub(super) fn args(&self) -> [Arg<'_>; 5] {
-        let fours = self.dim.is_multiple_of(4);
+        let vec4s = self.dim.is_multiple_of(4);
         let bias = self.how.bias.map_or(Arg::ABSENT, Arg::scalar);
-        [Arg::aligned(self.q, fours), Arg::aligned(self.k, fours), Arg::aligned(self.v, fours), bias, Arg::aligned(self.out, fours)]
+        [Arg::aligned(self.q, vec4s), Arg::aligned(self.k, vec4s), Arg::aligned(self.v, vec4s), bias, Arg::aligned(self.out, vec4s)]
     }
 }
 

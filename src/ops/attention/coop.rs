@@ -3,23 +3,35 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Arg, Device, Element, Family, Kernel, Needs, Recorder, Slot, family::Coop};
-use crate::ops::{attention::call::Call, attention::call::Params, libs::ATTENTION, tuned::fastest_tile};
+use crate::ops::{attention::call::Call, attention::call::Params, tuned::fastest_tile};
 
 /// A workgroup is `sg` subgroups of `lanes`, a subgroup makes `fm` fragments of `size` queries, over tiles of `keys` keys of heads up to `dim`.
-/// Values are `turned` or not. Arrays are declared by fours, or one by one. LX are the fours of keys that a lane carries, LV the blocks of values.
-const fn tile(size: u32, [sg, fm, keys, turned]: [u32; 4], dim: u32, lanes: u32, fours: u32) -> [(&'static str, u32); 12] {
+/// Values are `transposed` or not. Arrays are declared by vec4s, or one by one. LX are the vec4s of keys that a lane carries, LV the blocks of values.
+const fn tile(size: u32, [sg, fm, keys, transposed]: [u32; 4], dim: u32, lanes: u32, vec4s: u32) -> [(&'static str, u32); 12] {
     let (all, fours_of_keys) = (sg * lanes, keys * dim / 4);
     let [across, along] = [("FN", keys / size), ("FD", dim / size)];
     let [carried, blocks] = [("LX", fours_of_keys / all), ("LV", fours_of_keys.div_ceil(4 * all))];
-    let [pad, turned] = [("PAD", Coop::new(size, lanes, fours == 0).padding()), ("TURNED", turned)];
-    [("SIZE", size), ("SG", sg), ("FM", fm), across, along, turned, ("LANES", lanes), ("FOURS", fours), pad, carried, blocks, ("WG", all)]
+    let [pad, transposed] = [("PAD", Coop::new(size, lanes, vec4s == 0).padding()), ("TRANSPOSED", transposed)];
+    [
+        ("SIZE", size),
+        ("SG", sg),
+        ("FM", fm),
+        across,
+        along,
+        transposed,
+        ("LANES", lanes),
+        ("VEC4S", vec4s),
+        pad,
+        carried,
+        blocks,
+        ("WG", all),
+    ]
 }
 
-const HALVES: &[Element] = &[Element::Half4];
+const HALVES: &[Element] = &[Element::NativeF16x4];
 
 /// See `wgsl/attention_coop.wgsl`.
 pub static ATTENTION_COOP: Kernel = Kernel {
-    libs: &[ATTENTION],
     workgroup: 256,
     slots: &[
         Slot::read("q", HALVES),
@@ -76,7 +88,7 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     run(rec, call, matrices, dim, shapes[number.unwrap_or(0)])
 }
 
-/// Subgroups of a workgroup, fragments of queries of each, keys of a tile, and whether values are turned. Those after the first may be faster:
+/// Subgroups of a workgroup, fragments of queries of each, keys of a tile, and whether values are transposed. Those after the first may be faster:
 /// they read keys less often, or leave it to the card to turn values, which NVIDIA's do as they load. RDNA3 has too few registers for two
 /// fragments, and so has NVIDIA.
 fn shapes(matrices: Coop, dim: u32, device: &Device) -> &'static [[u32; 4]] {
@@ -97,6 +109,6 @@ fn run(rec: &mut Recorder, call: &Call, matrices: Coop, dim: u32, shape: [u32; 4
     let constants = tile(size, shape, dim, lanes, u32::from(!matrices.ones));
     let [subgroups, fragments, ..] = shape;
     let queries = subgroups * fragments * size;
-    let args = [Arg::halves(call.q), Arg::halves(call.k), Arg::halves(call.v), Arg::aligned(call.out, true)];
+    let args = [Arg::native_f16(call.q), Arg::native_f16(call.k), Arg::native_f16(call.v), Arg::aligned(call.out, true)];
     call.dispatch(rec, &ATTENTION_COOP, &constants, &args, queries)
 }

@@ -3,25 +3,23 @@
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
-use crate::ops::{libs::ATTENTION, libs::ATTENTION_BIAS, libs::ATTENTION_WEIGHTS};
 
 /// See `wgsl/attention_reg.wgsl`.
 pub static ATTENTION_REG: Kernel = Kernel {
-    libs: &[ATTENTION, ATTENTION_BIAS, ATTENTION_WEIGHTS],
     slots: SLOTS,
     variants: &[
-        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("FOURS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[32]), ("COLS", &[16]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[32]), ("FOURS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[64]), ("FOURS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[128]), ("FOURS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("VEC4S", &[1]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[32]), ("COLS", &[16]), ("VEC4S", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[32]), ("VEC4S", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[64]), ("VEC4S", &[2]), ("WG", &[128]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[128]), ("VEC4S", &[2]), ("WG", &[256]), ("BIASED", &[0, 1, 2])],
     ],
     ..Kernel::of("attention_reg", include_str!("../../../wgsl/attention_reg.wgsl"), size_of::<Params>())
 };
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     // Queries of a workgroup, and how its lanes share the head dim: what fits in 16 KiB of workgroup memory and in registers.
-    let (queries, columns, fours, lanes) = match call.dim {
+    let (queries, columns, vec4s, lanes) = match call.dim {
         ..=16 => (32, 4, 1, 64),
         17..=32 => (32, 8, 1, 64),
         33..=64 => (32, 16, 1, 64),
@@ -30,5 +28,5 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
         257..=512 => (16, 64, 2, 128),
         _ => (16, 128, 2, 256),
     };
-    call.dispatch_biased(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("FOURS", fours), ("WG", lanes)], queries)
+    call.dispatch_biased(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("VEC4S", vec4s), ("WG", lanes)], queries)
 }

@@ -3,14 +3,12 @@
 use crate::error::Result;
 use crate::gpu::{Family, Kernel, Needs, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
-use crate::ops::{libs::ATTENTION, libs::ATTENTION_BIAS};
 
 /// See `wgsl/attention_sg.wgsl`.
 pub static ATTENTION_SG: Kernel = Kernel {
-    libs: &[ATTENTION, ATTENTION_BIAS],
     workgroup: Family::SG_LANES,
     slots: SLOTS,
-    variants: &[&[("BR", &[QUERIES]), ("FOURS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])]],
+    variants: &[&[("BR", &[QUERIES]), ("VEC4S", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])]],
     needs: Needs::Subgroups,
     ..Kernel::of("attention_sg", include_str!("../../../wgsl/attention_sg.wgsl"), size_of::<Params>())
 };
@@ -18,6 +16,6 @@ pub static ATTENTION_SG: Kernel = Kernel {
 const QUERIES: u32 = 16;
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
-    let fours = (call.dim as u32).div_ceil(4 * Family::SG_LANES);
-    call.dispatch_biased(rec, &ATTENTION_SG, &[("BR", QUERIES), ("FOURS", fours)], QUERIES)
+    let vec4s = (call.dim as u32).div_ceil(4 * Family::SG_LANES);
+    call.dispatch_biased(rec, &ATTENTION_SG, &[("BR", QUERIES), ("VEC4S", vec4s)], QUERIES)
 }

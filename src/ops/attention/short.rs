@@ -18,7 +18,7 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let count = call.q.rows() * call.how.heads;
     // `tiles` is the number of lanes that have work.
     let params = call.params(count);
-    let work = 4.0 * f64::from(ATTENTION_SHORT.workgroup) * (KEYS * call.dim) as f64;
     let [q, k, v, _, out] = call.args();
-    rec.dispatch(&ATTENTION_SHORT, &[("KEYS", KEYS as u32)], &params, &[q, k, v, out], count.div_ceil(64), work)
+    let args = [q, k, v, out];
+    rec.dispatch(&ATTENTION_SHORT, &[("KEYS", KEYS as u32)], &params, &args, count.div_ceil(64), call.cost(&args))
 }

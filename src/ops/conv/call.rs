@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WRITE, params};
-use crate::gpu::{Arg, Element, Family, Kernel, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Element, Family, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{conv::weight::ConvWeight, finish::Finish};
 
 /// The slots of every kernel, with weights in these formats.
@@ -78,8 +78,9 @@ impl<'a> Call<'a> {
         let column_groups = self.weight.out_channels().div_ceil(channels as usize);
         let pixel_groups = self.out.rows().div_ceil(pixels as usize);
         let constants = [constants, &[("ACT", self.options.finish.function())]].concat();
-        let work = 2.0 * f64::from(pixels * channels) * self.weight.depth() as f64;
-        rec.dispatch(kernel, &constants, &self.params(column_groups), &self.args(), pixel_groups * column_groups, work)
+        let args = self.args();
+        let cost = Cost::of(2.0 * self.out.len() as f64 * self.weight.depth() as f64, &args);
+        rec.dispatch(kernel, &constants, &self.params(column_groups), &args, pixel_groups * column_groups, cost)
     }
 
     /// The constant that says whether there are frames of the past, for kernels that have loops of their own for them.
@@ -105,11 +106,11 @@ impl<'a> Call<'a> {
 
     /// Of [`slots`].
     fn args(&self) -> [Arg<'a>; 8] {
-        let fours = self.weight.in_channels().is_multiple_of(4);
+        let vec4s = self.weight.in_channels().is_multiple_of(4);
         let [bias, residual, slope] = self.options.finish.args();
         let frame = |frame: &'a Tensor| match self.weight.family() {
-            Family::Coop if frame.dtype() == DType::F16 => Arg::halves(frame),
-            _ => Arg::aligned(frame, fours),
+            Family::Coop if frame.dtype() == DType::F16 => Arg::native_f16(frame),
+            _ => Arg::aligned(frame, vec4s),
         };
         let [past1, past2] = self.options.past.map(|past| past.map_or(Arg::ABSENT, frame));
         [frame(self.x), past1, past2, self.weight.arg(), bias, residual, slope, Arg::rows(self.out)]

@@ -5,29 +5,27 @@ use crate::gpu::kernel::{READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
 use crate::gpu::{Element, Kernel, Needs, Recorder, Slot, family::Coop};
 use crate::ops::conv::call::{Call, Params};
 use crate::ops::finish::ALL_ACTIVATIONS;
-use crate::ops::libs::{ACTIVATION, FINISH, OPERAND_TILES, TAPS};
 
 /// A workgroup is `sm` by `sn` subgroups of `lanes`, a subgroup `fm` by FN fragments of `size` by `size`: 96 channels, which the VAEs have
-/// multiples of, or 64. Arrays are declared by fours, or one by one. LX and LW are the fours of each operand that a lane carries.
-const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32, fours: u32) -> [(&'static str, u32); 11] {
+/// multiples of, or 64. Arrays are declared by vec4s, or one by one. LX and LW are the vec4s of each operand that a lane carries.
+const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32, vec4s: u32) -> [(&'static str, u32); 11] {
     let [across, down] = [("SM", sm), ("SN", sn)];
-    let [by_fours, pad] = [("FOURS", fours), ("PAD", Coop::new(size, lanes, fours == 0).padding())];
+    let [by_fours, pad] = [("VEC4S", vec4s), ("PAD", Coop::new(size, lanes, vec4s == 0).padding())];
     let [x, w] = [("LX", fm * size * 8 / (sn * lanes)), ("LW", channels * 8 / (sm * sn * lanes))];
     let all = ("WG", sm * sn * lanes);
     [("SIZE", size), across, down, ("FM", fm), ("FN", channels / (sn * size)), ("LANES", lanes), by_fours, pad, x, w, all]
 }
 
-const PAST: &[Element] = &[Element::Absent, Element::F32x4, Element::Half4];
+const PAST: &[Element] = &[Element::Absent, Element::F32x4, Element::NativeF16x4];
 
 /// See `wgsl/conv_coop.wgsl`.
 pub static CONV_COOP: Kernel = Kernel {
-    libs: &[ACTIVATION, FINISH, TAPS, OPERAND_TILES],
     workgroup: 256,
     slots: &[
-        Slot::read("x", &[Element::F32x4, Element::Half4]),
+        Slot::read("x", &[Element::F32x4, Element::NativeF16x4]),
         Slot::read("past1", PAST),
         Slot::read("past2", PAST),
-        Slot::read("w", &[Element::Half4]),
+        Slot::read("w", &[Element::NativeF16x4]),
         Slot::read("bias", VECTOR_OPTIONAL),
         Slot::read("residual", READ_OPTIONAL),
         Slot::read("slope", VECTOR_OPTIONAL),

@@ -4,11 +4,9 @@ use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, kernel::READ};
 use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::finish::ALL_ACTIVATIONS;
-use crate::ops::libs::{ACTIVATION, FINISH, TAPS};
 
 /// See `wgsl/conv_reg.wgsl`.
 pub static CONV_REG: Kernel = Kernel {
-    libs: &[ACTIVATION, FINISH, TAPS],
     slots: &slots(READ),
     variants: &[
         &[("TM", &[8]), ("TN", &[8]), ("WN", &[1, 2, 4, 8]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],

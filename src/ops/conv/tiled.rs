@@ -4,11 +4,9 @@ use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, kernel::READ};
 use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::finish::ALL_ACTIVATIONS;
-use crate::ops::libs::{ACTIVATION, FINISH, TAPS, TURNED};
 
 /// See `wgsl/conv_tiled.wgsl`.
 pub static CONV_TILED: Kernel = Kernel {
-    libs: &[ACTIVATION, FINISH, TAPS, TURNED],
     slots: &slots(READ),
     variants: &[
         &[("BN", &[96]), ("TM", &[8]), ("TN", &[12]), ("WG", &[64]), ("ACT", ALL_ACTIVATIONS)],

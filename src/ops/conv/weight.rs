@@ -11,7 +11,7 @@ pub type ReadValues<'a> = dyn Fn() -> Result<Vec<f32>> + 'a;
 /// Weights of a convolution on the GPU.
 #[derive(Clone, Debug)]
 pub struct ConvWeight {
-    /// [out channels, taps * in channels]; for [`Family::Sg`] [tiles * taps * in channels in fours, channels of a tile].
+    /// [out channels, taps * in channels]; for [`Family::Sg`] [tiles * taps * in channels in vec4s, channels of a tile].
     weight: Tensor,
     family: Family,
     kernel: [usize; 3],
@@ -74,7 +74,7 @@ impl ConvWeight {
     pub(super) fn arg(&self) -> Arg<'_> {
         match self.family {
             Family::Sg => Arg::rows(&self.weight),
-            Family::Coop => Arg::halves(&self.weight),
+            Family::Coop => Arg::native_f16(&self.weight),
             _ => Arg::aligned(&self.weight, self.in_channels.is_multiple_of(4)),
         }
     }

@@ -9,11 +9,13 @@ use crate::pipelines::run::{arrangement::place, event::Event, event::Progress, e
 /// See the module.
 pub(crate) struct Rehearsed {
     pub stages: Vec<StagePlan>,
+    /// Of a step that is computed: FLOPs, and [`work`](crate::gpu::Cost::work).
     pub step_operations: f64,
+    pub step_work: f64,
     /// Of a segment.
-    conditioning_operations: f64,
+    conditioning_work: f64,
     /// Of a segment on whole frames.
-    decoding_operations: f64,
+    decoding_work: f64,
     pub largest_buffer: Largest,
     /// Pixels on a side of the VAE's tiles; none where it worked on whole frames.
     pub tile: Option<u32>,
@@ -27,7 +29,7 @@ pub(crate) struct Rehearsed {
     pub steps: Steps,
 }
 
-/// Operations of a stage's pieces of work.
+/// Work of a stage's pieces.
 #[derive(Default)]
 struct Pieces {
     sum: f64,
@@ -38,13 +40,14 @@ struct Pieces {
 impl Rehearsed {
     /// Runs a generation on a dry device.
     pub fn run(device: &Device, generation: Generation) -> Result<Self> {
-        let operations = || device.rehearsal().map_or(0.0, |rehearsal| rehearsal.operations());
+        let done = || device.rehearsal().map_or((0.0, 0.0), |rehearsal| (rehearsal.cost().flops, rehearsal.work()));
         device.rehearsal().inspect(|rehearsal| rehearsal.reset());
         let mut rehearsed = Self {
             stages: Vec::new(),
             step_operations: 0.0,
-            conditioning_operations: 0.0,
-            decoding_operations: 0.0,
+            step_work: 0.0,
+            conditioning_work: 0.0,
+            decoding_work: 0.0,
             largest_buffer: Largest::default(),
             tile: None,
             host: 0,
@@ -53,7 +56,7 @@ impl Rehearsed {
             steps: generation.steps().clone(),
         };
         let mut current: Option<(Stage, u64)> = None;
-        let mut begun = operations();
+        let mut begun = done();
         let mut pieces = Pieces::default();
         for event in generation {
             match event? {
@@ -63,13 +66,16 @@ impl Rehearsed {
                     let usage = device.memory_use();
                     current = Some((stage, usage.current - usage.peak_weights));
                 }
-                Event::Step(_) => rehearsed.step_operations = rehearsed.step_operations.max(operations() - begun),
-                Event::Progress(progress) => rehearsed.piece(progress, operations() - begun, &mut pieces),
+                Event::Step(_) => {
+                    rehearsed.step_operations = rehearsed.step_operations.max(done().0 - begun.0);
+                    rehearsed.step_work = rehearsed.step_work.max(done().1 - begun.1);
+                }
+                Event::Progress(progress) => rehearsed.piece(progress, done().1 - begun.1, &mut pieces),
                 // Comes of the step that is to follow.
                 Event::Preview(_) => continue,
                 _ => {}
             }
-            begun = operations();
+            begun = done();
         }
         rehearsed.close(device, current);
         if let Some(rehearsal) = device.rehearsal() {
@@ -80,28 +86,28 @@ impl Rehearsed {
         Ok(rehearsed)
     }
 
-    /// Counts the operations of a piece of work. Latent frames that are not looked at take what those before do.
-    fn piece(&mut self, Progress { stage, done, total, .. }: Progress, operations: f64, pieces: &mut Pieces) {
+    /// Counts a piece of work. Latent frames that are not looked at take what those before do.
+    fn piece(&mut self, Progress { stage, done, total, .. }: Progress, work: f64, pieces: &mut Pieces) {
         if done == 1 {
             *pieces = Pieces::default();
         }
-        if operations > 0.0 {
-            pieces.last = operations;
+        if work > 0.0 {
+            pieces.last = work;
         }
         let is_decoding = matches!(stage, Stage::Decoding { .. });
-        pieces.sum += if is_decoding { pieces.last } else { operations };
+        pieces.sum += if is_decoding { pieces.last } else { work };
         match stage {
             _ if done < total => {}
-            Stage::Conditioning { .. } => self.conditioning_operations = self.conditioning_operations.max(pieces.sum),
-            Stage::Decoding { .. } => self.decoding_operations = self.decoding_operations.max(pieces.sum),
+            Stage::Conditioning { .. } => self.conditioning_work = self.conditioning_work.max(pieces.sum),
+            Stage::Decoding { .. } => self.decoding_work = self.decoding_work.max(pieces.sum),
             _ => {}
         }
     }
 
     /// What the stages beside denoising take, in steps.
     pub fn weights(&self) -> Weights {
-        let steps = |operations: f64| if self.step_operations > 0.0 { operations / self.step_operations } else { 0.0 };
-        Weights { conditioning: steps(self.conditioning_operations), decoding: steps(self.decoding_operations) }
+        let steps = |work: f64| if self.step_work > 0.0 { work / self.step_work } else { 0.0 };
+        Weights { conditioning: steps(self.conditioning_work), decoding: steps(self.decoding_work) }
     }
 
     /// Adds a stage that has ended, or what it took more than the same stage before.

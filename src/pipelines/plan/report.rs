@@ -22,6 +22,8 @@ pub struct Plan {
     driving_host: u64,
     largest_buffer: Largest,
     step_operations: f64,
+    /// For the time of a step.
+    step_work: f64,
     step_seconds: Option<f64>,
     weights: Weights,
     steps: Steps,
@@ -36,7 +38,7 @@ impl Plan {
         rehearsed: Rehearsed,
         weights: Weights,
     ) -> Self {
-        let Rehearsed { stages, step_operations, largest_buffer, tile, host, driving_host, steps, .. } = rehearsed;
+        let Rehearsed { stages, step_operations, step_work, largest_buffer, tile, host, driving_host, steps, .. } = rehearsed;
         let resident = |stage| arrangement.resident(stage).min(layers.len());
         let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();
         Self {
@@ -51,6 +53,7 @@ impl Plan {
             driving_host,
             largest_buffer,
             step_operations,
+            step_work,
             step_seconds: None,
             weights,
             steps,
@@ -64,7 +67,7 @@ impl Plan {
 
     /// With the time of a step by the speed that was measured on `device` so far.
     pub(crate) fn timed(self, device: &Device) -> Self {
-        Self { step_seconds: device.rate().measured().map(|rate| self.step_operations / rate), ..self }
+        Self { step_seconds: device.rate().measured().map(|rate| self.step_work / rate), ..self }
     }
 
     /// What is known of the generation before it begins.
@@ -158,7 +161,7 @@ impl Plan {
         (0..self.steps.count()).map(|step| self.steps.may_reuse(step))
     }
 
-    /// Additions and multiplications of a step that is computed.
+    /// Floating-point operations of a step that is computed, additions and multiplications.
     pub fn step_operations(&self) -> f64 {
         self.step_operations
     }

@@ -58,7 +58,7 @@ const MOST: f32 = 4.0;
 /// DoRA's magnitudes (`dora_scale`, PEFT's `lora_magnitude_vector`) are the lengths that rows, or columns, of the changed matrix are brought to. A weight
 /// other than 1 is the part of the way from the matrix as it was to that.
 ///
-/// Quantised matrices stay quantised: low-rank products are kept as their factors, in f32, and added whenever the matrix is expanded to floats,
+/// Quantised matrices stay quantised: low-rank products are kept as their factors, in f32, and added whenever the matrix is dequantized to floats,
 /// before it is rounded to f16. The result is that of merging but for the order of sums. They take `4 * rank * (rows + columns)` bytes a
 /// matrix. What is no product of that kind (LoHa, LoKr, DoRA, `.diff`), or takes as much as the matrix, is merged while loading; that tensor then
 /// is a float on the GPU.

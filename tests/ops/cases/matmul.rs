@@ -53,17 +53,17 @@ pub fn cases() -> Vec<Case> {
     let mut cases = vec![
         sized("one tile", [33, 64, 96], plain()),
         sized("several tiles", [150, 40, 200], plain()),
-        sized("rows of no fours", [70, 30, 22], full(70, 22, Activation::None)),
-        sized("whole fours", [40, 32, 64], full(40, 64, Activation::GeluTanh)),
+        sized("rows of no vec4s", [70, 30, 22], full(70, 22, Activation::None)),
+        sized("whole vec4s", [40, 32, 64], full(40, 64, Activation::GeluTanh)),
         sized("one row", [1, 128, 48], bias_only(48, Activation::Silu)),
-        sized("one row of no fours", [1, 7, 13], full(1, 13, Activation::None)),
+        sized("one row of no vec4s", [1, 7, 13], full(1, 13, Activation::None)),
         sized("one number", [1, 1, 1], plain()),
         sized("few columns", [50, 64, 12], bias_only(12, Activation::None)),
         sized("one column", [50, 5, 1], plain()),
         sized("long rows", [17, 2048, 20], plain()),
         // More weights than the smallest device takes in one binding.
         sized("a large matrix", [3, 160, 600], full(3, 600, Activation::None)),
-        sized("a large matrix of no fours", [20, 129, 607], plain()),
+        sized("a large matrix of no vec4s", [20, 129, 607], plain()),
         typed("f16 weights", [33, 64, 96], [F32, F16, F32]),
         typed("bf16 weights", [33, 64, 96], [F32, Bf16, F32]),
         typed("f16 everywhere", [33, 64, 96], [F16, F16, F16]),
@@ -94,7 +94,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend([
         halves("in f16, and all that follows", full(33, 96, Activation::None)),
         halves("in f16, and a residual in f16", with_f16(full(33, 96, Activation::None))),
-        case("in f16, of no fours", odd_x.to(F16), odd_w.to(F16), full(33, 21, Activation::None), F32),
+        case("in f16, of no vec4s", odd_x.to(F16), odd_w.to(F16), full(33, 21, Activation::None), F32),
         typed("bf16 weights of f16", [33, 64, 96], [F16, Bf16, F32]),
     ]);
     cases.extend(ALL.map(|activation| halves("in f16, and an activation", bias_only(96, activation))));

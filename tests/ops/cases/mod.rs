@@ -7,8 +7,8 @@ mod channelwise;
 mod conv;
 mod copy;
 mod depthwise;
+pub mod dequantize;
 mod elementwise;
-pub mod expand;
 mod gather;
 mod layer_norm;
 mod lincomb;
@@ -36,7 +36,7 @@ pub fn cases() -> Vec<Case> {
         copy::cases(),
         depthwise::cases(),
         elementwise::cases(),
-        expand::cases(),
+        dequantize::cases(),
         gather::cases(),
         layer_norm::cases(),
         lincomb::cases(),
@@ -68,7 +68,7 @@ pub fn refusals() -> Vec<Refusal> {
         copy::refusals(),
         depthwise::refusals(),
         elementwise::refusals(),
-        expand::refusals(),
+        dequantize::refusals(),
         gather::refusals(),
         layer_norm::refusals(),
         lincomb::refusals(),

@@ -1,5 +1,5 @@
 use wan_animate::unversioned::dtype::DType::{F16, F32};
-use wan_animate::unversioned::ops::expand::{Scales, expand};
+use wan_animate::unversioned::ops::dequantize::{Scales, dequantize};
 use wan_animate::unversioned::ops::quantize::quantize;
 use wan_animate::unversioned::weights::Encoding;
 
@@ -16,7 +16,7 @@ fn case(what: &str, x: Host) -> Case {
         [&x],
         move |rec, [x]| {
             let (codes, scales) = quantize(rec, x)?;
-            expand(rec, &codes, Encoding::I8, shape, &Scales::Rows(scales), F32)
+            dequantize(rec, &codes, Encoding::I8, shape, &Scales::Rows(scales), F32)
         },
         move || {
             let row = |row: &Vec<f32>| {

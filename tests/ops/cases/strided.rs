@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         // Part of the last axis, and put into another part.
         case(&[4, 6], &[4, 3], view(2, &[6, 1]), view(1, &[5, 1]), &[4, 5]),
-        // The same in fours.
+        // The same in vec4s.
         case(&[4, 8], &[4, 4], view(4, &[8, 1]), view(8, &[12, 1]), &[5, 12]),
         // Backwards, every second.
         case(&[9], &[4], view(8, &[-2]), view(0, &[1]), &[4]),

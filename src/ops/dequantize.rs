@@ -3,42 +3,18 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX};
+use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX};
 use crate::weights::{Block, Encoding};
 
-macro_rules! lib {
-    ($name:literal) => {
-        include_str!(concat!("../../wgsl/lib/", $name, ".wgsl"))
-    };
-}
-
-/// See `wgsl/expand.wgsl`.
-pub static EXPAND: Kernel = Kernel {
-    libs: &[
-        lib!("codes"),
-        lib!("load_f8e4m3"),
-        lib!("load_f8e5m2"),
-        lib!("load_i8"),
-        lib!("load_q4_0"),
-        lib!("load_q4_1"),
-        lib!("load_q5_0"),
-        lib!("load_q5_1"),
-        lib!("load_q8_0"),
-        lib!("load_q2_k"),
-        lib!("load_q3_k"),
-        lib!("load_q4_k"),
-        lib!("load_q5_k"),
-        lib!("load_q6_k"),
-        lib!("load_iq4_nl"),
-        lib!("load_iq4_xs"),
-    ],
+/// See `wgsl/dequantize.wgsl`.
+pub static DEQUANTIZE: Kernel = Kernel {
     slots: &[
         Slot::read("stored", INDEX),
         Slot::read("scales", &[Element::Absent, Element::F32]),
         Slot::write("out", &[Element::F32x4, Element::F16x4]),
     ],
     variants: &[&[("FORMAT", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]), ("ROW_SCALES", &[0, 1]), ("HALF", &[0, 1])]],
-    ..Kernel::of("expand", include_str!("../../wgsl/expand.wgsl"), size_of::<Params>())
+    ..Kernel::of("dequantize", include_str!("../../wgsl/dequantize.wgsl"), size_of::<Params>())
 };
 
 params!(Params { count: u32, cols: u32, scale: f32 });
@@ -52,7 +28,7 @@ pub enum Scales {
     Rows(Tensor),
 }
 
-/// The number that `wgsl/expand.wgsl` has for an encoding; none where it cannot expand it.
+/// The number that `wgsl/dequantize.wgsl` has for an encoding; none where it cannot dequantize it.
 fn format(encoding: Encoding) -> Option<u32> {
     Some(match encoding {
         Encoding::F8E4M3 => 0,
@@ -76,14 +52,14 @@ fn format(encoding: Encoding) -> Option<u32> {
     })
 }
 
-/// Whether rows of `cols` numbers in this encoding can be expanded: whole blocks, in fours.
-pub fn is_expandable(encoding: Encoding, cols: usize) -> bool {
+/// Whether rows of `cols` numbers in this encoding can be dequantized: whole blocks, in vec4s.
+pub fn can_dequantize(encoding: Encoding, cols: usize) -> bool {
     let unit = encoding.block().map_or(4, Block::elements);
     format(encoding).is_some() && cols > 0 && cols.is_multiple_of(unit)
 }
 
 /// Rows [rows, cols] as `dtype`, f32 or f16 (rounded to the nearest, saturating), from their stored bytes, which `stored` holds as words.
-pub fn expand(
+pub fn dequantize(
     rec: &mut Recorder,
     stored: &Tensor,
     encoding: Encoding,
@@ -91,8 +67,8 @@ pub fn expand(
     scales: &Scales,
     dtype: DType,
 ) -> Result<Tensor> {
-    let format = format(encoding).filter(|_| is_expandable(encoding, cols));
-    let format = format.ok_or_else(|| Error::Unsupported(format!("expanding rows of {cols} numbers stored as {encoding}")))?;
+    let format = format(encoding).filter(|_| can_dequantize(encoding, cols));
+    let format = format.ok_or_else(|| Error::Unsupported(format!("dequantizing rows of {cols} numbers stored as {encoding}")))?;
     let bytes = encoding.bytes((rows * cols) as u64);
     if bytes.is_none_or(|bytes| bytes > stored.buffer_bytes()) {
         return Err(Error::Input(format!("{} bytes for {encoding} [{rows}, {cols}]", stored.buffer_bytes())));
@@ -106,6 +82,6 @@ pub fn expand(
     let params = Params { count: out.len() as u32, cols: cols as u32, scale };
     let constants = [("FORMAT", format), ("ROW_SCALES", u32::from(rows_scales.is_some())), ("HALF", u32::from(dtype == DType::F16))];
     let args = [Arg::index(stored), rows_scales.map_or(Arg::ABSENT, Arg::scalar), Arg::flat(&out)];
-    rec.dispatch(&EXPAND, &constants, &params, &args, out.len().div_ceil(1024), 1024.0 * 16.0)?;
+    rec.dispatch(&DEQUANTIZE, &constants, &params, &args, out.len().div_ceil(1024), Cost::of(2.0 * out.len() as f64, &args))?;
     Ok(out)
 }

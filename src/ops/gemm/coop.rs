@@ -3,10 +3,9 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{params, tiles};
-use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, family::Coop};
+use crate::gpu::{Arg, Cost, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, family::Coop};
 use crate::ops::activation::ACTIVATIONS;
-use crate::ops::libs::{ACTIVATION, EPILOGUE, OPERAND_TILES};
-use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
+use crate::ops::gemm::call::{BIAS, GATE, Gemm, OUT, Params, RESIDUAL};
 
 /// A workgroup is `sm` by `sn` subgroups, a subgroup `fm` by FN fragments.
 #[derive(Clone, Copy)]
@@ -27,14 +26,14 @@ impl Tile {
         [sm * fm * self.matrices.size, sn * across * self.matrices.size]
     }
 
-    /// LX and LW are the loads of each operand that a lane makes, of RUN fours each: AMD's compiler makes one of two, others rather have single ones.
+    /// LX and LW are the loads of each operand that a lane makes, of RUN vec4s each: AMD's compiler makes one of two, others rather have single ones.
     const fn constants(self) -> [(&'static str, u32); 12] {
         let (Coop { size, lanes, ones, .. }, [sm, sn], [fm, across]) = (self.matrices, self.subgroups, self.fragments);
         let (run, all) = (if lanes == 64 { 2 } else { 1 }, sm * sn * lanes);
         let [x, w] = [("LX", fm * size * 8 / (sn * lanes * run)), ("LW", across * size * 8 / (sm * lanes * run))];
-        let [down, right, fours] = [("SM", sm), ("SN", sn), ("FOURS", !ones as u32)];
+        let [down, right, vec4s] = [("SM", sm), ("SN", sn), ("VEC4S", !ones as u32)];
         let [lanes, run, pad] = [("LANES", lanes), ("RUN", run), ("PAD", self.matrices.padding())];
-        [("SIZE", size), down, right, ("FM", fm), ("FN", across), lanes, fours, run, pad, x, w, ("WG", all)]
+        [("SIZE", size), down, right, ("FM", fm), ("FN", across), lanes, vec4s, run, pad, x, w, ("WG", all)]
     }
 }
 
@@ -67,9 +66,8 @@ static CONSTANTS: [[(&str, u32); 12]; 9] = {
 
 /// See `wgsl/matmul_coop.wgsl`.
 pub static MATMUL_COOP: Kernel = Kernel {
-    libs: &[ACTIVATION, EPILOGUE, OPERAND_TILES],
     workgroup: 256,
-    slots: &[Slot::read("x", &[Element::Half4]), Slot::read("w", &[Element::Half4]), BIAS, GATE, RESIDUAL, OUT],
+    slots: &[Slot::read("x", &[Element::NativeF16x4]), Slot::read("w", &[Element::NativeF16x4]), BIAS, GATE, RESIDUAL, OUT],
     tiles: &tiles(&CONSTANTS),
     variants: &[&[("TAIL", &[1, 0]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
     needs: Needs::CooperativeMatrix,
@@ -79,55 +77,55 @@ pub static MATMUL_COOP: Kernel = Kernel {
 /// BK of lib/operand_tiles.
 const DEPTH: usize = 32;
 
-/// See `wgsl/halve.wgsl`.
-pub static HALVE: Kernel = Kernel {
+/// See `wgsl/cast_f16.wgsl`.
+pub static CAST_F16: Kernel = Kernel {
     slots: &[Slot::read("x", &[Element::Bf16x4]), Slot::write("out", &[Element::F16x4])],
-    ..Kernel::of("halve", include_str!("../../../wgsl/halve.wgsl"), size_of::<HalveParams>())
+    ..Kernel::of("cast_f16", include_str!("../../../wgsl/cast_f16.wgsl"), size_of::<CastParams>())
 };
 
-params!(HalveParams { fours: u32 });
+params!(CastParams { vec4s: u32 });
 
 /// Whether the operands are what cooperative matrices take. f32 weights are left alone: whoever keeps them wants all of their bits.
-pub(super) fn fits(product: &Product) -> bool {
-    product.x.dtype() == DType::F16 && product.w.dtype() != DType::F32 && product.x.cols().is_multiple_of(4)
+pub(super) fn fits(gemm: &Gemm) -> bool {
+    gemm.x.dtype() == DType::F16 && gemm.w.dtype() != DType::F32 && gemm.x.cols().is_multiple_of(4)
 }
 
-pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
-    match product.w.dtype() {
+pub(super) fn record(rec: &mut Recorder, gemm: &Gemm) -> Result<()> {
+    match gemm.w.dtype() {
         DType::Bf16 => {
-            let w = halve(rec, product.w)?;
-            tuned(rec, &Product { w: &w, ..*product })
+            let w = cast_f16(rec, gemm.w)?;
+            tuned(rec, &Gemm { w: &w, ..*gemm })
         }
-        _ => tuned(rec, product),
+        _ => tuned(rec, gemm),
     }
 }
 
 /// In the tile that is fastest here, or else the largest, or the smallest where there are too few of those.
-fn tuned(rec: &mut Recorder, product: &Product) -> Result<()> {
+fn tuned(rec: &mut Recorder, gemm: &Gemm) -> Result<()> {
     let matrices = rec.device().coop().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
     let tiles: Vec<_> = TILES.into_iter().filter(|tile| tile.matrices == matrices).collect();
-    let few = product.x.rows().div_ceil(128) * product.w.rows().div_ceil(128) < 64;
-    let number = product.tuned(rec, Family::Coop, tiles.len(), |rec, number| run(rec, product, tiles[number]));
-    run(rec, product, tiles[number.unwrap_or(if few { tiles.len() - 1 } else { 0 })])
+    let few = gemm.x.rows().div_ceil(128) * gemm.w.rows().div_ceil(128) < 64;
+    let number = gemm.tuned(rec, Family::Coop, tiles.len(), |rec, number| run(rec, gemm, tiles[number]));
+    run(rec, gemm, tiles[number.unwrap_or(if few { tiles.len() - 1 } else { 0 })])
 }
 
 /// The weights of Wan's checkpoints, bf16, are f16 numbers but for those below 2^-14, whose last bits are rounded off.
-fn halve(rec: &mut Recorder, w: &Tensor) -> Result<Tensor> {
+fn cast_f16(rec: &mut Recorder, w: &Tensor) -> Result<Tensor> {
     let out = rec.alloc(w.shape(), DType::F16)?;
-    let fours = w.len().div_ceil(4);
-    let groups = fours.div_ceil(HALVE.workgroup as usize);
-    rec.dispatch(&HALVE, &[], &HalveParams { fours: fours as u32 }, &[Arg::flat(w), Arg::flat(&out)], groups, 64.0 * 16.0)?;
+    let vec4s = w.len().div_ceil(4);
+    let groups = vec4s.div_ceil(CAST_F16.workgroup as usize);
+    let args = [Arg::flat(w), Arg::flat(&out)];
+    rec.dispatch(&CAST_F16, &[], &CastParams { vec4s: vec4s as u32 }, &args, groups, Cost::of(0.0, &args))?;
     Ok(out)
 }
 
-fn run(rec: &mut Recorder, product: &Product, tile: Tile) -> Result<()> {
+fn run(rec: &mut Recorder, gemm: &Gemm, tile: Tile) -> Result<()> {
     let [bm, bn] = tile.extents();
-    let tail = ("TAIL", u32::from(!product.x.cols().is_multiple_of(DEPTH)));
-    let constants = [&tile.constants()[..], &[tail], &product.epilogue_constants()].concat();
-    let params = product.params(bn);
-    let [bias, gate, residual, out] = product.epilogue_args();
-    let args = [Arg::halves(product.x), Arg::halves(product.w), bias, gate, residual, out];
-    let work = 2.0 * f64::from(bm * bn) * product.x.cols() as f64;
-    let rows = product.x.rows();
-    rec.dispatch(&MATMUL_COOP, &constants, &params, &args, rows.div_ceil(bm as usize) * params.column_groups as usize, work)
+    let tail = ("TAIL", u32::from(!gemm.x.cols().is_multiple_of(DEPTH)));
+    let constants = [&tile.constants()[..], &[tail], &gemm.epilogue_constants()].concat();
+    let params = gemm.params(bn);
+    let [bias, gate, residual, out] = gemm.epilogue_args();
+    let args = [Arg::native_f16(gemm.x), Arg::native_f16(gemm.w), bias, gate, residual, out];
+    let rows = gemm.x.rows();
+    rec.dispatch(&MATMUL_COOP, &constants, &params, &args, rows.div_ceil(bm as usize) * params.column_groups as usize, gemm.cost(&args))
 }

@@ -1,7 +1,7 @@
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
-use wan_animate::unversioned::ops::expand::{Scales, expand};
+use wan_animate::unversioned::ops::dequantize::{Scales, dequantize};
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 use wan_animate::unversioned::weights::{Block, Encoding};
 
@@ -9,10 +9,10 @@ use crate::approx::{Approx, sum};
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::matmul as oracle;
-use crate::quantized::{FORMS, Stored, expanded};
+use crate::quantized::{FORMS, Stored, dequantized};
 
 fn name(what: &str, stored: &Stored, dtype: DType) -> String {
-    format!("expand {what}: {} {:?}, {} scales, to {dtype}", stored.encoding, stored.shape, stored.scales.len())
+    format!("dequantize {what}: {} {:?}, {} scales, to {dtype}", stored.encoding, stored.shape, stored.scales.len())
 }
 
 /// The kernel alone, so that the guards behind its output show stray writes.
@@ -28,7 +28,7 @@ fn kernel(what: &str, stored: Stored, dtype: DType) -> Case {
             [scale] => Scales::One(scale),
             _ => Scales::Rows(rec.upload(&[stored.shape[0]], &stored.scales)?),
         };
-        expand(rec, &words, stored.encoding, stored.shape, &scales, dtype)
+        dequantize(rec, &words, stored.encoding, stored.shape, &scales, dtype)
     };
     Case::new(name, [], run, move || exact.floats(dtype).values.into_iter().map(Approx::exact).collect())
 }
@@ -38,7 +38,7 @@ fn matrix(what: &str, stored: Stored, dtype: DType) -> Case {
     let (name, exact) = (name(what, &stored, dtype), stored.clone());
     let run = move |rec: &mut Recorder, []: [&Tensor; 0]| {
         let matrix = stored.upload(rec.device(), dtype)?;
-        expanded(rec, &matrix, dtype)
+        dequantized(rec, &matrix, dtype)
     };
     let values = move || {
         let base = |dtype| exact.floats(dtype).values.into_iter().map(Approx::exact);

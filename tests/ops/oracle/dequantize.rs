@@ -4,12 +4,12 @@ use half::f16;
 use wan_animate::unversioned::weights::{Block, Encoding};
 
 /// The numbers that bytes stand for, exactly.
-pub fn expand(encoding: Encoding, bytes: &[u8]) -> Vec<f64> {
+pub fn dequantize(encoding: Encoding, bytes: &[u8]) -> Vec<f64> {
     match encoding {
         Encoding::F8E4M3 => bytes.iter().map(|&code| float(code, 4, 3)).collect(),
         Encoding::F8E5M2 => bytes.iter().map(|&code| float(code, 5, 2)).collect(),
         Encoding::I8 => bytes.iter().map(|&code| f64::from(code as i8)).collect(),
-        Encoding::Block(block) => bytes.chunks_exact(block.bytes()).flat_map(|bytes| expand_block(block, bytes)).collect(),
+        Encoding::Block(block) => bytes.chunks_exact(block.bytes()).flat_map(|bytes| dequantize_block(block, bytes)).collect(),
         _ => panic!("not quantised"),
     }
 }
@@ -26,7 +26,7 @@ fn half(bytes: &[u8], at: usize) -> f64 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f64()
 }
 
-fn expand_block(block: Block, b: &[u8]) -> Vec<f64> {
+fn dequantize_block(block: Block, b: &[u8]) -> Vec<f64> {
     let mut out = vec![0.0; block.elements()];
     let table = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113].map(f64::from);
     match block {

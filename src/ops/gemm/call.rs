@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::kernel::{READ, READ_OPTIONAL, VECTOR_OPTIONAL, WEIGHT, WRITE, params};
-use crate::gpu::{Arg, Family, Recorder, Slot, Tensor};
+use crate::gpu::{Arg, Cost, Family, Recorder, Slot, Tensor};
 use crate::ops::{epilogue::Epilogue, tuned::fastest_tile};
 
 pub(super) const BIAS: Slot = Slot::read("bias", VECTOR_OPTIONAL);
@@ -22,7 +22,7 @@ params!(Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, colum
 
 /// x times a run of rows of the whole matrix, for the columns of `out` from `first` on.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'a> {
+pub(crate) struct Gemm<'a> {
     pub(crate) x: &'a Tensor,
     pub(crate) w: &'a Tensor,
     pub(crate) first: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Product<'a> {
     pub(crate) out: &'a Tensor,
 }
 
-impl<'a> Product<'a> {
+impl<'a> Gemm<'a> {
     /// The fastest of `count` tiles by timing this very product, which `record` records with one of them; none where tiles are not timed.
     pub(super) fn tuned(
         &self,
@@ -45,6 +45,10 @@ impl<'a> Product<'a> {
         let [rows, cols, inner] = [self.x.rows(), self.w.rows(), self.x.cols()].map(usize::next_power_of_two);
         let class = format!("matmul {family}, {rows}x{cols}x{inner}, {} by {}", self.x.dtype(), self.w.dtype());
         fastest_tile(rec, &class, count, record)
+    }
+
+    pub(super) fn cost(&self, args: &[Arg]) -> Cost {
+        Cost::of(2.0 * self.x.len() as f64 * self.w.rows() as f64, args)
     }
 
     /// For tiles that many columns wide.

@@ -2,12 +2,11 @@
 
 use crate::error::Result;
 use crate::gpu::{Family, Kernel, Recorder};
-use crate::ops::product::call::{Params, Product, SLOTS};
-use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::gemm::call::{Gemm, Params, SLOTS};
 
 /// See `wgsl/matmul_tiled.wgsl`.
 pub static MATMUL_TILED: Kernel = Kernel {
-    libs: &[ACTIVATION, EPILOGUE],
     slots: SLOTS,
     tiles: &[&TILES[0].constants(), &TILES[1].constants(), &TILES[2].constants(), &TILES[3].constants()],
     variants: &[&[("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
@@ -44,16 +43,16 @@ fn choose(rows: usize, cols: usize) -> Tile {
     TILES.into_iter().find(|tile| rows.div_ceil(tile.bm as usize) * cols.div_ceil(tile.bn as usize) >= ENOUGH).unwrap_or(smallest)
 }
 
-pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
-    let tuned = product.tuned(rec, Family::Tiled, TILES.len(), |rec, number| run(rec, product, TILES[number]));
-    run(rec, product, tuned.map_or_else(|| choose(product.x.rows(), product.w.rows()), |number| TILES[number]))
+pub(super) fn record(rec: &mut Recorder, gemm: &Gemm) -> Result<()> {
+    let tuned = gemm.tuned(rec, Family::Tiled, TILES.len(), |rec, number| run(rec, gemm, TILES[number]));
+    run(rec, gemm, tuned.map_or_else(|| choose(gemm.x.rows(), gemm.w.rows()), |number| TILES[number]))
 }
 
-fn run(rec: &mut Recorder, product: &Product, tile: Tile) -> Result<()> {
-    let rows = product.x.rows();
-    let params = product.params(tile.bn);
-    let constants = [&tile.constants()[..], &product.epilogue_constants()].concat();
-    let work = 2.0 * f64::from(tile.bm * tile.bn) * product.x.cols() as f64;
+fn run(rec: &mut Recorder, gemm: &Gemm, tile: Tile) -> Result<()> {
+    let rows = gemm.x.rows();
+    let params = gemm.params(tile.bn);
+    let constants = [&tile.constants()[..], &gemm.epilogue_constants()].concat();
+    let args = gemm.args();
     let groups = rows.div_ceil(tile.bm as usize) * params.column_groups as usize;
-    rec.dispatch(&MATMUL_TILED, &constants, &params, &product.args(), groups, work)
+    rec.dispatch(&MATMUL_TILED, &constants, &params, &args, groups, gemm.cost(&args))
 }

@@ -3,16 +3,15 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::params;
-use crate::gpu::{Arg, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, kernel::READ, kernel::WEIGHT};
-use crate::ops::product::call::{BIAS, GATE, OUT, Params, Product, RESIDUAL};
-use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
+use crate::gpu::{Arg, Cost, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, kernel::READ, kernel::WEIGHT};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::gemm::call::{BIAS, GATE, Gemm, OUT, Params, RESIDUAL};
 
 /// All values of the constant `FORM`: f32, f16, bf16.
 const FORMS: &[u32] = &[0, 1, 2];
 
 /// See `wgsl/matmul_sg.wgsl`.
 pub static MATMUL_SG: Kernel = Kernel {
-    libs: &[ACTIVATION, EPILOGUE],
     workgroup: Family::SG_LANES,
     slots: &[Slot::read("x", READ), Slot::read("packed", &[Element::U32x4]), BIAS, GATE, RESIDUAL, OUT],
     variants: &[&[("TM", &[8, 16]), ("FORM", FORMS), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
@@ -27,7 +26,7 @@ pub static MATMUL_PACK: Kernel = Kernel {
     ..Kernel::of("matmul_pack", include_str!("../../../wgsl/matmul_pack.wgsl"), size_of::<PackParams>())
 };
 
-params!(PackParams { inner: u32, depth: u32, from: u32, shard: u32, fours: u32 });
+params!(PackParams { inner: u32, depth: u32, from: u32, shard: u32, vec4s: u32 });
 
 /// Columns of a tile.
 const COLS: usize = 64;
@@ -37,14 +36,14 @@ const DEPTH: usize = 32;
 /// small, and little beside what any model holds.
 const PACKED_BYTES: usize = 32 << 20;
 
-pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
-    let (w, depth) = (product.w, product.w.cols().next_multiple_of(DEPTH));
+pub(super) fn record(rec: &mut Recorder, gemm: &Gemm) -> Result<()> {
+    let (w, depth) = (gemm.w, gemm.w.cols().next_multiple_of(DEPTH));
     let tile_bytes = depth * COLS * w.dtype().bytes() as usize;
     let most = (PACKED_BYTES / tile_bytes).max(1) * COLS;
     for from in (0..w.rows()).step_by(most) {
         let cols = most.min(w.rows() - from);
         let packed = pack(rec, w, from, cols, depth)?;
-        run(rec, product, &packed, from, cols)?;
+        run(rec, gemm, &packed, from, cols)?;
     }
     Ok(())
 }
@@ -61,23 +60,30 @@ fn form(dtype: DType) -> u32 {
 fn pack(rec: &mut Recorder, w: &Tensor, from: usize, cols: usize, depth: usize) -> Result<Tensor> {
     let packed = rec.alloc(&[cols.next_multiple_of(COLS), depth], w.dtype())?;
     // A lane packs four numbers of eight columns.
-    let fours = packed.len() / 32;
+    let vec4s = packed.len() / 32;
     let params =
-        PackParams { inner: w.cols() as u32, depth: depth as u32, from: from as u32, shard: (from + cols) as u32, fours: fours as u32 };
+        PackParams { inner: w.cols() as u32, depth: depth as u32, from: from as u32, shard: (from + cols) as u32, vec4s: vec4s as u32 };
     let args = [Arg::rows(w), Arg::words(&packed)];
-    rec.dispatch(&MATMUL_PACK, &[("FORM", form(w.dtype()))], &params, &args, fours.div_ceil(MATMUL_PACK.workgroup as usize), 64.0 * 500.0)?;
+    rec.dispatch(
+        &MATMUL_PACK,
+        &[("FORM", form(w.dtype()))],
+        &params,
+        &args,
+        vec4s.div_ceil(MATMUL_PACK.workgroup as usize),
+        Cost::of(0.0, &args),
+    )?;
     Ok(packed)
 }
 
-fn run(rec: &mut Recorder, product: &Product, packed: &Tensor, from: usize, cols: usize) -> Result<()> {
-    let rows = product.x.rows();
+fn run(rec: &mut Recorder, gemm: &Gemm, packed: &Tensor, from: usize, cols: usize) -> Result<()> {
+    let rows = gemm.x.rows();
     let tm = if rows > 32 { 16 } else { 8 };
-    let whole = product.params(COLS as u32);
+    let whole = gemm.params(COLS as u32);
     let params = Params { shard: cols as u32, first: whole.first + from as u32, column_groups: cols.div_ceil(COLS) as u32, ..whole };
-    let [act, gated] = product.epilogue_constants();
+    let [act, gated] = gemm.epilogue_constants();
     let constants = [("TM", tm), ("FORM", form(packed.dtype())), act, gated];
-    let [bias, gate, residual, out] = product.epilogue_args();
-    let args = [Arg::rows(product.x), Arg::words(packed), bias, gate, residual, out];
-    let work = 2.0 * f64::from(tm) * (COLS * product.x.cols()) as f64;
-    rec.dispatch(&MATMUL_SG, &constants, &params, &args, rows.div_ceil(tm as usize) * params.column_groups as usize, work)
+    let [bias, gate, residual, out] = gemm.epilogue_args();
+    let args = [Arg::rows(gemm.x), Arg::words(packed), bias, gate, residual, out];
+    let cost = Cost::of((2 * rows * cols * gemm.x.cols()) as f64, &args);
+    rec.dispatch(&MATMUL_SG, &constants, &params, &args, rows.div_ceil(tm as usize) * params.column_groups as usize, cost)
 }

@@ -2,12 +2,11 @@
 
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
-use crate::ops::product::call::{FEW_ROWS, Params, Product, SLOTS};
-use crate::ops::{activation::ACTIVATIONS, libs::ACTIVATION, libs::EPILOGUE};
+use crate::ops::activation::ACTIVATIONS;
+use crate::ops::gemm::call::{FEW_ROWS, Gemm, Params, SLOTS};
 
 /// See `wgsl/matmul_reg.wgsl`.
 pub static MATMUL_REG: Kernel = Kernel {
-    libs: &[ACTIVATION, EPILOGUE],
     slots: SLOTS,
     variants: &[
         &[("TM", &[8]), ("TN", &[8]), ("WN", &[8]), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])],
@@ -17,18 +16,18 @@ pub static MATMUL_REG: Kernel = Kernel {
     ..Kernel::of("matmul_reg", include_str!("../../../wgsl/matmul_reg.wgsl"), size_of::<Params>())
 };
 
-pub(super) fn record(rec: &mut Recorder, product: &Product) -> Result<()> {
-    let (rows, inner) = (product.x.rows(), product.x.cols());
+pub(super) fn record(rec: &mut Recorder, gemm: &Gemm) -> Result<()> {
+    let rows = gemm.x.rows();
     // Rows and columns of a lane, and lanes across a workgroup.
-    let (tm, tn, wn) = match (rows, product.w.rows()) {
+    let (tm, tn, wn) = match (rows, gemm.w.rows()) {
         (..=FEW_ROWS, _) => (1, 4, 16),
         (_, ..=16) => (8, 4, 4),
         _ => (8, 8, 8),
     };
-    let params = product.params(wn * tn);
+    let params = gemm.params(wn * tn);
     let row_groups = rows.div_ceil((MATMUL_REG.workgroup / wn * tm) as usize);
-    let [act, gated] = product.epilogue_constants();
+    let [act, gated] = gemm.epilogue_constants();
     let constants = [("TM", tm), ("TN", tn), ("WN", wn), act, gated];
-    let work = 2.0 * f64::from(MATMUL_REG.workgroup * tm * tn) * inner as f64;
-    rec.dispatch(&MATMUL_REG, &constants, &params, &product.args(), row_groups * params.column_groups as usize, work)
+    let args = gemm.args();
+    rec.dispatch(&MATMUL_REG, &constants, &params, &args, row_groups * params.column_groups as usize, gemm.cost(&args))
 }

@@ -9,9 +9,9 @@ pub mod tiled;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Device, Family, Recorder, Sink, family};
-use crate::ops::{epilogue::Epilogue, product::call::FEW_ROWS, product::call::Product};
+use crate::ops::{epilogue::Epilogue, gemm::call::FEW_ROWS, gemm::call::Gemm};
 
-impl Product<'_> {
+impl Gemm<'_> {
     /// In the family that suits the device.
     pub(crate) fn record(&self, rec: &mut Recorder) -> Result<()> {
         let device = rec.device().clone();
@@ -48,6 +48,6 @@ fn test(device: &Device, family: Family) -> Result<()> {
     let (x, w) = (upload(&[ROWS, INNER], &x)?, upload(&[COLS, INNER], &w)?);
     let mut rec = Recorder::new(device, crate::Cancel::new());
     let out = rec.alloc(&[ROWS, COLS], DType::F32)?;
-    Product { x: &x, w: &w, first: 0, epilogue: Epilogue::default(), out: &out }.record_in(&mut rec, family)?;
+    Gemm { x: &x, w: &w, first: 0, epilogue: Epilogue::default(), out: &out }.record_in(&mut rec, family)?;
     family::agree(&rec.download(&out)?, &exact, 1e-3)
 }
