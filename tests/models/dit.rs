@@ -86,7 +86,7 @@ fn keys_by_groups_of_heads_are_the_same_bits() {
 
 /// What Animate-2 predicts, and the bytes of weights that were on the GPU at once.
 fn animate_2(driving: DrivingCache, quantizes: bool, resident: usize) -> (Vec<f32>, u64) {
-    let (device, mut rec) = common::device();
+    let (device, mut rec) = crate::common::device();
     let rec = &mut rec;
     let weights = Arc::new(golden_weights("animate2/base/transformer"));
     let config = Config::of(&weights).expect("a configuration");
