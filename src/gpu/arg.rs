@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{kernel::Kernel, pipeline::Element, tensor::Tensor};
+use crate::gpu::{cost::Cost, kernel::Kernel, pipeline::Element, tensor::Tensor};
 
 /// A tensor for a slot, with the element format chosen.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,13 @@ impl<'a> Arg<'a> {
     /// [`Arg::rows`] of a tensor that may be left out.
     pub fn optional_rows(tensor: Option<&'a Tensor>) -> Self {
         tensor.map_or(Self::ABSENT, Self::rows)
+    }
+}
+
+impl Cost {
+    /// So many operations on all elements of `args`.
+    pub fn of(flops: f64, args: &[Arg]) -> Self {
+        Self { flops, bytes: args.iter().filter_map(Arg::bound).map(|tensor| tensor.len() as f64 * tensor.dtype().bytes() as f64).sum() }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What dispatches cost.
 
-use crate::gpu::arg::Arg;
-
 /// The arithmetic and the traffic of a dispatch, in true figures: slices of time, plans and benchmarks go by them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
@@ -16,11 +14,6 @@ pub struct Cost {
 const FLOPS_PER_BYTE: f64 = 8.0;
 
 impl Cost {
-    /// So many operations on all elements of `args`.
-    pub fn of(flops: f64, args: &[Arg]) -> Self {
-        Self { flops, bytes: args.iter().filter_map(Arg::bound).map(|tensor| tensor.len() as f64 * tensor.dtype().bytes() as f64).sum() }
-    }
-
     /// Operations in the time that it takes by the roofline model: those of its arithmetic, or those that fit in while its bytes are moved.
     pub fn work(self) -> f64 {
         self.flops.max(self.bytes * FLOPS_PER_BYTE)

@@ -1,7 +1,15 @@
 //! Functions of single elements, which several kernels apply on their way.
 
 /// All values of the constant `ACT`.
-pub(crate) const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+pub(crate) const ACTIVATIONS: &[u32] = &{
+    let mut numbers = [0; Activation::ALL.len()];
+    let mut i = 0;
+    while i < numbers.len() {
+        numbers[i] = Activation::ALL[i] as u32;
+        i += 1;
+    }
+    numbers
+};
 
 /// A function applied to each element; the numbers are those of `wgsl/lib/activation.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +41,21 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::None,
+        Self::Silu,
+        Self::GeluTanh,
+        Self::GeluErf,
+        Self::QuickGelu,
+        Self::ScaledLeakyRelu,
+        Self::Relu,
+        Self::HardTanh,
+        Self::Relu6,
+        Self::Sigmoid,
+        Self::HardSwish,
+    ];
+
     /// The function that the configurations of transformers call `name`; none where this crate does not have it.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {

@@ -13,7 +13,7 @@ pub static DEQUANTIZE: Kernel = Kernel {
         Slot::read("scales", &[Element::Absent, Element::F32]),
         Slot::write("out", &[Element::F32x4, Element::F16x4]),
     ],
-    variants: &[&[("FORMAT", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]), ("ROW_SCALES", &[0, 1]), ("HALF", &[0, 1])]],
+    variants: &[&[("FORMAT", &FORMATS), ("ROW_SCALES", &[0, 1]), ("HALF", &[0, 1])]],
     ..Kernel::of("dequantize", include_str!("../../wgsl/dequantize.wgsl"), size_of::<Params>())
 };
 
@@ -28,26 +28,24 @@ pub enum Scales {
     Rows(Tensor),
 }
 
+/// All numbers that `wgsl/dequantize.wgsl` has for encodings.
+const FORMATS: [u32; 3 + Block::ALL.len()] = {
+    let mut formats = [0; 3 + Block::ALL.len()];
+    let mut format = 0;
+    while format < formats.len() {
+        formats[format] = format as u32;
+        format += 1;
+    }
+    formats
+};
+
 /// The number that `wgsl/dequantize.wgsl` has for an encoding; none where it cannot dequantize it.
 fn format(encoding: Encoding) -> Option<u32> {
     Some(match encoding {
         Encoding::F8E4M3 => 0,
         Encoding::F8E5M2 => 1,
         Encoding::I8 => 2,
-        Encoding::Block(block) => match block {
-            Block::Q4_0 => 3,
-            Block::Q4_1 => 4,
-            Block::Q5_0 => 5,
-            Block::Q5_1 => 6,
-            Block::Q8_0 => 7,
-            Block::Q2K => 8,
-            Block::Q3K => 9,
-            Block::Q4K => 10,
-            Block::Q5K => 11,
-            Block::Q6K => 12,
-            Block::Iq4Nl => 13,
-            Block::Iq4Xs => 14,
-        },
+        Encoding::Block(block) => 3 + Block::ALL.iter().position(|known| *known == block)? as u32,
         _ => return None,
     })
 }

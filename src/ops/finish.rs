@@ -2,12 +2,20 @@
 
 use crate::error::Result;
 use crate::gpu::{Arg, Tensor};
-use crate::ops::activation::Activation;
+use crate::ops::{activation::ACTIVATIONS, activation::Activation};
 use crate::shape::Dims;
 
 /// All values of the constant `ACT` of kernels with `wgsl/lib/finish.wgsl`: an activation, or a slope for each channel.
-pub(super) const ALL_ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, SLOPE];
-const SLOPE: u32 = 11;
+pub(super) const ALL_ACTIVATIONS: &[u32] = &{
+    let mut numbers = [SLOPE; Activation::ALL.len() + 1];
+    let mut i = 0;
+    while i < ACTIVATIONS.len() {
+        numbers[i] = ACTIVATIONS[i];
+        i += 1;
+    }
+    numbers
+};
+const SLOPE: u32 = 255;
 
 /// What follows the sums of a convolution before they are stored: `activation(sum + bias) + residual`.
 #[derive(Clone, Copy, Debug, Default)]

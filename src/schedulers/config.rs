@@ -1,12 +1,7 @@
 //! A scheduler with its settings: chosen by name, or read from a checkpoint's `scheduler_config.json`.
 
-use super::dpmpp::{self, DpmPp};
 use super::sigmas::{FinalSigma, Levels, Rule};
-use super::unipc::{self, UniPc};
-use super::{
-    adams::Adams, ancestral::Depth, deis::Deis, dpmpp_sde, dpmpp_single, euler, heun, kdpm2, names::Sampler, plan::Plan,
-    scheduler::Scheduler, spacing::Spacing,
-};
+use super::{names::Sampler, plan::Plan, scheduler::Scheduler, scheduler::Solver, spacing::Spacing};
 use crate::Result;
 
 /// The models' training timesteps, and the shift of their official configurations.
@@ -20,21 +15,6 @@ pub struct SchedulerConfig {
     pub(super) solver: Solver,
     pub(super) levels: Levels,
     pub(super) official: bool,
-}
-
-/// A solver with its settings.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Solver {
-    UniPc(UniPc),
-    DpmPp(DpmPp),
-    DpmPpSde,
-    DpmPpSingle(dpmpp::Form),
-    Euler,
-    Ancestral(Depth),
-    Heun,
-    Kdpm2(Depth),
-    Adams(Adams),
-    Deis(Deis),
 }
 
 impl SchedulerConfig {
@@ -128,68 +108,6 @@ impl SchedulerConfig {
     /// above 0, or the settings give no falling noise levels.
     pub fn plan(&self, num_inference_steps: usize) -> Result<Plan> {
         let schedule = self.levels.schedule(num_inference_steps, self.solver.begins_below_one())?;
-        Ok(Plan::new(match &self.solver {
-            Solver::UniPc(solver) => solver.plan(&schedule),
-            Solver::DpmPp(solver) => solver.plan(&schedule),
-            Solver::DpmPpSde => dpmpp_sde::plan(&schedule),
-            Solver::DpmPpSingle(form) => dpmpp_single::plan(*form, &schedule),
-            Solver::Euler => euler::plan(&schedule),
-            Solver::Ancestral(depth) => depth.plan(&schedule),
-            Solver::Heun => heun::plan(&schedule),
-            Solver::Kdpm2(depth) => kdpm2::plan(*depth, &schedule),
-            Solver::Adams(solver) => solver.plan(&schedule),
-            Solver::Deis(solver) => solver.plan(&schedule),
-        }))
-    }
-}
-
-impl Solver {
-    fn of(scheduler: Scheduler) -> Self {
-        match scheduler {
-            Scheduler::UniPc => Self::UniPc(UniPc::default()),
-            Scheduler::UniPc3M => Self::UniPc(UniPc { order: 3, ..UniPc::default() }),
-            Scheduler::DpmPp2M => Self::DpmPp(DpmPp::default()),
-            Scheduler::DpmPp3M => Self::DpmPp(DpmPp { order: 3, ..DpmPp::default() }),
-            Scheduler::DpmPp2MSde => Self::DpmPp(DpmPp { stochastic: true, ..DpmPp::default() }),
-            // The steps of k-diffusion, which lowers no order at the end.
-            Scheduler::DpmPp3MSde => {
-                Self::DpmPp(DpmPp { order: 3, form: dpmpp::Form::Heun, stochastic: true, lower_order_final: false, ..DpmPp::default() })
-            }
-            Scheduler::DpmPpSde => Self::DpmPpSde,
-            Scheduler::DpmPp2S => Self::DpmPpSingle(dpmpp::Form::Midpoint),
-            Scheduler::Euler => Self::Euler,
-            Scheduler::EulerAncestral => Self::Ancestral(Depth::Step { eta: 1.0 }),
-            Scheduler::Heun => Self::Heun,
-            Scheduler::Kdpm2 => Self::Kdpm2(Depth::NONE),
-            Scheduler::Kdpm2Ancestral => Self::Kdpm2(Depth::Step { eta: 1.0 }),
-            Scheduler::Lms => Self::Adams(Adams::Lms),
-            Scheduler::Deis => Self::Deis(Deis::default()),
-            Scheduler::Ipndm => Self::Adams(Adams::Ipndm),
-            Scheduler::Lcm => Self::Ancestral(Depth::DATA),
-            Scheduler::Tcd => Self::Ancestral(Depth::Part { gamma: 0.3 }),
-        }
-    }
-
-    /// Whether the solver cannot begin at level 1, where the log signal-to-noise is infinite.
-    fn begins_below_one(&self) -> bool {
-        matches!(self, Self::UniPc(_) | Self::DpmPpSde | Self::DpmPpSingle(_) | Self::Deis(_))
-    }
-}
-
-impl Default for UniPc {
-    fn default() -> Self {
-        Self { order: 2, form: unipc::Form::Bh2, lower_order_final: true, disable_corrector: Vec::new() }
-    }
-}
-
-impl Default for DpmPp {
-    fn default() -> Self {
-        Self { order: 2, form: dpmpp::Form::Midpoint, lower_order_final: true, euler_at_final: false, stochastic: false }
-    }
-}
-
-impl Default for Deis {
-    fn default() -> Self {
-        Self { order: 2, lower_order_final: true }
+        Ok(Plan::new(self.solver.evaluations(&schedule)))
     }
 }

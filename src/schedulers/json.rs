@@ -6,7 +6,7 @@ use super::dpmpp::{self, DpmPp};
 use super::sigmas::{FinalSigma, Levels, Rule};
 use super::unipc::{self, UniPc};
 use super::{
-    ancestral::Depth, config::SchedulerConfig, config::Solver, deis::Deis, diffusion, fields::Fields, scheduler::Scheduler,
+    ancestral::Depth, config::SchedulerConfig, deis::Deis, diffusion, fields::Fields, scheduler::Scheduler, scheduler::Solver,
     spacing::Spacing,
 };
 use crate::error::Result;

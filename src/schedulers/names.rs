@@ -75,26 +75,7 @@ impl FromStr for Sampler {
 /// The shortest of the names that are parsed.
 impl fmt::Display for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::UniPc => "unipc",
-            Self::UniPc3M => "unipc 3m",
-            Self::DpmPp2M => "dpm++ 2m",
-            Self::DpmPp3M => "dpm++ 3m",
-            Self::DpmPp2MSde => "dpm++ 2m sde",
-            Self::DpmPp3MSde => "dpm++ 3m sde",
-            Self::DpmPpSde => "dpm++ sde",
-            Self::DpmPp2S => "dpm++ 2s",
-            Self::Euler => "euler",
-            Self::EulerAncestral => "euler a",
-            Self::Heun => "heun",
-            Self::Kdpm2 => "kdpm2",
-            Self::Kdpm2Ancestral => "kdpm2 a",
-            Self::Lms => "lms",
-            Self::Deis => "deis",
-            Self::Ipndm => "ipndm",
-            Self::Lcm => "lcm",
-            Self::Tcd => "tcd",
-        })
+        f.write_str(self.names()[0])
     }
 }
 
@@ -123,34 +104,19 @@ fn spacing(word: &str) -> Option<Spacing> {
 }
 
 fn scheduler(plain: &str, name: &str) -> Result<Scheduler> {
-    match plain {
-        "unipc" | "unipc 2m" | "unipcmultistepscheduler" => Ok(Scheduler::UniPc),
-        "unipc 3m" => Ok(Scheduler::UniPc3M),
-        "dpm++" | "dpm++ 2m" | "dpmsolvermultistepscheduler" => Ok(Scheduler::DpmPp2M),
-        "dpm++ 2m sde" => Ok(Scheduler::DpmPp2MSde),
-        "dpm++ 3m" => Ok(Scheduler::DpmPp3M),
-        "dpm++ 3m sde" => Ok(Scheduler::DpmPp3MSde),
-        "dpm++ sde" | "dpmsolversdescheduler" => Ok(Scheduler::DpmPpSde),
-        "dpm++ 2s" | "dpmsolversinglestepscheduler" => Ok(Scheduler::DpmPp2S),
-        "euler" | "euler discretescheduler" | "flowmatcheulerdiscretescheduler" | "eulerdiscretescheduler" => Ok(Scheduler::Euler),
-        "ddim" | "ddimscheduler" => Ok(Scheduler::Euler),
-        "euler a" | "euler ancestral" | "ltxeulerancestralrfscheduler" | "eulerancestraldiscretescheduler" => Ok(Scheduler::EulerAncestral),
-        "heun" | "flowmatchheundiscretescheduler" | "heundiscretescheduler" => Ok(Scheduler::Heun),
-        "kdpm2" | "dpm2" | "kdpm2discretescheduler" => Ok(Scheduler::Kdpm2),
-        "kdpm2 a" | "dpm2 a" | "kdpm2ancestraldiscretescheduler" => Ok(Scheduler::Kdpm2Ancestral),
-        "lms" | "lmsdiscretescheduler" => Ok(Scheduler::Lms),
-        "deis" | "deismultistepscheduler" => Ok(Scheduler::Deis),
-        "ipndm" | "ipndmscheduler" => Ok(Scheduler::Ipndm),
-        "lcm" | "lcmscheduler" | "flowmatchlcmscheduler" => Ok(Scheduler::Lcm),
-        "tcd" | "tcdscheduler" => Ok(Scheduler::Tcd),
-        _ if let Some(why) = undefined(plain) => {
-            Err(Error::Unsupported(format!("scheduler `{name}`: not defined for flow matching, which these models are made for: {why}")))
-        }
-        _ => Err(Error::Input(format!(
-            "unknown scheduler `{name}`: choose default, unipc, unipc 3m, dpm++ 2m, dpm++ 3m, dpm++ 2m sde, dpm++ 3m sde, dpm++ sde, \
-             dpm++ 2s, euler, euler a, heun, kdpm2, kdpm2 a, lms, deis, ipndm, lcm, tcd or ddim, if you like with uniform, karras, exponential or beta behind"
-        ))),
+    if let Some(known) = Scheduler::ALL.iter().find(|scheduler| scheduler.names().contains(&plain)) {
+        return Ok(*known);
     }
+    if let Some(why) = undefined(plain) {
+        return Err(Error::Unsupported(format!(
+            "scheduler `{name}`: not defined for flow matching, which these models are made for: {why}"
+        )));
+    }
+    let all: Vec<_> = Scheduler::ALL.iter().map(Scheduler::to_string).collect();
+    Err(Error::Input(format!(
+        "unknown scheduler `{name}`: choose default, {} or ddim, if you like with uniform, karras, exponential or beta behind",
+        all.join(", ")
+    )))
 }
 
 /// Why a scheduler that exists for diffusion has no meaning for a flow, and what is near it.

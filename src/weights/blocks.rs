@@ -35,40 +35,62 @@ pub enum Block {
 const PLACES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 /// Writes the numbers of one block.
-type Expand = fn(&[u8], &mut [f32]);
+type Dequantize = fn(&[u8], &mut [f32]);
 
 impl Block {
-    /// What ggml calls it, the numbers and the bytes of a block, where its f16 scales and minima lie, and how it is dequantized.
-    const fn facts(self) -> (&'static str, usize, usize, &'static [usize], Expand) {
+    /// All of them, by the numbers that `wgsl/dequantize.wgsl` has for them.
+    pub const ALL: [Self; 12] = [
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::Q2K,
+        Self::Q3K,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+        Self::Iq4Nl,
+        Self::Iq4Xs,
+    ];
+
+    /// What ggml calls it, its number there, the numbers and the bytes of a block, where its f16 scales and minima lie, and how it is
+    /// dequantized.
+    const fn facts(self) -> (&'static str, u32, usize, usize, &'static [usize], Dequantize) {
         match self {
-            Self::Q4_0 => ("q4_0", 32, 18, &[0], q4_0),
-            Self::Q4_1 => ("q4_1", 32, 20, &[0, 2], q4_1),
-            Self::Q5_0 => ("q5_0", 32, 22, &[0], q5_0),
-            Self::Q5_1 => ("q5_1", 32, 24, &[0, 2], q5_1),
-            Self::Q8_0 => ("q8_0", 32, 34, &[0], q8_0),
-            Self::Q2K => ("q2_k", 256, 84, &[80, 82], q2_k),
-            Self::Q3K => ("q3_k", 256, 110, &[108], q3_k),
-            Self::Q4K => ("q4_k", 256, 144, &[0, 2], q4_k),
-            Self::Q5K => ("q5_k", 256, 176, &[0, 2], q5_k),
-            Self::Q6K => ("q6_k", 256, 210, &[208], q6_k),
-            Self::Iq4Nl => ("iq4_nl", 32, 18, &[0], iq4_nl),
-            Self::Iq4Xs => ("iq4_xs", 256, 136, &[0], iq4_xs),
+            Self::Q4_0 => ("q4_0", 2, 32, 18, &[0], q4_0),
+            Self::Q4_1 => ("q4_1", 3, 32, 20, &[0, 2], q4_1),
+            Self::Q5_0 => ("q5_0", 6, 32, 22, &[0], q5_0),
+            Self::Q5_1 => ("q5_1", 7, 32, 24, &[0, 2], q5_1),
+            Self::Q8_0 => ("q8_0", 8, 32, 34, &[0], q8_0),
+            Self::Q2K => ("q2_k", 10, 256, 84, &[80, 82], q2_k),
+            Self::Q3K => ("q3_k", 11, 256, 110, &[108], q3_k),
+            Self::Q4K => ("q4_k", 12, 256, 144, &[0, 2], q4_k),
+            Self::Q5K => ("q5_k", 13, 256, 176, &[0, 2], q5_k),
+            Self::Q6K => ("q6_k", 14, 256, 210, &[208], q6_k),
+            Self::Iq4Nl => ("iq4_nl", 20, 32, 18, &[0], iq4_nl),
+            Self::Iq4Xs => ("iq4_xs", 23, 256, 136, &[0], iq4_xs),
         }
     }
 
     /// Numbers in a block.
     pub fn elements(self) -> usize {
-        self.facts().1
+        self.facts().2
     }
 
     /// Bytes of a block.
     pub fn bytes(self) -> usize {
-        self.facts().2
+        self.facts().3
     }
 
     /// Where its f16 scales and minima lie.
-    pub(super) fn halves(self) -> &'static [usize] {
-        self.facts().3
+    pub fn scales_at(self) -> &'static [usize] {
+        self.facts().4
+    }
+
+    /// The number of its type in GGUF files.
+    pub fn ggml_type(self) -> u32 {
+        self.facts().1
     }
 
     /// What ggml calls it.
@@ -78,7 +100,7 @@ impl Block {
 
     /// The numbers of whole blocks.
     pub(super) fn dequantize(self, bytes: &[u8]) -> Vec<f32> {
-        let (_, elements, size, _, dequantize) = self.facts();
+        let (_, _, elements, size, _, dequantize) = self.facts();
         let mut values = vec![0.0; bytes.len() / size * elements];
         for (block, out) in bytes.chunks_exact(size).zip(values.chunks_exact_mut(elements)) {
             dequantize(block, out);

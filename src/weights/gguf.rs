@@ -23,22 +23,10 @@ const MAX_RANK: u32 = 8;
 /// The shape that a tensor had before it was made to fit ggml.
 pub(super) const ORIGINAL_SHAPE: &str = "comfy.gguf.orig_shape.";
 
-/// ggml's numbers of the types that are read.
-pub(super) const TYPES: [(u32, Encoding); 20] = [
+/// ggml's numbers of the types that are read and are no blocks.
+const PLAIN: [(u32, Encoding); 8] = [
     (0, Encoding::Float(DType::F32)),
     (1, Encoding::Float(DType::F16)),
-    (2, Encoding::Block(Block::Q4_0)),
-    (3, Encoding::Block(Block::Q4_1)),
-    (6, Encoding::Block(Block::Q5_0)),
-    (7, Encoding::Block(Block::Q5_1)),
-    (8, Encoding::Block(Block::Q8_0)),
-    (10, Encoding::Block(Block::Q2K)),
-    (11, Encoding::Block(Block::Q3K)),
-    (12, Encoding::Block(Block::Q4K)),
-    (13, Encoding::Block(Block::Q5K)),
-    (14, Encoding::Block(Block::Q6K)),
-    (20, Encoding::Block(Block::Iq4Nl)),
-    (23, Encoding::Block(Block::Iq4Xs)),
     (24, Encoding::I8),
     (25, Encoding::I16),
     (26, Encoding::I32),
@@ -46,6 +34,11 @@ pub(super) const TYPES: [(u32, Encoding); 20] = [
     (28, Encoding::F64),
     (30, Encoding::Float(DType::Bf16)),
 ];
+
+/// ggml's numbers of all types that are read.
+pub(super) fn types() -> impl Iterator<Item = (u32, Encoding)> {
+    PLAIN.into_iter().chain(Block::ALL.map(|block| (block.ggml_type(), Encoding::Block(block))))
+}
 
 /// ggml's other types.
 const UNSUPPORTED: [(u32, &str); 12] = [
@@ -168,8 +161,8 @@ struct Info<'a> {
 
 fn entry(path: &Path, info: Info, data: usize, length: usize, facts: &Facts) -> Result<Entry> {
     let fail = |message: String| Error::tensor(path, info.name, message);
-    let known = TYPES.iter().find(|(kind, _)| *kind == info.kind);
-    let encoding = known.map(|&(_, encoding)| encoding).ok_or_else(|| fail(unsupported(info.kind)))?;
+    let known = types().find(|(kind, _)| *kind == info.kind);
+    let encoding = known.map(|(_, encoding)| encoding).ok_or_else(|| fail(unsupported(info.kind)))?;
     let elements = elements(&info.shape);
     let width = encoding.block().map_or(1, |block| block.elements() as u64);
     if info.shape.first().is_some_and(|row| row % width != 0) {

@@ -1,6 +1,6 @@
 //! The beginning of a GGUF file that is written.
 
-use super::gguf::{DEFAULT_ALIGNMENT, ORIGINAL_SHAPE, TYPES};
+use super::gguf::{DEFAULT_ALIGNMENT, ORIGINAL_SHAPE, types};
 use super::safetensors::Outline;
 use crate::error::{Error, Result};
 
@@ -32,7 +32,7 @@ pub(super) fn header(architecture: &str, tensors: &[Outline]) -> Result<Vec<u8>>
     header.extend(facts.concat());
     let mut offset = 0;
     for tensor in tensors {
-        let kind = TYPES.iter().find(|(_, encoding)| *encoding == tensor.encoding).map(|&(kind, _)| kind);
+        let kind = types().find(|(_, encoding)| *encoding == tensor.encoding).map(|(kind, _)| kind);
         let kind = kind.ok_or_else(|| Error::Unsupported(format!("tensor `{}`: GGUF has no {}", tensor.name, tensor.encoding)))?;
         let shape = joined(&tensor.shape);
         header.extend([text(&tensor.name), (shape.len() as u32).to_le_bytes().into()].concat());

@@ -57,5 +57,5 @@ fn any(bytes: &[u8], is_bad: impl Fn(u8) -> bool) -> bool {
 
 fn has_bad_half(block: Block, bytes: &[u8]) -> bool {
     let is_bad = |block: &[u8], at: usize| block[at + 1] & 0x7c == 0x7c;
-    bytes.chunks_exact(block.bytes()).any(|bytes| block.halves().iter().any(|&at| is_bad(bytes, at)))
+    bytes.chunks_exact(block.bytes()).any(|bytes| block.scales_at().iter().any(|&at| is_bad(bytes, at)))
 }

@@ -66,26 +66,11 @@ impl Noise {
     }
 }
 
-/// A kind of block, ggml's number for it, and where its f16 scales are.
-const BLOCKS: [(Block, u32, &[usize]); 12] = [
-    (Block::Q4_0, 2, &[0]),
-    (Block::Q4_1, 3, &[0, 2]),
-    (Block::Q5_0, 6, &[0]),
-    (Block::Q5_1, 7, &[0, 2]),
-    (Block::Q8_0, 8, &[0]),
-    (Block::Q2K, 10, &[80, 82]),
-    (Block::Q3K, 11, &[108]),
-    (Block::Q4K, 12, &[0, 2]),
-    (Block::Q5K, 13, &[0, 2]),
-    (Block::Q6K, 14, &[208]),
-    (Block::Iq4Nl, 20, &[0]),
-    (Block::Iq4Xs, 23, &[0]),
-];
-
-fn blocks(noise: &mut Noise, (block, _, halves): (Block, u32, &[usize]), count: usize) -> Vec<u8> {
+fn blocks(noise: &mut Noise, block: Block, count: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..count * block.bytes()).map(|_| noise.byte()).collect();
+    let scales = block.scales_at();
     for block in bytes.chunks_exact_mut(block.bytes()) {
-        for &at in halves {
+        for &at in scales {
             let half = half::f16::from_f32((f32::from(noise.byte()) - 127.0) * 2e-6);
             block[at..at + 2].copy_from_slice(&half.to_le_bytes());
         }
@@ -119,7 +104,7 @@ fn text_encoder() -> (Config, Vec<(&'static str, [usize; 2])>) {
     (config.expect("a configuration"), square.into_iter().chain(forward).collect())
 }
 
-fn text_encoder_file(path: &Path, kind: (Block, u32, &[usize])) {
+fn text_encoder_file(path: &Path, kind: Block) {
     let mut noise = Noise(7);
     let mut plain = |name: &str, shape: &[usize]| (floats(name, shape, &noise.values(shape.iter().product())), 0);
     let mut parts = vec![
@@ -130,9 +115,9 @@ fn text_encoder_file(path: &Path, kind: (Block, u32, &[usize])) {
         plain("enc.blk.0.attn_rel_b.weight", &[32, 4]),
     ];
     for (name, shape) in text_encoder().1 {
-        let encoding = Encoding::Block(kind.0);
-        let bytes = blocks(&mut noise, kind, shape[0] * shape[1] / kind.0.elements());
-        parts.push((Part { name: format!("enc.blk.0.{name}.weight"), encoding, shape: shape.to_vec(), bytes }, kind.1));
+        let encoding = Encoding::Block(kind);
+        let bytes = blocks(&mut noise, kind, shape[0] * shape[1] / kind.elements());
+        parts.push((Part { name: format!("enc.blk.0.{name}.weight"), encoding, shape: shape.to_vec(), bytes }, kind.ggml_type()));
     }
     write_gguf(path, &parts);
 }
@@ -151,7 +136,7 @@ fn embeddings(weights: &Weights, precision: Precision) -> (Vec<f32>, u64) {
 fn text_encoders_in_every_kind_of_block_equal_their_twins() {
     let folder = tempfile::tempdir().expect("a folder");
     let elements: usize = text_encoder().1.iter().map(|(_, [rows, cols])| rows * cols).sum();
-    for kind in BLOCKS {
+    for kind in Block::ALL {
         let path = folder.path().join("umt5.gguf");
         text_encoder_file(&path, kind);
         let weights = models::open(&path).expect("opens");
@@ -159,9 +144,9 @@ fn text_encoders_in_every_kind_of_block_equal_their_twins() {
         for precision in [Precision::F32, Precision::F16] {
             let ((got, bytes), (expected, dense)) = (embeddings(&weights, precision), embeddings(&twin, precision));
             assert!(expected.iter().all(|value| value.is_finite()) && expected.iter().any(|&value| value != 0.0));
-            assert_eq!(got, expected, "{} {precision:?}", kind.0.name());
-            let saved = elements * precision.operand().bytes() as usize - elements / kind.0.elements() * kind.0.bytes();
-            assert_eq!(dense - bytes, saved as u64, "{}: matrices take their stored size", kind.0.name());
+            assert_eq!(got, expected, "{} {precision:?}", kind.name());
+            let saved = elements * precision.operand().bytes() as usize - elements / kind.elements() * kind.bytes();
+            assert_eq!(dense - bytes, saved as u64, "{}: matrices take their stored size", kind.name());
         }
     }
 }
@@ -281,7 +266,7 @@ fn convrot(plain: Vec<Part>, matrices: &[(String, Vec<usize>)], path: &Path) {
 fn gguf(plain: Vec<Part>, matrices: &[(String, Vec<usize>)], path: &Path) {
     let (mut parts, mut noise) = (plain.into_iter().map(|part| (part, 0)).collect::<Vec<_>>(), Noise(2));
     for (name, shape) in matrices {
-        let bytes = blocks(&mut noise, BLOCKS[4], shape[0] * shape[1] / 32);
+        let bytes = blocks(&mut noise, Block::Q8_0, shape[0] * shape[1] / 32);
         parts.push((Part { name: name.clone(), encoding: Encoding::Block(Block::Q8_0), shape: shape.clone(), bytes }, 8));
     }
     write_gguf(path, &parts);
@@ -418,14 +403,14 @@ fn damaged_numbers_are_found_while_loading() {
     }
     // The largest number of the form would be infinite with this scale, but it does not occur.
     assert_eq!(eight(Encoding::F8E4M3, with(2, 0), 1e37), Ok(()));
-    for (kind, at) in BLOCKS.iter().flat_map(|kind| kind.2.iter().map(move |&at| (*kind, at))) {
-        let (count, path) = (1024 / kind.0.elements(), folder.path().join("damaged.gguf"));
+    for (kind, at) in Block::ALL.into_iter().flat_map(|kind| kind.scales_at().iter().map(move |&at| (kind, at))) {
+        let (count, path) = (1024 / kind.elements(), folder.path().join("damaged.gguf"));
         let mut bytes = blocks(&mut Noise(5), kind, count);
-        let last = (count - 1) * kind.0.bytes() + at;
+        let last = (count - 1) * kind.bytes() + at;
         bytes[last..last + 2].copy_from_slice(&half::f16::INFINITY.to_le_bytes());
-        let weight = Part { name: "a.weight".into(), encoding: Encoding::Block(kind.0), shape: vec![4, 256], bytes };
-        write_gguf(&path, &[(weight, kind.1)]);
+        let weight = Part { name: "a.weight".into(), encoding: Encoding::Block(kind), shape: vec![4, 256], bytes };
+        write_gguf(&path, &[(weight, kind.ggml_type())]);
         let message = failure(&models::open(&path).expect("opens")).expect_err("damaged");
-        assert!(message.contains("`a.weight`: element [3, "), "{}: {message}", kind.0.name());
+        assert!(message.contains("`a.weight`: element [3, "), "{}: {message}", kind.name());
     }
 }

@@ -84,28 +84,9 @@ fn error(scheduler: Scheduler, count: usize, graded: bool) -> Result<f64> {
 
 #[test]
 fn errors_fall_at_the_order_of_the_scheduler() -> Result<()> {
-    let cases = [
-        (Scheduler::Euler, 1.0, true),
-        (Scheduler::Heun, 2.0, true),
-        // The corrector adds one to the order.
-        (Scheduler::UniPc, 3.0, true),
-        (Scheduler::UniPc3M, 4.0, true),
-        (Scheduler::DpmPp2M, 2.0, true),
-        // Its published third term has half the weight that order 3 would take.
-        (Scheduler::DpmPp3M, 2.0, true),
-        (Scheduler::Deis, 2.0, true),
-        (Scheduler::DpmPp2S, 2.0, false),
-        (Scheduler::Kdpm2, 2.0, true),
-        (Scheduler::Lms, 4.0, true),
-        // Its constant weights are for equal steps only; there, the start at order 1 limits it.
-        (Scheduler::Ipndm, 2.0, false),
-        (Scheduler::EulerAncestral, 1.0, true),
-        (Scheduler::DpmPp2MSde, 2.0, true),
-        (Scheduler::DpmPpSde, 2.0, true),
-        (Scheduler::DpmPp3MSde, 2.0, true),
-        (Scheduler::Kdpm2Ancestral, 1.0, true),
-    ];
-    for (scheduler, order, graded) in cases {
+    for (&scheduler, order) in Scheduler::ALL.iter().filter_map(|scheduler| Some((scheduler, f64::from(scheduler.order()?)))) {
+        // Steps in pairs, and weights for equal steps.
+        let graded = !matches!(scheduler, Scheduler::DpmPp2S | Scheduler::Ipndm);
         let (coarse, fine) = (error(scheduler, 64, graded)?, error(scheduler, 128, graded)?);
         let seen = (coarse / fine).log2();
         // At these numbers of steps, terms of higher orders still show a little.

@@ -213,7 +213,7 @@ fn quantised_matrices_take_their_stored_size() {
     let x = rec.upload(&[1, 8192], &vec![0.5; 8192]).expect("an upload");
     let before = device.memory_use().current;
     // 32 MiB of bytes, 128 MiB and more as f32.
-    let stored = quantized::Stored::new(quantized::FORMS[0], [4100, 8192]).scaled(&[0.01]);
+    let stored = quantized::Stored::new(quantized::PLAIN[0], [4100, 8192]).scaled(&[0.01]);
     let w = stored.upload(&device, DType::F32).expect("uploads");
     let size = device.memory_use().current - before;
     assert_eq!(size, 4100 * 8192);

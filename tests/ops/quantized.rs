@@ -12,24 +12,20 @@ use wan_animate::{Device, Result};
 use crate::host::Host;
 use crate::oracle::dequantize::dequantize;
 
-/// Every form that is dequantized on the GPU, with where the f16 scales of its blocks are.
-pub const FORMS: [(Encoding, &[usize]); 15] = [
-    (Encoding::F8E4M3, &[]),
-    (Encoding::F8E5M2, &[]),
-    (Encoding::I8, &[]),
-    (Encoding::Block(Block::Q4_0), &[0]),
-    (Encoding::Block(Block::Q4_1), &[0, 2]),
-    (Encoding::Block(Block::Q5_0), &[0]),
-    (Encoding::Block(Block::Q5_1), &[0, 2]),
-    (Encoding::Block(Block::Q8_0), &[0]),
-    (Encoding::Block(Block::Q2K), &[80, 82]),
-    (Encoding::Block(Block::Q3K), &[108]),
-    (Encoding::Block(Block::Q4K), &[0, 2]),
-    (Encoding::Block(Block::Q5K), &[0, 2]),
-    (Encoding::Block(Block::Q6K), &[208]),
-    (Encoding::Block(Block::Iq4Nl), &[0]),
-    (Encoding::Block(Block::Iq4Xs), &[0]),
-];
+/// A way of storing numbers, with where the f16 scales of its blocks are.
+pub type Form = (Encoding, &'static [usize]);
+
+/// Those without blocks.
+pub const PLAIN: [Form; 3] = [(Encoding::F8E4M3, &[]), (Encoding::F8E5M2, &[]), (Encoding::I8, &[])];
+
+/// All that are dequantized on the GPU.
+pub fn forms() -> impl Iterator<Item = Form> {
+    PLAIN.into_iter().chain(Block::ALL.map(block))
+}
+
+pub fn block(block: Block) -> Form {
+    (Encoding::Block(block), block.scales_at())
+}
 
 /// Zeros, the smallest and largest numbers below the normal range, the smallest normal one, and sizes up to the largest.
 const HALVES: [u16; 13] = [0x0000, 0x8000, 0x0001, 0x8001, 0x03ff, 0x0400, 0x83ff, 0x3c00, 0xb555, 0x2e66, 0x7bff, 0xfbff, 0x1234];

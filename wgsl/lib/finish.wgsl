@@ -2,9 +2,9 @@
 // activation. Slots are slope, residual and out.
 // #import activation
 
-// The activation; with ACT 11 each channel has a slope of its own for numbers below 0.
+// The activation; with ACT 255 each channel has a slope of its own for numbers below 0.
 fn activate_channels(x: vec4<f32>, col: u32, n: u32) -> vec4<f32> {
-    if (ACT == 11u) { return select(x, x * slope_load(col, n), x < vec4<f32>()); }
+    if (ACT == 255u) { return select(x, x * slope_load(col, n), x < vec4<f32>()); }
     return activate(x);
 }
 

@@ -38,11 +38,8 @@ struct Pieces {
 }
 
 impl Rehearsed {
-    /// Runs a generation on a dry device.
-    pub fn run(device: &Device, generation: Generation) -> Result<Self> {
-        let done = || device.rehearsal().map_or((0.0, 0.0), |rehearsal| (rehearsal.cost().flops, rehearsal.work()));
-        device.rehearsal().inspect(|rehearsal| rehearsal.reset());
-        let mut rehearsed = Self {
+    fn before(generation: &Generation) -> Self {
+        Self {
             stages: Vec::new(),
             step_operations: 0.0,
             step_work: 0.0,
@@ -54,7 +51,14 @@ impl Rehearsed {
             driving_host: 0,
             smaller_tiles: generation.smaller_tiles(),
             steps: generation.steps().clone(),
-        };
+        }
+    }
+
+    /// Runs a generation on a dry device.
+    pub fn run(device: &Device, generation: Generation) -> Result<Self> {
+        let done = || device.rehearsal().map_or((0.0, 0.0), |rehearsal| (rehearsal.cost().flops, rehearsal.work()));
+        device.rehearsal().inspect(|rehearsal| rehearsal.reset());
+        let mut rehearsed = Self::before(&generation);
         let mut current: Option<(Stage, u64)> = None;
         let mut begun = done();
         let mut pieces = Pieces::default();

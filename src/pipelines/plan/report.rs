@@ -173,6 +173,17 @@ impl Plan {
     }
 }
 
+impl Plan {
+    fn driving_in_words(&self, driving: DrivingCache) -> String {
+        let inputs = "what keys and values of the driving video are computed of is kept";
+        match driving {
+            DrivingCache::Keys => "keys and values of the driving video are kept on the GPU".into(),
+            DrivingCache::Inputs => format!("{inputs} on the GPU"),
+            DrivingCache::Host => format!("{inputs} on the host: each pass copies {:.3} GiB", gib(self.driving_host)),
+        }
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}", self.what)?;
@@ -205,17 +216,8 @@ impl fmt::Display for Plan {
         } else if computed < all {
             writeln!(f, "{computed} of {all} steps are computed: {}", self.steps.digits())?;
         }
-        match self.driving {
-            Some(DrivingCache::Keys) => writeln!(f, "keys and values of the driving video are kept on the GPU")?,
-            Some(DrivingCache::Inputs) => writeln!(f, "what keys and values of the driving video are computed of is kept on the GPU")?,
-            Some(DrivingCache::Host) => {
-                let gib = gib(self.driving_host);
-                writeln!(
-                    f,
-                    "what keys and values of the driving video are computed of is kept on the host: each pass copies {gib:.3} GiB"
-                )?;
-            }
-            None => {}
+        if let Some(driving) = self.driving {
+            writeln!(f, "{}", self.driving_in_words(driving))?;
         }
         write!(f, "{:.3e} operations a step", self.step_operations)?;
         match self.step_seconds {

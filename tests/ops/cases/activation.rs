@@ -6,20 +6,6 @@ use crate::case::Case;
 use crate::host::Host;
 use crate::oracle::activation::activate as exact;
 
-pub const ALL: [Activation; 11] = [
-    Activation::None,
-    Activation::Silu,
-    Activation::GeluTanh,
-    Activation::GeluErf,
-    Activation::QuickGelu,
-    Activation::ScaledLeakyRelu,
-    Activation::Relu,
-    Activation::HardTanh,
-    Activation::Relu6,
-    Activation::Sigmoid,
-    Activation::HardSwish,
-];
-
 /// Every activation over the whole range: -8 to 8 closely, then by powers up to the largest f16 and down into the subnormals.
 pub fn cases() -> Vec<Case> {
     let values: Vec<f32> = (-800..=800)
@@ -37,5 +23,5 @@ pub fn cases() -> Vec<Case> {
             move || (0..values.values.len()).map(|i| exact(activation, values.at(i))).collect(),
         )
     };
-    ALL.map(case).into()
+    Activation::ALL.map(case).into()
 }

@@ -4,7 +4,6 @@ use wan_animate::unversioned::ops::channelwise::channelwise;
 use wan_animate::unversioned::ops::finish::Finish;
 use wan_animate::unversioned::ops::window::Window;
 
-use super::activation::ALL;
 use super::pool::window;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
@@ -62,7 +61,7 @@ pub fn cases() -> Vec<Case> {
         case(x([1, 6, 4, 7]), of_seven, F32),
         case_of(x([1, 6, 4, 8]), window([3, 4]), halves, [F16, F32]),
     ];
-    cases.extend(ALL.map(|activation| case(x([1, 6, 4, 8]), biased(8, activation), F32)));
+    cases.extend(Activation::ALL.map(|activation| case(x([1, 6, 4, 8]), biased(8, activation), F32)));
     cases
 }
 

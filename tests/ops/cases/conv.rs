@@ -5,7 +5,6 @@ use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
 use wan_animate::unversioned::ops::finish::Finish;
 
-use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
 use crate::oracle::conv as oracle;
@@ -171,7 +170,7 @@ pub fn cases() -> Vec<Case> {
         };
         [12, 20].map(to)
     };
-    cases.extend(ALL.into_iter().flat_map(activated));
+    cases.extend(Activation::ALL.into_iter().flat_map(activated));
     let halves = |what, outs, options| {
         let (x, w) = random([1, 5, 4, 8], outs, [1, 3, 3]);
         case(what, x, w, options, [F16, F32])
@@ -183,7 +182,9 @@ pub fn cases() -> Vec<Case> {
         halves("by f16, and a residual in f16", 20, halved(residual([1, 5, 4, 20], Activation::None))),
         causal_of([3, 3, 5, 8], 24, false, [F32, F16]),
     ]);
-    cases.extend(ALL.map(|activation| halves("by f16, and an activation", 20, oracle::Options { activation, bias: bias(20), ..same() })));
+    cases.extend(
+        Activation::ALL.map(|activation| halves("by f16, and an activation", 20, oracle::Options { activation, bias: bias(20), ..same() })),
+    );
     cases
 }
 

@@ -9,7 +9,7 @@ use crate::approx::{Approx, sum};
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::matmul as oracle;
-use crate::quantized::{FORMS, Stored, dequantized};
+use crate::quantized::{PLAIN, Stored, block, dequantized, forms};
 
 fn name(what: &str, stored: &Stored, dtype: DType) -> String {
     format!("dequantize {what}: {} {:?}, {} scales, to {dtype}", stored.encoding, stored.shape, stored.scales.len())
@@ -79,13 +79,13 @@ pub fn all_codes() -> Vec<Case> {
         let part = |part: usize| matrix("every code", Stored::from(form, [181, unit], part * 181), dtype);
         [part(0), part(1), part(2), kernel("some rows", Stored::new(form, [7, 3 * unit]), dtype)]
     };
-    FORMS.into_iter().flat_map(|form| [(form, F32), (form, F16)]).flat_map(both).collect()
+    forms().flat_map(|form| [(form, F32), (form, F16)]).flat_map(both).collect()
 }
 
 /// What only eight-bit numbers have beside them.
 pub fn scales() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (form, dtype) in FORMS[..3].iter().flat_map(|form| [(*form, F32), (*form, F16)]) {
+    for (form, dtype) in PLAIN.into_iter().flat_map(|form| [(form, F32), (form, F16)]) {
         // 1e-43 times any code is below the normal range of f32, so all of it may be flushed to zero.
         for scale in [0.0, 1.0, -0.037, 1e-43, f32::MIN_POSITIVE, 3.0e-8, 5.9e33] {
             cases.push(kernel("one scale", Stored::new(form, [3, 256]).scaled(&[scale]), dtype));
@@ -97,8 +97,7 @@ pub fn scales() -> Vec<Case> {
 }
 
 pub fn cases() -> Vec<Case> {
-    let form = |encoding| *FORMS.iter().find(|form| form.0 == encoding).expect("listed");
-    let block = |block| form(Encoding::Block(block));
+    let form = |encoding| *PLAIN.iter().find(|form| form.0 == encoding).expect("listed");
     // In f32 more than the smallest device takes in one binding, so that there are two runs; in f16, as which they are gathered, just not.
     let large = [
         matrix("several runs", Stored::new(form(Encoding::F8E4M3), [117, 1024]).scaled_by_row(), F16),
@@ -119,7 +118,7 @@ pub fn cases() -> Vec<Case> {
 
 pub fn refusals() -> Vec<Refusal> {
     let upload = |says, change: fn(&mut Stored)| {
-        let mut stored = Stored::new(FORMS[2], [4, 8]);
+        let mut stored = Stored::new(PLAIN[2], [4, 8]);
         change(&mut stored);
         Refusal::new(says, [], move |rec, []| {
             stored.upload(rec.device(), F16)?;

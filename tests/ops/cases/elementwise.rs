@@ -2,7 +2,6 @@ use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::elementwise::gated;
 
-use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::elementwise as oracle;
@@ -23,7 +22,7 @@ pub fn cases() -> Vec<Case> {
         case(a(&[300]).to(F16), Activation::None, b(&[300]).to(F16), F16),
         case(Host::random(1, &[64], 300.0), Activation::None, Host::random(2, &[64], 300.0), F16),
     ];
-    cases.extend(ALL.map(|activation| case(a(&[30]), activation, b(&[30]), F32)));
+    cases.extend(Activation::ALL.map(|activation| case(a(&[30]), activation, b(&[30]), F32)));
     cases
 }
 

@@ -5,7 +5,6 @@ use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 
-use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, matrix, send};
 use crate::oracle::matmul as oracle;
@@ -97,10 +96,10 @@ pub fn cases() -> Vec<Case> {
         case("in f16, of no vec4s", odd_x.to(F16), odd_w.to(F16), full(33, 21, Activation::None), F32),
         typed("bf16 weights of f16", [33, 64, 96], [F16, Bf16, F32]),
     ]);
-    cases.extend(ALL.map(|activation| halves("in f16, and an activation", bias_only(96, activation))));
+    cases.extend(Activation::ALL.map(|activation| halves("in f16, and an activation", bias_only(96, activation))));
     let activated =
         |activation| [[9, 8, 20], [1, 8, 20], [40, 32, 64]].map(|size| sized("and an activation", size, bias_only(size[2], activation)));
-    cases.extend(ALL.into_iter().flat_map(activated));
+    cases.extend(Activation::ALL.into_iter().flat_map(activated));
     cases
 }
 

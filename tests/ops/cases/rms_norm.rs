@@ -2,7 +2,6 @@ use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::rms_norm::rms_norm;
 
-use super::activation::ALL;
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::rms_norm as oracle;
@@ -31,7 +30,7 @@ pub fn cases() -> Vec<Case> {
         case(Host::random(1, &[2, 128], 65504.0), Activation::None, F32),
         case(Host::new(&[2, 128], |i| (i / 128) as f32 * 1e-4), Activation::None, F32),
     ];
-    cases.extend(ALL.map(|activation| case(x(3, 20), activation, F32)));
+    cases.extend(Activation::ALL.map(|activation| case(x(3, 20), activation, F32)));
     cases
 }
 
