@@ -89,12 +89,17 @@ mod dtype;
 mod error;
 mod gpu;
 mod json;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod layers;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod linalg;
 mod location;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod models;
 pub mod networks;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod onnx;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod ops;
 mod partial_file;
 mod partial_folder;
@@ -103,11 +108,14 @@ pub mod preprocess;
 mod rng;
 pub mod safety;
 mod schedulers;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod shape;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod tokenizer;
 #[doc(hidden)]
 pub mod unversioned;
 pub mod video;
+#[allow(missing_docs, reason = "shown by `unversioned` alone")]
 mod vocabulary;
 mod weights;
 

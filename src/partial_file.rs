@@ -21,7 +21,6 @@ impl PartialFile {
         Ok((Self { path: path.into(), partial }, file))
     }
 
-    /// The temporary name.
     pub(crate) fn partial(&self) -> &Path {
         &self.partial
     }

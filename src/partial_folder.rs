@@ -32,7 +32,6 @@ impl PartialFolder {
         Ok(path.with_file_name(name))
     }
 
-    /// The temporary name.
     pub(crate) fn partial(&self) -> &Path {
         &self.partial
     }

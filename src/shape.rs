@@ -20,7 +20,6 @@ use crate::error::{Error, Result};
 pub struct Dims(Vec<(&'static str, usize)>);
 
 impl Dims {
-    /// No names bound.
     pub fn new() -> Self {
         Self::default()
     }

@@ -5,7 +5,6 @@ use crate::cache::mask::{self, Limits, Moment};
 use crate::cache::{curve::CacheCurve, judge::Judge, method::CacheMethod, method::digits, scm, settings::Cache, tables::Kin};
 use crate::error::{Error, Result};
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Steps {
     /// By evaluation of a segment: whether it is, or may be, reused.
@@ -23,7 +22,6 @@ pub struct Steps {
 /// How it is decided on evaluations that may be reused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Way {
-    /// They are.
     Planned,
     /// After the first layers of each branch.
     Judge(Judge),

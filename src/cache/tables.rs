@@ -14,7 +14,6 @@ pub enum Kin {
     T2vA14b {
         low: bool,
     },
-    /// The same.
     I2vA14b {
         low: bool,
     },

@@ -76,7 +76,7 @@ pub struct Kernel {
 pub enum Needs {
     /// No more than every adapter has.
     Nothing,
-    /// Subgroups.
+    /// Subgroups, of eight lanes on software drivers.
     Subgroups,
     /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, the file and its libraries have blocks:
     /// what stands between `// #for i in FM` and `// #end` is repeated for all `$i` below the constant `FM`, and of `// #if VEC4S`, `// #else`,

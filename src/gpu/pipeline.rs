@@ -40,7 +40,6 @@ pub struct PipelineKey {
     pub constants: Vec<(&'static str, u32)>,
 }
 
-/// A compiled kernel.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) pipeline: wgpu::ComputePipeline,

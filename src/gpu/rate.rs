@@ -13,7 +13,6 @@ struct State {
 }
 
 impl Rate {
-    /// A guess.
     pub(crate) fn guess(rate: f64) -> Self {
         Self(Mutex::new(State { rate, is_measured: false }))
     }

@@ -69,7 +69,6 @@ impl Rehearsal {
         self.notes().driving
     }
 
-    /// Forgets all.
     pub(crate) fn reset(&self) {
         *self.notes() = Notes::default();
     }

@@ -8,7 +8,6 @@ use crate::gpu::{device::Device, pending::Pending, profile::Span};
 /// Dispatches between two submissions at most.
 const DISPATCHES: u32 = 512;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct Timer {
     device: Device,

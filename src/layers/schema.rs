@@ -16,7 +16,6 @@ pub struct Schema(RefCell<BTreeMap<String, Asked>>);
 /// What is asked for under one name.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Its extents.
     pub shape: Vec<usize>,
     /// Whether it is a matrix to multiply with in a precision that the user chooses, which may be quantised.
     pub is_operand: bool,

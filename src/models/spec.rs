@@ -60,7 +60,6 @@ pub trait Sizes: DeserializeOwned + Serialize {
     /// Whether a `config.json` is one of such a model, in the form of diffusers or transformers.
     fn is_described(json: &Value) -> bool;
 
-    /// Reads that file.
     fn read(file: &Location) -> Result<Self> {
         read_json(file)
     }

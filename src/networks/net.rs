@@ -34,7 +34,6 @@ impl Made {
     }
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct Net {
     network: Network,

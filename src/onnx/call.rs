@@ -91,7 +91,6 @@ pub(super) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Fault> {
     Ok(found)
 }
 
-/// An operator's application.
 pub(super) struct Call<'a> {
     pub(super) node: &'a Node,
     /// The version of the operator set.
@@ -100,7 +99,6 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// An optional input.
     pub(super) fn given(&self, number: usize) -> Option<Fact<'a>> {
         self.inputs.get(number).copied().flatten()
     }
@@ -181,7 +179,6 @@ pub(super) struct Output<'a> {
     compute: Compute<'a>,
 }
 
-/// What operators return.
 pub(super) type Outputs<'a> = Result<Vec<Output<'a>>, Fault>;
 
 impl<'a> Output<'a> {
@@ -193,7 +190,6 @@ impl<'a> Output<'a> {
         Ok(Self { shape, kind, is_constant: false, compute: Box::new(compute) })
     }
 
-    /// A single output.
     pub(super) fn only(shape: Vec<usize>, kind: Kind, compute: impl FnOnce() -> Result<Data, Fault> + 'a) -> Outputs<'a> {
         Ok(vec![Self::new(shape, kind, compute)?])
     }
@@ -220,7 +216,6 @@ impl<'a> Output<'a> {
         self.shape.iter().product()
     }
 
-    /// Its elements.
     pub(super) fn compute(self) -> Result<Value, Fault> {
         let (count, data) = (self.count(), (self.compute)()?);
         if data.len() != count {

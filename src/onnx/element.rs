@@ -39,7 +39,6 @@ const NUMBERS: [(i64, Element); 13] = [
     (16, Element::Bf16),
 ];
 
-/// ONNX's other types.
 const UNSUPPORTED: [(i64, &str); 13] = [
     (0, "no type"),
     (8, "text"),

@@ -63,7 +63,6 @@ impl Graph {
         &self.inputs
     }
 
-    /// What it gives.
     pub fn outputs(&self) -> &[Port] {
         &self.outputs
     }

@@ -9,7 +9,6 @@ const MAX_RANK: usize = 8;
 const MAX_PORTS: usize = 1 << 12;
 const MAX_ATTRIBUTES: usize = 64;
 
-/// A model.
 #[derive(Default)]
 pub(super) struct Model<'a> {
     /// Domains with their versions.
@@ -17,7 +16,6 @@ pub(super) struct Model<'a> {
     pub(super) graph: Option<GraphProto<'a>>,
 }
 
-/// A graph.
 #[derive(Default)]
 pub(super) struct GraphProto<'a> {
     pub(super) nodes: Vec<NodeProto<'a>>,
@@ -38,7 +36,6 @@ pub(super) struct NodeProto<'a> {
     pub(super) attributes: Vec<AttributeProto<'a>>,
 }
 
-/// A node's attribute.
 #[derive(Default)]
 pub(super) struct AttributeProto<'a> {
     pub(super) name: &'a str,

@@ -9,7 +9,6 @@ pub enum Kind {
     F32,
     /// Any integer type, in 64 bits.
     I64,
-    /// Truth values.
     Bool,
 }
 
@@ -27,11 +26,8 @@ impl Kind {
 /// Elements, the last axis contiguous.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
-    /// Floating-point numbers.
     F32(Vec<f32>),
-    /// Integers.
     I64(Vec<i64>),
-    /// Truth values.
     Bool(Vec<bool>),
 }
 
@@ -47,7 +43,6 @@ macro_rules! each {
 }
 
 impl Data {
-    /// Their kind.
     pub fn kind(&self) -> Kind {
         match self {
             Self::F32(_) => Kind::F32,
@@ -123,7 +118,6 @@ impl Value {
         &self.shape
     }
 
-    /// Its elements.
     pub fn data(&self) -> &Data {
         &self.data
     }

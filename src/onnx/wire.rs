@@ -1,6 +1,5 @@
 //! The wire format of protocol buffers, read without copying.
 
-/// A field's content.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Field<'a> {
     Varint(u64),

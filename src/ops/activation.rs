@@ -41,7 +41,6 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All of them.
     pub const ALL: [Self; 11] = [
         Self::None,
         Self::Silu,

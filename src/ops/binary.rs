@@ -7,7 +7,6 @@ use crate::ops::walk::{AXES, Walk, strides};
 
 const EITHER: &[Element] = &[Element::F32, Element::F32x4];
 
-/// See `wgsl/binary.wgsl`.
 pub static BINARY: Kernel = Kernel {
     slots: &[Slot::read("a", EITHER), Slot::read("b", EITHER), Slot::write("out", EITHER)],
     variants: &[&[("FUNCTION", &[0, 1, 2, 3, 4, 5, 6]), ("WALK", &[0, 1, 4]), ("SAME", &[0, 1, 2])]],

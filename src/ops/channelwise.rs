@@ -8,7 +8,6 @@ use crate::ops::finish::{ALL_ACTIVATIONS, Finish};
 use crate::ops::window::{Window, WindowParams};
 use crate::shape::Dims;
 
-/// See `wgsl/channelwise.wgsl`.
 pub static CHANNELWISE: Kernel = Kernel {
     slots: &[
         Slot::read("x", READ),

@@ -7,7 +7,6 @@ use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 
-/// See `wgsl/depthwise.wgsl`.
 pub static DEPTHWISE: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("kernel", SCALAR), Slot::write("out", WRITE)],
     ..Kernel::of("depthwise", include_str!("../../wgsl/depthwise.wgsl"), size_of::<Params>())

@@ -6,7 +6,6 @@ use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX};
 use crate::weights::{Block, Encoding};
 
-/// See `wgsl/dequantize.wgsl`.
 pub static DEQUANTIZE: Kernel = Kernel {
     slots: &[
         Slot::read("stored", INDEX),

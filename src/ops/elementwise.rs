@@ -8,7 +8,6 @@ use crate::ops::{activation::ACTIVATIONS, activation::Activation};
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 
-/// See `wgsl/elementwise.wgsl`.
 pub static ELEMENTWISE: Kernel = Kernel {
     slots: &[Slot::read("a", FLAT), Slot::read("b", FLAT), Slot::write("out", FLAT)],
     variants: &[&[("ACT", ACTIVATIONS)]],

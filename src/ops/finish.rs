@@ -40,12 +40,10 @@ impl<'a> Finish<'a> {
         dims.check_optional("slope", self.slope, &["C"])?.check_optional("residual", self.residual, &axes).map(drop)
     }
 
-    /// The constant `ACT`.
     pub(super) fn function(&self) -> u32 {
         if self.slope.is_some() { SLOPE } else { self.activation as u32 }
     }
 
-    /// The parameter `last`.
     pub(super) fn last(&self) -> u32 {
         u32::from(self.activation_last)
     }

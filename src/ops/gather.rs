@@ -6,7 +6,6 @@ use crate::gpu::kernel::{INDEX, VECTOR, WEIGHT, params};
 use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::matrix::Matrix;
 
-/// See `wgsl/gather.wgsl`.
 pub static GATHER: Kernel = Kernel {
     slots: &[Slot::read("rows", INDEX), Slot::read("table", WEIGHT), Slot::write("out", VECTOR)],
     ..Kernel::of("gather", include_str!("../../wgsl/gather.wgsl"), size_of::<Params>())

@@ -7,7 +7,6 @@ use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::operand::operand_dtype;
 use crate::shape::Dims;
 
-/// See `wgsl/layer_norm.wgsl`.
 pub static LAYER_NORM: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("scale", VECTOR_OPTIONAL), Slot::read("shift", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
     ..Kernel::of("layer_norm", include_str!("../../wgsl/layer_norm.wgsl"), size_of::<Params>())
@@ -18,7 +17,6 @@ params!(Params { rows: u32, cols: u32, eps: f32, unit: f32 });
 /// What a norm multiplies and adds after normalising.
 #[derive(Clone, Copy, Debug)]
 pub enum Affine<'a> {
-    /// Nothing.
     None,
     /// weight `[C]` and bias `[C]`: n * weight + bias.
     Weights(&'a Tensor, &'a Tensor),

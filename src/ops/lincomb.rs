@@ -9,7 +9,6 @@ use crate::ops::{activation::ACTIVATIONS, activation::Activation};
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 const FLAT_OPTIONAL: &[Element] = &[Element::Absent, Element::F32x4, Element::F16x4];
 
-/// See `wgsl/lincomb.wgsl`.
 pub static LINCOMB: Kernel = Kernel {
     slots: &[
         Slot::read("x0", FLAT),

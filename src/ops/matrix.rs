@@ -104,12 +104,10 @@ impl Matrix {
         Ok(Self { rows, cols, form: Form::Quantized { encoding, dequantized, down, runs } })
     }
 
-    /// Out features.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// In features.
     pub fn cols(&self) -> usize {
         self.cols
     }

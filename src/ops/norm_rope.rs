@@ -7,7 +7,6 @@ use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{operand::operand_dtype, rms_norm::lanes_of};
 use crate::shape::Dims;
 
-/// See `wgsl/norm_rope.wgsl`.
 pub static NORM_ROPE: Kernel = Kernel {
     slots: &[
         Slot::read("x", READ),
@@ -25,9 +24,7 @@ params!(Params { tokens: u32, cols: u32, half: u32, eps: f32 });
 /// The angles of every token's pairs, [L, D / 2] each.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation<'a> {
-    /// Cosines.
     pub cos: &'a Tensor,
-    /// Sines.
     pub sin: &'a Tensor,
 }
 

@@ -7,7 +7,6 @@ use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor};
 
 const FLAT: &[Element] = &[Element::F32x4, Element::F16x4];
 
-/// See `wgsl/permute.wgsl`.
 pub static PERMUTE: Kernel = Kernel {
     slots: &[Slot::read("x", FLAT), Slot::write("out", FLAT)],
     ..Kernel::of("permute", include_str!("../../wgsl/permute.wgsl"), size_of::<Params>())

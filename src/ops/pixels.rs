@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX, kernel::SCALAR};
 
-/// See `wgsl/pixels.wgsl`.
 pub static PIXELS: Kernel = Kernel {
     slots: &[Slot::read("bytes", INDEX), Slot::read("values", SCALAR), Slot::write("out", &[Element::F32x4])],
     ..Kernel::of("pixels", include_str!("../../wgsl/pixels.wgsl"), size_of::<Params>())

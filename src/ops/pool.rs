@@ -7,7 +7,6 @@ use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::window::{Window, WindowParams};
 use crate::shape::Dims;
 
-/// See `wgsl/pool.wgsl`.
 pub static POOL: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::write("out", WRITE)],
     variants: &[&[("MEAN", &[0, 1])]],
@@ -17,7 +16,6 @@ pub static POOL: Kernel = Kernel {
 /// What is made of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
-    /// The largest element.
     Max,
     /// The mean of the elements in the image.
     Mean,

@@ -6,7 +6,6 @@ use crate::gpu::kernel::{INDEX, SCALAR, params};
 use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor};
 use crate::shape::Dims;
 
-/// See `wgsl/quantize.wgsl`.
 pub static QUANTIZE: Kernel = Kernel {
     slots: &[Slot::read("x", &[Element::F32x4, Element::F16x4]), Slot::write("codes", INDEX), Slot::write("scales", SCALAR)],
     ..Kernel::of("quantize", include_str!("../../wgsl/quantize.wgsl"), size_of::<Params>())

@@ -6,7 +6,6 @@ use crate::gpu::kernel::{READ, SCALAR, WRITE, params};
 use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::shape::Dims;
 
-/// See `wgsl/resample.wgsl`.
 pub static RESAMPLE: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("rows", SCALAR), Slot::read("columns", SCALAR), Slot::write("out", WRITE)],
     ..Kernel::of("resample", include_str!("../../wgsl/resample.wgsl"), size_of::<Params>())

@@ -6,7 +6,6 @@ use crate::gpu::kernel::{INDEX, SCALAR, params};
 use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::shape::Dims;
 
-/// See `wgsl/rgba8.wgsl`.
 pub static RGBA8: Kernel = Kernel {
     slots: &[Slot::read("frames", SCALAR), Slot::write("fault", INDEX), Slot::write("out", INDEX)],
     ..Kernel::of("rgba8", include_str!("../../wgsl/rgba8.wgsl"), size_of::<Params>())

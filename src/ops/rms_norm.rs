@@ -7,7 +7,6 @@ use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
 use crate::ops::{activation::ACTIVATIONS, activation::Activation, operand::operand_dtype};
 use crate::shape::Dims;
 
-/// See `wgsl/rms_norm.wgsl`.
 pub static RMS_NORM: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("weight", VECTOR), Slot::write("out", WRITE)],
     variants: &[&[("ACT", ACTIVATIONS), ("WG", &[8, 16, 32, 64])]],

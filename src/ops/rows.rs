@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::VECTOR, kernel::params};
 use crate::shape::Dims;
 
-/// See `wgsl/rows.wgsl`.
 pub static ROWS: Kernel = Kernel {
     slots: &[Slot::read("x", VECTOR), Slot::write("out", &[Element::F32, Element::F32x4])],
     variants: &[&[("KIND", &[0, 1, 2, 3, 4, 5])]],

@@ -4,7 +4,6 @@ use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor, kernel::SCALAR};
 
-/// See `wgsl/shortcut.wgsl`.
 pub static SHORTCUT: Kernel = Kernel {
     slots: &[Slot::read("x", SCALAR), Slot::read("residual", SCALAR), Slot::write("out", SCALAR)],
     variants: &[&[("UP", &[0, 1])]],
@@ -16,14 +15,11 @@ params!(Params { count: u32, in_w: u32, in_c: u32, out_w: u32, out_c: u32, time:
 /// The pixels of high resolution that answer to one of low resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Frames.
     pub time: usize,
-    /// Rows, and columns.
     pub space: usize,
 }
 
 impl Block {
-    /// Pixels in all.
     pub fn pixels(self) -> usize {
         self.time * self.space * self.space
     }

@@ -4,7 +4,6 @@ use crate::error::{Error, Result};
 use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor, kernel::VECTOR, kernel::params};
 use crate::ops::{walk::AXES, walk::Walk};
 
-/// See `wgsl/strided.wgsl`.
 pub static STRIDED: Kernel = Kernel {
     slots: &[Slot::read("x", VECTOR), Slot::write("out", VECTOR)],
     variants: &[&[("WIDTH", &[1, 4])]],

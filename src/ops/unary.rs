@@ -5,7 +5,6 @@ use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::par
 
 const FLAT: &[Element] = &[Element::F32x4];
 
-/// See `wgsl/unary.wgsl`.
 pub static UNARY: Kernel = Kernel {
     slots: &[Slot::read("x", FLAT), Slot::write("out", FLAT)],
     variants: &[&[("ACT", &[0]), ("FUNCTION", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])]],

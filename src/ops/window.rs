@@ -19,9 +19,7 @@ params!(WindowParams {
 /// How a window moves over an image; each by height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The window's extents.
     pub kernel: [usize; 2],
-    /// Its steps.
     pub stride: [usize; 2],
     /// What is before the image and after it.
     pub pad: [(usize, usize); 2],

@@ -8,7 +8,6 @@ use super::{polynomial, sigmas::Schedule};
 const VELOCITIES: usize = 1;
 const EARLIER: usize = 3;
 
-/// Which weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Adams {
     /// The integral over the step of the polynomial through the last velocities.

@@ -23,7 +23,6 @@ pub(super) struct DpmPp {
     pub(super) stochastic: bool,
 }
 
-/// The second-order formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// The slope counts as if taken in the middle of the step.

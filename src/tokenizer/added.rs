@@ -4,7 +4,6 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::{normalizer::Normalizer, normalizer::normalize};
 
-/// One added token.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) id: u32,

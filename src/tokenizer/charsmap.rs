@@ -5,7 +5,6 @@ use unicode_normalization::char::is_combining_mark;
 /// Clusters of this many bytes or more are looked up character by character.
 const LONG_CLUSTER: usize = 6;
 
-/// The map.
 #[derive(Debug)]
 pub(super) struct Charsmap {
     trie: Vec<u32>,

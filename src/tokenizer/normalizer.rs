@@ -7,7 +7,6 @@ use super::charsmap::Charsmap;
 /// How many times longer all steps together may make a text: some five times what those of T5 and UMT5 can.
 const MAX_GROWTH: f64 = 256.0;
 
-/// One step.
 #[derive(Debug)]
 pub(super) enum Normalizer {
     /// sentencepiece's table of replacements.

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Kinds of pieces.
 pub(super) const UNKNOWN: u64 = 2;
 pub(super) const CONTROL: u64 = 3;
 pub(super) const USER_DEFINED: u64 = 4;

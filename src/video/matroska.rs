@@ -85,7 +85,6 @@ impl<W: Write + Seek> Matroska<W> {
         Ok(())
     }
 
-    /// Completes the file.
     pub(super) fn finish(mut self) -> io::Result<W> {
         self.end_cluster()?;
         self.mark(CUES)?;

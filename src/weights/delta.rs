@@ -22,7 +22,6 @@ pub struct Magnitude {
 
 /// How a change is stored.
 pub enum Kind {
-    /// As it is.
     Plain(Factor),
     /// LoHa: the product of two, element by element.
     Hadamard(Factor, Factor),

@@ -114,7 +114,6 @@ fn cut(path: &Path, place: &str) -> Error {
 }
 
 enum Fault {
-    /// Where.
     Cut(String),
     Alignment(u64),
 }

@@ -17,7 +17,6 @@ pub(super) enum Value<'a> {
     Object(usize),
 }
 
-/// A compound thing.
 #[derive(Debug)]
 pub(super) enum Object<'a> {
     Tuple(Vec<Value<'a>>),
@@ -29,7 +28,6 @@ pub(super) enum Object<'a> {
     Call(Value<'a>, Value<'a>),
 }
 
-/// A pickle's content.
 pub(super) struct Pickle<'a> {
     objects: Vec<Object<'a>>,
     root: Value<'a>,

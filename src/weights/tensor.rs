@@ -7,7 +7,6 @@ use super::{delta::Delta, encoding::Encoding, low_rank::LowRank, quantized::Quan
 use crate::dtype::DType;
 use crate::error::Result;
 
-/// See the module.
 pub(super) struct Tensor {
     pub(super) stored: Stored,
     /// What LoRAs add to it.

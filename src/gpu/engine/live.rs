@@ -27,7 +27,6 @@ const MOST_STAGED: usize = 4 * CHUNK;
 /// A wait that is longer than asking takes.
 const NOTICEABLE: Duration = Duration::from_micros(200);
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct LiveEngine {
     device: Device,
@@ -45,7 +44,6 @@ pub(crate) struct LiveEngine {
     last_done: Option<Instant>,
     probe: Probe,
     submissions: Vec<Duration>,
-    /// For profiles.
     stage: &'static str,
     /// Where the device is profiled.
     timer: Option<Timer>,

@@ -25,7 +25,6 @@ pub struct Probe {
 
 /// Takes the commands of one recorder in their order.
 pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
-    /// Under test conditions.
     fn set_probe(&mut self, _: Probe) {}
 
     /// What is going on, for a device's profile.
@@ -47,7 +46,6 @@ pub(crate) trait Engine: Debug + wgpu::WasmNotSend {
     /// Whether buffers hold data. Where they do not, nobody needs to make any.
     fn holds_data(&self) -> bool;
 
-    /// Runs a kernel.
     fn dispatch(&mut self, dispatch: Dispatch) -> Result<()>;
 
     /// Copies bytes between buffers.

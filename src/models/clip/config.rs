@@ -23,9 +23,7 @@ pub struct Config {
     pub image_size: usize,
     /// Height and width of a patch.
     pub patch_size: usize,
-    /// The MLPs' activation.
     pub hidden_act: String,
-    /// Added to variances.
     pub layer_norm_eps: f32,
 }
 
@@ -82,7 +80,6 @@ impl Config {
         self.activation().map(|_| ())
     }
 
-    /// The MLPs' activation.
     pub fn activation(&self) -> Result<Activation> {
         let unknown = || Error::Unsupported(format!("image encoder config: `hidden_act` is `{}`", self.hidden_act));
         Activation::named(&self.hidden_act).ok_or_else(unknown)

@@ -7,7 +7,6 @@ use crate::layers::{LayerNorm, Linear, Loader, Mlp, SelfAttention};
 use crate::models::clip::config::Config;
 use crate::ops::{attention::Heads, operand_dtype};
 
-/// One of `encoder.layers`.
 #[derive(Debug)]
 pub struct Layer {
     /// How what only feeds a product is stored.

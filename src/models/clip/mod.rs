@@ -15,7 +15,6 @@ use crate::layers::{LayerNorm, Loader, Precision, stack::Stack};
 use crate::models::clip::{config::Config, embeddings::Embeddings, layer::Layer};
 use crate::weights::Weights;
 
-/// A `CLIPVisionModel`.
 #[derive(Debug)]
 pub struct VisionModel {
     embeddings: Embeddings,

@@ -10,7 +10,6 @@ use crate::weights::checkpoint::Weights;
 /// Widths of heads, the first that divides the encoder's: those of ViT-H, which Wan uses, and of smaller ones.
 const HEAD_DIMS: [usize; 2] = [80, 64];
 
-/// CLIP's vision tower.
 pub static CLIP: Spec = Spec {
     name: "a CLIP image encoder",
     signs: &["pre_layrnorm.weight", "vision_model.pre_layrnorm.weight"],

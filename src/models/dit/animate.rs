@@ -17,7 +17,6 @@ use crate::ops::{copy::concat, copy::slice};
 use crate::shape::Dims;
 use crate::weights::Weights;
 
-/// See the module.
 #[derive(Debug)]
 pub struct Animate {
     dit: Dit<FaceBlock>,
@@ -58,9 +57,7 @@ pub struct Pose {
 /// What Animate's backbone looks at beside the prompt.
 #[derive(Debug)]
 pub struct Driving<'a> {
-    /// The segment's pose.
     pub pose: &'a Pose,
-    /// The segment's faces.
     pub face: &'a mut Face,
 }
 

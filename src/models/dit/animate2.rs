@@ -22,7 +22,6 @@ const WATCHED_AT: f64 = 1.0;
 /// The block that the unconditional pass leaves out.
 const SKIPPED: usize = 9;
 
-/// See the module.
 #[derive(Debug)]
 pub struct Animate2 {
     dit: Dit,

@@ -77,7 +77,6 @@ impl<L: Layer + 'static> Dit<L> {
         &self.config
     }
 
-    /// The blocks.
     pub fn blocks(&self) -> &Stack<L> {
         &self.blocks
     }

@@ -32,10 +32,8 @@ pub enum Kept {
     Stored(Arc<Tokens<Stored>>, Angles),
 }
 
-/// Tokens [F, C].
 #[derive(Clone, Debug)]
 pub enum Tokens<T = Tensor> {
-    /// As they are.
     Floats(T),
     /// As signed bytes, and a scale for each token.
     Bytes(T, T),
@@ -53,7 +51,6 @@ pub struct Stored {
 /// What self-attention of a block does besides.
 #[derive(Debug)]
 pub enum Beside {
-    /// Nothing.
     Nothing,
     /// Keeps what its tokens are to others.
     Keep(Keeper),
@@ -64,20 +61,17 @@ pub enum Beside {
 /// Keeps the frames of a pass.
 #[derive(Debug)]
 pub struct Keeper {
-    /// How.
     pub cache: DrivingCache,
     /// Whether in 8 bits, which is not for keys: what they are computed of is kept then.
     pub quantizes: bool,
     /// Positions of each frame, which all blocks share once the first has been there.
     pub angles: Vec<Angles>,
-    /// One block's.
     pub frames: Vec<Kept>,
 }
 
 /// The frames of another video, for one block. Tokens of latent frame j see its frame j - 1.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// In order.
     pub frames: Vec<Kept>,
     /// Tokens of a frame.
     pub frame: usize,

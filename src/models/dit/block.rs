@@ -21,7 +21,6 @@ pub struct Block {
     /// Queries and keys are normed over all heads together.
     attn1: Projections,
     attn2: Projections,
-    /// Of image tokens.
     attn2_added: Option<KeyProjections>,
     norm2: Option<LayerNorm>,
     ffn: Mlp,

@@ -13,13 +13,11 @@ use crate::error::{Error, Result};
 pub struct Config {
     /// Latent frames, rows and columns of a patch.
     pub patch_size: [usize; 3],
-    /// N.
     pub num_attention_heads: usize,
     /// D; even.
     pub attention_head_dim: usize,
     /// Channels of the model's input: twice the latents' plus four for the mask.
     pub in_channels: Option<usize>,
-    /// Channels of latents.
     pub latent_channels: Option<usize>,
     /// Channels of the prediction.
     pub out_channels: Option<usize>,
@@ -32,7 +30,6 @@ pub struct Config {
     pub freq_dim: usize,
     /// Width inside the feed-forward layers.
     pub ffn_dim: usize,
-    /// Blocks.
     pub num_layers: usize,
     /// Whether the norm before cross-attention exists.
     pub cross_attn_norm: bool,
@@ -192,7 +189,6 @@ impl Config {
         }
     }
 
-    /// Channels of latents.
     pub fn latent_channels(&self) -> Result<usize> {
         match (self.latent_channels, self.in_channels) {
             (Some(channels), _) => Ok(channels),

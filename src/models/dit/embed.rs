@@ -12,7 +12,6 @@ use crate::weights::Weights;
 /// Rows of a block's modulation: shift, scale and gate of self-attention, then of the feed-forward.
 pub const MODULATION: usize = 6;
 
-/// See the module.
 #[derive(Debug)]
 pub struct ConditionEmbedder {
     freq_dim: usize,
@@ -76,7 +75,6 @@ impl ConditionEmbedder {
         })
     }
 
-    /// Embeds a timestep.
     pub fn time(&self, rec: &mut Recorder, timestep: f64) -> Result<TimeEmbedding> {
         let sinusoid = rec.upload(&[1, self.freq_dim], &sinusoid(timestep as f32, self.freq_dim))?;
         let (linear_1, linear_2) = &self.time_embedder;

@@ -91,7 +91,6 @@ impl Face {
         Self { frames, tokens, keys: vec![None; adapters] }
     }
 
-    /// Latent frames.
     pub fn frames(&self) -> usize {
         self.frames
     }

@@ -7,7 +7,6 @@ use crate::models::dit::config::Config;
 use crate::ops::permute::permute;
 use crate::shape::Dims;
 
-/// See the module.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
     pub(super) frames: usize,

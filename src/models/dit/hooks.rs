@@ -12,7 +12,6 @@ pub trait Layer: Sized {
     /// Reads the layer of a number.
     fn load(loader: &Loader, config: &Config, number: usize) -> Result<Self>;
 
-    /// The block.
     fn block(&self) -> &Block;
 }
 
@@ -57,5 +56,4 @@ impl Layer for Block {
     }
 }
 
-/// The backbone alone.
 impl<L> Hooks<L> for () {}

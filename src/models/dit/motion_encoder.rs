@@ -187,7 +187,6 @@ impl Conv {
         Ok(Self { weight, bias: None, stride, pad: 0 })
     }
 
-    /// Also `name.act_fn.bias` [outputs].
     fn activated(loader: &Loader, name: &str, shape: [usize; 3], stride: usize) -> Result<Self> {
         let [outputs, _, k] = shape;
         let bias = loader.scope(name).tensor("act_fn.bias", &[outputs])?;

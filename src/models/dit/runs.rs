@@ -16,11 +16,9 @@ pub const MOST_TOKENS: usize = 8192;
 /// Some latent frames of a video.
 #[derive(Debug)]
 pub struct Run {
-    /// Which.
     pub frames: Range<usize>,
     /// Their tokens [L, C] in f32.
     pub x: Tensor,
-    /// Their positions.
     pub angles: Angles,
     /// Which of the timesteps is theirs.
     pub time: usize,

@@ -13,13 +13,10 @@ pub struct Config {
     pub vocab_size: usize,
     /// C, the width of a token.
     pub d_model: usize,
-    /// D.
     pub d_kv: usize,
     /// Width inside the feed-forward layers.
     pub d_ff: usize,
-    /// Blocks.
     pub num_layers: usize,
-    /// N.
     pub num_heads: usize,
     /// Rows of a table of relative positions: half for keys before the query, half for those after it.
     pub relative_attention_num_buckets: usize,

@@ -32,7 +32,6 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// Reads all blocks.
     pub fn load(loader: &Loader<'a>, config: &Config) -> Result<Self> {
         let blocks = Stack::load(loader, config.num_layers, |loader, i| block(loader, config, i))?;
         Self::with_blocks(loader, config, blocks)

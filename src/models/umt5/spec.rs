@@ -11,7 +11,6 @@ use crate::weights::checkpoint::Weights;
 /// ComfyUI's name of the tensor whose bytes are a `spiece.model`.
 const VOCABULARY: &str = "spiece_model";
 
-/// UMT5.
 pub static UMT5: Spec = Spec {
     name: "a UMT5 text encoder",
     signs: &["encoder.block.0.layer.0.SelfAttention.q.weight"],

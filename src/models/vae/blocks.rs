@@ -58,7 +58,6 @@ impl ResidualBlock {
         })
     }
 
-    /// The next frame.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, [history1, history2]: &mut [History; 2]) -> Result<Tensor> {
         let h = self.norm1.forward(rec, x)?;
         let h = self.conv1.forward(rec, &h, history1, None)?;
@@ -120,7 +119,6 @@ impl Head {
         })
     }
 
-    /// The next frame.
     pub fn forward(&self, rec: &mut Recorder, x: &Tensor, history: &mut History) -> Result<Tensor> {
         let h = self.norm_out.forward(rec, x)?;
         self.conv_out.forward(rec, &h, history, None)

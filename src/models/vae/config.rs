@@ -13,7 +13,6 @@ pub struct Config {
     pub base_dim: usize,
     /// The same of the decoder; `base_dim` where null.
     pub decoder_base_dim: Option<usize>,
-    /// Channels of latents.
     pub z_dim: usize,
     /// Channels by level of resolution, from the full one down, as multiples of the base.
     pub dim_mult: Vec<usize>,

@@ -14,9 +14,7 @@ use crate::models::vae::{
 /// One layer of an encoder or a decoder: a frame goes in, any number of frames comes out.
 #[derive(Debug)]
 pub enum Layer {
-    /// A convolution alone.
     Conv(CausalConv3d),
-    /// A residual block.
     Residual(ResidualBlock),
     /// Attention within the frame.
     Attention(AttentionBlock),

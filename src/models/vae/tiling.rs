@@ -25,7 +25,6 @@ pub enum VaeTiling {
     /// Whole frames; where the GPU's memory or the budget is too small for them, tiles, and smaller ones until they fit.
     #[default]
     Auto,
-    /// Whole frames.
     Off,
     /// Tiles of at most so many pixels on a side, 64 at least, without the surroundings that are computed with them: 64 pixels or so on
     /// each side. Where the GPU's memory is too small for them, smaller ones.
@@ -259,7 +258,6 @@ impl Vae {
 #[derive(Debug)]
 pub struct Encoding {
     vae: Vae,
-    /// Height and width.
     size: [usize; 2],
     count: usize,
     /// Ways to encode: the one in use, then those for less memory.

@@ -86,7 +86,6 @@ impl<'a> Editor<'a> {
         Some(&self.graph.outline(value)?.shape)
     }
 
-    /// A new constant.
     pub(super) fn add_constant(&mut self, value: Value) -> usize {
         let outline = Outline { shape: value.shape().to_vec(), kind: value.data().kind() };
         self.graph.constants.insert(self.graph.outlines.len(), Constant::Known(value.into()));

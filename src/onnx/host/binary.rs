@@ -100,7 +100,6 @@ pub(super) fn power<'a>(call: &Call<'a>) -> Outputs<'a> {
 
 type Comparison = (fn(f32, f32) -> bool, fn(i64, i64) -> bool);
 
-/// Comparisons.
 pub(super) fn compare<'a>(call: &Call<'a>) -> Outputs<'a> {
     let pair = Pair::of(call)?;
     let (float, int): Comparison = match call.node.op.as_str() {

@@ -16,7 +16,6 @@ struct Extents {
     channels: [usize; 2],
 }
 
-/// A convolution.
 pub(super) fn conv<'a>(call: &Call<'a>) -> Outputs<'a> {
     let (x, weight) = (call.floats_of_rank(0, 3)?, call.floats_of_rank(1, 3)?);
     let groups = groups(call)?;

@@ -64,7 +64,6 @@ pub(super) fn range<'a>(call: &Call<'a>) -> Outputs<'a> {
     }
 }
 
-/// Another element type.
 pub(super) fn cast<'a>(call: &Call<'a>) -> Outputs<'a> {
     let x = call.input(0)?;
     let to = call.node.int("to")?.map_or_else(|| wrong("it does not say to what"), Ok)?;

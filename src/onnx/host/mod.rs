@@ -23,7 +23,6 @@ use std::ops::RangeInclusive;
 use super::call::{Call, Outputs};
 use super::fault::wrong;
 
-/// An operator.
 pub(super) struct Operator {
     name: &'static str,
     /// How many inputs it may have.
@@ -64,7 +63,6 @@ macro_rules! operators {
     };
 }
 
-/// All operators.
 #[rustfmt::skip]
 const OPERATORS: &[Operator] = operators! {
     unary::map, 1..=1, &[], false => "Ceil" "Floor" "Round" "Sqrt" "Exp" "Log" "Reciprocal" "Erf" "Sin" "Cos" "Tan" "Asin" "Acos" "Atan" "Sinh" "Cosh"

@@ -149,7 +149,6 @@ pub(super) fn batch<'a>(call: &Call<'a>) -> Outputs<'a> {
     })
 }
 
-/// InstanceNormalization and GroupNormalization.
 pub(super) fn groups<'a>(call: &Call<'a>) -> Outputs<'a> {
     let x = call.floats_of_rank(0, 3)?;
     let channels = x.shape[1];

@@ -79,7 +79,6 @@ fn column_major(place: usize, image: &[usize]) -> usize {
     plane * all + number.sum::<usize>()
 }
 
-/// Means.
 pub(super) fn average<'a>(call: &Call<'a>) -> Outputs<'a> {
     let x = call.floats_of_rank(0, 3)?;
     let (window, shape) = window(call, x)?;

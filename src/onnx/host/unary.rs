@@ -31,7 +31,6 @@ pub(super) fn activation(name: &str) -> Option<fn(f32) -> f32> {
     })
 }
 
-/// Functions without settings.
 fn plain(op: &str) -> Option<fn(f32) -> f32> {
     Some(match op {
         "Ceil" => f32::ceil,

@@ -12,7 +12,6 @@ const MAX_EXTENT: i64 = 1 << 30;
 /// How a window slides along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::onnx) struct Slide {
-    /// The image's extent.
     pub(in crate::onnx) image: usize,
     pub(in crate::onnx) kernel: usize,
     pub(in crate::onnx) stride: usize,
@@ -223,7 +222,6 @@ impl Window {
         self.axes[3 - self.rank..].iter().map(|slide| slide.image).collect()
     }
 
-    /// The window's elements.
     pub(in crate::onnx) fn kernel(&self) -> usize {
         self.axes.iter().map(|slide| slide.kernel).product()
     }

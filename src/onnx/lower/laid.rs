@@ -25,7 +25,6 @@ impl Laid {
         Self { tensor, order: vec![0, 2, 3, 1] }
     }
 
-    /// The value's extents.
     pub(super) fn shape(&self) -> Vec<usize> {
         let mut shape = vec![0; self.order.len()];
         self.order.iter().zip(self.tensor.shape()).for_each(|(&axis, &extent)| shape[axis] = extent);

@@ -24,7 +24,6 @@ use weights::{Weights, plain};
 /// A graph with its weights on the GPU, which are gone with it.
 pub struct Network {
     graph: Graph,
-    /// By node.
     weights: Vec<Weights>,
     /// Constants that ops take as they are.
     constants: HashMap<usize, Laid>,
@@ -49,7 +48,6 @@ impl Network {
         Ok(Self { graph, weights, constants })
     }
 
-    /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }

@@ -16,7 +16,6 @@ use crate::ops::conv::ConvWeight;
 use crate::ops::matrix::Matrix;
 use crate::ops::window::Window;
 
-/// A node's weights.
 pub(super) enum Weights {
     /// None, or none in a form of its own.
     None,

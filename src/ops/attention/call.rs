@@ -33,7 +33,6 @@ pub struct Heads<'a> {
 pub struct Shift {
     /// The first key, and the one after the last.
     pub keys: (usize, usize),
-    /// What is added.
     pub by: f32,
 }
 

@@ -30,7 +30,6 @@ const fn tile(size: u32, [sg, fm, keys, transposed]: [u32; 4], dim: u32, lanes: 
 
 const HALVES: &[Element] = &[Element::NativeF16x4];
 
-/// See `wgsl/attention_coop.wgsl`.
 pub static ATTENTION_COOP: Kernel = Kernel {
     workgroup: 256,
     slots: &[

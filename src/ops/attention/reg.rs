@@ -4,7 +4,6 @@ use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
 
-/// See `wgsl/attention_reg.wgsl`.
 pub static ATTENTION_REG: Kernel = Kernel {
     slots: SLOTS,
     variants: &[

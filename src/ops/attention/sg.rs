@@ -4,7 +4,6 @@ use crate::error::Result;
 use crate::gpu::{Family, Kernel, Needs, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
 
-/// See `wgsl/attention_sg.wgsl`.
 pub static ATTENTION_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: SLOTS,

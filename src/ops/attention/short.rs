@@ -4,14 +4,12 @@ use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Slot, kernel::READ, kernel::WRITE};
 use crate::ops::attention::call::{Call, Params};
 
-/// See `wgsl/attention_short.wgsl`.
 pub static ATTENTION_SHORT: Kernel = Kernel {
     slots: &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::write("out", WRITE)],
     variants: &[&[("KEYS", &[KEYS as u32])]],
     ..Kernel::of("attention_short", include_str!("../../../wgsl/attention_short.wgsl"), size_of::<Params>())
 };
 
-/// The most keys.
 pub(super) const KEYS: usize = 8;
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {

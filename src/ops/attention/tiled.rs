@@ -4,7 +4,6 @@ use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
 use crate::ops::attention::call::{Call, Params, SLOTS};
 
-/// See `wgsl/attention_tiled.wgsl`.
 pub static ATTENTION_TILED: Kernel = Kernel {
     workgroup: 128,
     slots: SLOTS,

@@ -36,7 +36,6 @@ params!(Params {
 /// How a convolution is done.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvOptions<'a> {
-    /// Steps in time.
     pub stride_t: usize,
     /// Steps in height and width.
     pub stride: usize,

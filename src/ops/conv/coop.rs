@@ -18,7 +18,6 @@ const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32,
 
 const PAST: &[Element] = &[Element::Absent, Element::F32x4, Element::NativeF16x4];
 
-/// See `wgsl/conv_coop.wgsl`.
 pub static CONV_COOP: Kernel = Kernel {
     workgroup: 256,
     slots: &[

@@ -5,7 +5,6 @@ use crate::gpu::{Kernel, Recorder, kernel::READ};
 use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::finish::ALL_ACTIVATIONS;
 
-/// See `wgsl/conv_reg.wgsl`.
 pub static CONV_REG: Kernel = Kernel {
     slots: &slots(READ),
     variants: &[

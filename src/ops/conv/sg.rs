@@ -6,7 +6,6 @@ use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::conv::weight::{CHANNELS, tile_channels};
 use crate::ops::finish::ALL_ACTIVATIONS;
 
-/// See `wgsl/conv_sg.wgsl`.
 pub static CONV_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: &slots(&[Element::F32x4, Element::F16x4]),

@@ -5,7 +5,6 @@ use crate::gpu::{Kernel, Recorder, kernel::READ};
 use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::finish::ALL_ACTIVATIONS;
 
-/// See `wgsl/conv_tiled.wgsl`.
 pub static CONV_TILED: Kernel = Kernel {
     slots: &slots(READ),
     variants: &[

@@ -46,12 +46,10 @@ impl ConvWeight {
         Ok(Self { weight, family, kernel: [t, h, w], in_channels, out_channels })
     }
 
-    /// Out channels.
     pub fn out_channels(&self) -> usize {
         self.out_channels
     }
 
-    /// In channels.
     pub fn in_channels(&self) -> usize {
         self.in_channels
     }

@@ -20,7 +20,6 @@ impl Tile {
         Self { matrices: Coop::new(size, lanes, ones), subgroups, fragments }
     }
 
-    /// Rows and columns.
     const fn extents(self) -> [u32; 2] {
         let ([sm, sn], [fm, across]) = (self.subgroups, self.fragments);
         [sm * fm * self.matrices.size, sn * across * self.matrices.size]
@@ -64,7 +63,6 @@ static CONSTANTS: [[(&str, u32); 12]; 9] = {
     all
 };
 
-/// See `wgsl/matmul_coop.wgsl`.
 pub static MATMUL_COOP: Kernel = Kernel {
     workgroup: 256,
     slots: &[Slot::read("x", &[Element::NativeF16x4]), Slot::read("w", &[Element::NativeF16x4]), BIAS, GATE, RESIDUAL, OUT],
@@ -77,7 +75,6 @@ pub static MATMUL_COOP: Kernel = Kernel {
 /// BK of lib/operand_tiles.
 const DEPTH: usize = 32;
 
-/// See `wgsl/cast_f16.wgsl`.
 pub static CAST_F16: Kernel = Kernel {
     slots: &[Slot::read("x", &[Element::Bf16x4]), Slot::write("out", &[Element::F16x4])],
     ..Kernel::of("cast_f16", include_str!("../../../wgsl/cast_f16.wgsl"), size_of::<CastParams>())

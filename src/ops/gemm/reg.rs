@@ -5,7 +5,6 @@ use crate::gpu::{Kernel, Recorder};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::gemm::call::{FEW_ROWS, Gemm, Params, SLOTS};
 
-/// See `wgsl/matmul_reg.wgsl`.
 pub static MATMUL_REG: Kernel = Kernel {
     slots: SLOTS,
     variants: &[

@@ -10,7 +10,6 @@ use crate::ops::gemm::call::{BIAS, GATE, Gemm, OUT, Params, RESIDUAL};
 /// All values of the constant `FORM`: f32, f16, bf16.
 const FORMS: &[u32] = &[0, 1, 2];
 
-/// See `wgsl/matmul_sg.wgsl`.
 pub static MATMUL_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: &[Slot::read("x", READ), Slot::read("packed", &[Element::U32x4]), BIAS, GATE, RESIDUAL, OUT],
@@ -19,7 +18,6 @@ pub static MATMUL_SG: Kernel = Kernel {
     ..Kernel::of("matmul_sg", include_str!("../../../wgsl/matmul_sg.wgsl"), size_of::<Params>())
 };
 
-/// See `wgsl/matmul_pack.wgsl`.
 pub static MATMUL_PACK: Kernel = Kernel {
     slots: &[Slot::read("w", WEIGHT), Slot::write("packed", &[Element::U32x4])],
     variants: &[&[("FORM", FORMS)]],

@@ -5,7 +5,6 @@ use crate::gpu::{Family, Kernel, Recorder};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::gemm::call::{Gemm, Params, SLOTS};
 
-/// See `wgsl/matmul_tiled.wgsl`.
 pub static MATMUL_TILED: Kernel = Kernel {
     slots: SLOTS,
     tiles: &[&TILES[0].constants(), &TILES[1].constants(), &TILES[2].constants(), &TILES[3].constants()],

@@ -70,7 +70,6 @@ pub struct Parts<T> {
     pub transformer: T,
     pub vae: Vae,
     pub precision: Precision,
-    /// Of all weights.
     pub(crate) digest: Digest,
     /// Bytes of GPU memory that a generation may take, where its request does not say.
     pub budget: Option<u64>,

@@ -7,7 +7,6 @@ use image::RgbImage;
 use crate::error::Result;
 use crate::video::{official, preprocess};
 
-/// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rules {
     Diffusers,

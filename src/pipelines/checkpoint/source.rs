@@ -10,15 +10,10 @@ use crate::location::Location;
 pub enum Part {
     /// The only transformer, or the high-noise expert.
     Transformer,
-    /// The low-noise expert.
     Transformer2,
-    /// UMT5.
     TextEncoder,
-    /// The text encoder's.
     Tokenizer,
-    /// Of either version.
     Vae,
-    /// CLIP.
     ImageEncoder,
 }
 

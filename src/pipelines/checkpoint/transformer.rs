@@ -5,7 +5,6 @@ use crate::gpu::{Device, Sink};
 use crate::models::dit::config::Config;
 use crate::pipelines::checkpoint::expert::Expert;
 
-/// See the module.
 pub trait Transformer {
     /// The configuration, which two share.
     fn config(&self) -> &Config;

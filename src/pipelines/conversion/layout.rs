@@ -26,7 +26,6 @@ pub(super) struct Layout {
     pub(super) parts: Vec<(String, Weights)>,
     /// What is copied: from where, to where.
     pub(super) copies: Vec<(Location, String)>,
-    /// What is written.
     pub(super) texts: Vec<(&'static str, Value)>,
 }
 

@@ -7,7 +7,6 @@ use crate::models::dit;
 use crate::models::dit::spec::ANIMATE;
 use crate::weights::checkpoint::Weights;
 
-/// `model_index.json`.
 pub(super) struct Index(pub(super) Map<String, Value>);
 
 impl Index {

@@ -6,7 +6,6 @@ use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::stage::StagePlan;
 use crate::pipelines::run::{arrangement::place, event::Event, event::Progress, event::Stage, generation::Generation, pace::Weights};
 
-/// See the module.
 pub(crate) struct Rehearsed {
     pub stages: Vec<StagePlan>,
     /// Of a step that is computed: FLOPs, and [`work`](crate::gpu::Cost::work).

@@ -10,7 +10,6 @@ use crate::pipelines::run::{arrangement::Arrangement, arrangement::STAGES, event
 /// Tokens at a time, keys anew in each step, caches and a driving video on the host: what a budget that is too small for better leaves.
 const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false, cache_on_host: true, driving: DrivingCache::Host };
 
-/// See the module.
 pub(crate) struct Search<'a, T> {
     /// Of the dry twin.
     pub request: &'a Request<T>,

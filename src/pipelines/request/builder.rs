@@ -40,7 +40,6 @@ pub struct Loading {
     pub total: u64,
 }
 
-/// Whom to tell.
 #[derive(Clone)]
 struct Told(Arc<dyn Fn(Loading) + Send + Sync>);
 

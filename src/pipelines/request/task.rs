@@ -12,7 +12,6 @@ use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, crop::Crop
 /// What a request makes of what.
 #[doc(hidden)]
 pub trait Task: Clone + Sealed {
-    /// What makes it.
     type Pipeline: Pipeline;
 
     /// The pipeline that makes it.

@@ -3,7 +3,6 @@
 use crate::models::vae::{config::Config, tiling::VaeTiling};
 use crate::pipelines::run::{crop::Crop, segments::Segments};
 
-/// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Canvas {
     /// Width and height in pixels.

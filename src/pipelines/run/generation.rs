@@ -92,7 +92,6 @@ enum Phase {
 }
 
 impl Phase {
-    /// For profiles.
     fn name(&self) -> &'static str {
         match self {
             Self::Preprocess => "preprocessing",
@@ -301,7 +300,6 @@ impl Generation {
         Ok(())
     }
 
-    /// A stage begins.
     fn enter(&mut self, stage: Stage) {
         self.log(&stage);
         self.since = Instant::now();
@@ -399,7 +397,6 @@ impl Generation {
         Ok(Phase::Step(denoiser))
     }
 
-    /// The segment's noise.
     fn draw_noise(&mut self) {
         let mut position = self.position.clone();
         let count = self.canvas.latents.iter().product();

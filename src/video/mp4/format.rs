@@ -27,7 +27,6 @@ const ENTRY_FIELDS: usize = 78;
 const SLICE_HEADER_BYTES: u64 = 64;
 const SET_BYTES: u64 = 1 << 16;
 
-/// NAL unit types.
 const SLICE: u8 = 1;
 const IDR: u8 = 5;
 const SPS: u8 = 7;

@@ -15,7 +15,6 @@ use crate::content::ReadSeek;
 use crate::video::timing::Timing;
 use crate::{Error, Result};
 
-/// An H.264 track.
 pub(super) struct Track {
     /// In the order of decoding.
     pub(super) samples: Vec<Sample>,

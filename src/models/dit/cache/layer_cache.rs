@@ -7,7 +7,6 @@ use crate::models::dit::cache::{parked::Parked, residual::Residual, work::How, w
 use crate::models::dit::runs::Run;
 use crate::ops::{copy::concat, lincomb::lincomb, rows::Reduction, rows::reduce, unary::Function, unary::unary};
 
-/// See the module.
 #[derive(Debug, Default)]
 pub struct LayerCache {
     branches: Vec<Branch>,

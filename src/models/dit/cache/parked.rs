@@ -6,15 +6,8 @@ use crate::gpu::{Recorder, Tensor};
 /// See the module. In f32, so that the host has its bits.
 #[derive(Debug)]
 pub enum Parked {
-    /// On the GPU.
     Device(Tensor),
-    /// On the host.
-    Host {
-        /// Its extents.
-        shape: Vec<usize>,
-        /// Its elements.
-        values: Vec<f32>,
-    },
+    Host { shape: Vec<usize>, values: Vec<f32> },
 }
 
 impl Parked {

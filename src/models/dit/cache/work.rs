@@ -20,10 +20,8 @@ pub struct Work<'a> {
 /// How it is decided whether the layers between the ends are computed.
 #[derive(Debug, Default)]
 pub enum How<'a> {
-    /// They are.
     #[default]
     Compute,
-    /// They are not.
     Reuse,
     /// By what the layers at the beginning did.
     Judge(&'a Judge),

@@ -11,7 +11,6 @@ use crate::pipelines::run::description::Description;
 use crate::preprocess::Conditions;
 use crate::video::{Frame, Frames, Motion, Scene};
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     pub reference: Arc<RgbImage>,

@@ -23,7 +23,6 @@ use crate::video::{Frames, resize::Filter, resize::resize};
 /// Pixels of a latent pixel's side.
 pub const SCALE: usize = 8;
 
-/// See the module.
 pub struct AnimateJob {
     parts: Arc<Parts<Animate>>,
     inputs: Inputs,

@@ -35,7 +35,6 @@ pub struct Inputs {
     pub quantizes: bool,
 }
 
-/// See the module.
 pub struct Animate2Job {
     parts: Arc<Parts<Animate2>>,
     inputs: Inputs,

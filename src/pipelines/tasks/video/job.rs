@@ -26,7 +26,6 @@ pub struct Guidance {
     pub prompts: Vec<String>,
 }
 
-/// See the module.
 pub struct VideoJob {
     parts: Arc<Parts<Experts>>,
     model: Model,
