@@ -11,7 +11,7 @@ use image::RgbImage;
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
 use wan_animate::unversioned::models::dit::config::Config;
-use wan_animate::unversioned::models::dit::{Footprint, Timestep};
+use wan_animate::unversioned::models::dit::{SessionOptions, Timestep};
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{
     AnimatePipeline, AnimateRequest, Cancel, Device, Error, Event, Generation, MemoryBudget, Plan, Precision, Result, VaeTiling,
@@ -333,9 +333,9 @@ fn a_dry_device_takes_what_a_real_one_does() {
 }
 
 /// Two passes of the model of a golden of parts, as bits: with so many blocks that stay, and each pass in two ranges of layers.
-fn passes(model: &Animate, rec: &mut Recorder, golden: &Golden, footprint: Footprint, keep: usize) -> Result<Vec<u32>> {
+fn passes(model: &Animate, rec: &mut Recorder, golden: &Golden, options: SessionOptions, keep: usize) -> Result<Vec<u32>> {
     let dit = model.dit();
-    let mut session = dit.session(footprint);
+    let mut session = dit.session(options);
     session.keep(keep);
     let text_dim = model.config().text_dim;
     let mut text = golden.values("encoder_hidden_states").to_vec();
@@ -374,10 +374,11 @@ fn streaming_and_runs_change_no_bit() {
     for precision in [Precision::F32, Precision::F16] {
         let model = Animate::open(&device, &weights, precision, &config).expect("opens");
         let all = model.dit().blocks().all().end;
-        let resident = passes(&model, &mut rec, &golden, Footprint::default(), all).expect("runs");
+        let resident = passes(&model, &mut rec, &golden, SessionOptions::default(), all).expect("runs");
         assert!(resident.iter().any(|&bits| bits != resident[0]), "a result of one value");
         for (keep, tokens, keep_keys) in (0..=all).map(|keep| (keep, [1, 8192][keep % 2], keep % 3 == 0)) {
-            let streamed = passes(&model, &mut rec, &golden, Footprint { tokens, keep_keys, ..Default::default() }, keep).expect("runs");
+            let streamed =
+                passes(&model, &mut rec, &golden, SessionOptions { tokens, keep_keys, ..Default::default() }, keep).expect("runs");
             assert!(streamed == resident, "{precision:?}: {keep} of {all} blocks resident, {tokens} tokens at a time");
         }
     }
@@ -396,7 +397,7 @@ fn a_range_of_layers_loads_no_more() {
     let text = rec.zeros(&[512, config.text_dim]).expect("text");
     let image = rec.zeros(&[257, config.image_dim.expect("an image branch")]).expect("image");
     let latents = rec.zeros(&[config.in_channels().expect("channels"), 2, 4, 4]).expect("latents");
-    let mut session = dit.session(Footprint { keep_keys: false, ..Default::default() });
+    let mut session = dit.session(SessionOptions { keep_keys: false, ..Default::default() });
     dit.add_prompt(&mut rec, &mut session, &text, Some(&image)).expect("a prompt");
     rec.finish().expect("waits");
     rec.trim();

@@ -28,7 +28,7 @@ use wan_animate::unversioned::ops::layer_norm::{Affine, layer_norm};
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::rms_norm::rms_norm;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
-use wan_animate::unversioned::weights::{Block, Encoding};
+use wan_animate::unversioned::weights::{BlockFormat, Encoding};
 use wan_animate::{Cancel, Device, Result};
 
 struct Bench {
@@ -197,8 +197,13 @@ fn run(bench: &mut Bench) -> Result<()> {
     bench.matmul([1, 1024, 1024], DType::F16)?;
     bench.attention(1024, 4, 128)?;
     bench.conv([3, 32, 32, 128], 128, DType::F16)?;
-    for encoding in [Encoding::F8E4M3, Encoding::I8, Encoding::Block(Block::Q8_0), Encoding::Block(Block::Q4K), Encoding::Block(Block::Q6K)]
-    {
+    for encoding in [
+        Encoding::F8E4M3,
+        Encoding::I8,
+        Encoding::Block(BlockFormat::Q8_0),
+        Encoding::Block(BlockFormat::Q4K),
+        Encoding::Block(BlockFormat::Q6K),
+    ] {
         bench.dequantize(encoding, 1024, 1024)?;
     }
     bench.norms(1024, 1536)?;

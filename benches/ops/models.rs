@@ -10,7 +10,7 @@ use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models::dit::config::Config;
-use wan_animate::unversioned::models::dit::{Dit, Footprint, Timestep};
+use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
 use wan_animate::unversioned::models::vae;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device, Result};
@@ -54,7 +54,7 @@ fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames,
     let prepare = |rec: &mut Recorder, dit: &Dit| {
         let text = random(rec, &[512, config.text_dim])?;
         let image = config.added_kv_proj_dim.zip(config.image_dim).map(|(_, width)| random(rec, &[257, width])).transpose()?;
-        let mut session = dit.session(Footprint::default());
+        let mut session = dit.session(SessionOptions::default());
         dit.add_prompt(rec, &mut session, &text, image.as_ref())?;
         Ok((random(rec, &[channels, frames, height, width])?, session))
     };

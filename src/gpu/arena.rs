@@ -48,12 +48,12 @@ impl Counted {
 
 /// A buffer with one owner: a tensor, or several that are views of the same data.
 #[derive(Debug)]
-pub struct Block {
+pub struct Allocation {
     counted: Option<Counted>,
     home: Weak<Arena>,
 }
 
-impl Block {
+impl Allocation {
     /// A buffer of its own, given back to the driver when it drops: for weights.
     pub(crate) fn fresh(device: &Device, label: &str, bytes: u64) -> Result<Self> {
         Ok(Self { counted: Some(Counted::new(device, label, padded(bytes), Holds::Weights)?), home: Weak::new() })
@@ -92,7 +92,7 @@ impl Block {
     }
 }
 
-impl Drop for Block {
+impl Drop for Allocation {
     fn drop(&mut self) {
         if let (Some(home), Some(counted)) = (self.home.upgrade(), self.counted.take()) {
             home.recycle(counted);
@@ -114,13 +114,13 @@ impl Arena {
     }
 
     /// A buffer of at least `bytes`: a free one that is not much too large, or a new one.
-    pub(crate) fn take(self: &Arc<Self>, label: &str, bytes: u64) -> Result<Block> {
+    pub(crate) fn take(self: &Arc<Self>, label: &str, bytes: u64) -> Result<Allocation> {
         let bytes = rounded(bytes).min(largest_buffer(&self.device)).max(padded(bytes));
         let counted = match self.reuse(bytes) {
             Some(counted) => counted,
             None => Counted::new(&self.device, label, bytes, self.holds)?,
         };
-        Ok(Block { counted: Some(counted), home: Arc::downgrade(self) })
+        Ok(Allocation { counted: Some(counted), home: Arc::downgrade(self) })
     }
 
     /// Gives all free buffers back to the driver.

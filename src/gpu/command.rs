@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::gpu::{cost::Cost, kernel::Kernel, pipeline::PipelineKey};
 
-/// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `Params`.
+/// Bytes of immediate data (push constants) that kernels use: the dispatch's grid and the kernel's `ParamBytes`.
 pub(crate) const IMMEDIATE_BYTES: usize = 128;
 /// Bytes of the grid: first and last workgroup of a slice, its width, and one word that is left free.
 const GRID_BYTES: usize = 16;
@@ -22,7 +22,7 @@ pub(crate) struct BufferRef {
 pub(crate) struct Dispatch {
     pub(super) kernel: &'static Kernel,
     pub(super) key: PipelineKey,
-    pub(super) params: Params,
+    pub(super) params: ParamBytes,
     /// In the order of bindings: slots without a tensor have none.
     pub(super) buffers: Vec<BufferRef>,
     pub(super) groups: u32,
@@ -40,11 +40,11 @@ pub(crate) struct Copy {
     pub(super) bytes: u64,
 }
 
-/// A kernel's `Params`, with room for the grid before them.
+/// A kernel's `ParamBytes`, with room for the grid before them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Params([u8; IMMEDIATE_BYTES]);
+pub(crate) struct ParamBytes([u8; IMMEDIATE_BYTES]);
 
-impl Params {
+impl ParamBytes {
     /// # Panics
     /// If the struct is longer than kernels may have, which is a mistake in the calling op.
     pub(super) fn new(params: &[u8]) -> Self {

@@ -49,7 +49,7 @@ pub mod tune;
 pub mod turns;
 
 pub use adapter::AdapterSummary;
-pub use arena::{Arena, Block};
+pub use arena::{Allocation, Arena};
 pub use arg::Arg;
 pub use builder::DeviceBuilder;
 pub use compose::Dialect;

@@ -4,17 +4,17 @@ use std::sync::{Mutex, PoisonError};
 
 /// Operations a second: a guess, until there is a measurement.
 #[derive(Debug)]
-pub(crate) struct Rate(Mutex<State>);
+pub(crate) struct Rate(Mutex<Estimate>);
 
 #[derive(Clone, Copy, Debug)]
-struct State {
+struct Estimate {
     rate: f64,
     is_measured: bool,
 }
 
 impl Rate {
     pub(crate) fn guess(rate: f64) -> Self {
-        Self(Mutex::new(State { rate, is_measured: false }))
+        Self(Mutex::new(Estimate { rate, is_measured: false }))
     }
 
     /// The last measurement, or the guess.
@@ -34,10 +34,10 @@ impl Rate {
         let rate = self.get();
         let moved = if measured < rate { measured } else { 0.5 * rate + 0.5 * measured };
         let rate = moved.clamp(rate / 4.0, rate * 4.0).clamp(1e8, 1e15);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State { rate, is_measured: true };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Estimate { rate, is_measured: true };
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> Estimate {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::cancel::Cancel;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::arena::{Arena, Block, bytes_of};
+use crate::gpu::arena::{Allocation, Arena, bytes_of};
 use crate::gpu::arg::{self, Arg};
-use crate::gpu::command::{Copy, Dispatch, Params};
+use crate::gpu::command::{Copy, Dispatch, ParamBytes};
 use crate::gpu::cost::Cost;
 use crate::gpu::engine::{Engine, Probe, dry::DryEngine, live::LiveEngine};
 use crate::gpu::{
@@ -106,7 +106,7 @@ impl Recorder {
 
     /// Memory of an arena. Where there is none left, once more without free buffers of other sizes, which the driver takes back
     /// only when the commands that used them have run.
-    fn take(&mut self, arena: &Arc<Arena>, label: &str, bytes: u64) -> Result<Block> {
+    fn take(&mut self, arena: &Arc<Arena>, label: &str, bytes: u64) -> Result<Allocation> {
         match arena.take(label, bytes) {
             Err(Error::Limits { .. }) => {}
             done => return done,
@@ -263,7 +263,7 @@ impl Recorder {
         self.engine.dispatch(Dispatch {
             kernel,
             key: PipelineKey { kernel: kernel.name, elements, constants: constants.to_vec() },
-            params: Params::new(bytemuck::bytes_of(params)),
+            params: ParamBytes::new(bytemuck::bytes_of(params)),
             buffers: args.iter().filter_map(Arg::bound).map(Tensor::buffer_ref).collect(),
             groups: u32::try_from(groups).map_err(|_| Error::limits(format!("`{}` needs {groups} workgroups", kernel.name)))?,
             cost,

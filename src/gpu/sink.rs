@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::engine::live::CHUNK;
-use crate::gpu::{arena::Block, arena::bytes_of, device::Device, recorder::Read, recorder::Recorder, tensor::Tensor};
+use crate::gpu::{arena::Allocation, arena::bytes_of, device::Device, recorder::Read, recorder::Recorder, tensor::Tensor};
 
 /// Takes weights in their stored form.
 ///
@@ -46,7 +46,7 @@ impl Sink for Nowhere {
     }
 
     fn take(&self, _: &str, shape: &[usize], dtype: DType, _: u64, _: &Read) -> Result<Tensor> {
-        Ok(Tensor::new(Block::absent(), shape, dtype))
+        Ok(Tensor::new(Allocation::absent(), shape, dtype))
     }
 }
 
@@ -115,7 +115,7 @@ impl Sink for Watched {
 /// A tensor with a buffer of its own.
 fn take(device: &Device, watch: &Watch, label: &str, shape: &[usize], dtype: DType, size: u64, read: &Read) -> Result<Tensor> {
     watch.tell(0)?;
-    let block = Block::fresh(device, label, size)?;
+    let block = Allocation::fresh(device, label, size)?;
     if device.rehearsal().is_some() {
         watch.tell(size)?;
         return Ok(Tensor::new(block, shape, dtype));

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use crate::dtype::DType;
-use crate::gpu::{arena::Arena, arena::Block, command::BufferRef};
+use crate::gpu::{arena::Allocation, arena::Arena, command::BufferRef};
 
 /// Data on the GPU. Cloning shares it; the memory is reused when the last clone drops.
 #[derive(Clone, Debug)]
 pub struct Tensor {
-    block: Arc<Block>,
+    block: Arc<Allocation>,
     shape: Vec<usize>,
     dtype: DType,
 }
 
 impl Tensor {
-    pub(crate) fn new(block: Block, shape: &[usize], dtype: DType) -> Self {
+    pub(crate) fn new(block: Allocation, shape: &[usize], dtype: DType) -> Self {
         Self { block: Arc::new(block), shape: shape.to_vec(), dtype }
     }
 

@@ -32,12 +32,12 @@ pub enum WhenBusy {
 /// The turns of one device.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    state: Mutex<State>,
+    state: Mutex<Queue>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Queue {
     next: u64,
     /// Those that wait, in their order.
     queue: VecDeque<u64>,
@@ -98,12 +98,12 @@ impl Turns {
         outcome
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Queue {
     fn admits(&self, number: u64, wish: Wish) -> bool {
         let is_willing = wish.when_busy == WhenBusy::Share || wish.when_busy == WhenBusy::Wait && self.waits_for_itself();
         let is_next = self.queue.front() == Some(&number) || self.waits_for_itself();

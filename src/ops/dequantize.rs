@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::params;
 use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::INDEX};
-use crate::weights::{Block, Encoding};
+use crate::weights::{BlockFormat, Encoding};
 
 pub static DEQUANTIZE: Kernel = Kernel {
     slots: &[
@@ -28,8 +28,8 @@ pub enum Scales {
 }
 
 /// All numbers that `wgsl/dequantize.wgsl` has for encodings.
-const FORMATS: [u32; 3 + Block::ALL.len()] = {
-    let mut formats = [0; 3 + Block::ALL.len()];
+const FORMATS: [u32; 3 + BlockFormat::ALL.len()] = {
+    let mut formats = [0; 3 + BlockFormat::ALL.len()];
     let mut format = 0;
     while format < formats.len() {
         formats[format] = format as u32;
@@ -44,14 +44,14 @@ fn format(encoding: Encoding) -> Option<u32> {
         Encoding::F8E4M3 => 0,
         Encoding::F8E5M2 => 1,
         Encoding::I8 => 2,
-        Encoding::Block(block) => 3 + Block::ALL.iter().position(|known| *known == block)? as u32,
+        Encoding::Block(block) => 3 + BlockFormat::ALL.iter().position(|known| *known == block)? as u32,
         _ => return None,
     })
 }
 
 /// Whether rows of `cols` numbers in this encoding can be dequantized: whole blocks, in vec4s.
 pub fn can_dequantize(encoding: Encoding, cols: usize) -> bool {
-    let unit = encoding.block().map_or(4, Block::elements);
+    let unit = encoding.block().map_or(4, BlockFormat::elements);
     format(encoding).is_some() && cols > 0 && cols.is_multiple_of(unit)
 }
 

@@ -27,12 +27,12 @@ pub struct Matrix {
 #[derive(Clone, Debug)]
 enum Form {
     Floats(Vec<Tensor>),
-    Quantized { encoding: Encoding, dequantized: DType, down: Option<Tensor>, runs: Vec<Run> },
+    Quantized { encoding: Encoding, dequantized: DType, down: Option<Tensor>, runs: Vec<RowRun> },
 }
 
 /// Some rows of a quantised matrix.
 #[derive(Clone, Debug)]
-struct Run {
+struct RowRun {
     rows: usize,
     /// Their bytes, as words.
     stored: Tensor,
@@ -97,7 +97,7 @@ impl Matrix {
                 _ => Scales::Rows(floats(&[count], &|| Ok(bytemuck::cast_slice(&read()?.scales[first..][..count]).into()))?),
             };
             let up = |rank| floats(&[count, rank], &|| Ok(bytemuck::cast_slice(&change()?.0[first * rank..][..count * rank]).into()));
-            Ok(Run { rows: count, stored, scales, up: rank.map(up).transpose()? })
+            Ok(RowRun { rows: count, stored, scales, up: rank.map(up).transpose()? })
         };
         let runs = (0..rows).step_by(rows_a_run).map(run).collect::<Result<_>>()?;
         let down = rank.map(|rank| floats(&[cols, rank], &|| Ok(bytemuck::cast_slice(change()?.1).into()))).transpose()?;
@@ -138,7 +138,7 @@ impl Matrix {
     }
 }
 
-impl Run {
+impl RowRun {
     fn dequantize(&self, rec: &mut Recorder, encoding: Encoding, cols: usize, down: Option<&Tensor>, dtype: DType) -> Result<Tensor> {
         let shape = [self.rows, cols];
         let (Some(up), Some(down)) = (&self.up, down) else {

@@ -14,12 +14,12 @@ params!(Params { count: u32, in_w: u32, in_c: u32, out_w: u32, out_c: u32, time:
 
 /// The pixels of high resolution that answer to one of low resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct PixelBlock {
     pub time: usize,
     pub space: usize,
 }
 
-impl Block {
+impl PixelBlock {
     pub fn pixels(self) -> usize {
         self.time * self.space * self.space
     }
@@ -38,9 +38,9 @@ impl Block {
 ///
 /// # Errors
 /// [`Error::Input`] where the shapes are others or the entries do not share out evenly.
-pub fn avg_down(rec: &mut Recorder, x: &Tensor, residual: &Tensor, block: Block, t: usize) -> Result<Tensor> {
+pub fn avg_down(rec: &mut Recorder, x: &Tensor, residual: &Tensor, block: PixelBlock, t: usize) -> Result<Tensor> {
     let share = share(residual, x, block, t)?;
-    part(rec, x, residual, Part { block, t, share, up: false })
+    part(rec, x, residual, Share { block, t, share, up: false })
 }
 
 /// `residual` [1, H * space, W * space, C'], plus frame `t` of the blocks that the pixels of x [1, H, W, C] become: each of the C
@@ -48,12 +48,12 @@ pub fn avg_down(rec: &mut Recorder, x: &Tensor, residual: &Tensor, block: Block,
 ///
 /// # Errors
 /// [`Error::Input`] where the shapes are others or the entries do not share out evenly.
-pub fn dup_up(rec: &mut Recorder, x: &Tensor, residual: &Tensor, block: Block, t: usize) -> Result<Tensor> {
+pub fn dup_up(rec: &mut Recorder, x: &Tensor, residual: &Tensor, block: PixelBlock, t: usize) -> Result<Tensor> {
     let share = share(x, residual, block, t)?;
-    part(rec, x, residual, Part { block, t, share, up: true })
+    part(rec, x, residual, Share { block, t, share, up: true })
 }
 
-fn share(low: &Tensor, high: &Tensor, block: Block, t: usize) -> Result<usize> {
+fn share(low: &Tensor, high: &Tensor, block: PixelBlock, t: usize) -> Result<usize> {
     let (from, to) = (low.shape(), high.shape());
     let share = match (from, to) {
         (&[1, low_h, low_w, low_c], &[1, high_h, high_w, high_c])
@@ -66,14 +66,14 @@ fn share(low: &Tensor, high: &Tensor, block: Block, t: usize) -> Result<usize> {
     share.ok_or_else(|| Error::Input(format!("a shortcut between {from:?} and {to:?} by frame {t} of {block:?}")))
 }
 
-struct Part {
-    block: Block,
+struct Share {
+    block: PixelBlock,
     t: usize,
     share: usize,
     up: bool,
 }
 
-fn part(rec: &mut Recorder, x: &Tensor, residual: &Tensor, Part { block, t, share, up }: Part) -> Result<Tensor> {
+fn part(rec: &mut Recorder, x: &Tensor, residual: &Tensor, Share { block, t, share, up }: Share) -> Result<Tensor> {
     let out = rec.alloc(residual.shape(), residual.dtype())?;
     let params = Params {
         count: out.len() as u32,

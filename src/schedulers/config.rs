@@ -1,7 +1,7 @@
 //! A scheduler with its settings: chosen by name, or read from a checkpoint's `scheduler_config.json`.
 
 use super::sigmas::{FinalSigma, Levels, Rule};
-use super::{names::Sampler, plan::Plan, scheduler::Scheduler, scheduler::Solver, spacing::Spacing};
+use super::{names::Sampler, plan::SolverPlan, scheduler::Scheduler, scheduler::Solver, spacing::Spacing};
 use crate::Result;
 
 /// The models' training timesteps, and the shift of their official configurations.
@@ -106,8 +106,8 @@ impl SchedulerConfig {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) when the steps are not in 1 to 10,000 or not as many as an explicit list has, the shift is not
     /// above 0, or the settings give no falling noise levels.
-    pub fn plan(&self, num_inference_steps: usize) -> Result<Plan> {
+    pub fn plan(&self, num_inference_steps: usize) -> Result<SolverPlan> {
         let schedule = self.levels.schedule(num_inference_steps, self.solver.begins_below_one())?;
-        Ok(Plan::new(self.solver.evaluations(&schedule)))
+        Ok(SolverPlan::new(self.solver.evaluations(&schedule)))
     }
 }

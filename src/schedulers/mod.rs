@@ -1,6 +1,6 @@
 //! Flow-matching schedulers, in pure f64: no tensor, no GPU.
 //!
-//! A scheduler is a [`Plan`]: a flat list of model evaluations, each followed by linear combinations of tensors that the pipeline keeps in
+//! A scheduler is a [`SolverPlan`]: a flat list of model evaluations, each followed by linear combinations of tensors that the pipeline keeps in
 //! numbered slots. Every scheduler, however many orders, correctors, evaluations or random draws a step has, therefore runs in one loop:
 //!
 //! ```text
@@ -37,6 +37,6 @@ mod unipc;
 
 pub use config::SchedulerConfig;
 pub use names::Sampler;
-pub use plan::{Evaluation, LATENTS, MAX_TERMS, Plan, Term, Update};
+pub use plan::{Evaluation, LATENTS, MAX_TERMS, SolverPlan, Term, Update};
 pub use scheduler::Scheduler;
 pub use spacing::Spacing;

@@ -8,7 +8,7 @@ pub const MAX_TERMS: usize = 6;
 
 /// A whole sampling run: when to ask the model, and what to make of its answers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct SolverPlan {
     /// The model evaluations, in order; at least one.
     pub evaluations: Vec<Evaluation>,
     /// How many tensors of the latents' shape to keep; slot numbers are below this. Only [`LATENTS`] has a content at the start.
@@ -51,7 +51,7 @@ pub enum Term {
     Noise,
 }
 
-impl Plan {
+impl SolverPlan {
     pub(super) fn new(evaluations: Vec<Evaluation>) -> Self {
         let last = evaluations.iter().flat_map(|e| &e.updates).map(|update| update.into).max();
         Self { evaluations, slots: last.unwrap_or(LATENTS) + 1 }

@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Vocabulary {
 
 #[derive(Deserialize)]
 #[serde(tag = "type")]
-enum Step {
+enum Stage {
     Sequence {
         #[serde(alias = "normalizers", alias = "pretokenizers")]
         steps: Vec<Value>,
@@ -180,13 +180,13 @@ fn unigram(file: &Path, model: Model) -> Result<Unigram> {
 }
 
 /// The steps of a stanza that is null, one step, or a sequence of steps.
-fn steps(file: &Path, stanza: &str, value: Value) -> Result<Vec<Step>> {
+fn steps(file: &Path, stanza: &str, value: Value) -> Result<Vec<Stage>> {
     if value.is_null() {
         return Ok(Vec::new());
     }
     let kind = value["type"].as_str().unwrap_or_default().to_owned();
-    match Step::deserialize(value) {
-        Ok(Step::Sequence { steps: inner }) => inner
+    match Stage::deserialize(value) {
+        Ok(Stage::Sequence { steps: inner }) => inner
             .into_iter()
             .map(|step| steps(file, stanza, step))
             .collect::<Result<Vec<_>>>()
@@ -196,30 +196,30 @@ fn steps(file: &Path, stanza: &str, value: Value) -> Result<Vec<Step>> {
     }
 }
 
-fn normalizer(file: &Path, step: Step) -> Result<Normalizer> {
+fn normalizer(file: &Path, step: Stage) -> Result<Normalizer> {
     Ok(match step {
-        Step::Precompiled { precompiled_charsmap } => {
+        Stage::Precompiled { precompiled_charsmap } => {
             let map = base64(&precompiled_charsmap).and_then(|bytes| Charsmap::parse(&bytes));
             Normalizer::Charsmap(map.ok_or_else(|| Error::weights(file, "the normalizer's precompiled_charsmap is damaged"))?)
         }
-        Step::Replace { pattern: Pattern::String(pattern), content } => Normalizer::Replace { pattern, content },
-        Step::Replace { pattern: Pattern::Regex(pattern), content } if pattern == " {2,}" => Normalizer::ReplaceSpaces { content },
-        Step::Replace { pattern: Pattern::Regex(pattern), .. } => {
+        Stage::Replace { pattern: Pattern::String(pattern), content } => Normalizer::Replace { pattern, content },
+        Stage::Replace { pattern: Pattern::Regex(pattern), content } if pattern == " {2,}" => Normalizer::ReplaceSpaces { content },
+        Stage::Replace { pattern: Pattern::Regex(pattern), .. } => {
             return Err(unsupported(file, format!("a normalizer with the pattern {pattern}")));
         }
-        Step::Strip { strip_left, strip_right } => Normalizer::Strip { left: strip_left, right: strip_right },
-        Step::Nfc => Normalizer::Nfc,
-        Step::Nfkc => Normalizer::Nfkc,
-        Step::Sequence { .. } | Step::WhitespaceSplit | Step::Metaspace { .. } => {
+        Stage::Strip { strip_left, strip_right } => Normalizer::Strip { left: strip_left, right: strip_right },
+        Stage::Nfc => Normalizer::Nfc,
+        Stage::Nfkc => Normalizer::Nfkc,
+        Stage::Sequence { .. } | Stage::WhitespaceSplit | Stage::Metaspace { .. } => {
             return Err(unsupported(file, "a pre-tokenizer among the normalizers"));
         }
     })
 }
 
-fn splitter(file: &Path, step: Step) -> Result<Splitter> {
+fn splitter(file: &Path, step: Stage) -> Result<Splitter> {
     match step {
-        Step::WhitespaceSplit => Ok(Splitter::WhiteSpace),
-        Step::Metaspace { replacement, prepend_scheme, add_prefix_space, split } => {
+        Stage::WhitespaceSplit => Ok(Splitter::WhiteSpace),
+        Stage::Metaspace { replacement, prepend_scheme, add_prefix_space, split } => {
             let prepend = match prepend_scheme {
                 Some(Scheme::First) => Prepend::First,
                 Some(Scheme::Never) => Prepend::Never,

@@ -17,7 +17,7 @@ pub(super) struct Unigram {
 
 /// The best way found so far to reach a place in the word: its score, its last piece and where that begins.
 #[derive(Clone, Copy)]
-struct Step {
+struct Edge {
     score: f64,
     id: u32,
     start: usize,
@@ -59,14 +59,14 @@ impl Unigram {
     }
 
     /// For every byte of the word, the best way to end a piece there.
-    fn best_steps(&self, word: &str) -> Vec<Option<Step>> {
-        let mut steps: Vec<Option<Step>> = vec![None; word.len() + 1];
+    fn best_steps(&self, word: &str) -> Vec<Option<Edge>> {
+        let mut steps: Vec<Option<Edge>> = vec![None; word.len() + 1];
         for (start, character) in word.char_indices() {
             let before = steps[start].map_or(0.0, |step| step.score);
             let mut reach = |end: usize, id: u32, score: f64| {
                 let score = score + before;
                 if steps[end].is_none_or(|step| score > step.score) {
-                    steps[end] = Some(Step { score, id, start });
+                    steps[end] = Some(Edge { score, id, start });
                 }
             };
             let mut is_known = false;

@@ -35,10 +35,10 @@ pub(super) struct VideoInfo {
 /// A [`FrameSource`] over a [`Decode`]. It keeps the last frames, because a video shorter than its segments is read to and fro.
 pub(super) struct Sequential<D> {
     info: VideoInfo,
-    state: Mutex<State<D>>,
+    state: Mutex<Reading<D>>,
 }
 
-struct State<D> {
+struct Reading<D> {
     decoder: D,
     /// The index of the frame that the decoder gives next.
     next: usize,
@@ -51,7 +51,7 @@ impl<D: Decode> Sequential<D> {
     pub(super) fn new(info: VideoInfo, decoder: D) -> Self {
         let frame_bytes = 3 * info.size.0 as usize * info.size.1 as usize;
         let capacity = (KEPT_BYTES / frame_bytes.max(1)).clamp(2, 128);
-        Self { info, state: Mutex::new(State { decoder, next: 0, recent: VecDeque::new(), capacity }) }
+        Self { info, state: Mutex::new(Reading { decoder, next: 0, recent: VecDeque::new(), capacity }) }
     }
 }
 
@@ -78,7 +78,7 @@ impl<D: Decode> FrameSource for Sequential<D> {
     }
 }
 
-impl<D: Decode> State<D> {
+impl<D: Decode> Reading<D> {
     fn read(&mut self, index: usize) -> Result<RgbImage> {
         if index < self.next - self.recent.len() || self.decoder.entry(index) > self.next {
             self.seek(index)?;

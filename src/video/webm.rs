@@ -31,11 +31,11 @@ pub(super) struct WebmWriter<'w> {
     size: (u32, u32),
     fps: f64,
     encoder: Context<u8>,
-    state: State<'w>,
+    state: Phase<'w>,
 }
 
 /// Where frames go, and before the first of them where they will.
-enum State<'w> {
+enum Phase<'w> {
     Empty(Output<'w>),
     Begun(Matroska<BufWriter<Output<'w>>>),
     Failed,
@@ -50,7 +50,7 @@ impl<'w> WebmWriter<'w> {
             )));
         }
         let encoder = Config::new().with_encoder_config(config(size, fps, options)).new_context().map_err(|e| failed(output.name(), &e))?;
-        Ok(Self { name: output.name().into(), size, fps, encoder, state: State::Empty(output) })
+        Ok(Self { name: output.name().into(), size, fps, encoder, state: Phase::Empty(output) })
     }
 
     /// Writes what the encoder has finished, and all that is left at the end.
@@ -70,15 +70,15 @@ impl<'w> WebmWriter<'w> {
 
     fn append(&mut self, frame: &[u8], keyframe: bool) -> Result<()> {
         let io = |e| Error::io(&self.name)(e);
-        if let State::Empty(_) = self.state {
+        if let Phase::Empty(_) = self.state {
             let codec_private = [&self.encoder.container_sequence_header(), sequence_header(frame)].concat();
             let description = Description { size: self.size, fps: self.fps, codec_private: &codec_private };
-            if let State::Empty(output) = std::mem::replace(&mut self.state, State::Failed) {
-                self.state = State::Begun(Matroska::begin(BufWriter::new(output), &description).map_err(io)?);
+            if let Phase::Empty(output) = std::mem::replace(&mut self.state, Phase::Failed) {
+                self.state = Phase::Begun(Matroska::begin(BufWriter::new(output), &description).map_err(io)?);
             }
         }
         match &mut self.state {
-            State::Begun(matroska) => matroska.write(frame, keyframe).map_err(io),
+            Phase::Begun(matroska) => matroska.write(frame, keyframe).map_err(io),
             _ => Err(failed(&self.name, &"it failed before")),
         }
     }
@@ -101,7 +101,7 @@ impl Sink for WebmWriter<'_> {
     fn finish(mut self: Box<Self>) -> Result<()> {
         self.encoder.flush();
         self.take_packets()?;
-        let State::Begun(matroska) = self.state else { return Err(failed(&self.name, &"the encoder gave no frame")) };
+        let Phase::Begun(matroska) = self.state else { return Err(failed(&self.name, &"the encoder gave no frame")) };
         let (output, _) = matroska.finish().map_err(Error::io(&self.name))?.into_parts();
         output.publish()
     }

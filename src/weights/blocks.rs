@@ -4,7 +4,7 @@ use half::f16;
 
 /// A kind of block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Block {
+pub enum BlockFormat {
     /// 32 numbers of 4 bits around 8, one scale.
     Q4_0,
     /// 32 numbers of 4 bits, a scale and a minimum.
@@ -31,13 +31,13 @@ pub enum Block {
     Iq4Xs,
 }
 
-/// The values of the 4-bit places of [`Block::Iq4Nl`] and [`Block::Iq4Xs`].
+/// The values of the 4-bit places of [`BlockFormat::Iq4Nl`] and [`BlockFormat::Iq4Xs`].
 const PLACES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 /// Writes the numbers of one block.
 type Dequantize = fn(&[u8], &mut [f32]);
 
-impl Block {
+impl BlockFormat {
     /// All of them, by the numbers that `wgsl/dequantize.wgsl` has for them.
     pub const ALL: [Self; 12] = [
         Self::Q4_0,

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{
-    blocks::Block, checkpoint::Weights, decode::decode, encode::e4m3_scale, encode::encode, encoding::Encoding, gguf_header, names::Table,
-    safetensors::Outline, safetensors::header, storage::Storage, stored::Stored, view::position,
+    blocks::BlockFormat, checkpoint::Weights, decode::decode, encode::e4m3_scale, encode::encode, encoding::Encoding, gguf_header,
+    names::Table, safetensors::Outline, safetensors::header, storage::Storage, stored::Stored, view::position,
 };
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -200,7 +200,7 @@ impl Target<'_> {
 
     /// Whether a number is not infinite in the new form.
     fn holds(&self, value: f32) -> bool {
-        let width = self.encoding.block().map_or(1, Block::elements);
+        let width = self.encoding.block().map_or(1, BlockFormat::elements);
         decode(self.encoding, &encode(self.encoding, &vec![value; width])).iter().all(|value| value.is_finite())
     }
 

@@ -6,7 +6,7 @@ use crate::linalg::product;
 
 /// A change of a tensor: what it adds, times how strongly.
 pub struct Delta {
-    pub kind: Kind,
+    pub kind: DeltaKind,
     pub scale: f32,
     pub magnitude: Option<Magnitude>,
 }
@@ -21,7 +21,7 @@ pub struct Magnitude {
 }
 
 /// How a change is stored.
-pub enum Kind {
+pub enum DeltaKind {
     Plain(Factor),
     /// LoHa: the product of two, element by element.
     Hadamard(Factor, Factor),
@@ -65,7 +65,7 @@ fn bring_to_lengths(values: &mut [f32], lengths: &[f32], run: usize) {
     }
 }
 
-impl Kind {
+impl DeltaKind {
     /// Rows and columns.
     pub fn size(&self) -> (usize, usize) {
         match self {

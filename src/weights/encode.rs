@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{blocks::Block, encoding::Encoding};
+use super::{blocks::BlockFormat, encoding::Encoding};
 use crate::dtype::DType;
 
 /// The largest e4m3 number.
@@ -18,7 +18,7 @@ pub(super) fn encode(encoding: Encoding, values: &[f32]) -> Vec<u8> {
         Encoding::Float(DType::F16) => map(values, |value| f16::from_f32(value).to_le_bytes()),
         Encoding::Float(DType::Bf16) => map(values, |value| bf16::from_f32(value).to_le_bytes()),
         Encoding::F8E4M3 => map(values, |value| [e4m3(value)]),
-        Encoding::Block(Block::Q8_0) => values.chunks_exact(Block::Q8_0.elements()).flat_map(q8_0).collect(),
+        Encoding::Block(BlockFormat::Q8_0) => values.chunks_exact(BlockFormat::Q8_0.elements()).flat_map(q8_0).collect(),
         _ => unreachable!("nothing is saved as {encoding}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::blocks::Block;
+use super::blocks::BlockFormat;
 use crate::dtype::DType;
 
 /// The stored form of a tensor's elements, little-endian.
@@ -29,7 +29,7 @@ pub enum Encoding {
     /// Floats of 5 exponent and 2 mantissa bits: the upper byte of an f16.
     F8E5M2,
     /// ggml's quantised blocks.
-    Block(Block),
+    Block(BlockFormat),
 }
 
 impl Encoding {
@@ -60,7 +60,7 @@ impl Encoding {
     }
 
     /// The kind of its blocks, where it has them.
-    pub fn block(self) -> Option<Block> {
+    pub fn block(self) -> Option<BlockFormat> {
         match self {
             Self::Block(block) => Some(block),
             _ => None,

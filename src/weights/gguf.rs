@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::{blocks::Block, encoding::Encoding, entry::Entry, entry::elements};
+use super::{blocks::BlockFormat, encoding::Encoding, entry::Entry, entry::elements};
 use crate::content::Content;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ const PLAIN: [(u32, Encoding); 8] = [
 
 /// ggml's numbers of all types that are read.
 pub(super) fn types() -> impl Iterator<Item = (u32, Encoding)> {
-    PLAIN.into_iter().chain(Block::ALL.map(|block| (block.ggml_type(), Encoding::Block(block))))
+    PLAIN.into_iter().chain(BlockFormat::ALL.map(|block| (block.ggml_type(), Encoding::Block(block))))
 }
 
 /// ggml's other types.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::delta::{Delta, Factor, Kind, rows};
+use super::delta::{Delta, DeltaKind, Factor, rows};
 use super::stored::Stored;
 use crate::error::{Error, Result};
 
@@ -65,7 +65,7 @@ struct Factors<'a> {
 
 fn factors(delta: &Delta) -> Option<Factors<'_>> {
     match &delta.kind {
-        Kind::Plain(Factor::Product(left, right)) if delta.magnitude.is_none() => {
+        DeltaKind::Plain(Factor::Product(left, right)) if delta.magnitude.is_none() => {
             Some(Factors { scale: delta.scale, left, right, rank: rows(right) })
         }
         _ => None,

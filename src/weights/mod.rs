@@ -31,7 +31,7 @@ mod tensor;
 pub mod view;
 mod zip;
 
-pub use blocks::Block;
+pub use blocks::BlockFormat;
 pub use checkpoint::Weights;
 pub use encoding::Encoding;
 pub use lora::Lora;

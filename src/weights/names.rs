@@ -70,19 +70,19 @@ fn matches<'a>(pattern: &str, name: &'a str) -> Option<(Vec<u32>, &'a str)> {
     for (i, part) in pattern.split('.').enumerate() {
         let text = if i == 0 { rest } else { rest.strip_prefix('.')? };
         let (segment, _) = text.split_once('.').unwrap_or((text, ""));
-        match Part::of(part) {
-            Part::Number => numbers.push(segment.parse().ok()?),
-            Part::OneMore => numbers.push(segment.parse::<u32>().ok()?.checked_sub(1)?),
-            Part::Pair(each) => {
+        match Piece::of(part) {
+            Piece::Number => numbers.push(segment.parse().ok()?),
+            Piece::OneMore => numbers.push(segment.parse::<u32>().ok()?.checked_sub(1)?),
+            Piece::Pair(each) => {
                 let number: u32 = segment.parse().ok()?;
                 numbers.extend([number / each, number % each]);
             }
-            Part::Every(each, rest) => {
+            Piece::Every(each, rest) => {
                 let number: u32 = segment.parse().ok()?;
                 numbers.push((number % each == rest).then_some(number / each)?);
             }
-            Part::Text if part == segment => {}
-            Part::Text => return None,
+            Piece::Text if part == segment => {}
+            Piece::Text => return None,
         }
         rest = &text[segment.len()..];
     }
@@ -93,18 +93,18 @@ fn fill(pattern: &str, numbers: &[u32]) -> String {
     let mut numbers = numbers.iter().copied();
     // Numbers come from names, and can be anything: those that are too large are no name's.
     let mut next = || numbers.next().unwrap_or(u32::MAX);
-    let mut part = |part: &str| match Part::of(part) {
-        Part::Number => next().to_string(),
-        Part::OneMore => next().saturating_add(1).to_string(),
-        Part::Pair(each) => next().saturating_mul(each).saturating_add(next()).to_string(),
-        Part::Every(each, rest) => next().saturating_mul(each).saturating_add(rest).to_string(),
-        Part::Text => part.into(),
+    let mut part = |part: &str| match Piece::of(part) {
+        Piece::Number => next().to_string(),
+        Piece::OneMore => next().saturating_add(1).to_string(),
+        Piece::Pair(each) => next().saturating_mul(each).saturating_add(next()).to_string(),
+        Piece::Every(each, rest) => next().saturating_mul(each).saturating_add(rest).to_string(),
+        Piece::Text => part.into(),
     };
     pattern.split('.').map(&mut part).collect::<Vec<_>>().join(".")
 }
 
 /// A part of a [`Rule`]'s pattern, between dots.
-enum Part {
+enum Piece {
     Text,
     Number,
     OneMore,
@@ -112,7 +112,7 @@ enum Part {
     Every(u32, u32),
 }
 
-impl Part {
+impl Piece {
     fn of(part: &str) -> Self {
         let Some(inner) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else { return Self::Text };
         let (each, rest) = inner.split_once('+').map_or((inner, None), |(each, rest)| (each, rest.parse().ok()));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{blocks::Block, encoding::Encoding, low_rank::LowRank};
+use super::{blocks::BlockFormat, encoding::Encoding, low_rank::LowRank};
 
 /// What there is to know of a [`Quantized`] tensor before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ fn any(bytes: &[u8], is_bad: impl Fn(u8) -> bool) -> bool {
     bytes.chunks(4096).any(|run| run.iter().fold(false, |bad, &byte| bad | is_bad(byte)))
 }
 
-fn has_bad_half(block: Block, bytes: &[u8]) -> bool {
+fn has_bad_half(block: BlockFormat, bytes: &[u8]) -> bool {
     let is_bad = |block: &[u8], at: usize| block[at + 1] & 0x7c == 0x7c;
     bytes.chunks_exact(block.bytes()).any(|bytes| block.scales_at().iter().any(|&at| is_bad(bytes, at)))
 }

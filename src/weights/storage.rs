@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{blocks::Block, encoding::Encoding, stored::Stored};
+use super::{blocks::BlockFormat, encoding::Encoding, stored::Stored};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 
@@ -46,7 +46,7 @@ impl Storage {
             (Self::F16, _) => DType::F16.into(),
             (Self::F32, _) => DType::F32.into(),
             (Self::Fp8, _) if is_matrix => Encoding::F8E4M3,
-            (Self::Q8_0, _) if is_matrix && tensor.info.shape[1].is_multiple_of(32) => Encoding::Block(Block::Q8_0),
+            (Self::Q8_0, _) if is_matrix && tensor.info.shape[1].is_multiple_of(32) => Encoding::Block(BlockFormat::Q8_0),
             (_, Encoding::Float(dtype)) if tensor.scale.is_none() => dtype.into(),
             _ => DType::F32.into(),
         }

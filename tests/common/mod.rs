@@ -8,7 +8,7 @@ use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
-use wan_animate::unversioned::models::dit::Footprint;
+use wan_animate::unversioned::models::dit::SessionOptions;
 use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
 use wan_animate::unversioned::models::dit::animate2::{Animate2, Look};
 use wan_animate::unversioned::weights::Weights;
@@ -75,7 +75,7 @@ pub fn sample(checkpoint: &str, weights: &Weights, precision: Precision, golden:
     text.resize(512 * text_dim, 0.0);
     let text = rec.upload(&[512, text_dim], &text).expect("text");
     let image = golden.upload(rec, "encoder_hidden_states_image");
-    let mut session = model.dit().session(Footprint::default());
+    let mut session = model.dit().session(SessionOptions::default());
     model.dit().add_prompt(rec, &mut session, &text, Some(&image)).expect("prompt");
     let pose = golden.upload(rec, "pose_hidden_states");
     let pose = model.pose(rec, &pose).expect("pose");
@@ -90,9 +90,9 @@ pub fn sample(checkpoint: &str, weights: &Weights, precision: Precision, golden:
 }
 
 /// What Animate-2's transformer predicts of drawn numbers, with so many blocks that stay; memory is counted from the prediction on.
-pub fn sample_2(rec: &mut Recorder, model: &Animate2, footprint: Footprint, quantizes: bool, resident: usize) -> Vec<f32> {
+pub fn sample_2(rec: &mut Recorder, model: &Animate2, options: SessionOptions, quantizes: bool, resident: usize) -> Vec<f32> {
     let config = model.dit().config();
-    let mut session = model.dit().session(footprint);
+    let mut session = model.dit().session(options);
     session.keep(resident);
     let upload = |rec: &mut Recorder, seed: usize, shape: &[usize]| {
         let value = |i: usize| ((i * 7919 + seed * 104_729) % 997) as f32 / 300.0 - 1.6;

@@ -16,7 +16,7 @@ use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::names::{OFFICIAL as TRANSFORMER, OFFICIAL_2};
 use wan_animate::unversioned::models::umt5::names::OFFICIAL as UMT5;
 use wan_animate::unversioned::models::vae::names::OFFICIAL_2_1 as VAE_2_1;
-use wan_animate::unversioned::weights::{Block, Encoding, TensorInfo, Weights};
+use wan_animate::unversioned::weights::{BlockFormat, Encoding, TensorInfo, Weights};
 use wan_animate::video::{Frames, open_image};
 use wan_animate::{Animate2Pipeline, AnimatePipeline, Conversion, Error, Event, Precision, Storage, VideoPipeline};
 
@@ -49,7 +49,7 @@ fn check_numbers(what: &str, (name, info): (&str, &TensorInfo), before: &[f32], 
             before.iter().map(|value| (value.abs() / 16.0).max(least)).collect()
         }
         // Half a step of 127 to the largest number; 2^-11 is how far the scale is from that in f16.
-        Encoding::Block(Block::Q8_0) => {
+        Encoding::Block(BlockFormat::Q8_0) => {
             let bound = |block: &[f32]| [largest(block) / 254.0 * (1.0 + 2f32.powi(-11)); 32];
             before.chunks(32).flat_map(bound).collect()
         }
@@ -81,7 +81,7 @@ fn check_storages(what: &str, input: &Path, storages: &[Storage]) {
             Storage::F16 => assert_eq!(count(DType::F16.into()), all),
             Storage::F32 => assert_eq!(count(DType::F32.into()), all),
             Storage::Fp8 => assert!(count(Encoding::F8E4M3) > 5, "{what}: {}", count(Encoding::F8E4M3)),
-            _ => assert!(count(Encoding::Block(Block::Q8_0)) > 5 && after.format() == "GGUF", "{what}"),
+            _ => assert!(count(Encoding::Block(BlockFormat::Q8_0)) > 5 && after.format() == "GGUF", "{what}"),
         }
     }
 }

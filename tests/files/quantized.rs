@@ -9,7 +9,7 @@ use wan_animate::Lora;
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
-use wan_animate::unversioned::models::dit::Footprint;
+use wan_animate::unversioned::models::dit::SessionOptions;
 use wan_animate::unversioned::models::dit::animate2::Animate2;
 use wan_animate::unversioned::models::dit::config::Config as Dit;
 use wan_animate::unversioned::models::dit::names::OFFICIAL as TRANSFORMER;
@@ -17,7 +17,7 @@ use wan_animate::unversioned::models::dit::names::OFFICIAL_2;
 use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::models::umt5::Encoder;
 use wan_animate::unversioned::models::umt5::config::Config;
-use wan_animate::unversioned::weights::{Block, Encoding, NewTensor, Weights, write_safetensors};
+use wan_animate::unversioned::weights::{BlockFormat, Encoding, NewTensor, Weights, write_safetensors};
 
 /// A tensor to be written.
 struct Part {
@@ -66,7 +66,7 @@ impl Noise {
     }
 }
 
-fn blocks(noise: &mut Noise, block: Block, count: usize) -> Vec<u8> {
+fn blocks(noise: &mut Noise, block: BlockFormat, count: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..count * block.bytes()).map(|_| noise.byte()).collect();
     let scales = block.scales_at();
     for block in bytes.chunks_exact_mut(block.bytes()) {
@@ -104,7 +104,7 @@ fn text_encoder() -> (Config, Vec<(&'static str, [usize; 2])>) {
     (config.expect("a configuration"), square.into_iter().chain(forward).collect())
 }
 
-fn text_encoder_file(path: &Path, kind: Block) {
+fn text_encoder_file(path: &Path, kind: BlockFormat) {
     let mut noise = Noise(7);
     let mut plain = |name: &str, shape: &[usize]| (floats(name, shape, &noise.values(shape.iter().product())), 0);
     let mut parts = vec![
@@ -136,7 +136,7 @@ fn embeddings(weights: &Weights, precision: Precision) -> (Vec<f32>, u64) {
 fn text_encoders_in_every_kind_of_block_equal_their_twins() {
     let folder = tempfile::tempdir().expect("a folder");
     let elements: usize = text_encoder().1.iter().map(|(_, [rows, cols])| rows * cols).sum();
-    for kind in Block::ALL {
+    for kind in BlockFormat::ALL {
         let path = folder.path().join("umt5.gguf");
         text_encoder_file(&path, kind);
         let weights = models::open(&path).expect("opens");
@@ -266,8 +266,8 @@ fn convrot(plain: Vec<Part>, matrices: &[(String, Vec<usize>)], path: &Path) {
 fn gguf(plain: Vec<Part>, matrices: &[(String, Vec<usize>)], path: &Path) {
     let (mut parts, mut noise) = (plain.into_iter().map(|part| (part, 0)).collect::<Vec<_>>(), Noise(2));
     for (name, shape) in matrices {
-        let bytes = blocks(&mut noise, Block::Q8_0, shape[0] * shape[1] / 32);
-        parts.push((Part { name: name.clone(), encoding: Encoding::Block(Block::Q8_0), shape: shape.clone(), bytes }, 8));
+        let bytes = blocks(&mut noise, BlockFormat::Q8_0, shape[0] * shape[1] / 32);
+        parts.push((Part { name: name.clone(), encoding: Encoding::Block(BlockFormat::Q8_0), shape: shape.clone(), bytes }, 8));
     }
     write_gguf(path, &parts);
 }
@@ -291,7 +291,7 @@ fn animate_2_in_eight_bits_equals_its_twins() {
             let [got, expected] = [&weights, &twin].map(|weights| {
                 let (device, mut rec) = device();
                 let model = Animate2::load(&Loader::new(&device, weights, precision), &config).expect("loads");
-                sample_2(&mut rec, &model, Footprint::default(), false, usize::MAX)
+                sample_2(&mut rec, &model, SessionOptions::default(), false, usize::MAX)
             });
             assert!(expected.iter().all(|value| value.is_finite()) && expected.iter().any(|&value| value != 0.0));
             assert_eq!(got, expected, "{} {precision:?}", path.display());
@@ -403,7 +403,7 @@ fn damaged_numbers_are_found_while_loading() {
     }
     // The largest number of the form would be infinite with this scale, but it does not occur.
     assert_eq!(eight(Encoding::F8E4M3, with(2, 0), 1e37), Ok(()));
-    for (kind, at) in Block::ALL.into_iter().flat_map(|kind| kind.scales_at().iter().map(move |&at| (kind, at))) {
+    for (kind, at) in BlockFormat::ALL.into_iter().flat_map(|kind| kind.scales_at().iter().map(move |&at| (kind, at))) {
         let (count, path) = (1024 / kind.elements(), folder.path().join("damaged.gguf"));
         let mut bytes = blocks(&mut Noise(5), kind, count);
         let last = (count - 1) * kind.bytes() + at;

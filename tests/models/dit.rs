@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::{Golden, assert_close, golden_weights, sample_2};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::models::dit::Footprint;
+use wan_animate::unversioned::models::dit::SessionOptions;
 use wan_animate::unversioned::models::dit::animate2::Animate2;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::self_keys::SelfKeys;
@@ -91,8 +91,8 @@ fn animate_2(driving: DrivingCache, quantizes: bool, resident: usize) -> (Vec<f3
     let weights = Arc::new(golden_weights("animate2/base/transformer"));
     let config = Config::of(&weights).expect("a configuration");
     let model = Animate2::open(&device, &weights, Precision::F32, &config).expect("opens");
-    let footprint = Footprint { driving, ..Footprint::default() };
-    let predicted = sample_2(rec, &model, footprint, quantizes, resident);
+    let options = SessionOptions { driving, ..SessionOptions::default() };
+    let predicted = sample_2(rec, &model, options, quantizes, resident);
     (predicted, device.memory_use().peak_weights)
 }
 

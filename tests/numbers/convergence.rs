@@ -2,7 +2,7 @@
 //! are affine in the initial noise and the noises drawn, so that means and variances are exact and no chance is involved.
 
 use wan_animate::Result;
-use wan_animate::unversioned::schedulers::{LATENTS, Plan, Scheduler, SchedulerConfig, Spacing, Term};
+use wan_animate::unversioned::schedulers::{LATENTS, Scheduler, SchedulerConfig, SolverPlan, Spacing, Term};
 
 const MEAN: f64 = 0.7;
 const DEVIATION: f64 = 0.4;
@@ -35,7 +35,7 @@ fn consistent_velocity(latents: &Affine, sigma: f64) -> Affine {
 }
 
 /// The latents after the first `count` evaluations.
-fn run(plan: &Plan, count: usize, model: impl Fn(&Affine, f64) -> Affine) -> Affine {
+fn run(plan: &SolverPlan, count: usize, model: impl Fn(&Affine, f64) -> Affine) -> Affine {
     let first = plan.evaluations[0].sigma;
     let mut drawn = 2;
     let size = 2 + 2 * plan.evaluations.len();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::SafeTensors;
 use wan_animate::unversioned::schedulers::{
-    Evaluation, LATENTS, MAX_TERMS, Plan, Sampler, Scheduler, SchedulerConfig, Spacing, Term, Update,
+    Evaluation, LATENTS, MAX_TERMS, Sampler, Scheduler, SchedulerConfig, SolverPlan, Spacing, Term, Update,
 };
 use wan_animate::{Error, Result};
 
@@ -31,7 +31,7 @@ impl Golden {
 }
 
 /// The pipeline's loop, with the goldens' closed-form model; the latents after every evaluation.
-fn run(plan: &Plan, golden: &Golden) -> Vec<Vec<f64>> {
+fn run(plan: &SolverPlan, golden: &Golden) -> Vec<Vec<f64>> {
     let (matrix, offset, noise) = (golden.get("matrix"), golden.get("offset"), golden.get("noise"));
     let mut slots = vec![Vec::new(); plan.slots];
     slots[LATENTS] = golden.get("start");
@@ -390,7 +390,7 @@ fn explicit_levels_are_taken_as_they_are() -> Result<()> {
         let config = SchedulerConfig::diffusers(scheduler).with_shift(8.0);
         let sigmas = config.clone().with_spacing(four.clone());
         assert_eq!(sigmas.steps(), Some(4));
-        let begin = |plan: &Plan, step: usize| plan.evaluations.iter().find(|e| e.step == step).map(|e| (e.sigma, e.timestep));
+        let begin = |plan: &SolverPlan, step: usize| plan.evaluations.iter().find(|e| e.step == step).map(|e| (e.sigma, e.timestep));
         assert_eq!(begin(&sigmas.plan(4)?, 1), Some((0.75, 750.0)), "{scheduler:?}");
         assert!(matches!(sigmas.plan(5), Err(Error::Input(_))), "{scheduler:?}");
         let plan = config.with_spacing(timesteps.clone()).plan(4)?;

@@ -6,7 +6,7 @@ use half::f16;
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::ops::matrix::Matrix;
-use wan_animate::unversioned::weights::{Block, Encoding, LowRank, Quantized};
+use wan_animate::unversioned::weights::{BlockFormat, Encoding, LowRank, Quantized};
 use wan_animate::{Device, Result};
 
 use crate::host::Host;
@@ -20,10 +20,10 @@ pub const PLAIN: [Form; 3] = [(Encoding::F8E4M3, &[]), (Encoding::F8E5M2, &[]), 
 
 /// All that are dequantized on the GPU.
 pub fn forms() -> impl Iterator<Item = Form> {
-    PLAIN.into_iter().chain(Block::ALL.map(block))
+    PLAIN.into_iter().chain(BlockFormat::ALL.map(block))
 }
 
-pub fn block(block: Block) -> Form {
+pub fn block(block: BlockFormat) -> Form {
     (Encoding::Block(block), block.scales_at())
 }
 
@@ -48,7 +48,7 @@ impl Stored {
     /// The same from block `first` on.
     pub fn from((encoding, halves): (Encoding, &[usize]), shape: [usize; 2], first: usize) -> Self {
         let [rows, cols] = shape;
-        let size = encoding.block().map_or(1, Block::bytes);
+        let size = encoding.block().map_or(1, BlockFormat::bytes);
         let count = encoding.bytes((rows * cols) as u64).expect("whole blocks") as usize / size;
         let mut bytes = Vec::with_capacity(count * size);
         for block in first..first + count {

@@ -140,7 +140,7 @@ impl Animate2 {
         quantizes: bool,
     ) -> Result<Driving> {
         let [_, rows, cols] = Grid::of(latents, self.dit.config())?.sizes();
-        let mut watching = Watching { cache: session.footprint.driving, quantizes, angles: Vec::new(), blocks: Vec::new() };
+        let mut watching = Watching { cache: session.options.driving, quantizes, angles: Vec::new(), blocks: Vec::new() };
         let mut pass = self.dit.begin(rec, session, prompt, latents, Timestep::Of(WATCHED_AT), &mut watching)?;
         self.dit.layers(rec, session, &mut pass, self.dit.blocks().all(), &mut watching)?;
         Ok(Driving { blocks: watching.blocks, frame: rows * cols })

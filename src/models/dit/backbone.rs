@@ -12,8 +12,8 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader, Precision, stack::Stack};
 use crate::models::dit::cache::{layer_cache, layer_cache::LayerCache, work::Work};
 use crate::models::dit::embed::{self, ConditionEmbedder, TimeEmbedding, Timestep};
-use crate::models::dit::runs::{self, Run};
-use crate::models::dit::session::{Footprint, Prompt, Session};
+use crate::models::dit::runs::{self, TokenRun};
+use crate::models::dit::session::{Prompt, Session, SessionOptions};
 use crate::models::dit::{block::Block, config::Config, grid::Grid, hooks::Hooks, hooks::Layer, modulation::modulation, positions};
 use crate::ops::{copy::concat, copy::slice, layer_norm::Affine, layer_norm::layer_norm};
 use crate::weights::Weights;
@@ -42,7 +42,7 @@ pub struct Pass {
     prompt: usize,
     grid: Grid,
     times: Vec<TimeEmbedding>,
-    runs: Vec<Run>,
+    runs: Vec<TokenRun>,
 }
 
 impl<L: Layer + 'static> Dit<L> {
@@ -81,9 +81,9 @@ impl<L: Layer + 'static> Dit<L> {
         &self.blocks
     }
 
-    /// For a generation that takes no more than `footprint`. No block stays for it yet, and it has no prompt.
-    pub fn session(&self, footprint: Footprint) -> Session<L> {
-        Session { footprint, stay: self.blocks.claim(), prompts: Vec::new(), cache: LayerCache::default() }
+    /// For a generation that takes no more than `options`. No block stays for it yet, and it has no prompt.
+    pub fn session(&self, options: SessionOptions) -> Session<L> {
+        Session { options, stay: self.blocks.claim(), prompts: Vec::new(), cache: LayerCache::default() }
     }
 
     /// What the steps see of a prompt and an image, as the session's next prompt. `text` [L, text_dim] holds the prompt's embeddings, zero
@@ -124,7 +124,7 @@ impl<L: Layer + 'static> Dit<L> {
         work: Work,
         hooks: &mut dyn Hooks<L>,
     ) -> Result<(Tensor, bool)> {
-        let on_host = session.footprint.cache_on_host;
+        let on_host = session.options.cache_on_host;
         let ((front, back), all) = (work.ends, self.blocks.all().end);
         let mut pass = self.begin(rec, session, prompt, latents, timestep, hooks)?;
         let before = if front > 0 { layer_cache::tokens(rec, &pass.runs, false)? } else { Vec::new() };
@@ -158,7 +158,7 @@ impl<L: Layer + 'static> Dit<L> {
         let grid = Grid::of(latents, &self.config)?;
         let (parts, timesteps): (Vec<_>, Vec<_>) = timestep.parts(grid.frames).into_iter().unzip();
         let times = timesteps.into_iter().map(|timestep| self.condition_embedder.time(rec, timestep)).collect::<Result<_>>()?;
-        let runs = self.embed(rec, &grid, latents, &parts, session.footprint.tokens, hooks)?;
+        let runs = self.embed(rec, &grid, latents, &parts, session.options.tokens, hooks)?;
         Ok(Pass { prompt, grid, times, runs })
     }
 
@@ -171,16 +171,16 @@ impl<L: Layer + 'static> Dit<L> {
         range: Range<usize>,
         hooks: &mut dyn Hooks<L>,
     ) -> Result<()> {
-        let Session { footprint, stay, prompts, .. } = session;
+        let Session { options, stay, prompts, .. } = session;
         let prompt = prompts.get_mut(pass.prompt).ok_or_else(|| Error::Input(format!("there is no prompt {}", pass.prompt)))?;
         self.blocks.pass(rec, stay, range, |rec, number, layer| {
             if hooks.skips(number) {
                 return Ok(());
             }
             let block = layer.block();
-            let keys = prompt.keys(rec, block, number, self.precision, footprint.keep_keys && !prompt.once)?;
+            let keys = prompt.keys(rec, block, number, self.precision, options.keep_keys && !prompt.once)?;
             let mut beside = hooks.beside(number);
-            let mut after = |rec: &mut Recorder, run: &Run, x| hooks.after_block(rec, layer, run.frames.clone(), x);
+            let mut after = |rec: &mut Recorder, run: &TokenRun, x| hooks.after_block(rec, layer, run.frames.clone(), x);
             block.forward(rec, &mut pass.runs, &pass.times, (&keys, &mut beside), &mut after, self.precision)?;
             hooks.take_back(beside);
             Ok(())
@@ -191,7 +191,7 @@ impl<L: Layer + 'static> Dit<L> {
     pub fn head(&self, rec: &mut Recorder, Pass { grid, times, runs, .. }: &Pass) -> Result<Tensor> {
         let vectors = times.iter().map(|time| modulation(rec, &self.scale_shift_table, [&time.embedding, &time.embedding]));
         let vectors = vectors.collect::<Result<Vec<_>>>()?;
-        let project = |run: &Run| {
+        let project = |run: &TokenRun| {
             let [shift, scale] = &vectors[run.time];
             let x = layer_norm(rec, &run.x, Affine::Modulation(scale, shift), self.config.eps, ENDS.operand())?;
             self.proj_out.forward(rec, &x, DType::F32)
@@ -210,7 +210,7 @@ impl<L: Layer + 'static> Dit<L> {
         parts: &[usize],
         most: usize,
         hooks: &mut dyn Hooks<L>,
-    ) -> Result<Vec<Run>> {
+    ) -> Result<Vec<TokenRun>> {
         let [frames, rows, cols] = grid.sizes();
         let longest = self.config.rope_max_seq_len;
         if let Some(size) = [frames, rows, cols].into_iter().find(|&size| size > longest) {
@@ -227,7 +227,7 @@ impl<L: Layer + 'static> Dit<L> {
             };
             let places = hooks.places(frames.clone(), [rows, cols]);
             let angles = positions::tables(rec, self.config.attention_head_dim, places)?;
-            Ok(Run { frames, x, angles, time })
+            Ok(TokenRun { frames, x, angles, time })
         };
         runs::cut(parts, count).into_iter().map(run).collect()
     }

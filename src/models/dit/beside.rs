@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::models::dit::{positions::Angles, runs::Run};
+use crate::models::dit::{positions::Angles, runs::TokenRun};
 use crate::ops::{copy::slice, dequantize::Scales, dequantize::dequantize, quantize::quantize};
 use crate::weights::encoding::Encoding;
 
@@ -81,7 +81,7 @@ pub struct Seen {
 
 impl Keeper {
     /// Of the tokens of a run: modulated, as rotated keys, and as values, [L, C] each.
-    pub(super) fn keep(&mut self, rec: &mut Recorder, run: &Run, [normed, k, v]: [&Tensor; 3]) -> Result<()> {
+    pub(super) fn keep(&mut self, rec: &mut Recorder, run: &TokenRun, [normed, k, v]: [&Tensor; 3]) -> Result<()> {
         let tokens = normed.rows() / run.frames.len();
         for (place, number) in run.frames.clone().enumerate() {
             let mut part = |x: &Tensor| slice(rec, x, place * tokens, tokens);

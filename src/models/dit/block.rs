@@ -7,7 +7,7 @@ use crate::layers::{LayerNorm, Linear, Loader, Mlp, Precision, RmsNorm};
 use crate::models::dit::beside::{Beside, Kept, Seen};
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
 use crate::models::dit::projections::{KeyProjections, Projections};
-use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::Run, self_keys::SelfKeys};
+use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::TokenRun, self_keys::SelfKeys};
 use crate::ops::{
     Activation, attention::Heads, attention::Shift, attention::attention, copy::concat, copy::slice, layer_norm::Affine,
     layer_norm::layer_norm, lincomb::lincomb, norm_rope::Rotation,
@@ -28,7 +28,7 @@ pub struct Block {
 }
 
 /// What becomes of the tokens x [L, C] of a run after the block.
-pub type AfterBlock<'a> = dyn FnMut(&mut Recorder, &Run, Tensor) -> Result<Tensor> + 'a;
+pub type AfterBlock<'a> = dyn FnMut(&mut Recorder, &TokenRun, Tensor) -> Result<Tensor> + 'a;
 
 /// Keys and values of one block's cross-attention.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Block {
     pub fn forward(
         &self,
         rec: &mut Recorder,
-        runs: &mut [Run],
+        runs: &mut [TokenRun],
         times: &[TimeEmbedding],
         (keys, beside): (&CrossKeys, &mut Beside),
         after: &mut AfterBlock,
@@ -98,7 +98,7 @@ impl Block {
     fn forward_run(
         &self,
         rec: &mut Recorder,
-        run: &Run,
+        run: &TokenRun,
         vectors: &[Tensor; MODULATION],
         own: &SelfKeys,
         (keys, beside): (&CrossKeys, &Beside),
@@ -123,7 +123,13 @@ impl Block {
         self.ffn.forward(rec, &normed, Some(c_gate_msa), &x)
     }
 
-    fn norm1(&self, rec: &mut Recorder, run: &Run, [shift_msa, scale_msa, ..]: &[Tensor; MODULATION], operand: DType) -> Result<Tensor> {
+    fn norm1(
+        &self,
+        rec: &mut Recorder,
+        run: &TokenRun,
+        [shift_msa, scale_msa, ..]: &[Tensor; MODULATION],
+        operand: DType,
+    ) -> Result<Tensor> {
         layer_norm(rec, &run.x, Affine::Modulation(scale_msa, shift_msa), self.eps, operand)
     }
 
@@ -137,7 +143,7 @@ impl Block {
     fn self_keys(
         &self,
         rec: &mut Recorder,
-        runs: &[Run],
+        runs: &[TokenRun],
         vectors: &[[Tensor; MODULATION]],
         beside: &mut Beside,
         operand: DType,
@@ -183,7 +189,15 @@ impl Block {
 
     /// Self-attention of a run to all tokens, which are those of `keys` but for its last frame, and to the frame of another video before each of
     /// its own.
-    fn attention_beside(&self, rec: &mut Recorder, x: &Tensor, run: &Run, keys: &SelfKeys, seen: &Seen, operand: DType) -> Result<Tensor> {
+    fn attention_beside(
+        &self,
+        rec: &mut Recorder,
+        x: &Tensor,
+        run: &TokenRun,
+        keys: &SelfKeys,
+        seen: &Seen,
+        operand: DType,
+    ) -> Result<Tensor> {
         let own = &self.attn1;
         let q = self.rotated(rec, &own.to_q, &own.norm_q, x, &run.angles, self.attention_operand(x.cols(), operand))?;
         let (frame, tokens) = (seen.frame, keys.tokens() - seen.frame);

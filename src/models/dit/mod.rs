@@ -30,4 +30,4 @@ pub mod spec;
 
 pub use backbone::Dit;
 pub use embed::Timestep;
-pub use session::{Footprint, Session};
+pub use session::{Session, SessionOptions};

@@ -15,7 +15,7 @@ pub const MOST_TOKENS: usize = 8192;
 
 /// Some latent frames of a video.
 #[derive(Debug)]
-pub struct Run {
+pub struct TokenRun {
     pub frames: Range<usize>,
     /// Their tokens [L, C] in f32.
     pub x: Tensor,

@@ -7,7 +7,7 @@ use crate::models::dit::{beside::DrivingCache, block::Block, block::CrossKeys, c
 
 /// Memory that a pass takes to be faster. The result is the same bits whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Footprint {
+pub struct SessionOptions {
     /// Tokens that are worked on at a time, where one latent frame has no more.
     pub tokens: usize,
     /// Whether keys and values of cross-attention are kept from step to step, or computed anew.
@@ -18,7 +18,7 @@ pub struct Footprint {
     pub driving: DrivingCache,
 }
 
-impl Default for Footprint {
+impl Default for SessionOptions {
     fn default() -> Self {
         Self { tokens: MOST_TOKENS, keep_keys: true, cache_on_host: false, driving: DrivingCache::Keys }
     }
@@ -26,7 +26,7 @@ impl Default for Footprint {
 
 /// See the module. Made by [`Dit::session`](super::Dit::session); `L` are the transformer's layers.
 pub struct Session<L> {
-    pub(super) footprint: Footprint,
+    pub(super) options: SessionOptions,
     pub(super) stay: Claim<L>,
     pub(super) prompts: Vec<Prompt>,
     pub(super) cache: LayerCache,

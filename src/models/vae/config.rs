@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::ops::shortcut::Block;
+use crate::ops::shortcut::PixelBlock;
 
 /// The sizes of a video autoencoder, under diffusers' names and with its defaults, which are those of Wan VAE 2.1.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -81,8 +81,8 @@ pub struct Level {
 
 impl Level {
     /// The pixels of the higher resolution that answer to one of the lower.
-    pub fn block(self) -> Block {
-        Block { time: if self.step == Some(true) { 2 } else { 1 }, space: if self.step.is_some() { 2 } else { 1 } }
+    pub fn block(self) -> PixelBlock {
+        PixelBlock { time: if self.step == Some(true) { 2 } else { 1 }, space: if self.step.is_some() { 2 } else { 1 } }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::vae::{feature_cache::LayerCache, stream::Layer, stream::pass};
-use crate::ops::shortcut::{Block, avg_down, dup_up};
+use crate::ops::shortcut::{PixelBlock, avg_down, dup_up};
 
 /// Where a shortcut leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +19,17 @@ enum Direction {
 pub struct Shortcut {
     layers: Vec<Layer>,
     direction: Direction,
-    block: Block,
+    block: PixelBlock,
 }
 
 impl Shortcut {
     /// Past layers of an encoder, which make one pixel of each block.
-    pub fn down(layers: Vec<Layer>, block: Block) -> Self {
+    pub fn down(layers: Vec<Layer>, block: PixelBlock) -> Self {
         Self { layers, direction: Direction::Down, block }
     }
 
     /// Past layers of a decoder, which make a block of each pixel.
-    pub fn up(layers: Vec<Layer>, block: Block) -> Self {
+    pub fn up(layers: Vec<Layer>, block: PixelBlock) -> Self {
         Self { layers, direction: Direction::Up, block }
     }
 

@@ -97,12 +97,12 @@ pub struct Stream {
     rest: Range<usize>,
     front_cache: FeatureCache,
     rest_cache: FeatureCache,
-    still: Option<Still>,
+    repeated: Option<Repeated>,
 }
 
 /// A frame that came several times in a row: the very same tensor.
 #[derive(Debug)]
-struct Still {
+struct Repeated {
     frame: Tensor,
     /// How often after the first time.
     repeats: usize,
@@ -120,7 +120,7 @@ impl Stream {
             rest: split..range.end,
             front_cache: FeatureCache::default(),
             rest_cache: FeatureCache::default(),
-            still: None,
+            repeated: None,
         }
     }
 
@@ -130,16 +130,16 @@ impl Stream {
     pub fn next(&mut self, rec: &mut Recorder, x: Tensor) -> Result<Vec<Tensor>> {
         let (front, rest) = (&self.layers[self.front.clone()], &self.layers[self.rest.clone()]);
         let memory: usize = front.iter().filter_map(Layer::memory).sum();
-        let still = match self.still.take() {
-            Some(still) if still.frame.is(&x) => Still { repeats: still.repeats + 1, ..still },
-            _ => Still { frame: x.clone(), repeats: 0, made: None },
+        let repeated = match self.repeated.take() {
+            Some(repeated) if repeated.frame.is(&x) => Repeated { repeats: repeated.repeats + 1, ..repeated },
+            _ => Repeated { frame: x.clone(), repeats: 0, made: None },
         };
-        let made = match &still.made {
-            Some(made) if still.repeats > memory => made.clone(),
+        let made = match &repeated.made {
+            Some(made) if repeated.repeats > memory => made.clone(),
             _ => pass(rec, front, &mut self.front_cache, x)?.remove(0),
         };
-        let kept = (still.repeats > 0).then(|| made.clone());
-        self.still = Some(Still { made: kept, ..still });
+        let kept = (repeated.repeats > 0).then(|| made.clone());
+        self.repeated = Some(Repeated { made: kept, ..repeated });
         pass(rec, rest, &mut self.rest_cache, made)
     }
 }

@@ -33,13 +33,13 @@ pub(super) fn concat<'a>(call: &Call<'a>) -> Outputs<'a> {
 }
 
 /// A part of a tensor: where it begins, how far apart its elements are and how many there are, by axis.
-struct Part {
+struct Span {
     shape: Vec<usize>,
     begins: Vec<usize>,
     steps: Vec<isize>,
 }
 
-impl Part {
+impl Span {
     fn all(x: Fact) -> Self {
         Self { shape: x.shape.to_vec(), begins: vec![0; x.rank()], steps: vec![1; x.rank()] }
     }
@@ -75,7 +75,7 @@ pub(super) fn split<'a>(call: &Call<'a>) -> Outputs<'a> {
     }
     let mut begin = 0;
     let part = |size| {
-        let mut part = Part::all(x);
+        let mut part = Span::all(x);
         (part.shape[axis], part.begins[axis]) = (size, begin);
         begin += size;
         part.of(x)
@@ -96,7 +96,7 @@ pub(super) fn slice<'a>(call: &Call<'a>) -> Outputs<'a> {
     if [ends.len(), axes.len(), steps.len()].iter().any(|&count| count != starts.len()) {
         return wrong("it has not as many ends, axes and steps as starts");
     }
-    let mut part = Part::all(x);
+    let mut part = Span::all(x);
     for (((&start, &end), &axis), &step) in starts.iter().zip(ends).zip(axes).zip(steps) {
         let axis = x.axis(axis)?;
         let extent = x.shape[axis] as i64;

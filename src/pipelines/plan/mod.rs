@@ -1,6 +1,6 @@
 //! What a generation will take, and what is to stay on the GPU so that it takes no more than it may.
 //!
-//! A plan is a dry run: the same code, on a [dry](crate::Device::dry) twin of the pipeline that knows tensors by their headers alone. So its
+//! A plan is a dry run: the same code, on a copy of the pipeline on a [dry](crate::Device::dry) device, which knows tensors by their headers alone. So its
 //! figures are those of the real run, and there is no second description of the models that could disagree with the first.
 //!
 //! A [`search`] tries arrangements of what stays on the GPU until what was [`rehearsed`] is within the budget, or it is a [`refusal`]. What

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::layers::Precision;
 use crate::pipelines::checkpoint::{parts::Parts, transformer::Transformer};
 use crate::pipelines::plan::{rehearsed::Rehearsed, search::Search, stage::gib};
-use crate::pipelines::request::{Lever, pipeline::Pipeline, task::Task};
+use crate::pipelines::request::{Reduction, pipeline::Pipeline, task::Task};
 use crate::pipelines::run::event::Stage;
 
 /// Refuses a budget that is too small for the weights that must be on the GPU together, whatever is asked for. For a dry pipeline.
@@ -32,12 +32,12 @@ impl<T: Task> Search<'_, T> {
     pub(super) fn refuse(&self, budget: u64, least: &Rehearsed) -> Error {
         let smallest = least.peak();
         let stage = least.largest().map_or_else(|| "all of it".into(), |largest| largest.stage.to_string());
-        let levers = match &self.levers(least)[..] {
+        let reductions = match &self.reductions(least)[..] {
             [] => String::new(),
-            levers => format!(", or choose what needs less ({})", levers.join(", ")),
+            reductions => format!(", or choose what needs less ({})", reductions.join(", ")),
         };
         let message = format!(
-            "{} need a memory budget of {smallest} bytes ({:.2} GiB) at least, for {stage}; it is {budget}: raise it{levers}",
+            "{} need a memory budget of {smallest} bytes ({:.2} GiB) at least, for {stage}; it is {budget}: raise it{reductions}",
             self.what,
             gib(smallest)
         );
@@ -45,23 +45,23 @@ impl<T: Task> Search<'_, T> {
     }
 
     /// What lowers the smallest budget. Changes of the request are tried; of the weights it is known.
-    fn levers(&self, least: &Rehearsed) -> Vec<String> {
-        let mut levers = Vec::new();
-        for lever in [Lever::Tiles, Lever::Frames, Lever::Size] {
-            let Some((words, request)) = self.request.smaller(lever) else { continue };
+    fn reductions(&self, least: &Rehearsed) -> Vec<String> {
+        let mut reductions = Vec::new();
+        for reduction in [Reduction::Tiles, Reduction::Frames, Reduction::Size] {
+            let Some((words, request)) = self.request.smaller(reduction) else { continue };
             // What is impossible for another reason is no advice.
             let Ok((changed, _)) = self.least(&request, 0) else { continue };
             if changed.peak() < least.peak() {
-                levers.push(format!("{words}: {:.3} GiB", gib(changed.peak())));
+                reductions.push(format!("{words}: {:.3} GiB", gib(changed.peak())));
             }
         }
         if self.request.task.pipeline().parts().precision == Precision::F32 {
-            levers.push("`Precision::F16`".into());
+            reductions.push("`Precision::F16`".into());
         }
         if least.largest().is_some_and(|largest| matches!(largest.stage, Stage::Encoding | Stage::Denoising { .. })) {
             // Only there layers pass through the GPU.
-            levers.push("weights of fewer bits, such as quantised ones".into());
+            reductions.push("weights of fewer bits, such as quantised ones".into());
         }
-        levers
+        reductions
     }
 }

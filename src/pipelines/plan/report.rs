@@ -116,7 +116,7 @@ impl Plan {
 
     /// Whether keys and values of cross-attention are kept from step to step.
     pub fn keeps_keys(&self) -> bool {
-        self.arrangement.footprint.keep_keys
+        self.arrangement.options.keep_keys
     }
 
     /// How the driving video is kept while a segment is denoised, where the model looks at one, as Animate-2 does.

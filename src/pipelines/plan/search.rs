@@ -1,17 +1,17 @@
 //! The arrangement within a budget in which most stays on the GPU, found by dry runs in some of them.
 
 use crate::error::Result;
-use crate::models::dit::{beside::DrivingCache, session::Footprint};
+use crate::models::dit::{beside::DrivingCache, session::SessionOptions};
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::plan::{rehearsed::Rehearsed, report::Plan};
 use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, arrangement::STAGES, event::Stage, forecast::Forecast};
 
 /// Tokens at a time, keys anew in each step, caches and a driving video on the host: what a budget that is too small for better leaves.
-const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false, cache_on_host: true, driving: DrivingCache::Host };
+const FRUGAL: SessionOptions = SessionOptions { tokens: 1, keep_keys: false, cache_on_host: true, driving: DrivingCache::Host };
 
 pub(crate) struct Search<'a, T> {
-    /// Of the dry twin.
+    /// Of the pipeline on a dry device.
     pub request: &'a Request<T>,
     /// What is to be made, in words.
     pub what: String,
@@ -35,7 +35,7 @@ impl<T: Task> Search<'_, T> {
             Some(budget) if everything.0.peak() > budget => self.within(budget, &layers)?,
             _ => everything,
         };
-        let driving = self.request.task.driving_cache().map(|best| best.max(arrangement.footprint.driving));
+        let driving = self.request.task.driving_cache().map(|best| best.max(arrangement.options.driving));
         Ok((Plan::new(self.what, self.budget, arrangement, layers, rehearsed, weights).watching(driving), arrangement))
     }
 
@@ -47,11 +47,11 @@ impl<T: Task> Search<'_, T> {
     }
 
     fn within(&self, budget: u64, layers: &[u64]) -> Result<Attempt> {
-        let mut fewest = self.streamed(self.request, Footprint::default(), budget)?;
+        let mut fewest = self.streamed(self.request, SessionOptions::default(), budget)?;
         let best = self.request.task.driving_cache();
         for driving in [DrivingCache::Inputs, DrivingCache::Host] {
             if best.is_some_and(|best| driving > best) && fewest.0.peak() > budget {
-                fewest = self.streamed(self.request, Footprint { driving, ..Footprint::default() }, budget)?;
+                fewest = self.streamed(self.request, SessionOptions { driving, ..SessionOptions::default() }, budget)?;
             }
         }
         if fewest.0.peak() > budget {
@@ -81,8 +81,8 @@ impl<T: Task> Search<'_, T> {
     }
 
     /// Without blocks that stay; with whole frames in the VAE, or the largest tiles that are within the budget, or those that take least.
-    fn streamed(&self, request: &Request<T>, footprint: Footprint, budget: u64) -> Result<Attempt> {
-        let arrangement = Arrangement { footprint, both_experts: false, tile: None, resident: [0; STAGES] };
+    fn streamed(&self, request: &Request<T>, options: SessionOptions, budget: u64) -> Result<Attempt> {
+        let arrangement = Arrangement { options, both_experts: false, tile: None, resident: [0; STAGES] };
         let mut best = self.attempt(request, arrangement)?;
         for tile in best.0.smaller_tiles.clone() {
             let is_denoising = best.0.largest().is_some_and(|stage| matches!(stage.stage, Stage::Denoising { .. }));

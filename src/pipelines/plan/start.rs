@@ -42,8 +42,8 @@ impl<T: Task> Request<T> {
 
     fn arrange(&self, pipeline: &T::Pipeline) -> Result<(Plan, Arrangement)> {
         let budget = self.budget(pipeline)?;
-        pipeline.twin().with(|twin| {
-            let request = &self.for_plan(twin);
+        pipeline.dry_pipeline().with(|dry_pipeline| {
+            let request = &self.for_plan(dry_pipeline);
             Search { request, what: request.describe()?, budget }.plan()
         })
     }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::pipelines::checkpoint::{expert::Expert, transformer::Transformer};
 use crate::pipelines::request::{pipeline::Pipeline, task::Task};
 use crate::pipelines::run::job::Job;
-use crate::schedulers::{Plan, Term};
+use crate::schedulers::{SolverPlan, Term};
 
 /// Runs of no more evaluations leave next to nothing to reuse.
 const FEW: usize = 12;
@@ -14,7 +14,7 @@ const FEW: usize = 12;
 const DISTILLED: [&str; 8] = ["lightx2v", "distill", "lightning", "causvid", "fusionx", "accvid", "turbo", "4step"];
 
 /// Which evaluations of a plan are computed.
-pub(super) fn steps<T: Task>(cache: Option<&Cache>, task: &T, pixels: usize, plan: &Plan, job: &dyn Job) -> Result<Steps> {
+pub(super) fn steps<T: Task>(cache: Option<&Cache>, task: &T, pixels: usize, plan: &SolverPlan, job: &dyn Job) -> Result<Steps> {
     let Some(cache) = cache else { return Ok(Steps::all(plan.evaluations.len())) };
     let transformer = &task.pipeline().parts().transformer;
     let expert = |timestep| job.expert(timestep).unwrap_or(Expert::HighNoise);
@@ -43,7 +43,7 @@ fn changes(embeddings: &[Vec<f32>]) -> Vec<f64> {
 }
 
 /// Why the cache may do harm here.
-pub(super) fn warnings<T: Task>(cache: Option<&Cache>, task: &T, plan: &Plan) -> Vec<String> {
+pub(super) fn warnings<T: Task>(cache: Option<&Cache>, task: &T, plan: &SolverPlan) -> Vec<String> {
     let Some(cache) = cache else { return Vec::new() };
     let mut warnings = Vec::new();
     let mut warn = |why: String| warnings.push(format!("the cache `{}`: {why}", cache.method));
@@ -55,7 +55,7 @@ pub(super) fn warnings<T: Task>(cache: Option<&Cache>, task: &T, plan: &Plan) ->
     if updates.flat_map(|update| &update.terms).any(|(term, _)| *term == Term::Noise) {
         warn("the solver adds fresh noise in each step, which what is reused has not seen; take one without noise, such as unipc".into());
     }
-    for name in task.pipeline().twin().lora_names() {
+    for name in task.pipeline().dry_pipeline().lora_names() {
         if is_distilled(&name) {
             warn(format!("the LoRA `{name}` seems to distil the model to a few steps, all of which it needs"));
         }

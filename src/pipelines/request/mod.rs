@@ -37,7 +37,7 @@ pub struct Request<T> {
 
 /// What of a request may be made smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lever {
+pub(crate) enum Reduction {
     /// The VAE's frames, in tiles.
     Tiles,
     /// Frames at once, to about half.
@@ -250,12 +250,12 @@ impl<T: Task> Request<T> {
     }
 
     /// With less of something, and that in words; none where there is no less of it.
-    pub(crate) fn smaller(&self, lever: Lever) -> Option<(String, Self)> {
+    pub(crate) fn smaller(&self, reduction: Reduction) -> Option<(String, Self)> {
         let mut request = self.clone();
-        let words = match lever {
-            Lever::Tiles => request.settings.tile()?,
-            Lever::Size => request.settings.halve_size(self.task.size(), self.size_step())?,
-            Lever::Frames => request.task.halve_frames()?,
+        let words = match reduction {
+            Reduction::Tiles => request.settings.tile()?,
+            Reduction::Size => request.settings.halve_size(self.task.size(), self.size_step())?,
+            Reduction::Frames => request.task.halve_frames()?,
         };
         Some((words, request))
     }

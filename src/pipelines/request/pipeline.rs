@@ -1,4 +1,4 @@
-//! What all pipelines have: loaded parts, and a dry twin on which plans are made.
+//! What all pipelines have: loaded parts, and their like on a dry device, on which plans are made.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,25 +24,25 @@ pub trait Pipeline: Clone + sealed::Sealed {
     fn parts(&self) -> &Arc<Parts<Self::Transformer>>;
 
     #[doc(hidden)]
-    fn twin(&self) -> &Twin<Self>;
+    fn dry_pipeline(&self) -> &DryPipeline<Self>;
 }
 
-/// A pipeline's dry twin. Made when it is first asked for; clones share it.
+/// A pipeline on a dry device. Made when it is first asked for; clones share it.
 #[derive(Clone, Debug)]
-pub struct Twin<P> {
+pub struct DryPipeline<P> {
     device: Device,
     recipe: Recipe,
     pipeline: Arc<Mutex<Option<P>>>,
 }
 
-impl<P> Twin<P> {
+impl<P> DryPipeline<P> {
     /// Names of the files of its LoRAs.
     pub(crate) fn lora_names(&self) -> impl Iterator<Item = String> {
         self.recipe.loras.0.iter().map(|(_, lora)| lora.name())
     }
 }
 
-impl<P: Pipeline> Twin<P> {
+impl<P: Pipeline> DryPipeline<P> {
     /// Of what is built by the same recipe.
     pub fn new(device: &Device, recipe: &Recipe) -> Self {
         let recipe = Recipe { budget: None, ..recipe.for_plan() };

@@ -2,7 +2,7 @@
 //!
 //! It is the generation's own: others on the same pipeline may have another.
 
-use crate::models::dit::session::Footprint;
+use crate::models::dit::session::SessionOptions;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::run::event::Stage;
 
@@ -12,7 +12,7 @@ pub const STAGES: usize = 5;
 /// By default all of it, and as much as is fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrangement {
-    pub footprint: Footprint,
+    pub options: SessionOptions,
     /// Whether the expert that does not work stays too.
     pub both_experts: bool,
     /// Pixels on a side of the VAE's tiles, where the request leaves that open; none for whole frames.
@@ -23,7 +23,7 @@ pub struct Arrangement {
 
 impl Default for Arrangement {
     fn default() -> Self {
-        Self { footprint: Footprint::default(), both_experts: true, tile: None, resident: [usize::MAX; STAGES] }
+        Self { options: SessionOptions::default(), both_experts: true, tile: None, resident: [usize::MAX; STAGES] }
     }
 }
 

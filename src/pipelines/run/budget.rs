@@ -14,11 +14,11 @@ use crate::gpu::Device;
 /// weights are loaded by `build` and stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
-pub struct MemoryBudget(Kind);
+pub struct MemoryBudget(Bound);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-enum Kind {
+enum Bound {
     #[default]
     OfDevice,
     Auto,
@@ -28,12 +28,12 @@ enum Kind {
 impl MemoryBudget {
     /// So many GiB: 8, or 7.5.
     pub fn gib(gib: impl Into<f64>) -> Self {
-        Self(Kind::Bytes((gib.into() * f64::from(1 << 30)) as u64))
+        Self(Bound::Bytes((gib.into() * f64::from(1 << 30)) as u64))
     }
 
     /// So many bytes.
     pub fn bytes(bytes: u64) -> Self {
-        Self(Kind::Bytes(bytes))
+        Self(Bound::Bytes(bytes))
     }
 
     /// Nine tenths of the [memory that the adapter has](crate::Device::memory_size), where the driver tells: it does on Vulkan, but not how
@@ -41,7 +41,7 @@ impl MemoryBudget {
     /// and [`start`](crate::Request::start) fail with [`Error::Input`], unless the device has a
     /// [`memory_limit`](crate::DeviceBuilder::memory_limit).
     pub fn auto() -> Self {
-        Self(Kind::Auto)
+        Self(Bound::Auto)
     }
 
     /// In bytes, never more than the device's limit; none where there is none.
@@ -51,9 +51,9 @@ impl MemoryBudget {
     pub(crate) fn on(self, device: &Device) -> Result<Option<u64>> {
         let limit = device.memory_limit();
         match self.0 {
-            Kind::OfDevice => Ok(limit),
-            Kind::Auto => device.room().ok_or_else(|| unknown(device)).map(Some),
-            Kind::Bytes(bytes) => Ok(Some(limit.map_or(bytes, |limit| bytes.min(limit)))),
+            Bound::OfDevice => Ok(limit),
+            Bound::Auto => device.room().ok_or_else(|| unknown(device)).map(Some),
+            Bound::Bytes(bytes) => Ok(Some(limit.map_or(bytes, |limit| bytes.min(limit)))),
         }
     }
 }

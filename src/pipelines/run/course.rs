@@ -1,10 +1,10 @@
 //! What is going to be done of a segment's latents, evaluation by evaluation.
 
 use crate::cache::steps::Steps;
-use crate::schedulers::Plan;
+use crate::schedulers::SolverPlan;
 
 /// A scheduler's plan, and which of its evaluations are computed.
 pub(crate) struct Course {
-    pub plan: Plan,
+    pub plan: SolverPlan,
     pub steps: Steps,
 }

@@ -1,4 +1,4 @@
-//! A segment's latents on their way to frames.
+//! A segment's latents on their mode to frames.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ pub(crate) struct Decoding {
     done: usize,
     /// Ways to decode: the one in use, then those for less memory.
     attempts: VecDeque<Option<usize>>,
-    way: Way,
+    mode: Mode,
     canvas: Canvas,
     segment: usize,
     /// Whether frames stay on the GPU.
@@ -41,7 +41,7 @@ impl Picture {
 }
 
 /// What has been done for latent frames that were not yet asked for.
-enum Way {
+enum Mode {
     Begin,
     Whole(Decoder),
     Tiled(Vec<Vec<Samples>>),
@@ -53,7 +53,7 @@ impl Decoding {
         let [_, _, rows, cols] = canvas.latents;
         let attempts = canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent());
         let (vae, canvas) = (vae.clone(), *canvas);
-        Self { vae, latents, done: 0, attempts, way: Way::Begin, canvas, segment, textures, frames: 0, last: Vec::new() }
+        Self { vae, latents, done: 0, attempts, mode: Mode::Begin, canvas, segment, textures, frames: 0, last: Vec::new() }
     }
 
     /// How many latent frames were decoded, and how many there are.
@@ -72,7 +72,7 @@ impl Decoding {
             match self.decode(rec) {
                 Err(Error::Limits { .. }) if self.attempts.len() > 1 => {
                     self.attempts.pop_front();
-                    self.way = Way::Begin;
+                    self.mode = Mode::Begin;
                     rec.finish()?;
                     rec.trim();
                 }
@@ -89,15 +89,15 @@ impl Decoding {
     fn decode(&mut self, rec: &mut Recorder) -> Result<Vec<Picture>> {
         let is_dry = rec.device().rehearsal().is_some();
         loop {
-            match (&mut self.way, self.attempts.front().copied().flatten()) {
-                (Way::Begin, None) => self.way = Way::Whole(self.vae.decoder()),
-                (Way::Begin, Some(size)) => self.way = Way::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
-                (Way::Tiled(videos), _) => {
+            match (&mut self.mode, self.attempts.front().copied().flatten()) {
+                (Mode::Begin, None) => self.mode = Mode::Whole(self.vae.decoder()),
+                (Mode::Begin, Some(size)) => self.mode = Mode::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
+                (Mode::Tiled(videos), _) => {
                     let frames = videos.get_mut(self.done).map(std::mem::take).unwrap_or_default();
                     return frames.into_iter().map(|samples| self.upload(rec, samples)).collect();
                 }
-                (Way::Whole(_), _) if is_dry && self.done >= PLANNED_LATENTS => return Ok(Vec::new()),
-                (Way::Whole(decoder), _) => {
+                (Mode::Whole(_), _) if is_dry && self.done >= PLANNED_LATENTS => return Ok(Vec::new()),
+                (Mode::Whole(decoder), _) => {
                     let frames = decoder.next(rec, &self.latents[self.done])?;
                     return match self.textures {
                         true => self.keep(rec, &frames),
@@ -189,7 +189,7 @@ pub(crate) fn signed(sample: &f32) -> f32 {
     2.0 * sample - 1.0
 }
 
-/// Tells a plan of frames [F, H, W, 3] and of one on its way to the host. There are none yet.
+/// Tells a plan of frames [F, H, W, 3] and of one on its mode to the host. There are none yet.
 fn note_host(rec: &Recorder, frames: &Tensor) -> Vec<Picture> {
     let frame = 4 * frames.len() as u64 / frames.shape()[0] as u64;
     rec.device().rehearsal().inspect(|rehearsal| rehearsal.note_host(4 * frames.len() as u64 + frame));

@@ -22,7 +22,7 @@ use crate::pipelines::run::{
     canvas::Canvas, course::Course, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description,
     forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
 };
-use crate::schedulers::{LATENTS, Plan};
+use crate::schedulers::{LATENTS, SolverPlan};
 
 /// Steps that a plan looks at, with each expert: solvers hold no more of the past. The others are like the last of them.
 const PLANNED_STEPS: usize = 5;
@@ -48,11 +48,11 @@ pub struct Generation {
     vae: Vae,
     settings: Settings,
     canvas: Canvas,
-    plan: Plan,
+    plan: SolverPlan,
     reuse: Reuse,
     rec: Recorder,
     phase: Phase,
-    news: VecDeque<News>,
+    queue: VecDeque<Queued>,
     /// Who made the last step.
     expert: Option<Expert>,
     /// Evaluations by it, or by the only transformer.
@@ -106,7 +106,7 @@ impl Phase {
 }
 
 /// What is to be told, in order; a position is reached once all before it has been told.
-enum News {
+enum Queued {
     Event(Event),
     Position(Arc<Position>),
     Step(Box<Reached>),
@@ -156,7 +156,7 @@ impl Generation {
             plan,
             reuse: Reuse::new(steps),
             phase,
-            news: VecDeque::from([News::Event(Event::Stage(stage))]),
+            queue: VecDeque::from([Queued::Event(Event::Stage(stage))]),
             expert: None,
             passes: 0,
             rgb: None,
@@ -215,7 +215,7 @@ impl Generation {
         if !self.settings.is_planned {
             log::warn!("{warning}");
         }
-        self.news.push_front(News::Event(Event::Warning(warning)));
+        self.queue.push_front(Queued::Event(Event::Warning(warning)));
     }
 
     /// See [`Canvas::smaller_tiles`].
@@ -241,11 +241,11 @@ impl Generation {
     }
 
     fn tell(&mut self, event: Event) {
-        self.news.push_back(News::Event(event));
+        self.queue.push_back(Queued::Event(event));
     }
 
     fn reach(&mut self, position: Position) {
-        self.news.push_back(News::Position(Arc::new(position.clone())));
+        self.queue.push_back(Queued::Position(Arc::new(position.clone())));
         self.position = position;
     }
 
@@ -440,7 +440,7 @@ impl Generation {
             slots.push(Some(self.rec.download_later(latents)?));
         }
         let reached = Reached { position: self.position.clone(), done: denoiser.done(), reused: self.reuse.reused(), slots };
-        self.news.push_back(News::Step(Box::new(reached)));
+        self.queue.push_back(Queued::Step(Box::new(reached)));
         self.tell_step(done, begun, evaluation.sigma, computed);
         Ok(Phase::Step(denoiser))
     }
@@ -539,19 +539,19 @@ impl Iterator for Generation {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         // An error may end it any time.
-        let is_over = self.news.is_empty() && matches!(self.phase, Phase::Done);
+        let is_over = self.queue.is_empty() && matches!(self.phase, Phase::Done);
         (0, is_over.then_some(0))
     }
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.news.pop_front() {
-                Some(News::Position(position)) => (self.state.position, self.latest) = (position, None),
-                Some(News::Step(reached)) => {
+            match self.queue.pop_front() {
+                Some(Queued::Position(position)) => (self.state.position, self.latest) = (position, None),
+                Some(Queued::Step(reached)) => {
                     self.arrive();
                     self.latest = Some(reached);
                 }
-                Some(News::Event(event)) => {
+                Some(Queued::Event(event)) => {
                     self.state.frames += usize::from(matches!(event, Event::Frame(_) | Event::Texture(_)));
                     self.rec.pause();
                     return Some(Ok(event));
@@ -559,7 +559,7 @@ impl Iterator for Generation {
                 None if matches!(self.phase, Phase::Done) => return None,
                 None => {
                     if let Err(error) = self.take_turn().and_then(|()| self.work()) {
-                        self.news.clear();
+                        self.queue.clear();
                         self.end();
                         return Some(Err(error));
                     }

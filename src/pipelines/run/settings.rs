@@ -12,7 +12,7 @@ use crate::pipelines::run::{
     budget::MemoryBudget, canvas::Canvas, description::Description, latents::Latents, state::Position, state::State,
 };
 use crate::rng::Generator;
-use crate::schedulers::{Plan, Sampler, SchedulerConfig, Spacing};
+use crate::schedulers::{Sampler, SchedulerConfig, SolverPlan, Spacing};
 
 /// What guidance leads away from where no negative prompt is given, as in the official release.
 pub const DEFAULT_NEGATIVE_PROMPT: &str = "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，\
@@ -99,7 +99,7 @@ impl Settings {
     }
 
     /// Adds what of these settings the frames depend on.
-    pub fn describe(&self, plan: &Plan, canvas: &Canvas, description: &mut Description) {
+    pub fn describe(&self, plan: &SolverPlan, canvas: &Canvas, description: &mut Description) {
         let (width, height) = canvas.size;
         description.set("release", env!("CARGO_PKG_VERSION"));
         description.set("size", format!("{width}x{height}"));
@@ -124,7 +124,7 @@ impl Settings {
     }
 
     /// The plan with these settings over the checkpoint's scheduler.
-    pub fn plan(&self, scheduler: &SchedulerConfig, default_steps: usize) -> Result<Plan> {
+    pub fn plan(&self, scheduler: &SchedulerConfig, default_steps: usize) -> Result<SolverPlan> {
         let mut config = scheduler.clone().with_sampler(self.sampler.clone());
         if let Some(list) = &self.list {
             config = config.with_spacing(list.clone());

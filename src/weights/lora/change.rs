@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{keys::Role, strength::Strength};
 use crate::error::{Error, Result};
 use crate::weights::checkpoint::Weights;
-use crate::weights::delta::{Factor, Kind, cols, rows};
+use crate::weights::delta::{DeltaKind, Factor, cols, rows};
 use crate::weights::stored::Stored;
 
 /// What a file has for one module: the tensors' names by their role.
@@ -17,7 +17,7 @@ pub struct Change {
     pub key: String,
     /// What the tensor that it changes may be called.
     pub names: Vec<String>,
-    pub kind: Kind,
+    pub kind: DeltaKind,
     /// Alpha over rank, or 1.
     pub scale: f64,
     /// DoRA's.
@@ -36,7 +36,7 @@ pub fn changes(file: &Weights, name: &str, module: &Module, strength: &Strength)
     };
     for (role, names) in [(Role::Diff, &weight), (Role::DiffBias, &bias), (Role::DiffModulation, &modulation)] {
         if let Some((key, factor)) = rest.whole(role)? {
-            change((key, Kind::Plain(factor)), names, 1.0, None);
+            change((key, DeltaKind::Plain(factor)), names, 1.0, None);
         }
     }
     let alpha = rest.module.remove(&Role::Alpha);
@@ -50,7 +50,7 @@ pub fn changes(file: &Weights, name: &str, module: &Module, strength: &Strength)
         let magnitude = rest.module.remove(&Role::Magnitude).map(|key| file.own(&key)).transpose()?;
         change((key, kind), &weight, scale, magnitude);
         if let Some((key, factor)) = rest.whole(Role::UpBias)? {
-            change((key, Kind::Plain(factor)), &bias, scale, None);
+            change((key, DeltaKind::Plain(factor)), &bias, scale, None);
         }
     }
     match rest.module.values().next() {
@@ -75,9 +75,9 @@ impl Rest<'_> {
     }
 
     /// LoRA, LoHa or LoKr.
-    fn factored(&mut self) -> Result<Option<(String, Kind)>> {
+    fn factored(&mut self) -> Result<Option<(String, DeltaKind)>> {
         if let Some((key, factor)) = self.product(Role::Up, Role::Down)? {
-            return Ok(Some((key, Kind::Plain(factor))));
+            return Ok(Some((key, DeltaKind::Plain(factor))));
         }
         let (first, second) = (self.product(Role::HadaW1A, Role::HadaW1B)?, self.product(Role::HadaW2A, Role::HadaW2B)?);
         if let (Some((key, first)), Some((other, second))) = (first, second) {
@@ -85,12 +85,12 @@ impl Rest<'_> {
                 let message = format!("{:?}, where `{other}` and its pair make {:?}", first.size(), second.size());
                 return Err(Error::tensor(self.file.path(), &key, message));
             }
-            return Ok(Some((key, Kind::Hadamard(first, second))));
+            return Ok(Some((key, DeltaKind::Hadamard(first, second))));
         }
         let first = self.whole(Role::LokrW1)?.map_or_else(|| self.product(Role::LokrW1A, Role::LokrW1B), |first| Ok(Some(first)))?;
         let second = self.whole(Role::LokrW2)?.map_or_else(|| self.product(Role::LokrW2A, Role::LokrW2B), |second| Ok(Some(second)))?;
         match (first, second) {
-            (Some((key, first)), Some((_, second))) => Ok(Some((key, Kind::Kronecker(first, second)))),
+            (Some((key, first)), Some((_, second))) => Ok(Some((key, DeltaKind::Kronecker(first, second)))),
             (Some((key, _)), None) | (None, Some((key, _))) => {
                 Err(Error::tensor(self.file.path(), &key, "the other factor of this LoKr is missing"))
             }

@@ -3,7 +3,7 @@ use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::ops::dequantize::{Scales, dequantize};
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
-use wan_animate::unversioned::weights::{Block, Encoding};
+use wan_animate::unversioned::weights::{BlockFormat, Encoding};
 
 use crate::approx::{Approx, sum};
 use crate::case::{Case, Refusal};
@@ -75,7 +75,7 @@ fn product(what: &str, rows: usize, stored: Stored, dtype: DType) -> Case {
 /// Every code of every form, in both precisions; and a few rows of each with nothing between the output and the guards behind it.
 pub fn all_codes() -> Vec<Case> {
     let both = |(form, dtype): ((Encoding, &'static [usize]), DType)| {
-        let unit = form.0.block().map_or(4, Block::elements);
+        let unit = form.0.block().map_or(4, BlockFormat::elements);
         let part = |part: usize| matrix("every code", Stored::from(form, [181, unit], part * 181), dtype);
         [part(0), part(1), part(2), kernel("some rows", Stored::new(form, [7, 3 * unit]), dtype)]
     };
@@ -102,16 +102,16 @@ pub fn cases() -> Vec<Case> {
     let large = [
         matrix("several runs", Stored::new(form(Encoding::F8E4M3), [117, 1024]).scaled_by_row(), F16),
         matrix("several runs", Stored::new(form(Encoding::I8), [119, 1024]).scaled_by_row(), F16),
-        matrix("several runs", Stored::new(block(Block::Q6K), [57, 2048]), F16),
-        matrix("several runs", Stored::new(block(Block::Q4_0), [59, 2016]), F16),
+        matrix("several runs", Stored::new(block(BlockFormat::Q6K), [57, 2048]), F16),
+        matrix("several runs", Stored::new(block(BlockFormat::Q4_0), [59, 2016]), F16),
         matrix("several runs changed", Stored::new(form(Encoding::F8E5M2), [301, 400]).scaled(&[2.5e-4]).changed(12), F16),
         matrix("changed", Stored::new(form(Encoding::F8E4M3), [150, 400]).scaled(&[0.01]).changed(12), F32),
         matrix("changed", Stored::new(form(Encoding::I8), [13, 24]).scaled(&[0.01]).changed(3), F32),
         matrix("changed", Stored::new(form(Encoding::I8), [13, 24]).scaled_by_row().changed(3), F16),
         product("several runs", 20, Stored::new(form(Encoding::F8E4M3), [405, 164]).scaled(&[0.01]), F32),
         product("one row", 1, Stored::new(form(Encoding::I8), [22, 36]).scaled_by_row(), F16),
-        product("blocks", 33, Stored::new(block(Block::Q8_0), [30, 96]), F16),
-        product("blocks", 9, Stored::new(block(Block::Q4K), [14, 512]), F32),
+        product("blocks", 33, Stored::new(block(BlockFormat::Q8_0), [30, 96]), F16),
+        product("blocks", 9, Stored::new(block(BlockFormat::Q4K), [14, 512]), F32),
     ];
     all_codes().into_iter().chain(scales()).chain(large).collect()
 }
@@ -129,7 +129,7 @@ pub fn refusals() -> Vec<Refusal> {
         upload("31 bytes, 0 scales for i8 [4, 8]", |stored| stored.bytes.truncate(31)),
         upload("3 scales for i8 [4, 8]", |stored| stored.scales = vec![1.0; 3]),
         upload("i16 rows of 8", |stored| stored.encoding = Encoding::I16),
-        upload("q8_0 rows of 8", |stored| stored.encoding = Encoding::Block(Block::Q8_0)),
+        upload("q8_0 rows of 8", |stored| stored.encoding = Encoding::Block(BlockFormat::Q8_0)),
         upload("i8 rows of 6", |stored| stored.shape = [4, 6]),
         upload("0 i8 rows of 8", |stored| (stored.shape, stored.bytes) = ([0, 8], Vec::new())),
     ]

@@ -1,19 +1,19 @@
-use wan_animate::unversioned::ops::shortcut::{Block, avg_down, dup_up};
+use wan_animate::unversioned::ops::shortcut::{PixelBlock, avg_down, dup_up};
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
 use crate::oracle::shortcut as oracle;
 
-const FRAME: Block = Block { time: 1, space: 2 };
-const PAIR: Block = Block { time: 2, space: 2 };
-const PIXEL: Block = Block { time: 1, space: 1 };
+const FRAME: PixelBlock = PixelBlock { time: 1, space: 2 };
+const PAIR: PixelBlock = PixelBlock { time: 2, space: 2 };
+const PIXEL: PixelBlock = PixelBlock { time: 1, space: 1 };
 
 /// From `high` channels of 4 x 6 blocks of pixels to `low` channels, or back.
-fn hosts(low: usize, high: usize, block: Block) -> [Host; 2] {
+fn hosts(low: usize, high: usize, block: PixelBlock) -> [Host; 2] {
     [Host::random(1, &[1, 4, 6, low], 1.0), Host::random(2, &[1, 4 * block.space, 6 * block.space, high], 1.0)]
 }
 
-fn down(low: usize, high: usize, block: Block, t: usize) -> Case {
+fn down(low: usize, high: usize, block: PixelBlock, t: usize) -> Case {
     let [residual, x] = hosts(low, high, block);
     Case::new(
         format!("shortcut from {:?} down to {:?}, frame {t} of {block:?}", x.shape, residual.shape),
@@ -23,7 +23,7 @@ fn down(low: usize, high: usize, block: Block, t: usize) -> Case {
     )
 }
 
-fn up(low: usize, high: usize, block: Block, t: usize) -> Case {
+fn up(low: usize, high: usize, block: PixelBlock, t: usize) -> Case {
     let [x, residual] = hosts(low, high, block);
     Case::new(
         format!("shortcut from {:?} up to {:?}, frame {t} of {block:?}", x.shape, residual.shape),

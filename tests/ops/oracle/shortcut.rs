@@ -1,10 +1,10 @@
-use wan_animate::unversioned::ops::shortcut::Block;
+use wan_animate::unversioned::ops::shortcut::PixelBlock;
 
 use crate::approx::{Approx, sum};
 use crate::host::Host;
 
 /// Channel, frame, row and column of each entry of a block, in order.
-fn entries(channels: usize, block: Block) -> Vec<[usize; 4]> {
+fn entries(channels: usize, block: PixelBlock) -> Vec<[usize; 4]> {
     let space = 0..block.space;
     let place = |c, t| space.clone().flat_map(move |y| (0..block.space).map(move |x| [c, t, y, x]));
     (0..channels).flat_map(|c| (0..block.time).flat_map(move |t| place(c, t))).collect()
@@ -20,7 +20,7 @@ fn at(host: &Host, [row, column, channel]: [usize; 3]) -> Approx {
     host.at((row * host.shape[2] + column) * host.shape[3] + channel)
 }
 
-pub fn avg_down(x: &Host, residual: &Host, block: Block, t: usize) -> Vec<Approx> {
+pub fn avg_down(x: &Host, residual: &Host, block: PixelBlock, t: usize) -> Vec<Approx> {
     let entries = entries(x.cols(), block);
     let share = entries.len() / residual.cols();
     let element = |i: usize| {
@@ -32,7 +32,7 @@ pub fn avg_down(x: &Host, residual: &Host, block: Block, t: usize) -> Vec<Approx
     (0..residual.values.len()).map(element).collect()
 }
 
-pub fn dup_up(x: &Host, residual: &Host, block: Block, t: usize) -> Vec<Approx> {
+pub fn dup_up(x: &Host, residual: &Host, block: PixelBlock, t: usize) -> Vec<Approx> {
     let entries = entries(residual.cols(), block);
     let share = entries.len() / x.cols();
     let element = |i: usize| {

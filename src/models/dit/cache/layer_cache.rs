@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::cache::{parked::Parked, residual::Residual, work::How, work::Work};
-use crate::models::dit::runs::Run;
+use crate::models::dit::runs::TokenRun;
 use crate::ops::{copy::concat, lincomb::lincomb, rows::Reduction, rows::reduce, unary::Function, unary::unary};
 
 #[derive(Debug, Default)]
@@ -24,14 +24,22 @@ struct Branch {
 pub type Tokens = Vec<Parked>;
 
 /// The tokens as they are now.
-pub fn tokens(rec: &mut Recorder, runs: &[Run], on_host: bool) -> Result<Tokens> {
+pub fn tokens(rec: &mut Recorder, runs: &[TokenRun], on_host: bool) -> Result<Tokens> {
     runs.iter().map(|run| Parked::new(rec, run.x.clone(), on_host)).collect()
 }
 
 impl LayerCache {
     /// Whether the layers after the first ones are reused, by what these made of the tokens `before` them. If not, what was kept goes, as far as
     /// nobody needs it any more.
-    pub fn reuses(&mut self, rec: &mut Recorder, branch: usize, work: &Work, before: &Tokens, runs: &[Run], on_host: bool) -> Result<bool> {
+    pub fn reuses(
+        &mut self,
+        rec: &mut Recorder,
+        branch: usize,
+        work: &Work,
+        before: &Tokens,
+        runs: &[TokenRun],
+        on_host: bool,
+    ) -> Result<bool> {
         if self.branches.len() <= branch {
             self.branches.resize_with(branch + 1, Branch::default);
         }
@@ -57,7 +65,7 @@ impl LayerCache {
     }
 
     /// Adds to the tokens what the layers would have.
-    pub fn apply(&self, rec: &mut Recorder, branch: usize, work: &Work, runs: &mut [Run]) -> Result<()> {
+    pub fn apply(&self, rec: &mut Recorder, branch: usize, work: &Work, runs: &mut [TokenRun]) -> Result<()> {
         let residuals = &self.branches[branch].residuals;
         if residuals.len() != runs.len() {
             return Err(Error::Unsupported("a pass that reuses what no pass before it kept".into()));
@@ -69,7 +77,15 @@ impl LayerCache {
     }
 
     /// Keeps what the layers did to the tokens `before` them.
-    pub fn store(&mut self, rec: &mut Recorder, branch: usize, work: &Work, before: Tokens, runs: &[Run], on_host: bool) -> Result<()> {
+    pub fn store(
+        &mut self,
+        rec: &mut Recorder,
+        branch: usize,
+        work: &Work,
+        before: Tokens,
+        runs: &[TokenRun],
+        on_host: bool,
+    ) -> Result<()> {
         let own = &mut self.branches[branch];
         let mut past = std::mem::take(&mut own.residuals).into_iter();
         for (run, before) in runs.iter().zip(before) {
@@ -107,8 +123,8 @@ impl Branch {
 }
 
 /// What was added to the tokens `before`, by run; nothing where there are none.
-fn added(rec: &mut Recorder, before: &Tokens, runs: &[Run]) -> Result<Vec<Tensor>> {
-    let added = |(run, before): (&Run, &Parked)| {
+fn added(rec: &mut Recorder, before: &Tokens, runs: &[TokenRun]) -> Result<Vec<Tensor>> {
+    let added = |(run, before): (&TokenRun, &Parked)| {
         let before = before.tensor(rec)?;
         lincomb(rec, &[(1.0, &run.x), (-1.0, &before)], DType::F32)
     };

@@ -169,7 +169,7 @@ impl AnimateJob {
     pub fn new(parts: Arc<Parts<Animate>>, inputs: Inputs, settings: &Settings, canvas: Canvas, arrangement: Arrangement) -> Self {
         let (guidance_scale, inputs) = (settings.guidance_scale.unwrap_or(1.0), inputs.shown(canvas.size));
         let prompts = settings.prompts(guidance_scale > 1.0, "");
-        let session = parts.transformer.dit().session(arrangement.footprint);
+        let session = parts.transformer.dit().session(arrangement.options);
         Self {
             parts,
             inputs,

@@ -19,7 +19,9 @@ use crate::pipelines::checkpoint::{
     expert::Expert, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer,
 };
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
+use crate::pipelines::request::{
+    Request, builder::Builder, pipeline::DryPipeline, pipeline::Pipeline, pipeline::sealed::Sealed, task::Task,
+};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings};
 use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::RawVideo, inputs::Role, job::AnimateJob, job::SCALE};
 use crate::pipelines::tasks::shared::Shared;
@@ -34,7 +36,7 @@ const DEFAULT_STEPS: usize = 20;
 #[derive(Clone, Debug)]
 pub struct AnimatePipeline {
     parts: Arc<Parts<Animate>>,
-    twin: Twin<Self>,
+    dry_pipeline: DryPipeline<Self>,
     /// The folder of networks that the checkpoint comes with.
     networks: Option<Location>,
 }
@@ -153,9 +155,9 @@ impl Pipeline for AnimatePipeline {
         check_agreement(&checkpoint)?;
         let Checkpoint { transformer: (mut weights, config), files, .. } = checkpoint;
         recipe.loras.merge(&mut weights, None)?;
-        let twin = Twin::new(device, recipe);
+        let dry_pipeline = DryPipeline::new(device, recipe);
         if let Some(budget) = recipe.budget {
-            twin.with(|twin: &Self| refusal::check(&twin.parts, budget))?;
+            dry_pipeline.with(|dry_pipeline: &Self| refusal::check(&dry_pipeline.parts, budget))?;
         }
         let parts = files.load(device, recipe, recipe.loras.digest(device, [&weights])?, || {
             let weights = Arc::new(weights);
@@ -168,15 +170,15 @@ impl Pipeline for AnimatePipeline {
             Ok(transformer)
         })?;
         let networks = recipe.source.folder().map(|folder| folder.join("process_checkpoint")).filter(Location::is_dir);
-        Ok(Self { parts: Arc::new(parts), twin, networks })
+        Ok(Self { parts: Arc::new(parts), dry_pipeline, networks })
     }
 
     fn parts(&self) -> &Arc<Parts<Animate>> {
         &self.parts
     }
 
-    fn twin(&self) -> &Twin<Self> {
-        &self.twin
+    fn dry_pipeline(&self) -> &DryPipeline<Self> {
+        &self.dry_pipeline
     }
 }
 

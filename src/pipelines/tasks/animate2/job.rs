@@ -158,7 +158,7 @@ impl Job for Animate2Job {
 
 impl Animate2Job {
     pub fn new(parts: Arc<Parts<Animate2>>, inputs: Inputs, canvas: Canvas, arrangement: Arrangement) -> Self {
-        let session = parts.transformer.dit().session(arrangement.footprint);
+        let session = parts.transformer.dit().session(arrangement.options);
         Self { parts, inputs, arrangement, session, canvas, texts: Vec::new(), reference: None, preparation: None, window: None }
     }
 

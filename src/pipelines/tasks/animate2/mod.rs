@@ -15,7 +15,9 @@ use crate::pipelines::checkpoint::{
     expert::Expert, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer, variant::Animate2Variant,
 };
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
+use crate::pipelines::request::{
+    Request, builder::Builder, pipeline::DryPipeline, pipeline::Pipeline, pipeline::sealed::Sealed, task::Task,
+};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, crop::Crop, job::Job, segments::Segments, settings::Settings};
 use crate::pipelines::tasks::animate2::{job::Animate2Job, job::Inputs};
 use crate::pipelines::tasks::shared::Shared;
@@ -64,7 +66,7 @@ const DRIVING_PROMPT: &str = "人物动作的参考视频";
 pub struct Animate2Pipeline {
     parts: Arc<Parts<Animate2>>,
     variant: Animate2Variant,
-    twin: Twin<Self>,
+    dry_pipeline: DryPipeline<Self>,
 }
 
 /// A generation of [`Animate2Pipeline`] that is being described.
@@ -148,9 +150,9 @@ impl Pipeline for Animate2Pipeline {
         let variant = variant(&checkpoint, recipe.variant)?;
         let Checkpoint { transformer: (mut weights, config), files, .. } = checkpoint;
         recipe.loras.merge(&mut weights, None)?;
-        let twin = Twin::new(device, recipe);
+        let dry_pipeline = DryPipeline::new(device, recipe);
         if let Some(budget) = recipe.budget {
-            twin.with(|twin: &Self| refusal::check(&twin.parts, budget))?;
+            dry_pipeline.with(|dry_pipeline: &Self| refusal::check(&dry_pipeline.parts, budget))?;
         }
         let parts = files.load(device, recipe, recipe.loras.digest(device, [&weights])?, || {
             let weights = Arc::new(weights);
@@ -162,15 +164,15 @@ impl Pipeline for Animate2Pipeline {
             }
             Ok(transformer)
         })?;
-        Ok(Self { parts: Arc::new(parts), variant, twin })
+        Ok(Self { parts: Arc::new(parts), variant, dry_pipeline })
     }
 
     fn parts(&self) -> &Arc<Parts<Animate2>> {
         &self.parts
     }
 
-    fn twin(&self) -> &Twin<Self> {
-        &self.twin
+    fn dry_pipeline(&self) -> &DryPipeline<Self> {
+        &self.dry_pipeline
     }
 }
 

@@ -187,7 +187,7 @@ impl VideoJob {
         let number = expert as usize;
         self.stay.set(if self.arrangement.both_experts { 0..2 } else { number..number + 1 });
         let dit = self.parts.transformer.get(expert)?;
-        let session = dit.session(self.arrangement.footprint);
+        let session = dit.session(self.arrangement.options);
         self.active = Some(Active { expert, dit, session });
         self.enter(stage);
         Ok(())

@@ -15,7 +15,9 @@ use crate::pipelines::checkpoint::{
     expert::Expert, experts::Experts, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, source::Part, transformer::Transformer,
 };
 use crate::pipelines::plan::{refusal, report::Plan};
-use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
+use crate::pipelines::request::{
+    Request, builder::Builder, pipeline::DryPipeline, pipeline::Pipeline, pipeline::sealed::Sealed, task::Task,
+};
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings, settings::check_guidance,
 };
@@ -45,7 +47,7 @@ use crate::weights::Lora;
 pub struct VideoPipeline {
     parts: Arc<Parts<Experts>>,
     model: Model,
-    twin: Twin<Self>,
+    dry_pipeline: DryPipeline<Self>,
 }
 
 /// A generation of [`VideoPipeline`] that is being described.
@@ -126,9 +128,9 @@ impl Pipeline for VideoPipeline {
         let timesteps = files.scheduler.num_train_timesteps();
         let low = low.map(|(files, boundary)| (files, boundary * timesteps));
         let digest = recipe.loras.digest(device, std::iter::once(&high.0).chain(low.iter().map(|((weights, _), _)| weights)))?;
-        let twin = Twin::new(device, recipe);
+        let dry_pipeline = DryPipeline::new(device, recipe);
         if let Some(budget) = recipe.budget {
-            twin.with(|twin: &Self| refusal::check(&twin.parts, budget))?;
+            dry_pipeline.with(|dry_pipeline: &Self| refusal::check(&dry_pipeline.parts, budget))?;
         }
         let parts = files.load(device, recipe, digest, || {
             let sink = recipe.sink(device);
@@ -139,15 +141,15 @@ impl Pipeline for VideoPipeline {
             }
             Ok(experts)
         })?;
-        Ok(Self { parts: Arc::new(parts), model, twin })
+        Ok(Self { parts: Arc::new(parts), model, dry_pipeline })
     }
 
     fn parts(&self) -> &Arc<Parts<Experts>> {
         &self.parts
     }
 
-    fn twin(&self) -> &Twin<Self> {
-        &self.twin
+    fn dry_pipeline(&self) -> &DryPipeline<Self> {
+        &self.dry_pipeline
     }
 }
 
