@@ -15,6 +15,7 @@ demo: driver
 test: driver
 	@command -v ffmpeg >/dev/null || echo "wan-animate: tests that need the program ffmpeg are passed over; \`make test-all\` installs it"
 	$(CARGO) fmt --check
+	rustfmt --edition 2024 --check tests/ops/cases/*.rs # named by a macro, which is not looked into
 	$(CARGO) clippy --all-targets --features serde -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --features serde
 	$(CARGO) test --features serde

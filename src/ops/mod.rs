@@ -43,6 +43,18 @@ use crate::gpu::Kernel;
 pub use activation::Activation;
 pub use operand::operand_dtype;
 
+/// Calls a macro with the name of every op: tests have a file for each, without which they do not compile.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_op {
+    ($table:ident) => {
+        $table! {
+            activation attention binary channelwise conv copy depthwise dequantize elementwise gather layer_norm lincomb matmul norm_rope
+            permute pixels pool quantize resample rgba8 rms_norm rows shortcut strided unary
+        }
+    };
+}
+
 /// Every kernel of the crate, for translation and layout tests.
 pub static KERNELS: &[&Kernel] = &[
     &attention::ATTENTION_COOP,

@@ -8,7 +8,6 @@ mod approx;
 mod case;
 mod cases;
 mod host;
-mod oracle;
 mod quantized;
 
 use std::collections::HashSet;

@@ -10,7 +10,7 @@ use wan_animate::unversioned::weights::{BlockFormat, Encoding, LowRank, Quantize
 use wan_animate::{Device, Result};
 
 use crate::host::Host;
-use crate::oracle::dequantize::dequantize;
+use crate::cases::dequantize::oracle::dequantize;
 
 /// A way of storing numbers, with where the f16 scales of its blocks are.
 pub type Form = (Encoding, &'static [usize]);

@@ -4,11 +4,10 @@ use wan_animate::unversioned::ops::channelwise::channelwise;
 use wan_animate::unversioned::ops::finish::Finish;
 use wan_animate::unversioned::ops::window::Window;
 
+use super::conv::oracle::Options;
 use super::pool::window;
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
-use crate::oracle::channelwise as oracle;
-use crate::oracle::conv::Options;
 
 fn case(x: Host, options: Options, dtype: DType) -> Case {
     let window = window([3, x.shape[2]]);
@@ -71,4 +70,24 @@ pub fn refusals() -> Vec<Refusal> {
         Refusal::new(says, inputs, |rec, [x, w]| channelwise(rec, x, w, &window([3, 5]), Finish::default(), F32))
     };
     vec![refused("w: C is 3, was 4", &[3, 2, 3]), refused("w: shape [2, 2, 4]", &[2, 2, 4])]
+}
+
+pub mod oracle {
+    use wan_animate::unversioned::ops::window::Window;
+
+    use crate::approx::{Approx, sum};
+    use crate::cases::conv::oracle::{Options, finish};
+    use crate::cases::pool::oracle::windows;
+    use crate::host::Host;
+
+    /// Of `options` what follows the sums.
+    pub fn channelwise(x: &Host, w: &Host, window: &Window, options: &Options) -> Vec<Approx> {
+        let channels = x.cols();
+        let result = |(i, (covered, _)): (usize, (Vec<(usize, usize)>, usize))| {
+            let c = i % channels;
+            let terms = covered.iter().map(|&(tap, place)| w.at(tap * channels + c) * x.at(place));
+            finish(options, i, c, sum(options.bias.as_ref().map(|bias| bias.at(c)).into_iter().chain(terms)))
+        };
+        windows(&x.shape, window).into_iter().enumerate().map(result).collect()
+    }
 }

@@ -3,7 +3,6 @@ use wan_animate::unversioned::ops::depthwise::depthwise;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
-use crate::oracle::depthwise as oracle;
 
 fn case(x: Host, k: usize, pad: (usize, usize), dtype: wan_animate::unversioned::dtype::DType) -> Case {
     let kernel = Host::random(2, &[k, k], 1.0);
@@ -36,4 +35,24 @@ pub fn refusals() -> Vec<Refusal> {
         refused("kernel: K is 3, was 2", &[1, 3, 5, 4], &[2, 3]),
         refused("x: shape [3, 5, 4]", &[3, 5, 4], &[2, 2]),
     ]
+}
+
+pub mod oracle {
+    use crate::approx::{Approx, sum};
+    use crate::host::Host;
+
+    pub fn depthwise(x: &Host, kernel: &Host, pad: (usize, usize)) -> Vec<Approx> {
+        let [images, h, w, channels] = x.shape[..] else { panic!("four axes") };
+        let k = kernel.cols();
+        let (out_h, out_w) = (h + pad.0 + pad.1 + 1 - k, w + pad.0 + pad.1 + 1 - k);
+        let element = |i: usize| {
+            let (c, col, row, image) = (i % channels, i / channels % out_w, i / channels / out_w % out_h, i / channels / out_w / out_h);
+            let term = |tap: usize| {
+                let (y, x_) = ((row + tap / k).checked_sub(pad.0)?, (col + tap % k).checked_sub(pad.0)?);
+                (y < h && x_ < w).then(|| kernel.at(tap) * x.at(((image * h + y) * w + x_) * channels + c))
+            };
+            sum((0..k * k).filter_map(term))
+        };
+        (0..images * out_h * out_w * channels).map(element).collect()
+    }
 }

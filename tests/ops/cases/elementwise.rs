@@ -4,7 +4,6 @@ use wan_animate::unversioned::ops::elementwise::gated;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
-use crate::oracle::elementwise as oracle;
 
 fn case(a: Host, activation: Activation, b: Host, dtype: DType) -> Case {
     Case::new(
@@ -29,4 +28,16 @@ pub fn cases() -> Vec<Case> {
 pub fn refusals() -> Vec<Refusal> {
     let (a, b) = (Host::random(1, &[3, 4], 1.0), Host::random(1, &[4, 3], 1.0));
     vec![Refusal { says: "shapes [3, 4] and [4, 3]", run: case(a, Activation::None, b, F32).run }]
+}
+
+pub mod oracle {
+    use wan_animate::unversioned::ops::Activation;
+
+    use crate::approx::Approx;
+    use crate::cases::activation::oracle::activate;
+    use crate::host::Host;
+
+    pub fn gated(a: &Host, activation: Activation, b: &Host) -> Vec<Approx> {
+        (0..a.values.len()).map(|i| activate(activation, a.at(i)) * b.at(i)).collect()
+    }
 }

@@ -6,7 +6,6 @@ use wan_animate::unversioned::ops::lincomb::combine;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
-use crate::oracle::lincomb as oracle;
 
 fn case(terms: Vec<(f64, Host)>, constant: f64, activation: Activation, dtype: DType) -> Case {
     let types: Vec<_> = terms.iter().map(|(_, host)| host.dtype).collect();
@@ -50,4 +49,17 @@ pub fn refusals() -> Vec<Refusal> {
         Refusal::new("nothing", [], |rec, []| combine(rec, &[], 0.0, Activation::None, F32)),
         Refusal::new("6 values, 5 were given", [], |rec, []| rec.upload(&[2, 3], &[0.0; 5])),
     ]
+}
+
+pub mod oracle {
+    use wan_animate::unversioned::ops::Activation;
+
+    use crate::approx::{Approx, sum};
+    use crate::cases::activation::oracle::activate;
+    use crate::host::Host;
+
+    pub fn combine(terms: &[(f64, Host)], constant: f64, activation: Activation) -> Vec<Approx> {
+        let products = |i: usize| terms.iter().map(move |(factor, x)| Approx::rounded(*factor) * x.at(i));
+        (0..terms[0].1.values.len()).map(|i| activate(activation, sum(products(i).chain([Approx::rounded(constant)])))).collect()
+    }
 }

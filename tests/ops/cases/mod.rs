@@ -1,92 +1,19 @@
-//! The table: for each op its cases and what it must refuse.
-
-mod activation;
-mod attention;
-mod binary;
-mod channelwise;
-mod conv;
-mod copy;
-mod depthwise;
-pub mod dequantize;
-mod elementwise;
-mod gather;
-mod layer_norm;
-mod lincomb;
-mod matmul;
-mod norm_rope;
-mod permute;
-mod pixels;
-mod pool;
-mod quantize;
-mod resample;
-mod rgba8;
-mod rms_norm;
-mod rows;
-mod shortcut;
-mod strided;
-mod unary;
+//! The table: for each op a file with its cases, what it must refuse, and the op again, naively, over [`Approx`](crate::approx::Approx) numbers.
 
 use crate::case::{Case, Refusal};
 
-pub fn cases() -> Vec<Case> {
-    [
-        activation::cases(),
-        attention::cases(),
-        conv::cases(),
-        copy::cases(),
-        depthwise::cases(),
-        elementwise::cases(),
-        dequantize::cases(),
-        gather::cases(),
-        layer_norm::cases(),
-        lincomb::cases(),
-        matmul::cases(),
-        permute::cases(),
-        pixels::cases(),
-        rms_norm::cases(),
-        norm_rope::cases(),
-        shortcut::cases(),
-        binary::cases(),
-        channelwise::cases(),
-        pool::cases(),
-        quantize::cases(),
-        resample::cases(),
-        rgba8::cases(),
-        rows::cases(),
-        strided::cases(),
-        unary::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+macro_rules! table {
+    ($($op:ident)*) => {
+        $(pub mod $op;)*
+
+        pub fn cases() -> Vec<Case> {
+            [$($op::cases()),*].into_iter().flatten().collect()
+        }
+
+        pub fn refusals() -> Vec<Refusal> {
+            [$($op::refusals()),*].into_iter().flatten().collect()
+        }
+    };
 }
 
-pub fn refusals() -> Vec<Refusal> {
-    [
-        attention::refusals(),
-        conv::refusals(),
-        copy::refusals(),
-        depthwise::refusals(),
-        elementwise::refusals(),
-        dequantize::refusals(),
-        gather::refusals(),
-        layer_norm::refusals(),
-        lincomb::refusals(),
-        matmul::refusals(),
-        permute::refusals(),
-        pixels::refusals(),
-        rms_norm::refusals(),
-        norm_rope::refusals(),
-        shortcut::refusals(),
-        binary::refusals(),
-        channelwise::refusals(),
-        pool::refusals(),
-        quantize::refusals(),
-        resample::refusals(),
-        rows::refusals(),
-        strided::refusals(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
+wan_animate::for_each_op!(table);

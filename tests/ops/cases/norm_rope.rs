@@ -3,7 +3,6 @@ use wan_animate::unversioned::ops::norm_rope::{Rotation, norm_rope};
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
-use crate::oracle::norm_rope as oracle;
 
 const EPS: f32 = 1e-6;
 
@@ -48,4 +47,24 @@ pub fn refusals() -> Vec<Refusal> {
         refused("sin: D/2 is 4, was 2", 8, 8, &[3, 2], &[3, 4]),
         refused("no multiple of the head's 6", 8, 8, &[3, 3], &[3, 3]),
     ]
+}
+
+pub mod oracle {
+    use wan_animate::unversioned::ops::Activation;
+
+    use crate::approx::Approx;
+    use crate::cases::rms_norm::oracle::rms_norm;
+    use crate::host::Host;
+
+    pub fn norm_rope(x: &Host, weight: &Host, eps: f32, cos: &Host, sin: &Host) -> Vec<Approx> {
+        let half = cos.cols();
+        let normed = rms_norm(x, weight, eps, Activation::None);
+        let element = |i: usize| {
+            let (token, pair) = (i / x.cols(), i % x.cols() / 2);
+            let (c, s) = (cos.at(token * half + pair % half), sin.at(token * half + pair % half));
+            let (a, b) = (normed[token * x.cols() + 2 * pair], normed[token * x.cols() + 2 * pair + 1]);
+            if (i % x.cols()).is_multiple_of(2) { a * c - b * s } else { a * s + b * c }
+        };
+        (0..x.values.len()).map(element).collect()
+    }
 }

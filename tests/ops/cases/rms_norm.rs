@@ -4,7 +4,6 @@ use wan_animate::unversioned::ops::rms_norm::rms_norm;
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
-use crate::oracle::rms_norm as oracle;
 
 fn case(x: Host, activation: Activation, dtype: DType) -> Case {
     let weight = Host::random(2, &[x.cols()], 2.0);
@@ -40,4 +39,22 @@ pub fn refusals() -> Vec<Refusal> {
         Refusal::new(says, inputs, |rec, [x, weight]| rms_norm(rec, x, weight, 1e-6, Activation::None, F32))
     };
     vec![refused("weight: C is 7, was 8", &[2, 8], &[7]), refused("x: shape [1, 2, 8]", &[1, 2, 8], &[8])]
+}
+
+pub mod oracle {
+    use wan_animate::unversioned::ops::Activation;
+
+    use crate::approx::{Approx, row_sum};
+    use crate::cases::activation::oracle::activate;
+    use crate::host::Host;
+
+    pub fn rms_norm(x: &Host, weight: &Host, eps: f32, activation: Activation) -> Vec<Approx> {
+        let cols = x.cols();
+        let norm = |row: usize| {
+            let squares = row_sum((0..cols).map(|c| x.at(row * cols + c) * x.at(row * cols + c)));
+            let factor = (squares / Approx::exact(cols as f64) + Approx::exact(eps)).inverse_sqrt();
+            (0..cols).map(|c| activate(activation, x.at(row * cols + c) * factor * weight.at(c))).collect::<Vec<_>>()
+        };
+        (0..x.rows()).flat_map(norm).collect()
+    }
 }

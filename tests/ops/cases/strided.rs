@@ -2,7 +2,6 @@ use wan_animate::unversioned::ops::strided::{View, strided};
 
 use crate::case::{Case, Refusal};
 use crate::host::Host;
-use crate::oracle::strided as oracle;
 
 fn view(offset: usize, strides: &[isize]) -> View {
     View { offset, strides: strides.to_vec() }
@@ -40,4 +39,29 @@ pub fn refusals() -> Vec<Refusal> {
         Refusal::new("views of shape [4]", inputs, move |rec, [x, out]| strided(rec, &[4], (x, &from), (out, &to)).map(|()| out.clone()))
     };
     vec![refused(view(5, &[1]), view(0, &[1])), refused(view(0, &[1]), view(2, &[2])), refused(view(2, &[-1]), view(0, &[1]))]
+}
+
+pub mod oracle {
+    use wan_animate::unversioned::ops::strided::View;
+
+    use crate::approx::Approx;
+    use crate::host::Host;
+
+    /// `len` ones with the elements of a view of x put into those of another view.
+    pub fn strided(x: &Host, shape: &[usize], from: &View, to: &View, len: usize) -> Vec<Approx> {
+        let mut out = vec![Approx::exact(1.0); len];
+        for number in 0..shape.iter().product::<usize>() {
+            let place = |view: &View| {
+                let mut rest = number;
+                let steps = shape.iter().zip(&view.strides).rev().map(|(&extent, &stride)| {
+                    let index = rest % extent;
+                    rest /= extent;
+                    index as isize * stride
+                });
+                (view.offset as isize + steps.sum::<isize>()) as usize
+            };
+            out[place(to)] = x.at(place(from));
+        }
+        out
+    }
 }
