@@ -7,7 +7,6 @@ mod published;
 #[path = "../common/tiny.rs"]
 mod tiny;
 
-mod bad;
 mod convert;
 mod field;
 mod formats;

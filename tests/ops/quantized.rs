@@ -9,8 +9,8 @@ use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::weights::{BlockFormat, Encoding, LowRank, Quantized};
 use wan_animate::{Device, Result};
 
-use crate::host::Host;
 use crate::cases::dequantize::oracle::dequantize;
+use crate::host::Host;
 
 /// A way of storing numbers, with where the f16 scales of its blocks are.
 pub type Form = (Encoding, &'static [usize]);
