@@ -13,7 +13,7 @@ mod quantized;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Kernel, Needs, PipelineKey, Probe, Recorder};
