@@ -1,0 +1,157 @@
+//! SAM 2 and 2.1 against transformers, on tiny models whose numbers are told by their tensors' names (see `tests/reference/sam2.py`).
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use common::{Golden, assert_close, device, golden_json};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
+use wan_animate::Error;
+use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::sam2::{Sam2, config::Config, names::TRANSFORMERS};
+use wan_animate::unversioned::models::spec::Sizes;
+use wan_animate::unversioned::weights::Weights;
+
+/// Sums in another order than the reference's, in eight blocks.
+const F32: f64 = 1e-4;
+/// Operands of products in f16.
+const F16: f64 = 2e-2;
+
+/// Uniform numbers told by a name alone: splitmix64 from its FNV hash on.
+fn numbers(name: &str, shape: &[usize], salt: u64) -> Vec<f32> {
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let (scale, shift) = match last {
+        "pos_embed" | "pos_embed_window" | "positional_embedding" | "frames" => (1.0, 0.0),
+        _ if shape.len() < 2 => (0.3, if name.contains("layer_norm") && last == "weight" { 1.0 } else { 0.0 }),
+        _ => (1.75 / (shape[1..].iter().product::<usize>() as f64).sqrt(), 0.0),
+    };
+    let unit = |i: usize| {
+        let mut z = seed.wrapping_add(salt).wrapping_add((i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        (z >> 40) as f64 / f64::from(1 << 23) - 1.0
+    };
+    (0..shape.iter().product()).map(|i| (unit(i) * scale + shift) as f32).collect()
+}
+
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// A tiny model: its tensors in the names of transformers, its configuration, and its salt.
+fn tiny(version: &str) -> (Tensors, Value, u64) {
+    let json: Value = golden_json(&format!("sam2/{version}.json"));
+    let salt = json["salt"].as_u64().expect("a salt");
+    let shapes: BTreeMap<String, Vec<usize>> = serde_json::from_value(json["tensors"].clone()).expect("shapes");
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let source = name.replace("shared_image_embedding", "prompt_encoder.shared_embedding");
+        let values = numbers(&source, &shape, salt);
+        (name, (shape, values))
+    };
+    (shapes.into_iter().map(tensor).collect(), json["config"].clone(), salt)
+}
+
+/// In the original names.
+fn original(tensors: &Tensors) -> Tensors {
+    let mut renamed = Tensors::new();
+    for (name, (shape, values)) in tensors {
+        let names = TRANSFORMERS.to_diffusers(name).unwrap_or_else(|| panic!("{name} has no original name"));
+        for (part, new) in names.iter().enumerate() {
+            let (mut shape, length) = (shape.clone(), values.len() / names.len());
+            shape[0] /= names.len();
+            renamed.insert(new.clone(), (shape, values[part * length..][..length].to_vec()));
+        }
+    }
+    renamed
+}
+
+fn save(folder: &Path, tensors: &Tensors, config: Option<&Value>) {
+    let view = |(shape, values): &(Vec<usize>, Vec<f32>)| (shape.clone(), bytemuck::cast_slice::<f32, u8>(values).to_vec());
+    let bytes: BTreeMap<_, _> = tensors.iter().map(|(name, tensor)| (name, view(tensor))).collect();
+    let views = bytes.iter().map(|(name, (shape, bytes))| (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor")));
+    safetensors::serialize_to_file(views, None, &folder.join("model.safetensors")).expect("writes");
+    if let Some(config) = config {
+        std::fs::write(folder.join("config.json"), config.to_string()).expect("writes");
+    }
+}
+
+fn opened(tensors: &Tensors, config: Option<&Value>) -> (tempfile::TempDir, Weights) {
+    let folder = tempfile::tempdir().expect("a folder");
+    save(folder.path(), tensors, config);
+    let weights = models::open(folder.path()).expect("opens");
+    (folder, weights)
+}
+
+/// Pixels of frames [6, 3, S, S], one of them channels last.
+fn pixels(salt: u64, side: usize, frame: usize) -> Vec<f32> {
+    let frames = numbers("frames", &[6, 3, side, side], salt);
+    let plane = side * side;
+    (0..3 * plane).map(|i| frames[frame * 3 * plane + i % 3 * plane + i / 3]).collect()
+}
+
+#[test]
+fn an_image_is_encoded_as_in_transformers() {
+    let (tensors, json, salt) = tiny("tiny_2_1");
+    let golden = Golden::open("sam2/tiny_2_1.safetensors");
+    let (_folder, weights) = opened(&tensors, Some(&json));
+    let config = Config::of(&weights).expect("sizes");
+    let (device, mut rec) = device();
+    let pixels = rec.upload(&[config.image_size, config.image_size, 3], &pixels(salt, config.image_size, 0)).expect("pixels");
+    for (precision, tolerance) in [(Precision::F32, F32), (Precision::F16, F16)] {
+        let model = Sam2::load(&Loader::new(&device, &weights, precision), &config).expect("loads");
+        for (stage, made) in model.hiera().forward(&mut rec, &pixels).expect("stages").iter().enumerate() {
+            let name = format!("stage.{stage}");
+            assert_eq!(made.shape(), golden.shape(&name));
+            assert_close(&name, &rec.download(made).expect("reads"), golden.values(&name), tolerance);
+        }
+        for (level, made) in model.encode(&mut rec, &pixels).expect("levels").iter().enumerate() {
+            let name = format!("level.{level}");
+            assert_close(&name, &rec.download(made).expect("reads"), golden.values(&name), tolerance);
+        }
+    }
+}
+
+#[test]
+fn both_layouts_give_the_same_bits() {
+    let (tensors, json, salt) = tiny("tiny_2_0");
+    let (device, mut rec) = device();
+    let mut made = |tensors: &Tensors| {
+        let (_folder, weights) = opened(tensors, Some(&json));
+        let config = Config::of(&weights).expect("sizes");
+        let model = Sam2::load(&Loader::new(&device, &weights, Precision::F32), &config).expect("loads");
+        let pixels = rec.upload(&[config.image_size, config.image_size, 3], &pixels(salt, config.image_size, 1)).expect("pixels");
+        let levels = model.encode(&mut rec, &pixels).expect("levels");
+        levels.map(|level| rec.download(&level).expect("reads"))
+    };
+    assert_eq!(made(&tensors), made(&original(&tensors)));
+}
+
+#[test]
+fn what_no_published_model_has_needs_a_configuration() {
+    let (tensors, ..) = tiny("tiny_2_1");
+    let (_folder, weights) = opened(&tensors, None);
+    let error = Config::of(&weights).expect_err("no such model is published");
+    assert!(error.to_string().contains("put the model's config.json beside the file"), "{error}");
+}
+
+#[test]
+fn missing_and_misshapen_tensors_are_named() {
+    let (tensors, json, _) = tiny("tiny_2_1");
+    let (device, _) = device();
+    let load = |tensors: &Tensors| {
+        let (_folder, weights) = opened(tensors, Some(&json));
+        let config = Config::of(&weights)?;
+        Sam2::load(&Loader::new(&device, &weights, Precision::F32), &config).map(drop)
+    };
+    let mut without = tensors.clone();
+    without.remove("vision_encoder.backbone.blocks.3.attn.qkv.weight").expect("it was there");
+    let missing = load(&without).expect_err("a tensor is missing");
+    assert!(matches!(&missing, Error::Weights { tensor: Some(name), .. } if name.ends_with("blocks.3.attn.qkv.weight")), "{missing}");
+    let mut misshapen = tensors.clone();
+    misshapen.insert("vision_encoder.neck.convs.1.bias".into(), (vec![4], vec![0.0; 4]));
+    let error = load(&misshapen).expect_err("a tensor has another shape").to_string();
+    assert!(error.contains("expected shape [128], found [4]"), "{error}");
+}
