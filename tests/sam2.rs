@@ -11,7 +11,8 @@ use serde_json::Value;
 use wan_animate::Error;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
-use wan_animate::unversioned::models::sam2::{Sam2, config::Config, names::TRANSFORMERS};
+use wan_animate::unversioned::models::sam2::prompt::Prompt;
+use wan_animate::unversioned::models::sam2::{Sam2, choice::Mask, config::Config, names::TRANSFORMERS};
 use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::weights::Weights;
 
@@ -112,6 +113,75 @@ fn an_image_is_encoded_as_in_transformers() {
             assert_close(&name, &rec.download(made).expect("reads"), golden.values(&name), tolerance);
         }
     }
+}
+
+/// Points of a golden as a prompt: corners of a box have labels of their own.
+fn prompt(golden: &Golden, frame: usize, count: usize, bounds: Option<[f64; 4]>) -> Prompt {
+    let (points, labels) = (golden.values("points"), golden.values("labels"));
+    let place = |i: usize| [0, 1].map(|axis| f64::from(points[(frame * 8 + i) * 2 + axis]));
+    let mut prompt = Prompt { points: Vec::new(), bounds };
+    for i in 0..count {
+        let [x, y] = place(i);
+        match labels[frame * 8 + i] as u32 {
+            2 => {
+                let [x2, y2] = place(i + 1);
+                prompt.bounds = Some([x, y, x2, y2]);
+            }
+            3 => {}
+            label => prompt.points.push((x, y, label == 1)),
+        }
+    }
+    prompt
+}
+
+fn check_mask(mask: &Mask, logits: &[f32], ious: &[f32], tolerance: f64) {
+    assert_close("logits", &mask.logits, logits, tolerance);
+    assert_close("iou", &[mask.iou], ious, tolerance);
+}
+
+#[test]
+fn masks_of_images_are_those_of_transformers() {
+    for version in ["tiny_2_0", "tiny_2_1"] {
+        let (tensors, json, salt) = tiny(version);
+        let golden = Golden::open(&format!("sam2/{version}.safetensors"));
+        let (_folder, weights) = opened(&tensors, Some(&json));
+        let config = Config::of(&weights).expect("sizes");
+        let (device, mut rec) = device();
+        let model = Sam2::load(&Loader::new(&device, &weights, Precision::F32), &config).expect("loads");
+        weights.finish().expect("every tensor is used");
+        let side = config.image_size;
+        let mut levels = |frame| {
+            let pixels = rec.upload(&[side, side, 3], &pixels(salt, side, frame)).expect("pixels");
+            model.encode(&mut rec, &pixels).expect("levels")
+        };
+        let (first, second) = (levels(0), levels(1));
+        let points = prompt(&golden, 0, 8, None);
+        assert_close("sparse", &model.prompt_encoder().tokens(&points).expect("tokens"), golden.values("sparse"), F32);
+        let mask = model.mask(&mut rec, &first, &points).expect("a mask");
+        assert_close("score", &[mask.score], golden.values("decoded_score"), F32);
+        check_mask(&mask, golden.values("decoded_masks"), golden.values("decoded_ious"), F32);
+        let bounds = golden.values("box").iter().map(|&at| f64::from(at)).collect::<Vec<_>>().try_into().expect("four numbers");
+        let mask = model.mask(&mut rec, &second, &prompt(&golden, 0, 2, Some(bounds))).expect("a mask");
+        check_mask(&mask, golden.values("image_logits"), golden.values("image_ious"), F32);
+    }
+}
+
+#[test]
+fn prompts_may_be_outside_of_the_image_but_not_nowhere() {
+    let (tensors, json, salt) = tiny("tiny_2_1");
+    let (_folder, weights) = opened(&tensors, Some(&json));
+    let config = Config::of(&weights).expect("sizes");
+    let (device, mut rec) = device();
+    let model = Sam2::load(&Loader::new(&device, &weights, Precision::F32), &config).expect("loads");
+    let pixels = rec.upload(&[config.image_size, config.image_size, 3], &pixels(salt, config.image_size, 0)).expect("pixels");
+    let levels = model.encode(&mut rec, &pixels).expect("levels");
+    let outside = Prompt { points: vec![(-500.0, 1e6, true)], bounds: Some([-10.0, -20.0, 4000.0, 5.0]) };
+    for prompt in [outside, Prompt::default()] {
+        let mask = model.mask(&mut rec, &levels, &prompt).expect("a mask of something");
+        assert!(mask.logits.iter().all(|logit| logit.is_finite()));
+    }
+    let nowhere = Prompt { points: vec![(f64::NAN, 1.0, true)], bounds: None };
+    assert!(matches!(model.mask(&mut rec, &levels, &nowhere), Err(Error::Input(_))));
 }
 
 #[test]

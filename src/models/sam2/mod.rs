@@ -1,19 +1,30 @@
 //! SAM 2 and 2.1: from points and boxes to the mask of an object in an image.
 //!
-//! An image passes through [`hiera`] and the [`neck`] once.
+//! An image passes through [`hiera`] and the [`neck`] once. The [`prompt`] says which object is meant, the [`decoder`] makes masks of both, and
+//! one of them is the [`choice`].
 
+pub mod choice;
 pub mod config;
+pub mod decoder;
 pub mod hiera;
 pub mod names;
 pub mod neck;
 pub mod positions;
+pub mod prompt;
 pub mod spec;
+pub mod two_way;
 pub mod window;
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
-use crate::models::sam2::{config::Config, hiera::Hiera, neck::LEVELS, neck::Neck};
+use crate::models::sam2::choice::{Mask, choose};
+use crate::models::sam2::config::Config;
+use crate::models::sam2::decoder::{Decoded, MaskDecoder};
+use crate::models::sam2::hiera::Hiera;
+use crate::models::sam2::neck::{LEVELS, Neck};
+use crate::models::sam2::prompt::{Prompt, PromptEncoder};
+use crate::ops::binary::{Function, binary};
 
 /// A SAM 2 model.
 #[derive(Debug)]
@@ -21,20 +32,27 @@ pub struct Sam2 {
     config: Config,
     hiera: Hiera,
     neck: Neck,
+    prompt_encoder: PromptEncoder,
+    mask_decoder: MaskDecoder,
+    /// `[hidden]`: what images are told that nothing is remembered for.
+    no_mem_embed: Tensor,
 }
 
 impl Sam2 {
-    /// Reads all tensors in their original names.
+    /// Reads the tensors that masks of images need, in their original names.
     ///
     /// # Errors
     /// Those of [`Config::check`], and [`Error::Weights`](crate::Error::Weights) where tensors and configuration disagree.
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         config.check()?;
-        let encoder = loader.scope("image_encoder");
+        let (encoder, hidden) = (loader.scope("image_encoder"), config.hidden_size);
         Ok(Self {
             config: config.clone(),
             hiera: Hiera::load(&encoder.scope("trunk"), config)?,
             neck: Neck::load(&encoder.scope("neck"), config)?,
+            prompt_encoder: PromptEncoder::load(&loader.scope("sam_prompt_encoder"), config)?,
+            mask_decoder: MaskDecoder::load(&loader.scope("sam_mask_decoder"), config)?,
+            no_mem_embed: loader.tensor("no_mem_embed", &[1, 1, hidden])?.reshape(&[hidden]),
         })
     }
 
@@ -48,6 +66,11 @@ impl Sam2 {
         &self.hiera
     }
 
+    /// What makes tokens of prompts.
+    pub fn prompt_encoder(&self) -> &PromptEncoder {
+        &self.prompt_encoder
+    }
+
     /// A normalised image [S, S, 3] in f32 to its features [H * W, hidden], the finest first.
     ///
     /// # Errors
@@ -55,5 +78,30 @@ impl Sam2 {
     pub fn encode(&self, rec: &mut Recorder, pixels: &Tensor) -> Result<[Tensor; LEVELS]> {
         let stages = self.hiera.forward(rec, pixels)?;
         self.neck.forward(rec, &stages)
+    }
+
+    /// The masks that a prompt may mean in an encoded image, of which nothing is remembered.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) where a place is no number.
+    pub fn decode(&self, rec: &mut Recorder, levels: &[Tensor; LEVELS], prompt: &Prompt) -> Result<Decoded> {
+        let tokens = self.prompt_encoder.tokens(prompt)?;
+        let tokens = rec.upload(&[tokens.len() / self.config.hidden_size, self.config.hidden_size], &tokens)?;
+        let [fine, middle, coarse] = levels.clone();
+        let coarse = binary(rec, &coarse, &self.no_mem_embed, Function::Add)?;
+        let coarse = binary(rec, &coarse, &self.prompt_encoder.no_mask, Function::Add)?;
+        self.mask_decoder.forward(rec, &[fine, middle, coarse], &tokens, &self.prompt_encoder.image_positions)
+    }
+
+    /// The mask of the object that a prompt means in an encoded image.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and those of the device.
+    pub fn mask(&self, rec: &mut Recorder, levels: &[Tensor; LEVELS], prompt: &Prompt) -> Result<Mask> {
+        let Decoded { masks, ious, score } = self.decode(rec, levels, prompt)?;
+        let later = [rec.download_later(&masks)?, rec.download_later(&ious)?, rec.download_later(&score)?];
+        rec.finish()?;
+        let [masks, ious, score]: [Vec<f32>; 3] = [later[0].wait()?, later[1].wait()?, later[2].wait()?];
+        Ok(choose(&masks, &ious, score[0], prompt.is_ambiguous()))
     }
 }

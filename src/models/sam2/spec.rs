@@ -15,8 +15,16 @@ pub static SAM2: Spec = Spec {
     signs: &["image_encoder.trunk.patch_embed.proj.weight"],
     tables: &[&TRANSFORMERS],
     kin: None,
-    // What follows objects through videos, beside masks that are given as prompts.
-    unneeded: &["mask_downsample.", "no_mem_pos_enc", "memory_", "maskmem_tpos_enc", "no_obj_", "obj_ptr_"],
+    // What follows objects through videos, and what takes masks as prompts.
+    unneeded: &[
+        "mask_downsample.",
+        "sam_prompt_encoder.mask_downscaling.",
+        "no_mem_pos_enc",
+        "memory_",
+        "maskmem_tpos_enc",
+        "no_obj_",
+        "obj_ptr_",
+    ],
     besides: &[],
     stem: "model",
     architecture: "sam2",
