@@ -140,7 +140,7 @@ fn check_mask(mask: &Mask, logits: &[f32], ious: &[f32], tolerance: f64) {
 }
 
 #[test]
-fn masks_of_images_are_those_of_transformers() {
+fn masks_of_images_and_memories_are_those_of_transformers() {
     for version in ["tiny_2_0", "tiny_2_1"] {
         let (tensors, json, salt) = tiny(version);
         let golden = Golden::open(&format!("sam2/{version}.safetensors"));
@@ -160,6 +160,9 @@ fn masks_of_images_are_those_of_transformers() {
         let mask = model.mask(&mut rec, &first, &points).expect("a mask");
         assert_close("score", &[mask.score], golden.values("decoded_score"), F32);
         check_mask(&mask, golden.values("decoded_masks"), golden.values("decoded_ious"), F32);
+        let memory = model.remember(&mut rec, &first, &mask, true).expect("a memory");
+        assert_eq!(memory.shape(), golden.shape("memory"));
+        assert_close("memory", &rec.download(&memory).expect("reads"), golden.values("memory"), F32);
         let bounds = golden.values("box").iter().map(|&at| f64::from(at)).collect::<Vec<_>>().try_into().expect("four numbers");
         let mask = model.mask(&mut rec, &second, &prompt(&golden, 0, 2, Some(bounds))).expect("a mask");
         check_mask(&mask, golden.values("image_logits"), golden.values("image_ious"), F32);

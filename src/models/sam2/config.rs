@@ -32,6 +32,10 @@ pub struct Config {
     pub decoder_attention_dim: usize,
     /// Width inside the mask decoder's MLPs.
     pub decoder_mlp_dim: usize,
+    /// Width inside the memory encoder's blocks.
+    pub memory_fuser_dim: usize,
+    /// Channels of memories.
+    pub memory_dim: usize,
 }
 
 impl Config {
@@ -42,7 +46,7 @@ impl Config {
 
     /// Height and width of what a stage makes.
     pub fn side(&self, stage: usize) -> usize {
-        self.image_size / 4 >> stage
+        (self.image_size / 4) >> stage
     }
 
     /// Height and width of what masks are decoded from: that of the third stage.
@@ -63,6 +67,8 @@ impl Config {
             ("decoder_attention_heads", self.decoder_attention_heads),
             ("decoder_attention_dim", self.decoder_attention_dim),
             ("decoder_mlp_dim", self.decoder_mlp_dim),
+            ("memory_fuser_dim", self.memory_fuser_dim),
+            ("memory_dim", self.memory_dim),
         ];
         if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 14) {
             return wrong(format!("`{field}` is {size}"));

@@ -40,12 +40,12 @@ impl Hiera {
         let read = || Ok(positions::hiera(&coarse()?, [height, width], &within()?, window, side));
         let patch = loader.scope("patch_embed.proj");
         let (mut blocks, mut ends) = (Vec::new(), [0; STAGES]);
-        for stage in 0..STAGES {
+        for (stage, end) in ends.iter_mut().enumerate() {
             for number in 0..config.blocks_per_stage[stage] {
                 let shape = Shape::of(config, stage, number, blocks.len());
                 blocks.push(Block::load(&loader.scope(format_args!("blocks.{}", blocks.len())), shape)?);
             }
-            ends[stage] = blocks.len() - 1;
+            *end = blocks.len() - 1;
         }
         Ok(Self {
             image_size: config.image_size,

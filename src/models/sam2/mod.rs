@@ -7,6 +7,7 @@ pub mod choice;
 pub mod config;
 pub mod decoder;
 pub mod hiera;
+pub mod memory_encoder;
 pub mod names;
 pub mod neck;
 pub mod positions;
@@ -22,6 +23,7 @@ use crate::models::sam2::choice::{Mask, choose};
 use crate::models::sam2::config::Config;
 use crate::models::sam2::decoder::{Decoded, MaskDecoder};
 use crate::models::sam2::hiera::Hiera;
+use crate::models::sam2::memory_encoder::MemoryEncoder;
 use crate::models::sam2::neck::{LEVELS, Neck};
 use crate::models::sam2::prompt::{Prompt, PromptEncoder};
 use crate::ops::binary::{Function, binary};
@@ -34,6 +36,7 @@ pub struct Sam2 {
     neck: Neck,
     prompt_encoder: PromptEncoder,
     mask_decoder: MaskDecoder,
+    memory_encoder: MemoryEncoder,
     /// `[hidden]`: what images are told that nothing is remembered for.
     no_mem_embed: Tensor,
 }
@@ -52,6 +55,7 @@ impl Sam2 {
             neck: Neck::load(&encoder.scope("neck"), config)?,
             prompt_encoder: PromptEncoder::load(&loader.scope("sam_prompt_encoder"), config)?,
             mask_decoder: MaskDecoder::load(&loader.scope("sam_mask_decoder"), config)?,
+            memory_encoder: MemoryEncoder::load(&loader.scope("memory_encoder"), config)?,
             no_mem_embed: loader.tensor("no_mem_embed", &[1, 1, hidden])?.reshape(&[hidden]),
         })
     }
@@ -103,5 +107,16 @@ impl Sam2 {
         rec.finish()?;
         let [masks, ious, score]: [Vec<f32>; 3] = [later[0].wait()?, later[1].wait()?, later[2].wait()?];
         Ok(choose(&masks, &ious, score[0], prompt.is_ambiguous()))
+    }
+
+    /// What is remembered of an encoded image and the mask that was found in it: [H * W, memory] in f32. A mask that follows from a prompt
+    /// counts as sure.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) where the mask is of another size.
+    pub fn remember(&self, rec: &mut Recorder, levels: &[Tensor; LEVELS], mask: &Mask, is_prompted: bool) -> Result<Tensor> {
+        let side = 4 * self.config.image_side();
+        let logits = rec.upload(&[1, side, side, 1], &mask.logits)?;
+        self.memory_encoder.forward(rec, &levels[LEVELS - 1], &logits, is_prompted)
     }
 }

@@ -140,6 +140,8 @@ fn shapes(weights: &Weights) -> Result<Config> {
     let layer = "sam_mask_decoder.transformer.layers.0";
     let [decoder_attention_dim, _] = weights.extents(&format!("{layer}.cross_attn_token_to_image.q_proj.weight"))?;
     let [decoder_mlp_dim, _] = weights.extents(&format!("{layer}.mlp.layers.0.weight"))?;
+    let [memory_fuser_dim, _] = weights.extents("memory_encoder.fuser.layers.0.pwconv1.weight")?;
+    let [memory_dim, ..] = weights.extents::<4>("memory_encoder.out_proj.weight")?;
     Ok(Config {
         image_size: 1024,
         num_attention_heads_per_stage: [1; STAGES],
@@ -152,5 +154,7 @@ fn shapes(weights: &Weights) -> Result<Config> {
         hidden_size,
         decoder_attention_dim,
         decoder_mlp_dim,
+        memory_fuser_dim,
+        memory_dim,
     })
 }
