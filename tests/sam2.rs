@@ -11,6 +11,7 @@ use serde_json::Value;
 use wan_animate::Error;
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
+use wan_animate::unversioned::models::sam2::memory_attention::Memories;
 use wan_animate::unversioned::models::sam2::prompt::Prompt;
 use wan_animate::unversioned::models::sam2::{Sam2, choice::Mask, config::Config, names::TRANSFORMERS};
 use wan_animate::unversioned::models::spec::Sizes;
@@ -18,6 +19,8 @@ use wan_animate::unversioned::weights::Weights;
 
 /// Sums in another order than the reference's, in eight blocks.
 const F32: f64 = 1e-4;
+/// Memories are kept as bf16, and numbers between two of those may be rounded either way.
+const BF16: f64 = 2e-4;
 /// Operands of products in f16.
 const F16: f64 = 2e-2;
 
@@ -157,16 +160,60 @@ fn masks_of_images_and_memories_are_those_of_transformers() {
         let (first, second) = (levels(0), levels(1));
         let points = prompt(&golden, 0, 8, None);
         assert_close("sparse", &model.prompt_encoder().tokens(&points).expect("tokens"), golden.values("sparse"), F32);
-        let mask = model.mask(&mut rec, &first, &points).expect("a mask");
+        let (mask, _) = model.mask(&mut rec, &first, &points).expect("a mask");
         assert_close("score", &[mask.score], golden.values("decoded_score"), F32);
         check_mask(&mask, golden.values("decoded_masks"), golden.values("decoded_ious"), F32);
         let memory = model.remember(&mut rec, &first, &mask, true).expect("a memory");
         assert_eq!(memory.shape(), golden.shape("memory"));
         assert_close("memory", &rec.download(&memory).expect("reads"), golden.values("memory"), F32);
         let bounds = golden.values("box").iter().map(|&at| f64::from(at)).collect::<Vec<_>>().try_into().expect("four numbers");
-        let mask = model.mask(&mut rec, &second, &prompt(&golden, 0, 2, Some(bounds))).expect("a mask");
+        let (mask, _) = model.mask(&mut rec, &second, &prompt(&golden, 0, 2, Some(bounds))).expect("a mask");
         check_mask(&mask, golden.values("image_logits"), golden.values("image_ious"), F32);
     }
+}
+
+/// To the nearest number of bf16, as memories are kept.
+fn rounded(values: &[f32]) -> Vec<f32> {
+    values.iter().map(|&value| half::bf16::from_f32(value).to_f32()).collect()
+}
+
+/// Of two prompted frames, one of them before the frame at hand, and so of one object: in 2.0 that has no time.
+#[test]
+fn memories_are_seen_as_in_transformers() {
+    let (tensors, json, salt) = tiny("tiny_2_0");
+    let golden = Golden::open("sam2/tiny_2_0.safetensors");
+    let (_folder, weights) = opened(&tensors, Some(&json));
+    let config = Config::of(&weights).expect("sizes");
+    let (device, mut rec) = device();
+    let model = Sam2::load(&Loader::new(&device, &weights, Precision::F32), &config).expect("loads");
+    let (side, dim) = (config.image_size, config.memory_dim);
+    let (mut values, mut objects) = (Vec::new(), Vec::new());
+    for (number, frame) in [0, 3].into_iter().enumerate() {
+        let pixels = rec.upload(&[side, side, 3], &pixels(salt, side, frame)).expect("pixels");
+        let levels = model.encode(&mut rec, &pixels).expect("levels");
+        let (mask, object) = model.mask(&mut rec, &levels, &prompt(&golden, number, 8, None)).expect("a mask");
+        let memory = model.remember(&mut rec, &levels, &mask, true).expect("a memory");
+        let made = rounded(&rec.download(&memory).expect("reads"));
+        if frame == 0 {
+            let wanted = rounded(golden.values("memory"));
+            let others = made.iter().zip(&wanted).filter(|(made, wanted)| made != wanted).count();
+            assert!(others * 100 < made.len(), "{others} of {} numbers are rounded the other way", made.len());
+        }
+        values.extend(made);
+        objects.push(rec.download(&object).expect("reads"));
+    }
+    let placed = values.len() / dim;
+    let time = &tensors["memory_temporal_positional_encoding"].1[6 * dim..];
+    let positions = golden.values("memory_positions");
+    let mut keys: Vec<f32> = values.iter().enumerate().map(|(i, value)| value + positions[i % positions.len()] + time[i % dim]).collect();
+    values.extend(&objects[0]);
+    keys.extend(&objects[0]);
+    let shape = [values.len() / dim, dim];
+    let (values, keys) = (rec.upload(&shape, &values).expect("values"), rec.upload(&shape, &keys).expect("keys"));
+    let pixels = rec.upload(&[side, side, 3], &pixels(salt, side, 1)).expect("pixels");
+    let levels = model.encode(&mut rec, &pixels).expect("levels");
+    let seen = model.recall(&mut rec, &levels, Memories { values: &values, keys: &keys, placed }).expect("features");
+    assert_close("attended", &rec.download(&seen).expect("reads"), golden.values("attended"), BF16);
 }
 
 #[test]
@@ -180,7 +227,7 @@ fn prompts_may_be_outside_of_the_image_but_not_nowhere() {
     let levels = model.encode(&mut rec, &pixels).expect("levels");
     let outside = Prompt { points: vec![(-500.0, 1e6, true)], bounds: Some([-10.0, -20.0, 4000.0, 5.0]) };
     for prompt in [outside, Prompt::default()] {
-        let mask = model.mask(&mut rec, &levels, &prompt).expect("a mask of something");
+        let (mask, _) = model.mask(&mut rec, &levels, &prompt).expect("a mask of something");
         assert!(mask.logits.iter().all(|logit| logit.is_finite()));
     }
     let nowhere = Prompt { points: vec![(f64::NAN, 1.0, true)], bounds: None };

@@ -30,6 +30,7 @@ pub mod product;
 pub mod resample;
 pub mod rgba8;
 pub mod rms_norm;
+pub mod rope;
 pub mod rows;
 pub mod shortcut;
 pub mod strided;
@@ -75,6 +76,7 @@ pub static KERNELS: &[&Kernel] = &[
     &resample::RESAMPLE,
     &rgba8::RGBA8,
     &rms_norm::RMS_NORM,
+    &rope::ROPE,
     &rows::ROWS,
     &shortcut::SHORTCUT,
     &strided::STRIDED,

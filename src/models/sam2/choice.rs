@@ -17,6 +17,8 @@ pub struct Mask {
     pub iou: f32,
     /// Above 0 where the object is in the image at all.
     pub score: f32,
+    /// The token that stands for the object.
+    pub token: usize,
 }
 
 /// The mask that is meant, of four: the one for clear prompts where it is stable, else the one of the others that is thought to be best.
@@ -26,7 +28,7 @@ pub fn choose(masks: &[f32], ious: &[f32], score: f32, is_ambiguous: bool) -> Ma
     let best = (1..MASKS).fold(1, |best, mask| if ious[mask] > ious[best] { mask } else { best });
     let mask = if is_ambiguous || !is_stable(of(0)) { best } else { 0 };
     let logits = if score > 0.0 { of(mask).to_vec() } else { vec![NOTHING; length] };
-    Mask { logits, iou: ious[mask], score }
+    Mask { logits, iou: ious[mask], score, token: if is_ambiguous { best } else { 0 } }
 }
 
 fn is_stable(logits: &[f32]) -> bool {
@@ -46,7 +48,7 @@ mod tests {
     #[test]
     fn an_unstable_mask_gives_way_to_the_best_of_the_others() {
         let mask = choose(&UNSTABLE, &[0.9, 0.1, 0.8, 0.3], 1.0, false);
-        assert_eq!(mask, Mask { logits: vec![3.0, 3.0], iou: 0.8, score: 1.0 });
+        assert_eq!(mask, Mask { logits: vec![3.0, 3.0], iou: 0.8, score: 1.0, token: 0 });
         let stable = [&[1.0, -1.0][..], &UNSTABLE[2..]].concat();
         assert_eq!(choose(&stable, &[0.2, 0.1, 0.8, 0.3], 1.0, false).logits, [1.0, -1.0]);
         assert_eq!(choose(&stable, &[0.2, 0.1, 0.8, 0.3], 1.0, true).logits, [3.0, 3.0]);

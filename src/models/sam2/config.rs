@@ -34,6 +34,10 @@ pub struct Config {
     pub decoder_mlp_dim: usize,
     /// Width inside the memory encoder's blocks.
     pub memory_fuser_dim: usize,
+    /// Layers of the memory attention.
+    pub memory_attention_layers: usize,
+    /// Width inside its MLPs.
+    pub memory_attention_mlp_dim: usize,
     /// Channels of memories.
     pub memory_dim: usize,
 }
@@ -68,6 +72,8 @@ impl Config {
             ("decoder_attention_dim", self.decoder_attention_dim),
             ("decoder_mlp_dim", self.decoder_mlp_dim),
             ("memory_fuser_dim", self.memory_fuser_dim),
+            ("memory_attention_layers", self.memory_attention_layers),
+            ("memory_attention_mlp_dim", self.memory_attention_mlp_dim),
             ("memory_dim", self.memory_dim),
         ];
         if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 14) {

@@ -18,18 +18,18 @@ const EPS: f32 = 1e-6;
 
 /// Three layers with ReLU between them.
 #[derive(Debug)]
-struct Perceptron {
+pub(super) struct Perceptron {
     layers: [Linear; 3],
 }
 
 impl Perceptron {
-    fn load(loader: &Loader, width: usize, outputs: usize) -> Result<Self> {
+    pub(super) fn load(loader: &Loader, width: usize, outputs: usize) -> Result<Self> {
         let layer = |name: &str, outputs| Linear::load(loader, name, width, outputs);
         Ok(Self { layers: [layer("layers.0", width)?, layer("layers.1", width)?, layer("layers.2", outputs)?] })
     }
 
     /// x [L, C] to [L, outputs] in f32.
-    fn forward(&self, rec: &mut Recorder, x: &Tensor, last: Activation) -> Result<Tensor> {
+    pub(super) fn forward(&self, rec: &mut Recorder, x: &Tensor, last: Activation) -> Result<Tensor> {
         let x = self.layers[0].forward_activated(rec, x, Activation::Relu, DType::F32)?;
         let x = self.layers[1].forward_activated(rec, &x, Activation::Relu, DType::F32)?;
         self.layers[2].forward_activated(rec, &x, last, DType::F32)
@@ -45,6 +45,8 @@ pub struct Decoded {
     pub ious: Tensor,
     /// Above 0 where the object is in the image: [1, 1].
     pub score: Tensor,
+    /// What masks were made of, [4, C].
+    pub tokens: Tensor,
 }
 
 /// The mask decoder.
@@ -105,11 +107,12 @@ impl MaskDecoder {
         let kernels = concat(rec, &kernels.iter().collect::<Vec<_>>())?;
         let masks = rec.alloc(&[pixels.rows(), MASKS], DType::F32)?;
         Product { x: &pixels, w: &kernels, first: 0, epilogue: Epilogue::default(), out: &masks }.record(rec)?;
-        let (score, iou) = (slice(rec, &tokens, 0, 1)?, slice(rec, &tokens, 1, 1)?);
+        let (score, iou, tokens) = (slice(rec, &tokens, 0, 1)?, slice(rec, &tokens, 1, 1)?, slice(rec, &tokens, 2, MASKS)?);
         Ok(Decoded {
             masks: permute(rec, &masks, &[1, 0], DType::F32)?,
             ious: self.iou_prediction_head.forward(rec, &iou, Activation::Sigmoid)?,
             score: self.pred_obj_score_head.forward(rec, &score, Activation::None)?,
+            tokens,
         })
     }
 

@@ -7,6 +7,7 @@ pub mod choice;
 pub mod config;
 pub mod decoder;
 pub mod hiera;
+pub mod memory_attention;
 pub mod memory_encoder;
 pub mod names;
 pub mod neck;
@@ -21,12 +22,15 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::Loader;
 use crate::models::sam2::choice::{Mask, choose};
 use crate::models::sam2::config::Config;
-use crate::models::sam2::decoder::{Decoded, MaskDecoder};
+use crate::models::sam2::decoder::{Decoded, MaskDecoder, Perceptron};
 use crate::models::sam2::hiera::Hiera;
+use crate::models::sam2::memory_attention::{Memories, MemoryAttention};
 use crate::models::sam2::memory_encoder::MemoryEncoder;
 use crate::models::sam2::neck::{LEVELS, Neck};
 use crate::models::sam2::prompt::{Prompt, PromptEncoder};
+use crate::ops::Activation;
 use crate::ops::binary::{Function, binary};
+use crate::ops::copy::slice;
 
 /// A SAM 2 model.
 #[derive(Debug)]
@@ -37,6 +41,10 @@ pub struct Sam2 {
     prompt_encoder: PromptEncoder,
     mask_decoder: MaskDecoder,
     memory_encoder: MemoryEncoder,
+    memory_attention: MemoryAttention,
+    obj_ptr_proj: Perceptron,
+    /// [1, hidden]
+    no_obj_ptr: Tensor,
     /// `[hidden]`: what images are told that nothing is remembered for.
     no_mem_embed: Tensor,
 }
@@ -56,6 +64,9 @@ impl Sam2 {
             prompt_encoder: PromptEncoder::load(&loader.scope("sam_prompt_encoder"), config)?,
             mask_decoder: MaskDecoder::load(&loader.scope("sam_mask_decoder"), config)?,
             memory_encoder: MemoryEncoder::load(&loader.scope("memory_encoder"), config)?,
+            memory_attention: MemoryAttention::load(&loader.scope("memory_attention"), config)?,
+            obj_ptr_proj: Perceptron::load(&loader.scope("obj_ptr_proj"), hidden, hidden)?,
+            no_obj_ptr: loader.tensor("no_obj_ptr", &[1, hidden])?,
             no_mem_embed: loader.tensor("no_mem_embed", &[1, 1, hidden])?.reshape(&[hidden]),
         })
     }
@@ -97,16 +108,21 @@ impl Sam2 {
         self.mask_decoder.forward(rec, &[fine, middle, coarse], &tokens, &self.prompt_encoder.image_positions)
     }
 
-    /// The mask of the object that a prompt means in an encoded image.
+    /// The mask of the object that a prompt means in an encoded image, and the object itself as [1, hidden] in f32.
     ///
     /// # Errors
     /// As [`decode`](Self::decode), and those of the device.
-    pub fn mask(&self, rec: &mut Recorder, levels: &[Tensor; LEVELS], prompt: &Prompt) -> Result<Mask> {
-        let Decoded { masks, ious, score } = self.decode(rec, levels, prompt)?;
+    pub fn mask(&self, rec: &mut Recorder, levels: &[Tensor; LEVELS], prompt: &Prompt) -> Result<(Mask, Tensor)> {
+        let Decoded { masks, ious, score, tokens } = self.decode(rec, levels, prompt)?;
         let later = [rec.download_later(&masks)?, rec.download_later(&ious)?, rec.download_later(&score)?];
         rec.finish()?;
         let [masks, ious, score]: [Vec<f32>; 3] = [later[0].wait()?, later[1].wait()?, later[2].wait()?];
-        Ok(choose(&masks, &ious, score[0], prompt.is_ambiguous()))
+        let mask = choose(&masks, &ious, score[0], prompt.is_ambiguous());
+        if mask.score <= 0.0 {
+            return Ok((mask, self.no_obj_ptr.clone()));
+        }
+        let token = slice(rec, &tokens, mask.token, 1)?;
+        Ok((mask, self.obj_ptr_proj.forward(rec, &token, Activation::None)?))
     }
 
     /// What is remembered of an encoded image and the mask that was found in it: [H * W, memory] in f32. A mask that follows from a prompt
@@ -118,5 +134,13 @@ impl Sam2 {
         let side = 4 * self.config.image_side();
         let logits = rec.upload(&[1, side, side, 1], &mask.logits)?;
         self.memory_encoder.forward(rec, &levels[LEVELS - 1], &logits, is_prompted)
+    }
+
+    /// What the coarsest features of an encoded image, [H * W, hidden] in f32, become in view of what is remembered.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) where memories are of other sizes.
+    pub fn recall(&self, rec: &mut Recorder, levels: &[Tensor; LEVELS], memories: Memories) -> Result<Tensor> {
+        self.memory_attention.forward(rec, &levels[LEVELS - 1], memories)
     }
 }

@@ -51,3 +51,26 @@ pub fn grid(matrix: &[f32], side: usize) -> Vec<f32> {
     let middle = |i: usize| (i as f64 + 0.5) / side as f64;
     (0..side * side).flat_map(|i| fourier(matrix, (middle(i % side), middle(i / side)))).collect()
 }
+
+/// Wavelengths of sines and of turns grow up to this.
+const LONGEST: f64 = 1e4;
+
+/// Sines and cosines of rows and columns, counted from 1 and in parts of a turn, of side x side cells: [side * side, width].
+pub fn sine(width: usize, side: usize) -> Vec<f32> {
+    let half = width / 2;
+    let number = |at: usize, i: usize| {
+        let angle = (at + 1) as f64 / (side as f64 + 1e-6) * TAU / LONGEST.powf((2 * (i / 2)) as f64 / half as f64);
+        if i % 2 == 0 { angle.sin() as f32 } else { angle.cos() as f32 }
+    };
+    let cell = |cell: usize| (0..width).map(move |i| if i < half { number(cell / side, i) } else { number(cell % side, i - half) });
+    (0..side * side).flat_map(cell).collect()
+}
+
+/// Angles of pairs, the first half by column and the others by row, of side x side cells: [side * side, width / 2].
+pub fn axial(width: usize, side: usize) -> Vec<f64> {
+    let quarter = width / 4;
+    let angle = |at: usize, i: usize| at as f64 / LONGEST.powf(i as f64 / quarter as f64);
+    let cell =
+        |cell: usize| (0..2 * quarter).map(move |i| if i < quarter { angle(cell % side, i) } else { angle(cell / side, i - quarter) });
+    (0..side * side).flat_map(cell).collect()
+}

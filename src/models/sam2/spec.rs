@@ -15,15 +15,14 @@ pub static SAM2: Spec = Spec {
     signs: &["image_encoder.trunk.patch_embed.proj.weight"],
     tables: &[&TRANSFORMERS],
     kin: None,
-    // What follows objects through videos, and what takes masks as prompts.
+    // What takes masks as prompts, and what tells when something was.
     unneeded: &[
         "mask_downsample.",
         "sam_prompt_encoder.mask_downscaling.",
         "no_mem_pos_enc",
-        "memory_",
         "maskmem_tpos_enc",
-        "no_obj_",
-        "obj_ptr_",
+        "no_obj_embed_spatial",
+        "obj_ptr_tpos_proj.",
     ],
     besides: &[],
     stem: "model",
@@ -141,6 +140,7 @@ fn shapes(weights: &Weights) -> Result<Config> {
     let [decoder_attention_dim, _] = weights.extents(&format!("{layer}.cross_attn_token_to_image.q_proj.weight"))?;
     let [decoder_mlp_dim, _] = weights.extents(&format!("{layer}.mlp.layers.0.weight"))?;
     let [memory_fuser_dim, _] = weights.extents("memory_encoder.fuser.layers.0.pwconv1.weight")?;
+    let [memory_attention_mlp_dim, _] = weights.extents("memory_attention.layers.0.linear1.weight")?;
     let [memory_dim, ..] = weights.extents::<4>("memory_encoder.out_proj.weight")?;
     Ok(Config {
         image_size: 1024,
@@ -155,6 +155,8 @@ fn shapes(weights: &Weights) -> Result<Config> {
         decoder_attention_dim,
         decoder_mlp_dim,
         memory_fuser_dim,
+        memory_attention_layers: weights.count("memory_attention.layers."),
+        memory_attention_mlp_dim,
         memory_dim,
     })
 }

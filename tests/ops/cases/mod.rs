@@ -20,6 +20,7 @@ mod pool;
 mod resample;
 mod rgba8;
 mod rms_norm;
+mod rope;
 mod rows;
 mod shortcut;
 mod strided;
@@ -50,6 +51,7 @@ pub fn cases() -> Vec<Case> {
         pool::cases(),
         resample::cases(),
         rgba8::cases(),
+        rope::cases(),
         rows::cases(),
         strided::cases(),
         unary::cases(),
@@ -80,6 +82,7 @@ pub fn refusals() -> Vec<Refusal> {
         channelwise::refusals(),
         pool::refusals(),
         resample::refusals(),
+        rope::refusals(),
         rows::refusals(),
         strided::refusals(),
     ]

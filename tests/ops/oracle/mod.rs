@@ -20,6 +20,7 @@ pub mod pool;
 pub mod resample;
 pub mod rgba8;
 pub mod rms_norm;
+pub mod rope;
 pub mod rows;
 pub mod shortcut;
 pub mod strided;
