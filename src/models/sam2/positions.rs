@@ -60,7 +60,7 @@ pub fn sine(width: usize, side: usize) -> Vec<f32> {
     let half = width / 2;
     let number = |at: usize, i: usize| {
         let angle = (at + 1) as f64 / (side as f64 + 1e-6) * TAU / LONGEST.powf((2 * (i / 2)) as f64 / half as f64);
-        if i % 2 == 0 { angle.sin() as f32 } else { angle.cos() as f32 }
+        if i.is_multiple_of(2) { angle.sin() as f32 } else { angle.cos() as f32 }
     };
     let cell = |cell: usize| (0..width).map(move |i| if i < half { number(cell / side, i) } else { number(cell % side, i - half) });
     (0..side * side).flat_map(cell).collect()
