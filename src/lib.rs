@@ -79,6 +79,7 @@
 //! The minimum supported Rust version is that of `Cargo.toml`.
 
 mod as_text;
+mod cache;
 mod cancel;
 mod content;
 mod count;
@@ -100,6 +101,7 @@ mod partial_folder;
 mod pipelines;
 pub mod preprocess;
 mod rng;
+pub mod safety;
 mod schedulers;
 mod shape;
 mod tokenizer;
@@ -109,6 +111,7 @@ pub mod video;
 mod vocabulary;
 mod weights;
 
+pub use cache::{bound::CacheBound, curve::CacheCurve, method::CacheMethod, method::ScmPolicy, settings::Cache};
 pub use cancel::Cancel;
 pub use content::Content;
 pub use error::{Error, Result};
@@ -117,7 +120,7 @@ pub use layers::Precision;
 pub use location::Location;
 pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;
-pub use pipelines::checkpoint::experts::Expert;
+pub use pipelines::checkpoint::expert::Expert;
 pub use pipelines::conversion::Conversion;
 pub use pipelines::plan::{report::Plan, stage::StagePlan};
 pub use pipelines::request::{Request, builder::Builder, builder::Loading, pipeline::Pipeline, preset::Preset, task::Task};

@@ -377,7 +377,7 @@ fn streaming_and_runs_change_no_bit() {
         let resident = passes(&model, &mut rec, &golden, Footprint::default(), all).expect("runs");
         assert!(resident.iter().any(|&bits| bits != resident[0]), "a result of one value");
         for (keep, tokens, keep_keys) in (0..=all).map(|keep| (keep, [1, 8192][keep % 2], keep % 3 == 0)) {
-            let streamed = passes(&model, &mut rec, &golden, Footprint { tokens, keep_keys }, keep).expect("runs");
+            let streamed = passes(&model, &mut rec, &golden, Footprint { tokens, keep_keys, ..Default::default() }, keep).expect("runs");
             assert!(streamed == resident, "{precision:?}: {keep} of {all} blocks resident, {tokens} tokens at a time");
         }
     }

@@ -303,6 +303,16 @@ fn folders_without_networks_are_refused() {
     assert!(damaged.contains("no detector of persons") && damaged.contains("det/yolov10m.onnx"), "{damaged}");
 }
 
+#[test]
+fn networks_beyond_the_memory_limit_are_refused_before_they_load() {
+    let device = Device::builder().shader_checks(false).memory_limit(64 << 10).build().expect("an adapter");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/networks/heatmaps.onnx");
+    let refusal = OnnxPose::open(path, &device).expect_err("too small a limit");
+    let message = refusal.to_string();
+    assert!(message.contains("heatmaps.onnx needs a memory budget of") && message.contains("it is 65536"), "{message}");
+    assert_eq!(device.memory_use().peak, 0);
+}
+
 /// What the reference's code finds with these small networks of random weights.
 #[derive(serde::Deserialize)]
 struct Reference {

@@ -241,9 +241,9 @@ fn damaged_states_are_refused() {
     let header = u64::from_le_bytes(*whole.first_chunk().expect("8 bytes")) as usize;
     let mut not_finite = whole.clone();
     not_finite[8 + header..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
-    let other_format = String::from_utf8_lossy(&whole[8..8 + header]).replace("_state\":\"1\"", "_state\":\"2\"");
+    let other_format = String::from_utf8_lossy(&whole[8..8 + header]).replace("_state\":\"2\"", "_state\":\"1\"");
     let other_format = [&whole[..8], other_format.as_bytes(), &whole[8 + header..]].concat();
-    for (bytes, words) in [(not_finite, "damaged"), (other_format, "format 2"), (b"{}".repeat(9), "not a saved state")] {
+    for (bytes, words) in [(not_finite, "damaged"), (other_format, "format 1"), (b"{}".repeat(9), "not a saved state")] {
         std::fs::write(&file, bytes).expect("written");
         let error = State::open(&file).expect_err(words);
         assert!(matches!(&error, Error::Input(message) if message.contains(words)), "{error}");

@@ -9,6 +9,7 @@ use wan_animate::video::{Audio, Frame, Frames, Motion, Scene, open_image};
 use wan_animate::{AnimatePipeline, AnimateRequest, Error, Result};
 
 use super::driving::{Driving, Given};
+use super::safety;
 use super::sound::{self, Sound};
 use super::{Destination, Engine, Output, Settings, demo};
 
@@ -116,6 +117,12 @@ impl Arguments {
         self.driving.video(video, self.fps, self.settings.size(), Some(reference.dimensions()), given).map(Some)
     }
 
+    /// Videos of persons and places: no drawings and masks.
+    fn filmed<'a>(&'a self, background: Option<&'a PathBuf>) -> Result<Vec<(&'a Path, Frames)>> {
+        let videos = self.video.iter().chain(&self.face).chain(background);
+        videos.map(|path| Ok((path.as_path(), self.frames(path)?))).collect()
+    }
+
     fn reference(&self) -> Result<&PathBuf> {
         self.reference.as_ref().ok_or_else(|| Error::Input("--reference is missing, the character's image".into()))
     }
@@ -218,10 +225,15 @@ pub fn run(arguments: &Arguments, task: Task) -> Result<()> {
     let (given, offset) = arguments.beginning()?;
     let request = arguments.request(request, given, offset)?;
     let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
+    let mut safety = arguments.settings.safety.open(&loaded.device)?;
+    if let Some(safety) = &mut safety {
+        safety::look(safety, Some(&reference), arguments.filmed(scene[0])?)?;
+    }
     let options = arguments.destination.options().audio(arguments.sound(&files, offset, fps)?);
     let mut output = Output::new(arguments.destination.path()?, fps, options)
         .state(arguments.settings.state.as_ref())
-        .preview(arguments.settings.preview.as_ref());
+        .preview(arguments.settings.preview.as_ref())
+        .safety(safety);
     if let Some(sheet) = &arguments.contact_sheet {
         output = output.contact_sheet(sheet, &reference, shown, offset);
     }

@@ -39,7 +39,7 @@ pub struct Driving {
     keypoints: Option<PathBuf>,
     /// Keeps what networks found in this folder, so that another run with other options need not look again.
     #[arg(long, value_name = "DIR", requires = "video")]
-    cache: Option<PathBuf>,
+    driving_cache: Option<PathBuf>,
     /// About how many pixels are made, where --width and --height do not say.
     #[arg(long, value_name = "480p|580p|720p", requires = "video", default_value = "480p")]
     resolution: Resolution,
@@ -128,7 +128,7 @@ impl Driving {
         if let Some(path) = &self.keypoints {
             driving = driving.keypoints(Keypoints::open_sized(path, own.0, own.1)?);
         }
-        if let Some(folder) = &self.cache {
+        if let Some(folder) = &self.driving_cache {
             driving = driving.cache(folder);
         }
         if let Some(path) = given.pose {

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each example uses its own part")]
 
 mod animate;
+mod cache;
 mod checkpoint;
 mod contact_sheet;
 mod demo;
@@ -11,6 +12,7 @@ mod growth;
 mod kept;
 mod lora;
 mod output;
+mod safety;
 mod settings;
 mod sound;
 mod video;

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use wan_animate::preprocess::Report;
+use wan_animate::safety::{Safety, Watch};
 use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
 use wan_animate::{Error, Event, Generation, Result, Stage};
 
 use super::Loaded;
 use super::contact_sheet::ContactSheet;
 use super::kept::Kept;
+use super::safety;
 
 pub struct Output<'a> {
     path: &'a Path,
@@ -20,6 +22,7 @@ pub struct Output<'a> {
     sheet: Option<Sheet<'a>>,
     state: Option<&'a Path>,
     preview: Option<&'a Path>,
+    safety: Option<Safety>,
 }
 
 /// A contact sheet that is wanted.
@@ -32,7 +35,7 @@ struct Sheet<'a> {
 
 impl<'a> Output<'a> {
     pub fn new(path: &'a Path, fps: f64, options: VideoOptions) -> Self {
-        Self { path, fps, options, sheet: None, state: None, preview: None }
+        Self { path, fps, options, sheet: None, state: None, preview: None, safety: None }
     }
 
     /// Keeps what the run needs to go on if it is cut off.
@@ -47,6 +50,12 @@ impl<'a> Output<'a> {
         self
     }
 
+    /// Looks at the frames.
+    pub fn safety(mut self, safety: Option<Safety>) -> Self {
+        self.safety = safety;
+        self
+    }
+
     /// Also a picture of reference, pose and result; `offset` is the input frame that the first result belongs to.
     pub fn contact_sheet(mut self, path: &'a Path, reference: &'a RgbImage, inputs: Vec<Frames>, offset: usize) -> Self {
         self.sheet = Some(Sheet { path, reference, inputs, offset });
@@ -54,14 +63,16 @@ impl<'a> Output<'a> {
     }
 
     /// Runs a generation to its end, writing frames as they come, and sums up.
-    pub(super) fn write<P>(self, mut generation: Generation, loaded: &Loaded<P>) -> Result<()> {
+    pub(super) fn write<P>(mut self, mut generation: Generation, loaded: &Loaded<P>) -> Result<()> {
         let (width, height) = generation.size();
         let writer = VideoWriter::create_with(self.path, width, height, self.fps, &self.options)?;
         let sheet = self.sheet.as_ref().map(|sheet| ContactSheet::new(sheet.path, generation.num_frames()));
-        let mut frames = Taken { writer: Some(writer), sheet, count: 0, poses: None };
+        let watch = self.safety.as_mut().map(|safety| Watch::new(safety, generation.num_frames()));
+        let mut frames = Taken { writer: Some(writer), sheet, count: 0, poses: None, watch };
         let mut times = StageTimes::new();
         run(&mut generation, self.state, self.preview, &mut frames, &mut times)?;
-        let Taken { sheet, count, poses, .. } = frames;
+        let Taken { sheet, count, poses, watch, .. } = frames;
+        watch.iter().for_each(|watch| safety::tell("the result", watch.report()));
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
             let inputs: Vec<_> = wanted.inputs.iter().chain(&poses).cloned().collect();
             sheet.write(wanted.reference, &inputs, wanted.offset)?;
@@ -74,21 +85,26 @@ impl<'a> Output<'a> {
 }
 
 /// Where finished frames go.
-struct Taken {
+struct Taken<'a> {
     writer: Option<VideoWriter<'static>>,
     sheet: Option<ContactSheet>,
     count: usize,
     /// Of a raw video, once it is prepared.
     poses: Option<Frames>,
+    watch: Option<Watch<'a>>,
 }
 
-impl Taken {
-    fn take(&mut self, frame: &Frame) -> Result<()> {
+impl Taken<'_> {
+    fn take(&mut self, frame: Frame) -> Result<()> {
+        let frame = match &mut self.watch {
+            Some(watch) => watch.look(frame)?,
+            None => frame,
+        };
         if let Some(sheet) = &mut self.sheet {
-            sheet.offer(self.count, frame);
+            sheet.offer(self.count, &frame);
         }
         self.count += 1;
-        self.writer.as_mut().map_or(Ok(()), |writer| writer.write(frame))
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.write(&frame))
     }
 }
 
@@ -103,7 +119,7 @@ fn run(
     let bar = progress_bar(generation);
     let mut kept = state.map(|path| Kept::open(path, generation)).transpose()?;
     if let Some(kept) = &mut kept {
-        kept.replay(generation, |frame| frames.take(&frame))?;
+        kept.replay(generation, |frame| frames.take(frame))?;
     }
     while let Some(event) = generation.next() {
         match event? {
@@ -125,14 +141,15 @@ fn run(
                 if let Some(kept) = &mut kept {
                     kept.save(&generation.state())?;
                 }
+                times.step(step.computed);
                 bar.set_position((step.segment * step.steps + step.step + 1) as u64);
                 bar.set_message(format!("{step}, about {:.0} s left", step.remaining.as_secs_f64()));
             }
             Event::Frame(frame) => {
-                frames.take(&frame)?;
                 if let Some(kept) = &mut kept {
                     kept.add(&frame)?;
                 }
+                frames.take(frame)?;
             }
             _ => {}
         }
@@ -170,6 +187,10 @@ fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {
     for (name, time) in times.totals() {
         eprintln!("  {name:<13} {:>8.1} s", time.as_secs_f64());
     }
+    if times.steps.contains('0') {
+        let computed = times.steps.matches('1').count();
+        eprintln!("  {computed} of {} steps were computed: {}", times.steps.len(), times.steps);
+    }
     eprintln!("  all           {:>8.1} s", loaded.begun.elapsed().as_secs_f64());
     eprintln!("  peak memory   {:>8.1} MiB on the GPU", loaded.device.memory_use().peak as f64 / f64::from(1 << 20));
 }
@@ -186,11 +207,13 @@ fn progress_bar(generation: &Generation) -> ProgressBar {
 struct StageTimes {
     current: Option<(&'static str, Instant)>,
     totals: Vec<(&'static str, Duration)>,
+    /// 1 for each step that was computed, 0 for each that reused.
+    steps: String,
 }
 
 impl StageTimes {
     fn new() -> Self {
-        Self { current: None, totals: Vec::new() }
+        Self { current: None, totals: Vec::new(), steps: String::new() }
     }
 
     fn begin(&mut self, stage: Stage) {
@@ -207,6 +230,10 @@ impl StageTimes {
         self.current = Some((name, Instant::now()));
     }
 
+    fn step(&mut self, computed: bool) {
+        self.steps.push(if computed { '1' } else { '0' });
+    }
+
     fn end(&mut self) {
         let Some((name, begun)) = self.current.take() else { return };
         match self.totals.iter_mut().find(|(other, _)| *other == name) {
@@ -217,7 +244,7 @@ impl StageTimes {
 
     /// With the time of the last stage up to its last event.
     fn totals(&self) -> Vec<(&'static str, Duration)> {
-        let mut all = Self { current: self.current, totals: self.totals.clone() };
+        let mut all = Self { current: self.current, totals: self.totals.clone(), steps: String::new() };
         all.end();
         all.totals
     }

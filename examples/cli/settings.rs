@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::cache::CacheOptions;
 use clap::Args;
 use wan_animate::{Latents, Preset, Request, Result, Sampler, State, VaeTiling};
+
+use super::safety::SafetyArguments;
 
 #[derive(Args, Debug)]
 pub struct Settings {
@@ -35,6 +38,8 @@ pub struct Settings {
     /// --lora is needed. Other options overrule it.
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
+    #[command(flatten)]
+    cache: CacheOptions,
     /// What is not to be seen, where the guidance scale is above 1; by default the official long list of flaws.
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
@@ -55,6 +60,8 @@ pub struct Settings {
     /// from it. The same options must be given. Both files are removed at the end.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub safety: SafetyArguments,
 }
 
 impl Settings {
@@ -91,6 +98,9 @@ impl Settings {
         }
         if let Some(prompt) = &self.negative_prompt {
             request = request.negative_prompt(prompt);
+        }
+        if let Some(cache) = self.cache.cache()? {
+            request = request.cache(cache);
         }
         request = request.previews(self.preview.is_some());
         if let Some(file) = &self.noise {

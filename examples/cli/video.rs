@@ -6,7 +6,7 @@ use clap::Args;
 use wan_animate::video::open_image;
 use wan_animate::{Error, Expert, Result, VideoPipeline};
 
-use super::{Destination, Engine, LoraFile, Output, Settings};
+use super::{Destination, Engine, LoraFile, Output, Settings, safety};
 
 #[derive(Args, Debug)]
 pub struct VideoArguments {
@@ -74,7 +74,11 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Opti
     }
     let request = arguments.settings.apply(request)?;
     let Some(request) = arguments.engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
+    let mut safety = arguments.settings.safety.open(&loaded.device)?;
+    if let Some(safety) = &mut safety {
+        first.iter().chain(&last).try_for_each(|image| safety::look(safety, Some(image), []))?;
+    }
     let destination = &arguments.destination;
-    let output = Output::new(destination.path()?, arguments.fps.unwrap_or(fps), destination.options());
+    let output = Output::new(destination.path()?, arguments.fps.unwrap_or(fps), destination.options()).safety(safety);
     output.state(arguments.settings.state.as_ref()).preview(arguments.settings.preview.as_ref()).write(request.start()?, &loaded)
 }

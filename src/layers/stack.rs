@@ -69,6 +69,11 @@ impl<B> Stack<B> {
         0..self.layers.len()
     }
 
+    /// What layers are loaded from; none where they were loaded to stay.
+    pub fn weights(&self) -> Option<&Arc<Weights>> {
+        self.source.as_ref().map(|source| &source.weights)
+    }
+
     /// Says for one user which layers stay on the GPU: none, until it is [set](Claim::set). Layers that were [loaded](Stack::load) to
     /// stay do so in either case.
     pub fn claim(&self) -> Claim<B> {

@@ -122,8 +122,8 @@ impl<'a> Outputs<'a> {
             [1, 256, 256, 3] if self.with_elements(195).is_some() => return Kind::MediaPipePose,
             [1, 224, 224, 3] if self.with_elements(63).is_some() => return Kind::MediaPipeHand,
             [1, 192, 192, 3] if self.with_elements(1404).is_some() => return Kind::MediaPipeFace,
-            // Others are shown channels first.
-            [1, _, _, 3] => return Kind::Unknown,
+            // Others are shown channels first, but for some classifiers.
+            [1, _, _, 3] => return self.classes().unwrap_or(Kind::Unknown),
             _ => {}
         }
         if let Some(form) = self.detector() {

@@ -24,8 +24,10 @@
 //! | how its answer is read | `boxes`, `heatmap`, `pose`, `mediapipe`, `segmenter` |
 //! | which files of a folder are taken | `folder` |
 //! | who is followed | `find` |
+//! | how a classifier of what is not safe for work is shown pictures | `classifier` |
 
 mod boxes;
+mod classifier;
 mod detector;
 mod find;
 mod folder;
@@ -41,6 +43,7 @@ mod segmenter;
 pub(crate) use masks::PackedMasks;
 
 pub use boxes::Person;
+pub use classifier::{Classifier, ClassifierRecipe, OnnxClassifier};
 pub use detector::{OnnxDetector, PersonDetector};
 pub(crate) use find::Walk;
 pub use find::{Found, Search, Subject};

@@ -45,7 +45,7 @@ impl Net {
     /// Loads an opened graph.
     ///
     /// # Errors
-    /// [`Error::Limits`] and [`Error::Device`] where the GPU has no room, or fails.
+    /// [`Error::Limits`] where a run takes more than the device has left, before anything is loaded; [`Error::Device`] where the GPU fails.
     pub(super) fn load(mut graph: Graph, device: &Device) -> Result<Self> {
         // Of all outputs only the classes of boxes may be whole numbers.
         if let Some(port) = graph.outputs().iter().find(|port| port.kind != onnx::Kind::F32 && port.name != "labels") {
@@ -53,7 +53,12 @@ impl Net {
             return Err(Error::weights(graph.path(), message));
         }
         graph.fuse();
-        Ok(Self { network: Network::load(graph, device)?, rec: Recorder::new(device, Cancel::new()) })
+        // A run on a dry device, which counts its own uses alone, tells what it takes; without a limit there is nothing to hold that against.
+        let network = match device.room() {
+            Some(room) => Network::load_within(graph, device, room.saturating_sub(device.memory_use().current))?,
+            None => Network::load(graph, device)?,
+        };
+        Ok(Self { network, rec: Recorder::new(device, Cancel::new()) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -96,11 +101,12 @@ struct Usual {
 }
 
 /// The first at which a network is of a kind that it fits is taken.
-const SIZES: [Usual; 4] = [
+const SIZES: [Usual; 5] = [
     Usual { width: 640, height: 640, fits: |kind| matches!(kind, Kind::Detector(_)) },
     Usual { width: 192, height: 256, fits: has_points },
     Usual { width: 288, height: 384, fits: has_points },
     Usual { width: 320, height: 320, fits: |kind| kind == Kind::Mask },
+    Usual { width: 224, height: 224, fits: |kind| matches!(kind, Kind::Classes(_)) },
 ];
 
 fn has_points(kind: Kind) -> bool {

@@ -54,6 +54,28 @@ impl Samples {
         mean: [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0],
         deviation: [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0],
     };
+
+    /// Those of a picture as it is.
+    pub(super) fn of(&self, image: &RgbImage) -> Vec<f32> {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let mut samples = vec![0.0; 3 * width * height];
+        for (index, pixel) in image.pixels().enumerate() {
+            self.put(pixel.0.map(f32::from), index, &mut samples);
+        }
+        samples
+    }
+
+    /// The samples of a pixel, at their places among those of all.
+    fn put(&self, mut pixel: [f32; 3], index: usize, samples: &mut [f32]) {
+        let plane = samples.len() / 3;
+        if self.bgr {
+            pixel.reverse();
+        }
+        for (channel, sample) in pixel.into_iter().enumerate() {
+            let at = if self.channels_last { 3 * index + channel } else { channel * plane + index };
+            samples[at] = (sample - self.mean[channel]) / self.deviation[channel];
+        }
+    }
 }
 
 /// A rectangle of pixels: left, top, and right and bottom beyond it.
@@ -148,17 +170,8 @@ impl Patch {
         let mut samples = vec![0.0; 3 * self.width * self.height];
         let plane = self.width * self.height;
         for (index, place) in (0..plane).map(|index| (index, (index % self.width, index / self.width))) {
-            let mut pixel = self.pixel(image, place);
-            if form.bgr {
-                pixel.reverse();
-            }
-            if self.is_rounded {
-                pixel = pixel.map(f32::round);
-            }
-            for (channel, sample) in pixel.into_iter().enumerate() {
-                let at = if form.channels_last { 3 * index + channel } else { channel * plane + index };
-                samples[at] = (sample - form.mean[channel]) / form.deviation[channel];
-            }
+            let pixel = self.pixel(image, place);
+            form.put(if self.is_rounded { pixel.map(f32::round) } else { pixel }, index, &mut samples);
         }
         samples
     }

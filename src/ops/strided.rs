@@ -43,7 +43,12 @@ pub fn strided(rec: &mut Recorder, shape: &[usize], (x, from): (&Tensor, &View),
     if !from.fits(shape, x.len()) || !to.fits(shape, out.len()) {
         return Err(Error::Input(format!("views of shape {shape:?} of tensors of shapes {:?} and {:?}", x.shape(), out.shape())));
     }
-    let walk = Walk::new(shape, [&from.strides, &to.strides])?;
+    // In the order in which `out` lies, in which most often x lies too, so that axes are merged and elements go by fours.
+    let mut axes: Vec<_> = (0..shape.len()).collect();
+    axes.sort_by_key(|&axis| std::cmp::Reverse(to.strides[axis].unsigned_abs()));
+    let extents: Vec<_> = axes.iter().map(|&axis| shape[axis]).collect();
+    let [read, written] = [from, to].map(|view| axes.iter().map(|&axis| view.strides[axis]).collect::<Vec<_>>());
+    let walk = Walk::new(&extents, [&read, &written])?;
     let is_aligned = from.offset.is_multiple_of(4) && to.offset.is_multiple_of(4);
     let fours = walk.by_fours().filter(|fours| is_aligned && fours.strides.iter().all(|strides| strides[AXES - 1] == 4));
     let (walk, width) = fours.map_or((walk, 1), |fours| (fours, 4));

@@ -10,7 +10,7 @@ use crate::layers::{Linear, Loader, Precision};
 use crate::models::dit::backbone::{Dit, ENDS, patch_embedding};
 use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
 use crate::models::dit::{
-    block::Block, config::Config, embed::Timestep, face_encoder::FaceEncoder, grid::Grid, hooks::Hooks, hooks::Layer,
+    block::Block, cache::work::Work, config::Config, embed::Timestep, face_encoder::FaceEncoder, grid::Grid, hooks::Hooks, hooks::Layer,
     motion_encoder::MotionEncoder, session::Session,
 };
 use crate::ops::{copy::concat, copy::slice};
@@ -167,8 +167,23 @@ impl Animate {
         prompt: usize,
         latents: &Tensor,
         timestep: f64,
-        mut driving: Driving,
+        driving: Driving,
     ) -> Result<Tensor> {
+        self.predict(rec, session, prompt, latents, timestep, Work::default(), driving).map(|(velocity, _)| velocity)
+    }
+
+    /// The same, where layers may be reused. Gives also whether all were computed.
+    #[allow(clippy::too_many_arguments, reason = "what a pass looks at")]
+    pub fn predict(
+        &self,
+        rec: &mut Recorder,
+        session: &mut Session<FaceBlock>,
+        prompt: usize,
+        latents: &Tensor,
+        timestep: f64,
+        work: Work,
+        mut driving: Driving,
+    ) -> Result<(Tensor, bool)> {
         let [_, rows, cols] = Grid::of(latents, self.config())?.sizes();
         let frames = latents.shape()[1];
         let Driving { pose, face } = &driving;
@@ -183,6 +198,6 @@ impl Animate {
         if face.frames() != frames {
             return Err(Error::Input(format!("faces of {} frames, latents of {frames}", face.frames())));
         }
-        self.dit.forward(rec, session, prompt, latents, Timestep::Of(timestep), &mut driving)
+        self.dit.predict(rec, session, prompt, latents, Timestep::Of(timestep), work, &mut driving)
     }
 }

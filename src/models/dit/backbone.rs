@@ -10,6 +10,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader, Precision, stack::Stack};
+use crate::models::dit::cache::{layer_cache, layer_cache::LayerCache, work::Work};
 use crate::models::dit::embed::{self, ConditionEmbedder, TimeEmbedding, Timestep};
 use crate::models::dit::runs::{self, Run};
 use crate::models::dit::session::{Footprint, Prompt, Session};
@@ -83,7 +84,7 @@ impl<L: Layer + 'static> Dit<L> {
 
     /// For a generation that takes no more than `footprint`. No block stays for it yet, and it has no prompt.
     pub fn session(&self, footprint: Footprint) -> Session<L> {
-        Session { footprint, stay: self.blocks.claim(), prompts: Vec::new() }
+        Session { footprint, stay: self.blocks.claim(), prompts: Vec::new(), cache: LayerCache::default() }
     }
 
     /// What the steps see of a prompt and an image, as the session's next prompt. `text` [L, text_dim] holds the prompt's embeddings, zero
@@ -109,9 +110,40 @@ impl<L: Layer + 'static> Dit<L> {
         timestep: Timestep,
         hooks: &mut dyn Hooks<L>,
     ) -> Result<Tensor> {
+        self.predict(rec, session, prompt, latents, timestep, Work::default(), hooks).map(|(velocity, _)| velocity)
+    }
+
+    /// The same, where layers may be reused. Gives also whether all were computed.
+    #[allow(clippy::too_many_arguments, reason = "what a pass looks at")]
+    pub fn predict(
+        &self,
+        rec: &mut Recorder,
+        session: &mut Session<L>,
+        prompt: usize,
+        latents: &Tensor,
+        timestep: Timestep,
+        work: Work,
+        hooks: &mut dyn Hooks<L>,
+    ) -> Result<(Tensor, bool)> {
+        let on_host = session.footprint.cache_on_host;
+        let ((front, back), all) = (work.ends, self.blocks.all().end);
         let mut pass = self.begin(rec, session, prompt, latents, timestep, hooks)?;
-        self.layers(rec, session, &mut pass, self.blocks.all(), hooks)?;
-        self.head(rec, &pass)
+        let before = if front > 0 { layer_cache::tokens(rec, &pass.runs, false)? } else { Vec::new() };
+        self.layers(rec, session, &mut pass, 0..front, hooks)?;
+        let reuses = session.cache.reuses(rec, prompt, &work, &before, &pass.runs, on_host)?;
+        drop(before);
+        if reuses {
+            session.cache.apply(rec, prompt, &work, &mut pass.runs)?;
+        } else {
+            let before = if work.keeps { layer_cache::tokens(rec, &pass.runs, on_host)? } else { Vec::new() };
+            self.layers(rec, session, &mut pass, front..all - back, hooks)?;
+            session.cache.store(rec, prompt, &work, before, &pass.runs, on_host)?;
+        }
+        if !work.keeps {
+            session.cache.clear(prompt);
+        }
+        self.layers(rec, session, &mut pass, all - back..all, hooks)?;
+        Ok((self.head(rec, &pass)?, !reuses))
     }
 
     /// The tokens before the first layer.
@@ -140,7 +172,7 @@ impl<L: Layer + 'static> Dit<L> {
         range: Range<usize>,
         hooks: &mut dyn Hooks<L>,
     ) -> Result<()> {
-        let Session { footprint, stay, prompts } = session;
+        let Session { footprint, stay, prompts, .. } = session;
         let prompt = prompts.get_mut(pass.prompt).ok_or_else(|| Error::Input(format!("there is no prompt {}", pass.prompt)))?;
         self.blocks.pass(rec, stay, range, |rec, number, layer| {
             let block = layer.block();

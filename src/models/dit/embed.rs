@@ -4,8 +4,10 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader};
+use crate::linalg::product;
 use crate::models::dit::config::Config;
 use crate::ops::{Activation, copy::slice, lincomb::activate, lincomb::add};
+use crate::weights::Weights;
 
 /// Rows of a block's modulation: shift, scale and gate of self-attention, then of the feed-forward.
 pub const MODULATION: usize = 6;
@@ -149,6 +151,26 @@ pub(crate) fn table<const ROWS: usize>(loader: &Loader, name: &str, width: usize
     let row = |i: usize| loader.upload(name, &[width], &|| Ok(values()?[i * width..][..width].to_vec()));
     let rows = (0..ROWS).map(row).collect::<Result<Vec<_>>>()?;
     Ok(rows.try_into().expect("ROWS rows were uploaded"))
+}
+
+/// The embeddings `[C]` of timesteps by the weights of a transformer, computed on the host.
+pub fn time_embeddings(weights: &Weights, config: &Config, timesteps: &[f64]) -> Result<Vec<Vec<f32>>> {
+    if timesteps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (inputs, width, count) = (config.freq_dim, config.width(), timesteps.len());
+    let linear = |name: &str, inputs: usize, columns: &[f32]| -> Result<Vec<f32>> {
+        let tensor = |kind: &str, shape: &[usize]| weights.to_f32(&format!("condition_embedder.time_embedder.{name}.{kind}"), shape);
+        let mut product = product(&tensor("weight", &[width, inputs])?, columns, inputs);
+        let bias = tensor("bias", &[width])?;
+        product.chunks_mut(count).zip(bias).for_each(|(row, bias)| row.iter_mut().for_each(|value| *value += bias));
+        Ok(product)
+    };
+    let sinusoids: Vec<Vec<f32>> = timesteps.iter().map(|&timestep| sinusoid(timestep as f32, inputs)).collect();
+    let columns: Vec<f32> = (0..inputs).flat_map(|row| sinusoids.iter().map(move |sinusoid| sinusoid[row])).collect();
+    let hidden: Vec<f32> = linear("linear_1", inputs, &columns)?.into_iter().map(|x| x / (1.0 + (-x).exp())).collect();
+    let embeddings = linear("linear_2", width, &hidden)?;
+    Ok((0..count).map(|column| embeddings.iter().skip(column).step_by(count).copied().collect()).collect())
 }
 
 /// Cosines, then sines, of the timestep times frequencies from 1 down to 1 / 10000. The steps are rounded to f32 where the

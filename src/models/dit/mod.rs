@@ -4,11 +4,12 @@
 //! backbone and adds the pose to its patches and the face adapter after some of its blocks.
 //!
 //! A loaded model does not change. What belongs to one generation, what of it is the same for all steps and which blocks stay on the GPU
-//! for it, is its [`Session`]. A pass works on [runs] of tokens.
+//! for it, is its [`Session`]. A pass works on [runs] of tokens, and may reuse what layers did before, from a [cache].
 
 pub mod animate;
 pub mod backbone;
 pub mod block;
+pub mod cache;
 pub mod config;
 pub mod embed;
 pub mod face_adapter;

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Precision, shelf::Claim};
-use crate::models::dit::{block::Block, block::CrossKeys, runs::MOST_TOKENS};
+use crate::models::dit::{block::Block, block::CrossKeys, cache::layer_cache::LayerCache, runs::MOST_TOKENS};
 
 /// Memory that a pass takes to be faster. The result is the same bits whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +12,13 @@ pub struct Footprint {
     pub tokens: usize,
     /// Whether keys and values of cross-attention are kept from step to step, or computed anew.
     pub keep_keys: bool,
+    /// Whether what is kept of layers to be reused is on the GPU, or on the host.
+    pub cache_on_host: bool,
 }
 
 impl Default for Footprint {
     fn default() -> Self {
-        Self { tokens: MOST_TOKENS, keep_keys: true }
+        Self { tokens: MOST_TOKENS, keep_keys: true, cache_on_host: false }
     }
 }
 
@@ -25,6 +27,7 @@ pub struct Session<L> {
     pub(super) footprint: Footprint,
     pub(super) stay: Claim<L>,
     pub(super) prompts: Vec<Prompt>,
+    pub(super) cache: LayerCache,
 }
 
 /// What a prompt and a reference image contribute to every step: tokens [L, C], and keys and values for each block as soon as the block

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::onnx::node::Node;
 use crate::ops::strided::{View, strided};
+use crate::ops::walk::AXES;
 
 pub(super) fn lower(run: &Run, rec: &mut Recorder, node: &Node, _: &Weights) -> Result<Option<Vec<Laid>>> {
     let Some(value) = node.input(0).filter(|&value| run.shape(value).is_some()) else { return Ok(None) };
@@ -166,12 +167,34 @@ fn pad(run: &Run, rec: &mut Recorder, (node, value): (&Node, usize), shape: &[us
     let is_constant = node.text_or("mode", "constant").is_ok_and(|mode| mode == "constant") && node.input(3).is_none();
     let (Some(fill), Some(pads), true) = (fill, pads, is_constant) else { return Ok(None) };
     let out = alike(rec, shape, &x.order)?;
-    let number = rec.upload(&[1], &[fill])?;
-    let (steps, nowhere) = (out.strides(), View { offset: 0, strides: vec![0; shape.len()] });
-    strided(rec, shape, (&number, &nowhere), (&out.tensor, &View { offset: 0, strides: steps.clone() }))?;
+    let steps = out.strides();
+    surround(rec, &out, &pads, fill)?;
     let offset = pads.iter().zip(&steps).map(|(&pad, &step)| pad as usize * step as usize).sum();
     strided(rec, &x.shape(), (&x.tensor, &View { offset: 0, strides: x.strides() }), (&out.tensor, &View { offset, strides: steps }))?;
     Ok(Some(vec![out]))
+}
+
+/// Writes a number to what is before and behind the inner part of each axis.
+fn surround(rec: &mut Recorder, out: &Laid, pads: &[i64], fill: f32) -> Result<()> {
+    let (shape, steps) = (out.shape(), out.strides());
+    // In fours where they lie together.
+    let four = rec.upload(&[4], &[fill; 4])?;
+    let sides = (0..pads.len()).map(|side| (side % shape.len(), side < shape.len(), pads[side] as usize));
+    for (axis, is_before, width) in sides.filter(|(_, _, width)| *width > 0) {
+        let (mut extents, mut strides) = (shape.clone(), steps.clone());
+        extents[axis] = width;
+        let offset = if is_before { 0 } else { (shape[axis] - width) * steps[axis] as usize };
+        let mut read = vec![0; shape.len()];
+        if let Some(last) = (0..shape.len().min(AXES - 1)).find(|&last| strides[last] == 1 && extents[last] % 4 == 0) {
+            extents[last] /= 4;
+            strides[last] = 4;
+            extents.push(4);
+            strides.push(1);
+            read.push(1);
+        }
+        strided(rec, &extents, (&four, &View { offset: 0, strides: read }), (&out.tensor, &View { offset, strides }))?;
+    }
+    Ok(())
 }
 
 /// Channels become blocks of an image.

@@ -28,8 +28,7 @@ impl ConvWeight {
     pub fn upload(sink: &dyn Sink, label: &str, shape: [usize; 5], dtype: DType, read: &ReadValues) -> Result<Self> {
         // Of few channels, a tile of 32 would be mostly empty.
         let fits = |family| match family {
-            Family::Tiled => true,
-            Family::Sg => shape[0] > 16,
+            Family::Tiled | Family::Sg => true,
             Family::Coop => shape[0] > 16 && operand_dtype(dtype, shape[1]) == DType::F16,
             Family::Reg => false,
         };

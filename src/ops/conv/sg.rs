@@ -1,4 +1,4 @@
-//! Convolutions for software drivers: one subgroup makes 16 pixels, alone.
+//! Convolutions for software drivers: one subgroup makes 16 pixels, or of few channels two, four or eight times as many, alone.
 
 use crate::error::Result;
 use crate::gpu::{Element, Family, Kernel, Needs, Recorder};
@@ -13,8 +13,10 @@ pub static CONV_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: &slots(&[Element::F32x4, Element::F16x4]),
     variants: &[
-        &[("TM", &[PIXELS]), ("FOURS", &[1, 2, 3]), ("FEW", &[0]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
-        &[("TM", &[PIXELS]), ("FOURS", &[1, 2, 3]), ("FEW", &[1]), ("PAST", &[0]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("FOURS", &[1, 2, 3]), ("LANES", &[8]), ("FEW", &[0]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("FOURS", &[1, 2, 3]), ("LANES", &[8]), ("FEW", &[1]), ("PAST", &[0]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("FOURS", &[1]), ("LANES", &[1, 2, 4]), ("FEW", &[0]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("FOURS", &[1]), ("LANES", &[1, 2, 4]), ("FEW", &[1]), ("PAST", &[0]), ("ACT", ALL_ACTIVATIONS)],
     ],
     needs: Needs::Subgroups,
     ..Kernel::of("conv_sg", include_str!("../../../wgsl/conv_sg.wgsl"), size_of::<Params>())
@@ -26,11 +28,9 @@ const FEW: usize = 16;
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let tile = tile_channels(call.weight.out_channels());
+    let lanes = (tile / 4).min(Family::SG_LANES as usize) as u32;
     let is_few = call.weight.in_channels() <= FEW && call.weight.depth() > call.weight.in_channels() && call.options.past[0].is_none();
-    call.dispatch(
-        rec,
-        &CONV_SG,
-        &[("TM", PIXELS), ("FOURS", (tile / CHANNELS) as u32), ("FEW", u32::from(is_few)), call.past()],
-        [PIXELS, tile as u32],
-    )
+    let fours = tile.div_ceil(CHANNELS) as u32;
+    let constants = [("TM", PIXELS), ("FOURS", fours), ("LANES", lanes), ("FEW", u32::from(is_few)), call.past()];
+    call.dispatch(rec, &CONV_SG, &constants, [PIXELS * Family::SG_LANES / lanes, tile as u32])
 }

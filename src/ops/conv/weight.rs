@@ -80,11 +80,14 @@ impl ConvWeight {
     }
 }
 
-/// Channels of the narrowest tile.
+/// Channels that all lanes of a subgroup make at once.
 pub(super) const CHANNELS: usize = 4 * Family::SG_LANES as usize;
 
-/// Channels of a tile: 96, 64 or 32, where they leave the least over.
+/// Channels of a tile: 96, 64 or 32, where they leave the least over; of fewer than 17 channels 16, 8 or 4.
 pub(super) fn tile_channels(out_channels: usize) -> usize {
+    if out_channels <= CHANNELS / 2 {
+        return out_channels.next_power_of_two().max(4);
+    }
     let tiles = [3 * CHANNELS, 2 * CHANNELS, CHANNELS];
     tiles.into_iter().min_by_key(|&tile| out_channels.next_multiple_of(tile)).unwrap_or(CHANNELS)
 }

@@ -1,34 +1,13 @@
 //! One transformer, or two that share the work by noise level.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::{Device, Sink};
 use crate::layers::{Loader, Precision, shelf::Claim, shelf::Shelf};
-use crate::models::dit::{Dit, config::Config};
-use crate::pipelines::checkpoint::transformer::Transformer;
+use crate::models::dit::{Dit, config::Config, embed::time_embeddings};
+use crate::pipelines::checkpoint::{expert::Expert, transformer::Transformer};
 use crate::weights::Weights;
-
-/// Which of a pair of transformers makes a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Expert {
-    /// `transformer`: the steps at timesteps from the checkpoint's boundary up, which come first.
-    HighNoise,
-    /// `transformer_2`: the steps below the boundary.
-    LowNoise,
-}
-
-impl fmt::Display for Expert {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::HighNoise => "high-noise expert",
-            Self::LowNoise => "low-noise expert",
-        })
-    }
-}
 
 /// The transformers of a checkpoint. Each is loaded when it is asked for, and stays for as long as a [claim](Self::claim) says.
 #[derive(Debug)]
@@ -101,6 +80,10 @@ impl Transformer for Experts {
 
     fn layers(&self, dry: &Device) -> Result<Vec<u64>> {
         self.get(Expert::HighNoise)?.blocks().sizes(dry)
+    }
+
+    fn time_embeddings(&self, expert: Expert, timesteps: &[f64]) -> Result<Vec<Vec<f32>>> {
+        self.files.get(expert as usize).map_or_else(|| Ok(Vec::new()), |(weights, config)| time_embeddings(weights, config, timesteps))
     }
 
     fn fill(&self, sink: &dyn Sink, count: usize, both: bool) -> Result<()> {

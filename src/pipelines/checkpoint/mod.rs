@@ -5,6 +5,7 @@
 //! - [`parts`]: what every pipeline has, with its [`transformer`], or two [`experts`]; prompts that were encoded before are [`texts`].
 //! - [`rules`]: how images are prepared, by whose rules.
 
+pub(crate) mod expert;
 pub(crate) mod experts;
 pub(crate) mod open;
 pub(crate) mod parts;

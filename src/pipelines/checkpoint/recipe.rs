@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, sink::Watch, sink::Watched};
 use crate::layers::Precision;
-use crate::pipelines::checkpoint::{experts::Expert, source::Source};
+use crate::pipelines::checkpoint::{expert::Expert, source::Source};
 use crate::weights::{Lora, Weights};
 
 /// What a pipeline is built of.

@@ -1,5 +1,6 @@
 //! What a dry run came to.
 
+use crate::cache::steps::Steps;
 use crate::error::Result;
 use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::stage::StagePlan;
@@ -20,6 +21,8 @@ pub(crate) struct Rehearsed {
     pub host: u64,
     /// Tiles that the request leaves to choose, the largest first.
     pub smaller_tiles: Vec<u32>,
+    /// Which evaluations are computed.
+    pub steps: Steps,
 }
 
 /// Operations of a stage's pieces of work.
@@ -44,6 +47,7 @@ impl Rehearsed {
             tile: None,
             host: 0,
             smaller_tiles: generation.smaller_tiles(),
+            steps: generation.steps().clone(),
         };
         let mut current: Option<(Stage, u64)> = None;
         let mut begun = operations();

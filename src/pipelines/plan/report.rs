@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::cache::steps::Steps;
 use crate::gpu::{Device, rehearsal::Largest};
 use crate::pipelines::plan::{rehearsed::Rehearsed, stage::StagePlan, stage::gib};
 use crate::pipelines::run::{arrangement::Arrangement, arrangement::place, event::Stage, forecast::Forecast, pace::Weights};
@@ -20,6 +21,7 @@ pub struct Plan {
     step_operations: f64,
     step_seconds: Option<f64>,
     weights: Weights,
+    steps: Steps,
 }
 
 impl Plan {
@@ -31,10 +33,10 @@ impl Plan {
         rehearsed: Rehearsed,
         weights: Weights,
     ) -> Self {
-        let Rehearsed { stages, step_operations, largest_buffer, tile, host, .. } = rehearsed;
+        let Rehearsed { stages, step_operations, largest_buffer, tile, host, steps, .. } = rehearsed;
         let resident = |stage| arrangement.resident(stage).min(layers.len());
         let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();
-        Self { what, budget, arrangement, layers, stages, tile, host, largest_buffer, step_operations, step_seconds: None, weights }
+        Self { what, budget, arrangement, layers, stages, tile, host, largest_buffer, step_operations, step_seconds: None, weights, steps }
     }
 
     /// With the time of a step by the speed that was measured on `device` so far.
@@ -107,7 +109,23 @@ impl Plan {
         self.largest_buffer.size
     }
 
-    /// Additions and multiplications of a step.
+    /// Evaluations of the model that a segment takes.
+    pub fn steps(&self) -> usize {
+        self.steps.count()
+    }
+
+    /// How many of them are computed: with a [cache](crate::Request::cache) that decides on the way, at most. The others reuse what was
+    /// computed before.
+    pub fn computed_steps(&self) -> usize {
+        self.steps.computed_from(0)
+    }
+
+    /// By evaluation, whether it is, or with a [cache](crate::Request::cache) that decides on the way may be, reused.
+    pub fn reused_steps(&self) -> impl Iterator<Item = bool> {
+        (0..self.steps.count()).map(|step| self.steps.may_reuse(step))
+    }
+
+    /// Additions and multiplications of a step that is computed.
     pub fn step_operations(&self) -> f64 {
         self.step_operations
     }
@@ -145,6 +163,12 @@ impl fmt::Display for Plan {
             gib(self.streamed_bytes()),
             gib(self.host)
         )?;
+        let (computed, all) = (self.computed_steps(), self.steps());
+        if !self.steps.is_exact() {
+            writeln!(f, "at most {computed} of {all} steps are computed; those of 0 may be reused: {}", self.steps.digits())?;
+        } else if computed < all {
+            writeln!(f, "{computed} of {all} steps are computed: {}", self.steps.digits())?;
+        }
         write!(f, "{:.3e} operations a step", self.step_operations)?;
         match self.step_seconds {
             Some(seconds) => write!(f, ", about {seconds:.1} s at the speed measured so far"),

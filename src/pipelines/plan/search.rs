@@ -7,8 +7,8 @@ use crate::pipelines::plan::{rehearsed::Rehearsed, report::Plan};
 use crate::pipelines::request::{Request, pipeline::Pipeline, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, arrangement::STAGES, event::Stage, forecast::Forecast};
 
-/// Tokens at a time and keys anew in each step: what a budget that is too small for better leaves.
-const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false };
+/// Tokens at a time, keys anew in each step, caches on the host: what a budget that is too small for better leaves.
+const FRUGAL: Footprint = Footprint { tokens: 1, keep_keys: false, cache_on_host: true };
 
 /// See the module.
 pub(crate) struct Search<'a, T> {

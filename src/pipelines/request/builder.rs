@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::gpu::Device;
 use crate::layers::Precision;
 use crate::location::Location;
-use crate::pipelines::checkpoint::{experts::Expert, recipe::Recipe, source::Part};
+use crate::pipelines::checkpoint::{expert::Expert, recipe::Recipe, source::Part};
 use crate::pipelines::request::pipeline::Pipeline;
 use crate::pipelines::run::budget::MemoryBudget;
 use crate::weights::Lora;

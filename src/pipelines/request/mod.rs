@@ -1,12 +1,15 @@
 //! A request: what is to be made of what, and how. What is particular to a kind of video is its [`task`].
 //!
-//! [`builder`] says what to load for a [`pipeline`] on which requests are made; [`preset`]: sets of settings.
+//! [`builder`] says what to load for a [`pipeline`] on which requests are made; [`preset`]: sets of settings; [`caching`]: what its
+//! cache comes to.
 
 pub(crate) mod builder;
+mod caching;
 pub(crate) mod pipeline;
 pub(crate) mod preset;
 pub(crate) mod task;
 
+use crate::cache::settings::Cache;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::gpu::WhenBusy;
@@ -14,8 +17,8 @@ use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation,
-    latents::Latents, limits, settings::Settings, state::State,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, course::Course, description::Description, forecast::Forecast,
+    generation::Generation, latents::Latents, limits, settings::Settings, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
 
@@ -139,6 +142,14 @@ impl<T> Request<T> {
     /// [continues](crate::AnimateRequest::continue_from). For one video.
     pub fn noise_from(mut self, state: &State) -> Self {
         self.settings.generator = Some(state.position.generator.clone());
+        self
+    }
+
+    /// Which evaluations of the model reuse what its layers did before: a [`Cache`], or a [`CacheMethod`](crate::CacheMethod) alone. What it
+    /// comes to is in the [plan](Self::plan), and each [`Step`](crate::Step) tells whether it was computed. Where it may do harm, with few steps,
+    /// solvers that add noise or a LoRA for few steps, [`Event::Warning`](crate::Event::Warning) says so. Default: all are computed.
+    pub fn cache(mut self, cache: impl Into<Cache>) -> Self {
+        self.settings.cache = Some(cache.into());
         self
     }
 
@@ -274,9 +285,14 @@ impl<T: Task> Request<T> {
         settings.given = task.given(size)?;
         settings.shift = settings.shift.or_else(|| task.shift(width * height));
         let plan = settings.plan(&parts.scheduler, task.steps())?;
+        let caching = task.clone();
         let job = task.job(&settings, canvas, arrangement);
+        let warnings = caching::warnings(settings.cache.as_ref(), &caching, &plan);
+        let steps = caching::steps(settings.cache.as_ref(), &caching, width * height, &plan, &*job)?;
         let mut description = Description::of(&parts);
         job.describe(&mut description)?;
-        Generation::new(&parts, settings, plan, canvas, description, job, forecast)
+        let mut generation = Generation::new(&parts, settings, Course { plan, steps }, canvas, description, job, forecast)?;
+        warnings.into_iter().for_each(|warning| generation.warn(warning));
+        Ok(generation)
     }
 }

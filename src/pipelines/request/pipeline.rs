@@ -35,6 +35,13 @@ pub struct Twin<P> {
     pipeline: Arc<Mutex<Option<P>>>,
 }
 
+impl<P> Twin<P> {
+    /// Names of the files of its LoRAs.
+    pub(crate) fn lora_names(&self) -> impl Iterator<Item = String> {
+        self.recipe.loras.0.iter().map(|(_, lora)| lora.name())
+    }
+}
+
 impl<P: Pipeline> Twin<P> {
     /// Of what is built by the same recipe.
     pub fn new(device: &Device, recipe: &Recipe) -> Self {

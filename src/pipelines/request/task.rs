@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::cache::tables::Kin;
 use crate::error::Result;
+use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings};
 
@@ -44,6 +46,9 @@ pub trait Task: Clone + Sealed {
 
     /// About half the frames at once, in words; none where there are no fewer.
     fn halve_frames(&mut self) -> Option<String>;
+
+    /// Whose like one of its transformers is, for videos of so many pixels a frame.
+    fn kin(&self, pixels: usize, expert: Expert) -> Kin;
 
     /// What is wrong with its own settings and inputs.
     fn check(&self, _segments: &Segments) -> Result<()> {

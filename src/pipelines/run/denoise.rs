@@ -24,9 +24,10 @@ pub struct Denoiser {
 }
 
 impl Denoiser {
-    /// Goes on where [`download`](Self::download) left off; `shape` is that of all slots.
-    pub(crate) fn upload(rec: &mut Recorder, shape: &[usize], denoised: &Denoised) -> Result<Self> {
-        let slots = denoised.slots.iter().map(|slot| slot.as_ref().map(|values| rec.upload(shape, values)).transpose());
+    /// Goes on where [`download`](Self::download) left off; `shape` is that of all slots, of which the first `count` are the
+    /// scheduler's.
+    pub(crate) fn upload(rec: &mut Recorder, shape: &[usize], denoised: &Denoised, count: usize) -> Result<Self> {
+        let slots = denoised.slots.iter().take(count).map(|slot| slot.as_ref().map(|values| rec.upload(shape, values)).transpose());
         Ok(Self { slots: slots.collect::<Result<_>>()?, done: denoised.done })
     }
 

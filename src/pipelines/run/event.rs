@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::gpu::GpuFrame;
-use crate::pipelines::checkpoint::experts::Expert;
+use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::run::latents::Latents;
 use crate::preprocess::Conditions;
 use crate::video::Frame;
@@ -20,6 +20,8 @@ pub enum Event {
         /// The seed of its noise.
         seed: u64,
     },
+    /// A setting may do harm, and why. Also logged.
+    Warning(String),
     /// A stage begins.
     Stage(Stage),
     /// Preprocessing, encoding, conditioning or decoding has come further.
@@ -97,6 +99,8 @@ pub struct Step {
     pub sigma: f64,
     /// Which of two transformers made the step; none where there is one.
     pub expert: Option<Expert>,
+    /// Whether the model's layers were computed, or what they did before was reused: see [`Request::cache`](crate::Request::cache).
+    pub computed: bool,
     /// How long it took, up to when the GPU is done with it, which may be a moment after this is told: up to two submissions, that is less than
     /// half a second.
     pub elapsed: Duration,
@@ -127,11 +131,12 @@ impl fmt::Display for Progress {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { segment, segments, step, steps, sigma, expert, elapsed, .. } = self;
+        let Self { segment, segments, step, steps, sigma, expert, computed, elapsed, .. } = self;
         write!(f, "segment {}/{segments}, step {}/{steps}, ", segment + 1, step + 1)?;
         if let Some(expert) = expert {
             write!(f, "{expert}, ")?;
         }
-        write!(f, "sigma {sigma:.3}, {:.1} s", elapsed.as_secs_f64())
+        let reused = if *computed { "" } else { "reused, " };
+        write!(f, "{reused}sigma {sigma:.3}, {:.1} s", elapsed.as_secs_f64())
     }
 }

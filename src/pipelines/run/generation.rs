@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
+use crate::cache::steps::Steps;
 use crate::driving::Stride;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
 use crate::models::vae::{Vae, preview::RgbFactors};
 use crate::ops::lincomb::lincomb;
-use crate::pipelines::checkpoint::{experts::Expert, parts::Parts};
+use crate::pipelines::checkpoint::{expert::Expert, parts::Parts};
 use crate::pipelines::run::event::{Event, Progress, Stage, Step};
 use crate::pipelines::run::latents::{self, Latents};
-use crate::pipelines::run::state::{Denoised, Position, State};
+use crate::pipelines::run::state::{Denoised, Position, Reused, State};
 use crate::pipelines::run::{
-    canvas::Canvas, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description, forecast::Forecast, job::Job,
-    job::unprepared, pace::Left, pace::Pace, resume, settings::Settings,
+    canvas::Canvas, course::Course, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description,
+    forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
 
@@ -48,6 +49,7 @@ pub struct Generation {
     settings: Settings,
     canvas: Canvas,
     plan: Plan,
+    reuse: Reuse,
     rec: Recorder,
     phase: Phase,
     news: VecDeque<News>,
@@ -115,6 +117,7 @@ enum News {
 struct Reached {
     position: Position,
     done: usize,
+    reused: Reused,
     slots: Vec<Option<Download>>,
 }
 
@@ -122,7 +125,7 @@ impl Reached {
     /// Waits for the latents.
     fn position(&self) -> Result<Position> {
         let slots = self.slots.iter().map(|slot| slot.as_ref().map(Download::wait).transpose()).collect::<Result<_>>()?;
-        Ok(Position { denoised: Some(Denoised { done: self.done, slots }), ..self.position.clone() })
+        Ok(Position { denoised: Some(Denoised { done: self.done, slots, reused: self.reused.clone() }), ..self.position.clone() })
     }
 }
 
@@ -131,15 +134,16 @@ impl Generation {
     pub(crate) fn new<T>(
         parts: &Parts<T>,
         settings: Settings,
-        plan: Plan,
+        course: Course,
         canvas: Canvas,
         mut description: Description,
         job: Box<dyn Job>,
         forecast: Forecast,
     ) -> Result<Self> {
         check_noise(settings.noise.as_deref(), &canvas)?;
-        settings.describe(&plan, &canvas, &mut description);
-        let state = resume::begin(&settings, &plan, &canvas, description)?;
+        settings.describe(&course.plan, &canvas, &mut description);
+        let state = resume::begin(&settings, &course, &canvas, description)?;
+        let Course { plan, steps } = course;
         let (phase, stage) = match job.has_raw_video() {
             true => (Phase::Preprocess, Stage::Preprocessing),
             false => (Phase::Encode(0), Stage::Encoding),
@@ -151,6 +155,7 @@ impl Generation {
             settings,
             canvas,
             plan,
+            reuse: Reuse::new(steps),
             phase,
             news: VecDeque::from([News::Event(Event::Stage(stage))]),
             expert: None,
@@ -199,6 +204,19 @@ impl Generation {
     pub fn size(&self) -> (u32, u32) {
         let (width, height) = self.canvas.size;
         (width as u32, height as u32)
+    }
+
+    /// Which evaluations are computed.
+    pub(crate) fn steps(&self) -> &Steps {
+        self.reuse.steps()
+    }
+
+    /// Tells of a setting that may do harm, before anything else.
+    pub(crate) fn warn(&mut self, warning: String) {
+        if !self.settings.is_planned {
+            log::warn!("{warning}");
+        }
+        self.news.push_front(News::Event(Event::Warning(warning)));
     }
 
     /// See [`Canvas::smaller_tiles`].
@@ -322,7 +340,7 @@ impl Generation {
         if is_last {
             self.settle()?;
         }
-        self.progress(Stage::Encoding, piece + 1, total, self.left(self.num_steps(), 1.0, 1.0));
+        self.progress(Stage::Encoding, piece + 1, total, self.left(0, 1.0, 1.0));
         Ok(if is_last { Phase::Video } else { Phase::Encode(piece + 1) })
     }
 
@@ -330,11 +348,13 @@ impl Generation {
         self.tell(Event::Progress(Progress { stage, done, total, remaining: self.pace.remaining(left) }));
     }
 
-    /// What of this segment is left, with all of the later ones.
-    fn left(&self, steps: usize, conditionings: f64, decodings: f64) -> Left {
+    /// What of this segment is left from a step on, with all of the later ones. Steps that reuse take next to no time.
+    fn left(&self, step: usize, conditionings: f64, decodings: f64) -> Left {
+        let steps = self.steps();
         let videos = self.settings.num_videos - 1 - self.position.video;
         let later = videos * self.num_segments() + self.num_segments() - 1 - self.segment();
-        Left { steps: later * self.num_steps() + steps, conditionings: later as f64 + conditionings, decodings: later as f64 + decodings }
+        let steps = later * steps.computed_from(0) + steps.computed_from(step);
+        Left { steps, conditionings: later as f64 + conditionings, decodings: later as f64 + decodings }
     }
 
     fn begin_video(&mut self) -> Phase {
@@ -354,8 +374,12 @@ impl Generation {
         if self.position.denoised.is_none() {
             self.draw_noise();
         }
-        let denoised = self.position.denoised.take().unwrap_or_else(|| Denoised { done: 0, slots: Vec::new() });
-        let denoiser = Denoiser::upload(&mut self.rec, &self.canvas.latents, &denoised)?;
+        let denoised = self.position.denoised.take().unwrap_or_default();
+        let (shape, count) = (self.canvas.latents, self.plan.slots);
+        let denoiser = Denoiser::upload(&mut self.rec, &shape, &denoised, count)?;
+        let sources = denoised.slots.iter().skip(count).flatten().map(|values| self.rec.upload(&shape, values));
+        let sources = sources.collect::<Result<_>>()?;
+        self.reuse.begin(denoised.reused, sources);
         Ok(Phase::Condition(denoiser, 0))
     }
 
@@ -365,12 +389,12 @@ impl Generation {
         let total = job.condition(&mut self.rec, segment, carried.as_deref().map(Vec::as_slice), piece)?;
         let left = (total - piece - 1) as f64 / total as f64;
         if left > 0.0 {
-            self.progress(Stage::Conditioning { segment }, piece + 1, total, self.left(self.num_steps(), left, 1.0));
+            self.progress(Stage::Conditioning { segment }, piece + 1, total, self.left(0, left, 1.0));
             return Ok(Phase::Condition(denoiser, piece + 1));
         }
         self.settle()?;
         self.pace.conditioning(1.0, self.since.elapsed());
-        self.progress(Stage::Conditioning { segment }, total, total, self.left(self.num_steps(), 0.0, 1.0));
+        self.progress(Stage::Conditioning { segment }, total, total, self.left(0, 0.0, 1.0));
         self.enter(Stage::Denoising { segment });
         Ok(Phase::Step(denoiser))
     }
@@ -386,7 +410,7 @@ impl Generation {
         };
         let mut slots = vec![None; self.plan.slots];
         slots[LATENTS] = Some(noise);
-        position.denoised = Some(Denoised { done: 0, slots });
+        position.denoised = Some(Denoised { slots, ..Denoised::default() });
         self.reach(position);
     }
 
@@ -400,9 +424,12 @@ impl Generation {
             return Ok(Phase::Switch(denoiser, expert));
         }
         self.passes += 1;
-        let velocity = match self.settings.is_planned && self.passes > PLANNED_STEPS {
-            true => self.rec.zeros(&self.canvas.latents)?,
-            false => job.velocity(&mut self.rec, denoiser.latents()?, evaluation.timestep)?,
+        let (velocity, computed) = match self.settings.is_planned && self.settings.cache.is_none() && self.passes > PLANNED_STEPS {
+            true => {
+                self.reuse.pass_over();
+                (self.rec.zeros(&self.canvas.latents)?, true)
+            }
+            false => self.reuse.evaluate(&mut self.rec, &mut **job, &self.plan.evaluations, denoiser.latents()?)?,
         };
         if self.settings.previews {
             self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
@@ -411,22 +438,27 @@ impl Generation {
         denoiser.advance(&mut self.rec, &evaluation, &velocity, |rec| {
             rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
         })?;
-        let slots = denoiser.download(&mut self.rec)?;
-        let reached = Reached { position: self.position.clone(), done: denoiser.done(), slots };
+        let mut slots = denoiser.download(&mut self.rec)?;
+        for latents in self.reuse.sources() {
+            slots.push(Some(self.rec.download_later(latents)?));
+        }
+        let reached = Reached { position: self.position.clone(), done: denoiser.done(), reused: self.reuse.reused(), slots };
         self.news.push_back(News::Step(Box::new(reached)));
-        self.tell_step(done, begun, evaluation.sigma);
+        self.tell_step(done, begun, evaluation.sigma, computed);
         Ok(Phase::Step(denoiser))
     }
 
-    fn tell_step(&mut self, step: usize, begun: Instant, sigma: f64) {
+    fn tell_step(&mut self, step: usize, begun: Instant, sigma: f64, computed: bool) {
         let end = Instant::now() + self.rec.backlog();
         let begun = self.step_end.map_or(begun, |last| last.max(begun));
         let elapsed = end.saturating_duration_since(begun);
         self.step_end = Some(end);
-        self.pace.step(elapsed);
-        let remaining = self.pace.remaining(self.left(self.num_steps() - 1 - step, 0.0, 1.0)).unwrap_or_default();
+        if computed {
+            self.pace.step(elapsed);
+        }
+        let remaining = self.pace.remaining(self.left(step + 1, 0.0, 1.0)).unwrap_or_default();
         let (segment, segments, steps, expert) = (self.segment(), self.num_segments(), self.num_steps(), self.expert);
-        self.tell(Event::Step(Step { segment, segments, step, steps, sigma, expert, elapsed, remaining }));
+        self.tell(Event::Step(Step { segment, segments, step, steps, sigma, expert, computed, elapsed, remaining }));
     }
 
     fn switch(&mut self, denoiser: Denoiser, expert: Expert) -> Result<Phase> {
@@ -476,7 +508,7 @@ impl Generation {
         let (done, total) = decoding.progress();
         self.pace.decoding(1.0 / total as f64, self.since.elapsed());
         self.since = Instant::now();
-        self.progress(Stage::Decoding { segment }, done, total, self.left(0, 0.0, 1.0 - done as f64 / total as f64));
+        self.progress(Stage::Decoding { segment }, done, total, self.left(self.num_steps(), 0.0, 1.0 - done as f64 / total as f64));
         Ok(Phase::Decode(decoding))
     }
 

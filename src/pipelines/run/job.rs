@@ -3,7 +3,8 @@
 use crate::driving::{Findings, Stride};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
-use crate::pipelines::checkpoint::experts::Expert;
+use crate::models::dit::cache::work::Work;
+use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::run::description::Description;
 
 /// What is particular to a kind of generation: everything around the model. The loop is that of a
@@ -44,8 +45,14 @@ pub trait Job: wgpu::WasmNotSend {
         Ok(())
     }
 
-    /// The model's prediction for latents [C, T, H, W], after guidance.
-    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor>;
+    /// Predictions that a step takes: with the prompt, and where there is guidance without it.
+    fn branches(&self) -> usize;
+
+    /// The model's prediction for latents [C, T, H, W] by a branch, and whether all layers were computed for it.
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)>;
+
+    /// How far the prediction is led away from the one without the prompt, in the step that is under way.
+    fn guidance_scale(&self) -> f64;
 
     /// Before frames are decoded: what decoding has no room for leaves the GPU.
     fn decode(&mut self) {}

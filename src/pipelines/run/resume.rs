@@ -5,25 +5,25 @@ use std::sync::Arc;
 use crate::driving::Findings;
 use crate::error::{Error, Result};
 use crate::pipelines::run::state::{Denoised, Position, State};
-use crate::pipelines::run::{canvas::Canvas, description::Description, settings::Settings};
-use crate::schedulers::{LATENTS, Plan};
+use crate::pipelines::run::{canvas::Canvas, course::Course, description::Description, reuse, settings::Settings};
+use crate::schedulers::LATENTS;
 
 /// The state to go on from.
 ///
 /// # Errors
 /// [`Error::Input`] where the saved one is of another request, or is none that this one can have.
-pub(crate) fn begin(settings: &Settings, plan: &Plan, canvas: &Canvas, description: Description) -> Result<State> {
+pub(crate) fn begin(settings: &Settings, course: &Course, canvas: &Canvas, description: Description) -> Result<State> {
     let Some(saved) = &settings.resume else {
         let (request, position) = (Arc::new(description), Arc::new(settings.start(0)));
         return Ok(State { request, position, frames: 0, findings: Findings::default() });
     };
     description.check(&saved.request)?;
-    check(saved, settings, plan, canvas)?;
+    check(saved, settings, course, canvas)?;
     Ok(saved.clone())
 }
 
 /// Whether a state of the same request is one that it can have.
-fn check(state: &State, settings: &Settings, plan: &Plan, canvas: &Canvas) -> Result<()> {
+fn check(state: &State, settings: &Settings, Course { plan, steps }: &Course, canvas: &Canvas) -> Result<()> {
     let Position { video, segment, denoised, carried, .. } = &*state.position;
     let segments = &canvas.segments;
     let (width, height) = canvas.size;
@@ -31,7 +31,11 @@ fn check(state: &State, settings: &Settings, plan: &Plan, canvas: &Canvas) -> Re
     let latents: usize = canvas.latents.iter().product();
     let fits = |denoised: &Denoised| {
         let whole = denoised.slots.iter().flatten().all(|slot| slot.len() == latents);
-        denoised.done <= plan.evaluations.len() && denoised.slots.len() == plan.slots && denoised.slots[LATENTS].is_some() && whole
+        let reused = &denoised.reused;
+        let is_reused = reused.decided.len() == denoised.done && reused.sources == reuse::sources(steps, &reused.decided);
+        let slots = plan.slots + reused.sources.len();
+        let has_all = denoised.slots.len() == slots && denoised.slots.iter().skip(plan.slots).all(Option::is_some);
+        denoised.done <= plan.evaluations.len() && is_reused && has_all && denoised.slots[LATENTS].is_some() && whole
     };
     if *video >= settings.num_videos
         || *segment >= segments.count()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cache::settings::Cache;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub generator: Option<Generator>,
     /// Frames [F, H, W, 3] in [-1, 1] that each video begins with and that were made before.
     pub given: Option<Arc<Vec<f32>>>,
+    /// What is reused; without one, nothing.
+    pub cache: Option<Cache>,
     pub previews: bool,
     /// Whether frames stay on the GPU.
     pub textures: bool,
@@ -73,6 +76,9 @@ impl Settings {
         if let VaeTiling::Pixels(pixels @ ..64) = self.tiling {
             return Err(Error::Input(format!("VAE tiles of {pixels} pixels; they must have at least 64")));
         }
+        if let Some(cache) = &self.cache {
+            cache.check()?;
+        }
         if self.num_videos == 0 {
             return Err(Error::Input("0 videos; at least 1 is needed".into()));
         }
@@ -100,6 +106,9 @@ impl Settings {
         description.set("frames", canvas.segments.frames());
         description.set("steps", plan.evaluations.len());
         description.set("schedule", Digest::of(format!("{plan:?}").as_bytes()));
+        if let Some(cache) = &self.cache {
+            description.set("cache", format!("{cache:?}"));
+        }
         description.set("seed", self.seed);
         description.set("number of videos", self.num_videos);
         if let Some(noise) = &self.noise {

@@ -21,7 +21,7 @@ use crate::pipelines::run::description::Description;
 use crate::rng::Generator;
 
 /// The key that a file's metadata have, and its value: another for files that earlier releases cannot read.
-const FORMAT: (&str, &str) = ("wan_animate_state", "1");
+const FORMAT: (&str, &str) = ("wan_animate_state", "2");
 
 /// Files with longer headers are not of this kind.
 const MAX_HEADER: u64 = 1 << 20;
@@ -57,12 +57,22 @@ pub(crate) struct Position {
 }
 
 /// Latents on their way, and what the scheduler keeps beside them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Denoised {
     /// How many of the plan's evaluations have been applied.
     pub done: usize,
-    /// [C, T, H, W] each.
+    /// [C, T, H, W] each: the scheduler's, and behind them what a cache is made again from.
     pub slots: Vec<Option<Vec<f32>>>,
+    pub reused: Reused,
+}
+
+/// What a cache has decided, and what of it is to be made again: empty without one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reused {
+    /// By evaluation, which branches were computed: the first is bit 0.
+    pub decided: Vec<u8>,
+    /// Evaluations whose work may be reused; the slots behind the scheduler's are the latents that they looked at.
+    pub sources: Vec<usize>,
 }
 
 /// The numbers among a file's metadata.
@@ -73,6 +83,7 @@ struct Numbers {
     frames: usize,
     /// How many steps are done, and how many slots there are, where the segment has its noise.
     denoised: Option<(usize, usize)>,
+    reused: Reused,
 }
 
 /// What of a file's header tells what it is.
@@ -136,8 +147,9 @@ impl State {
             Ok((name, TensorView::new(dtype, vec![count], bytes)?))
         });
         let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+        let reused = denoised.as_ref().map(|denoised| denoised.reused.clone()).unwrap_or_default();
         let denoised = denoised.as_ref().map(|denoised| (denoised.done, denoised.slots.len()));
-        let numbers = Numbers { video: *video, segment: *segment, frames: self.frames, denoised };
+        let numbers = Numbers { video: *video, segment: *segment, frames: self.frames, denoised, reused };
         let metadata = HashMap::from([
             (FORMAT.0.to_string(), FORMAT.1.to_string()),
             ("position".into(), serde_json::to_string(&numbers)?),
@@ -166,7 +178,7 @@ impl State {
             Some((_, count)) if count > MAX_SLOTS => return None,
             Some((done, count)) => {
                 let slots = (0..count).map(|i| floats(&format!("slot_{i}"))).collect::<Option<_>>()?;
-                Some(Denoised { done, slots })
+                Some(Denoised { done, slots, reused: numbers.reused })
             }
             None => None,
         };

@@ -88,6 +88,11 @@ pub struct Lora {
 }
 
 impl Lora {
+    /// The name of its file.
+    pub(crate) fn name(&self) -> String {
+        self.file.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Opens a file. Its tensors are read when a pipeline that it was given to is built.
     ///
     /// # Errors

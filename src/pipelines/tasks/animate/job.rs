@@ -9,13 +9,13 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
-use crate::models::dit::{face_adapter::Face, session::Session};
+use crate::models::dit::{cache::work::Work, face_adapter::Face, session::Session};
 use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, lincomb::lincomb, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
 use crate::pipelines::run::{
-    arrangement::Arrangement, canvas::Canvas, conditioning::fold_after_reference, conditioning::keep, denoise::guide,
-    description::Description, event::Stage, job::Job, job::unprepared, latents, settings::Settings,
+    arrangement::Arrangement, canvas::Canvas, conditioning::fold_after_reference, conditioning::keep, description::Description,
+    event::Stage, job::Job, job::unprepared, latents, settings::Settings,
 };
 use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role};
 use crate::video::{Frames, resize::Filter, resize::resize};
@@ -139,15 +139,20 @@ impl Job for AnimateJob {
         }
     }
 
-    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
+    fn branches(&self) -> usize {
+        self.prompts.len()
+    }
+
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)> {
         self.enter(Stage::Denoising { segment: 0 });
         let Some(Window { conditioning, pose, faces }) = &mut self.window else { return Err(unprepared()) };
         let input = concat(rec, &[latents, conditioning])?;
-        let (animate, session) = (&self.parts.transformer, &mut self.session);
-        let passes = faces.iter_mut().enumerate();
-        let predictions = passes.map(|(prompt, face)| animate.forward(rec, session, prompt, &input, timestep, Driving { pose, face }));
-        let predictions = predictions.collect::<Result<Vec<_>>>()?;
-        guide(rec, &predictions, self.guidance_scale)
+        let face = faces.get_mut(branch).ok_or_else(unprepared)?;
+        self.parts.transformer.predict(rec, &mut self.session, branch, &input, timestep, work, Driving { pose, face })
+    }
+
+    fn guidance_scale(&self) -> f64 {
+        self.guidance_scale
     }
 
     fn decode(&mut self) {

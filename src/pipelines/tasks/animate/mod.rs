@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::cache::tables::Kin;
 use crate::count::count;
 use crate::driving::{DrivingVideo, Purpose};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Sink};
 use crate::location::Location;
-use crate::models::dit::{animate::Animate, config::Config};
+use crate::models::dit::{animate::Animate, config::Config, embed::time_embeddings};
 use crate::networks::NetworkFiles;
-use crate::pipelines::checkpoint::{open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer};
+use crate::pipelines::checkpoint::{
+    expert::Expert, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, transformer::Transformer,
+};
 use crate::pipelines::plan::{refusal, report::Plan};
 use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
 use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings};
@@ -186,6 +189,11 @@ impl Transformer for Animate {
         self.dit().blocks().sizes(dry)
     }
 
+    fn time_embeddings(&self, _expert: Expert, timesteps: &[f64]) -> Result<Vec<Vec<f32>>> {
+        let weights = self.dit().blocks().weights();
+        weights.map_or_else(|| Ok(Vec::new()), |weights| time_embeddings(weights, self.config(), timesteps))
+    }
+
     fn fill(&self, sink: &dyn Sink, count: usize, _both: bool) -> Result<()> {
         self.dit().blocks().fill(sink, count)
     }
@@ -350,6 +358,10 @@ impl Task for Animation {
         let frames = Some(self.segment_frames / 8 * 4 + 1).filter(|&frames| frames >= 5 && frames > self.overlap)?;
         self.segment_frames = frames;
         Some(format!("segments of {frames} frames"))
+    }
+
+    fn kin(&self, pixels: usize, _expert: Expert) -> Kin {
+        Kin::i2v(pixels)
     }
 
     fn check(&self, _segments: &Segments) -> Result<()> {

@@ -8,13 +8,13 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::shelf::Claim;
-use crate::models::dit::{backbone::Dit, block::Block, embed::Timestep, session::Session};
+use crate::models::dit::{backbone::Dit, block::Block, cache::work::Work, embed::Timestep, session::Session};
 use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, permute::permute};
-use crate::pipelines::checkpoint::{experts::Expert, experts::Experts, parts::Parts, rules::Rules};
+use crate::pipelines::checkpoint::{expert::Expert, experts::Experts, parts::Parts, rules::Rules};
 use crate::pipelines::run::{
-    arrangement::Arrangement, canvas::Canvas, conditioning::fold, denoise::guide, description::Description, event::Stage, job::Job,
-    job::unprepared, latents,
+    arrangement::Arrangement, canvas::Canvas, conditioning::fold, description::Description, event::Stage, job::Job, job::unprepared,
+    latents,
 };
 use crate::pipelines::tasks::video::{model::Model, model::Start};
 
@@ -121,7 +121,11 @@ impl Job for VideoJob {
         texts.iter().try_for_each(|text| active.dit.add_prompt(rec, &mut active.session, text, image.as_ref()))
     }
 
-    fn velocity(&mut self, rec: &mut Recorder, latents: &Tensor, timestep: f64) -> Result<Tensor> {
+    fn branches(&self) -> usize {
+        self.guidance.prompts.len()
+    }
+
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)> {
         self.enter(Stage::Denoising { segment: 0 });
         let Some(start) = &self.start else { return Err(unprepared()) };
         let (input, timestep) = match start {
@@ -133,11 +137,16 @@ impl Job for VideoJob {
                 (input, Timestep::AfterFirstFrame(timestep))
             }
         };
-        let Some(Active { expert, dit, session }) = &mut self.active else { return Err(unprepared()) };
-        let predictions = (0..session.prompts()).map(|prompt| dit.forward(rec, session, prompt, &input, timestep, &mut ()));
-        let predictions = predictions.collect::<Result<Vec<_>>>()?;
+        let Some(Active { dit, session, .. }) = &mut self.active else { return Err(unprepared()) };
+        dit.predict(rec, session, branch, &input, timestep, work, &mut ())
+    }
+
+    fn guidance_scale(&self) -> f64 {
         let (high, low) = self.guidance.scales;
-        guide(rec, &predictions, if *expert == Expert::HighNoise { high } else { low })
+        match &self.active {
+            Some(Active { expert: Expert::LowNoise, .. }) => low,
+            _ => high,
+        }
     }
 
     fn decode(&mut self) {

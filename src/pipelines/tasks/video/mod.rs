@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::cache::tables::Kin;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::location::Location;
 use crate::pipelines::checkpoint::{
-    experts::Expert, experts::Experts, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, source::Part, transformer::Transformer,
+    expert::Expert, experts::Experts, open::Checkpoint, open::Family, parts::Parts, recipe::Recipe, source::Part, transformer::Transformer,
 };
 use crate::pipelines::plan::{refusal, report::Plan};
 use crate::pipelines::request::{Request, builder::Builder, pipeline::Pipeline, pipeline::Twin, pipeline::sealed::Sealed, task::Task};
@@ -203,6 +204,10 @@ impl Task for Video {
         let frames = Some(all / 8 * 4 + 1).filter(|&frames| frames < all)?;
         self.num_frames = Some(frames);
         Some(format!("{frames} frames"))
+    }
+
+    fn kin(&self, pixels: usize, expert: Expert) -> Kin {
+        self.pipeline.model.kin(self.pipeline.parts.transformer.config().width(), pixels, expert)
     }
 
     fn check(&self, segments: &Segments) -> Result<()> {

@@ -1,7 +1,8 @@
 //! What kind of model a checkpoint holds, what it takes, and its official defaults.
 
+use crate::cache::tables::Kin;
 use crate::error::{Error, Result};
-use crate::pipelines::checkpoint::{open::Checkpoint, rules::Rules};
+use crate::pipelines::checkpoint::{expert::Expert, open::Checkpoint, rules::Rules};
 
 /// What a checkpoint can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub struct Defaults {
     /// What stands before the negative prompt that all have.
     pub flaws: &'static str,
 }
+
+/// Channels of the tokens of the model of 1.3 billion weights.
+const SMALL_WIDTH: usize = 1536;
 
 /// The official command line has another shift for Wan2.1's I2V up to this size.
 const SMALL: (usize, f64) = (832 * 480, 3.0);
@@ -105,6 +109,19 @@ impl Model {
         match self.start {
             Start::FirstFrame => Defaults { size: (1280, 704), num_frames: 121, steps, guidance, flaws },
             Start::Text | Start::Channels => Defaults { size: (832, 480), num_frames: 81, steps, guidance, flaws },
+        }
+    }
+
+    /// Whose like a transformer is, of two experts one of them.
+    pub fn kin(self, width: usize, pixels: usize, expert: Expert) -> Kin {
+        let low = expert == Expert::LowNoise;
+        match (self.start, self.two_experts) {
+            (Start::FirstFrame, _) => Kin::Ti2v5b,
+            (Start::Text, true) => Kin::T2vA14b { low },
+            (Start::Channels, true) => Kin::I2vA14b { low },
+            (Start::Text, false) if width <= SMALL_WIDTH => Kin::T2v1_3b,
+            (Start::Text, false) => Kin::T2v14b,
+            (Start::Channels, false) => Kin::i2v(pixels),
         }
     }
 

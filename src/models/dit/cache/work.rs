@@ -1,0 +1,30 @@
+//! What a pass does about layers that may be reused.
+
+use crate::cache::judge::Judge;
+
+/// See the module. By default all layers are computed, and nothing is kept.
+#[derive(Debug, Default)]
+pub struct Work<'a> {
+    /// Layers at the beginning and at the end that are always computed.
+    pub ends: (usize, usize),
+    /// The number of the pass, for those that extrapolate.
+    pub number: usize,
+    /// Of the polynomial by which residuals are extrapolated.
+    pub order: usize,
+    /// Whether what is kept may be needed by a later pass.
+    pub keeps: bool,
+    /// What is done about the layers between.
+    pub how: How<'a>,
+}
+
+/// How it is decided whether the layers between the ends are computed.
+#[derive(Debug, Default)]
+pub enum How<'a> {
+    /// They are.
+    #[default]
+    Compute,
+    /// They are not.
+    Reuse,
+    /// By what the layers at the beginning did.
+    Judge(&'a Judge),
+}

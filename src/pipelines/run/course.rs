@@ -1,0 +1,10 @@
+//! What is going to be done of a segment's latents, evaluation by evaluation.
+
+use crate::cache::steps::Steps;
+use crate::schedulers::Plan;
+
+/// A scheduler's plan, and which of its evaluations are computed.
+pub(crate) struct Course {
+    pub plan: Plan,
+    pub steps: Steps,
+}
