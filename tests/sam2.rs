@@ -9,18 +9,18 @@ use common::{Golden, assert_close, device, golden_json};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use wan_animate::Error;
+use wan_animate::unversioned::gpu::{Recorder, Tensor};
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
-use wan_animate::unversioned::models::sam2::memory_attention::Memories;
+use wan_animate::unversioned::models::sam2::neck::LEVELS;
 use wan_animate::unversioned::models::sam2::prompt::Prompt;
+use wan_animate::unversioned::models::sam2::tracker::{MEMORIES, Tracker};
 use wan_animate::unversioned::models::sam2::{Sam2, choice::Mask, config::Config, names::TRANSFORMERS};
 use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::weights::Weights;
 
 /// Sums in another order than the reference's, in eight blocks.
 const F32: f64 = 1e-4;
-/// Memories are kept as bf16, and numbers between two of those may be rounded either way.
-const BF16: f64 = 2e-4;
 /// Operands of products in f16.
 const F16: f64 = 2e-2;
 
@@ -172,48 +172,152 @@ fn masks_of_images_and_memories_are_those_of_transformers() {
     }
 }
 
-/// To the nearest number of bf16, as memories are kept.
-fn rounded(values: &[f32]) -> Vec<f32> {
-    values.iter().map(|&value| half::bf16::from_f32(value).to_f32()).collect()
+/// A tiny model on the GPU, and frames of its video.
+struct Tiny {
+    model: Sam2,
+    rec: Recorder,
+    salt: u64,
+    _folder: tempfile::TempDir,
 }
 
-/// Of two prompted frames, one of them before the frame at hand, and so of one object: in 2.0 that has no time.
-#[test]
-fn memories_are_seen_as_in_transformers() {
-    let (tensors, json, salt) = tiny("tiny_2_0");
-    let golden = Golden::open("sam2/tiny_2_0.safetensors");
-    let (_folder, weights) = opened(&tensors, Some(&json));
-    let config = Config::of(&weights).expect("sizes");
-    let (device, mut rec) = device();
-    let model = Sam2::load(&Loader::new(&device, &weights, Precision::F32), &config).expect("loads");
-    let (side, dim) = (config.image_size, config.memory_dim);
-    let (mut values, mut objects) = (Vec::new(), Vec::new());
-    for (number, frame) in [0, 3].into_iter().enumerate() {
-        let pixels = rec.upload(&[side, side, 3], &pixels(salt, side, frame)).expect("pixels");
-        let levels = model.encode(&mut rec, &pixels).expect("levels");
-        let (mask, object) = model.mask(&mut rec, &levels, &prompt(&golden, number, 8, None)).expect("a mask");
-        let memory = model.remember(&mut rec, &levels, &mask, true).expect("a memory");
-        let made = rounded(&rec.download(&memory).expect("reads"));
-        if frame == 0 {
-            let wanted = rounded(golden.values("memory"));
-            let others = made.iter().zip(&wanted).filter(|(made, wanted)| made != wanted).count();
-            assert!(others * 100 < made.len(), "{others} of {} numbers are rounded the other way", made.len());
-        }
-        values.extend(made);
-        objects.push(rec.download(&object).expect("reads"));
+impl Tiny {
+    fn load(version: &str) -> Self {
+        let (tensors, json, salt) = tiny(version);
+        Self::of(&tensors, &json, salt)
     }
-    let placed = values.len() / dim;
-    let time = &tensors["memory_temporal_positional_encoding"].1[6 * dim..];
-    let positions = golden.values("memory_positions");
-    let mut keys: Vec<f32> = values.iter().enumerate().map(|(i, value)| value + positions[i % positions.len()] + time[i % dim]).collect();
-    values.extend(&objects[0]);
-    keys.extend(&objects[0]);
-    let shape = [values.len() / dim, dim];
-    let (values, keys) = (rec.upload(&shape, &values).expect("values"), rec.upload(&shape, &keys).expect("keys"));
-    let pixels = rec.upload(&[side, side, 3], &pixels(salt, side, 1)).expect("pixels");
-    let levels = model.encode(&mut rec, &pixels).expect("levels");
-    let seen = model.recall(&mut rec, &levels, Memories { values: &values, keys: &keys, placed }).expect("features");
-    assert_close("attended", &rec.download(&seen).expect("reads"), golden.values("attended"), BF16);
+
+    fn of(tensors: &Tensors, json: &Value, salt: u64) -> Self {
+        let (folder, weights) = opened(tensors, Some(json));
+        let config = Config::of(&weights).expect("sizes");
+        let (device, rec) = device();
+        let model = Sam2::load(&Loader::new(&device, &weights, Precision::F32), &config).expect("loads");
+        Self { model, rec, salt, _folder: folder }
+    }
+
+    fn levels(&mut self, frame: usize) -> [Tensor; LEVELS] {
+        let side = self.model.config().image_size;
+        let pixels = self.rec.upload(&[side, side, 3], &pixels(self.salt, side, frame % 6)).expect("pixels");
+        self.model.encode(&mut self.rec, &pixels).expect("levels")
+    }
+
+    /// The masks of a video, of which these frames are prompted before others are looked at.
+    fn follow(&mut self, num_frames: usize, max_memories: usize, prompts: &[(usize, Prompt)]) -> Vec<Mask> {
+        let mut tracker = Tracker::new(num_frames, max_memories);
+        let mut masks = BTreeMap::new();
+        for (frame, prompt) in prompts {
+            let levels = self.levels(*frame);
+            masks.insert(*frame, tracker.prompt(&self.model, &mut self.rec, *frame, &levels, prompt).expect("a mask"));
+        }
+        for frame in 0..num_frames {
+            if !masks.contains_key(&frame) {
+                let levels = self.levels(frame);
+                masks.insert(frame, tracker.track(&self.model, &mut self.rec, frame, &levels).expect("a mask"));
+            }
+        }
+        masks.into_values().collect()
+    }
+}
+
+fn iou(made: &[f32], wanted: &[f32]) -> f64 {
+    let count = |of: fn(bool, bool) -> bool| made.iter().zip(wanted).filter(|(a, b)| of(**a > 0.0, **b > 0.0)).count() as f64;
+    count(|a, b| a && b) / count(|a, b| a || b).max(1.0)
+}
+
+/// Two of six frames are prompted, one of them with a box, before the video is gone through.
+#[test]
+fn an_object_is_followed_as_in_transformers() {
+    for version in ["tiny_2_0", "tiny_2_1"] {
+        let golden = Golden::open(&format!("sam2/{version}.safetensors"));
+        let prompts = [0, 3].map(|frame| (frame, prompt(&golden, frame / 3, 8, None)));
+        let masks = Tiny::load(version).follow(6, MEMORIES, &prompts);
+        let (logits, scores) = (golden.values("logits"), golden.values("scores"));
+        for (frame, mask) in masks.iter().enumerate() {
+            let wanted = &logits[frame * mask.logits.len()..][..mask.logits.len()];
+            println!("{version}, frame {frame}: IoU {}", iou(&mask.logits, wanted));
+            assert!(iou(&mask.logits, wanted) >= 0.999, "frame {frame}");
+            assert_close(&format!("logits of frame {frame}"), &mask.logits, wanted, 1e-3);
+            assert_close(&format!("score of frame {frame}"), &[mask.score], &scores[frame..=frame], 1e-3);
+        }
+    }
+}
+
+#[test]
+fn a_mask_is_corrected_as_in_transformers() {
+    let golden = Golden::open("sam2/tiny_2_1.safetensors");
+    let mut tiny = Tiny::load("tiny_2_1");
+    let levels = tiny.levels(1);
+    let earlier = Mask { logits: golden.values("image_logits").to_vec(), iou: 1.0, score: 1.0, token: 0 };
+    let told = tiny.model.without_memories(&mut tiny.rec, &levels).expect("levels");
+    let (mask, _) = tiny.model.mask_in(&mut tiny.rec, &told, &prompt(&golden, 0, 2, None), Some(&earlier)).expect("a mask");
+    check_mask(&mask, golden.values("corrected_logits"), golden.values("corrected_ious"), F32);
+}
+
+/// A correction counts as a prompt: what follows is another.
+#[test]
+fn what_follows_a_correction_changes() {
+    let golden = Golden::open("sam2/tiny_2_1.safetensors");
+    let mut tiny = Tiny::load("tiny_2_1");
+    let mut follow = |corrected: bool| {
+        let mut tracker = Tracker::new(4, MEMORIES);
+        let levels = [0, 1, 2].map(|frame| tiny.levels(frame));
+        let (model, rec) = (&tiny.model, &mut tiny.rec);
+        tracker.prompt(model, rec, 0, &levels[0], &prompt(&golden, 0, 8, None)).expect("a mask");
+        let mut mask = tracker.track(model, rec, 1, &levels[1]).expect("a mask");
+        if corrected {
+            let said = Prompt { points: vec![(3.0, 4.0, false), (90.0, 70.0, true)], bounds: None };
+            mask = tracker.correct(model, rec, 1, &levels[1], (&said, &mask)).expect("a mask");
+        }
+        (mask, tracker.track(model, rec, 2, &levels[2]).expect("a mask"))
+    };
+    let (alone, corrected) = (follow(false), follow(true));
+    assert_ne!(alone.0.logits, corrected.0.logits);
+    assert_ne!(alone.1.logits, corrected.1.logits);
+    assert_eq!(alone, follow(false), "the same again");
+}
+
+/// However long the video is, and however many frames are prompted.
+#[test]
+fn memory_does_not_grow_with_the_video() {
+    let golden = Golden::open("sam2/tiny_2_1.safetensors");
+    let mut peak = |num_frames: usize, every: usize| {
+        let mut tiny = Tiny::load("tiny_2_1");
+        let device = tiny.rec.device().clone();
+        device.reset_peak();
+        let (model, mut tracker) = (&tiny.model, Tracker::new(num_frames, MEMORIES));
+        let side = model.config().image_size;
+        for frame in 0..num_frames {
+            let pixels = tiny.rec.upload(&[side, side, 3], &pixels(tiny.salt, side, frame % 6)).expect("pixels");
+            let levels = model.encode(&mut tiny.rec, &pixels).expect("levels");
+            let done = match frame % every {
+                0 => tracker.prompt(model, &mut tiny.rec, frame, &levels, &prompt(&golden, 0, 8, None)),
+                _ => tracker.track(model, &mut tiny.rec, frame, &levels),
+            };
+            done.expect("a mask");
+        }
+        device.memory_use().peak
+    };
+    let (short, long) = (peak(40, 8), peak(400, 8));
+    println!("{short} bytes for 40 frames, {long} for 400");
+    assert!(long.abs_diff(short) * 20 <= short, "{short} bytes for 40 frames, {long} for 400");
+}
+
+#[test]
+fn fewer_memories_are_looked_at_where_so_is_said() {
+    let golden = Golden::open("sam2/tiny_2_1.safetensors");
+    let mut tiny = Tiny::load("tiny_2_1");
+    let prompts = [(0, prompt(&golden, 0, 8, None))];
+    let masks = [1, 2, MEMORIES].map(|most| tiny.follow(3, most, &prompts));
+    assert_eq!(masks[0][1], masks[1][1], "the frame after a prompted one has but that");
+    assert_ne!(masks[0][2].logits, masks[1][2].logits);
+    assert_eq!(masks[1][2], masks[2][2], "two are all that there are");
+}
+
+#[test]
+fn nothing_is_followed_of_which_nothing_was_said() {
+    let mut tiny = Tiny::load("tiny_2_1");
+    let levels = tiny.levels(0);
+    let error = Tracker::new(6, MEMORIES).track(&tiny.model, &mut tiny.rec, 0, &levels).expect_err("no prompt");
+    assert!(matches!(error, Error::Input(_)), "{error}");
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Preparation {
     /// What is being looked through.
     search: Option<Looking>,
     findings: Findings,
+    /// Frames that networks go through, some of them twice.
+    frames: usize,
     done: usize,
 }
 
@@ -71,8 +73,8 @@ impl DrivingVideo {
 impl Preparation {
     pub(super) fn new(driving: DrivingVideo, purpose: Purpose, device: &Device) -> Result<Self> {
         let (video, _) = driving.sampled()?;
-        let (device, findings) = (device.clone(), Findings::default());
-        Ok(Self { driving, purpose, device, video, networks: None, search: None, findings, done: 0 })
+        let (device, findings, frames) = (device.clone(), Findings::default(), video.num_frames());
+        Ok(Self { driving, purpose, device, video, networks: None, search: None, findings, frames, done: 0 })
     }
 
     /// Does all of it. `progress` is called with the pieces of work that are done, as a rule frames, and all of them.
@@ -123,8 +125,9 @@ impl Preparation {
 
     fn rehearse(&mut self) -> Result<()> {
         let (is_needed, (width, height)) = (self.looks_at_reference() || self.search_of_video().is_some(), self.video.size());
+        let masks = self.masks_are_wanted();
         match self.driving.finder {
-            Some(Finder::Files(_)) if is_needed => self.networks()?.rehearse(width, height)?,
+            Some(Finder::Files(_)) if is_needed => self.networks()?.rehearse(width, height, masks)?,
             _ => {}
         }
         self.networks = None;
@@ -135,15 +138,19 @@ impl Preparation {
         matches!(self.purpose, Purpose::Animate(_)) && self.driving.looks_at_reference()
     }
 
+    fn masks_are_wanted(&self) -> bool {
+        matches!(self.purpose, Purpose::Replace) && self.driving.mask.is_none()
+    }
+
     /// How networks look for the person; none where all of it was given.
     fn search_of_video(&self) -> Option<Search> {
-        let masks = matches!(self.purpose, Purpose::Replace) && self.driving.mask.is_none();
-        (masks || self.driving.keypoints.is_none()).then(|| self.driving.search.masks(masks))
+        let masks = self.masks_are_wanted();
+        (masks || self.driving.keypoints.is_none()).then(|| self.driving.search.clone().masks(masks))
     }
 
     /// Pieces of work: frames, the reference, and what is made of it.
     fn total(&self) -> usize {
-        let frames = self.search_of_video().map_or(0, |_| self.video.num_frames());
+        let frames = self.search_of_video().map_or(0, |_| self.frames);
         usize::from(self.looks_at_reference()) + frames + 1
     }
 
@@ -167,7 +174,7 @@ impl Preparation {
         let finding = match entry.as_ref().and_then(Entry::load) {
             Some(finding) => finding,
             None => {
-                let mut walk = Walk::new(&picture, Search::new());
+                let mut walk = Walk::new(&picture, Search::new())?;
                 walk.next(&mut *self.networks()?)?;
                 kept(walk.finish().map_err(|_| nobody_in_reference())?, entry)?
             }
@@ -183,7 +190,10 @@ impl Preparation {
             self.findings.video = Some(Arc::new(finding));
             return Ok(self.on(video.num_frames()));
         }
-        self.look_on(Looking { walk: Walk::new(&video, search), entry })
+        let walk = Walk::new(&video, search)?;
+        let pieces = walk.pieces(&mut *self.networks()?);
+        self.frames = pieces;
+        self.look_on(Looking { walk, entry })
     }
 
     /// The next frame.

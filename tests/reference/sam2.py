@@ -116,7 +116,14 @@ def image(made: Sam2VideoModel, frame: torch.Tensor, points: torch.Tensor, label
         pixel_values=frame[None], input_points=points[None, None], input_labels=labels[None, None], input_boxes=box[None, None],
         multimask_output=False,
     )
-    return {"image_logits": out.pred_masks[0, 0], "image_ious": out.iou_scores[0, 0]}
+    corrected = made._single_frame_forward(
+        pixel_values=frame[None], input_points=points[None, None], input_labels=labels[None, None], input_masks=out.pred_masks,
+        multimask_output=False,
+    )
+    return {
+        "image_logits": out.pred_masks[0, 0], "image_ious": out.iou_scores[0, 0],
+        "corrected_logits": corrected.pred_masks[0, 0], "corrected_ious": corrected.iou_scores[0, 0],
+    }
 
 
 def golden(version: str, salt: int, folder: Path) -> None:

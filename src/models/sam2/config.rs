@@ -95,6 +95,9 @@ impl Config {
         if !self.side(0).is_multiple_of(first) {
             return wrong(format!("windows of {first} do not share out {} tokens", self.side(0)));
         }
+        if !self.hidden_size.is_multiple_of(self.memory_dim) || !self.memory_dim.is_multiple_of(4) {
+            return wrong(format!("objects of {} numbers are no whole rows of memories of {}", self.hidden_size, self.memory_dim));
+        }
         let (hidden, inner, heads) = (self.hidden_size, self.decoder_attention_dim, self.decoder_attention_heads);
         if hidden % 8 != 0 || hidden % heads != 0 || inner % heads != 0 {
             return wrong(format!("widths {hidden} and {inner} in {heads} heads"));

@@ -74,3 +74,10 @@ pub fn axial(width: usize, side: usize) -> Vec<f64> {
         |cell: usize| (0..2 * quarter).map(move |i| if i < quarter { angle(cell % side, i) } else { angle(cell / side, i - quarter) });
     (0..side * side).flat_map(cell).collect()
 }
+
+/// Sines of a time at growing wavelengths, then its cosines: `width` numbers.
+pub fn time(width: usize, at: f64) -> Vec<f64> {
+    let half = width / 2;
+    let angle = |i: usize| at / LONGEST.powf((2 * (i / 2)) as f64 / half as f64);
+    (0..half).map(|i| angle(i).sin()).chain((0..half).map(|i| angle(i).cos())).collect()
+}

@@ -15,15 +15,8 @@ pub static SAM2: Spec = Spec {
     signs: &["image_encoder.trunk.patch_embed.proj.weight"],
     tables: &[&TRANSFORMERS],
     kin: None,
-    // What takes masks as prompts, and what tells when something was.
-    unneeded: &[
-        "mask_downsample.",
-        "sam_prompt_encoder.mask_downscaling.",
-        "no_mem_pos_enc",
-        "maskmem_tpos_enc",
-        "no_obj_embed_spatial",
-        "obj_ptr_tpos_proj.",
-    ],
+    // What makes an object of a mask that is given, and what stands for memories where there are none.
+    unneeded: &["mask_downsample.", "no_mem_pos_enc"],
     besides: &[],
     stem: "model",
     architecture: "sam2",
