@@ -11,6 +11,7 @@ mod driving;
 mod growth;
 mod kept;
 mod lora;
+mod masks;
 mod output;
 mod safety;
 mod settings;

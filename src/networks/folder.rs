@@ -172,7 +172,8 @@ impl NetworkFiles {
             Some(file) => OnnxDetector::open(file.clone(), device)?,
             None => OnnxDetector::load(there.required(|kind| matches!(kind, Kind::Detector(_)), &DETECTOR)?, device)?,
         };
-        let masks = match self.segmenter.clone().or(there.sam2()?) {
+        let followed = if self.segmenter.is_none() { there.sam2()? } else { None };
+        let masks = match self.segmenter.clone().or(followed) {
             Some(file) if is_checkpoint(&file) => Masks::Sam2(Box::new(Sam2Masks::open(file, device)?)),
             Some(file) => Masks::Frame(Box::new(OnnxMask::open(file, device)?)),
             None => match there.take(|kind| kind == Kind::Mask, &SEGMENTER)? {
@@ -323,7 +324,9 @@ fn every_file(place: &Location, depth: usize, files: &mut Vec<Location>) {
 fn is_checkpoint(place: &Location) -> bool {
     let name = place.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     match place.is_dir() {
-        true => place.names().unwrap_or_default().iter().any(|name| name.ends_with(".safetensors")) && !place.join("end2end.onnx").is_file(),
+        true => {
+            place.names().unwrap_or_default().iter().any(|name| name.ends_with(".safetensors")) && !place.join("end2end.onnx").is_file()
+        }
         false => !name.ends_with(".onnx"),
     }
 }

@@ -75,7 +75,7 @@ impl Sam2Masks {
     /// [`Error::Weights`] where it is none, or not of a SAM 2 model.
     pub fn open(checkpoint: impl Into<Location>, device: &Device) -> Result<Self> {
         let weights = registry::open(checkpoint)?;
-        if !registry::model_of(&weights).is_some_and(|model| model.name == SAM2.name) {
+        if registry::model_of(&weights).is_none_or(|model| model.name != SAM2.name) {
             let message = format!("this is {}, where {} is wanted", registry::name_of(&weights), SAM2.name);
             return Err(Error::weights(weights.path(), message));
         }
@@ -108,9 +108,8 @@ impl Sam2Masks {
     /// All that a video may take, on a [dry](Device::dry) device that it was opened on.
     pub(super) fn rehearse(&mut self) -> Result<()> {
         let frames = Frames::from_images(vec![RgbImage::new(16, 16); REHEARSED])?;
-        let prompts = (0..MaskPrompts::default().max_memories / 2).fold(MaskPrompts::new(), |prompts, index| {
-            prompts.frame(index, MaskPrompt::new().person(1.0, 1.0).person(2.0, 2.0))
-        });
+        let prompts = (0..MaskPrompts::default().max_memories / 2)
+            .fold(MaskPrompts::new(), |prompts, index| prompts.frame(index, MaskPrompt::new().person(1.0, 1.0).person(2.0, 2.0)));
         let person = WholeBody::new(&[Keypoint { x: 8.0, y: 8.0, score: 1.0 }; NUM_KEYPOINTS])?;
         self.begin(&frames, &vec![person; REHEARSED], &prompts)?;
         (0..REHEARSED).try_for_each(|_| self.next_mask().map(drop))
@@ -124,7 +123,8 @@ impl Sam2Masks {
             let (needed, budget) = (self.gpu_memory()?.peak, room.saturating_sub(self.device.memory_use().current));
             if needed > budget {
                 let what = self.weights.path().display();
-                let message = format!("{what} needs a memory budget of {needed} bytes; it is {budget}: raise it, or choose a smaller model");
+                let message =
+                    format!("{what} needs a memory budget of {needed} bytes; it is {budget}: raise it, or choose a smaller model");
                 return Err(Error::memory(needed, budget, message));
             }
         }

@@ -153,7 +153,13 @@ impl Sam2 {
     ///
     /// # Errors
     /// As [`mask`](Self::mask).
-    pub fn mask_in(&self, rec: &mut Recorder, levels: &[Tensor; LEVELS], prompt: &Prompt, earlier: Option<&Mask>) -> Result<(Mask, Tensor)> {
+    pub fn mask_in(
+        &self,
+        rec: &mut Recorder,
+        levels: &[Tensor; LEVELS],
+        prompt: &Prompt,
+        earlier: Option<&Mask>,
+    ) -> Result<(Mask, Tensor)> {
         let Decoded { masks, ious, score, tokens } = self.decode(rec, levels, prompt, earlier)?;
         let later = [rec.download_later(&masks)?, rec.download_later(&ious)?, rec.download_later(&score)?];
         rec.finish()?;
