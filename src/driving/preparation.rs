@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use image::RgbImage;
 
 use crate::cancel::Cancel;
-use crate::driving::cache::Entry;
+use crate::driving::cache::{Cache, Entry};
 use crate::driving::driving_video::{DrivingVideo, Finder, Purpose};
 use crate::driving::found_file::{Finding, Findings};
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub struct Preparation {
 struct Looking {
     walk: Walk,
     entry: Option<Entry>,
+    /// Likewise of the points alone, until these are there.
+    points: Option<Entry>,
 }
 
 /// What a piece of work came to.
@@ -145,7 +147,8 @@ impl Preparation {
     /// How networks look for the person; none where all of it was given.
     fn search_of_video(&self) -> Option<Search> {
         let masks = self.masks_are_wanted();
-        (masks || self.driving.keypoints.is_none()).then(|| self.driving.search.clone().masks(masks))
+        let search = &self.driving.search;
+        (masks || self.driving.keypoints.is_none()).then(|| if masks { search.clone().masks(true) } else { search.points() })
     }
 
     /// Pieces of work: frames, the reference, and what is made of it.
@@ -170,7 +173,7 @@ impl Preparation {
     fn look_at_reference(&mut self) -> Result<Stride> {
         let Purpose::Animate(reference) = &self.purpose else { return self.conclude() };
         let picture = Frames::from_images([RgbImage::clone(reference)])?;
-        let entry = self.entry(&picture, &Search::new())?;
+        let entry = self.cache(&picture)?.map(|cache| cache.entry(&Search::new()));
         let finding = match entry.as_ref().and_then(Entry::load) {
             Some(finding) => finding,
             None => {
@@ -185,20 +188,32 @@ impl Preparation {
 
     fn look_at_video(&mut self, search: Search) -> Result<Stride> {
         let video = self.video.clone();
-        let entry = self.entry(&video, &search)?;
+        let cache = self.cache(&video)?;
+        let [entry, points] = [&search, &search.points()].map(|search| cache.as_ref().map(|cache| cache.entry(search)));
         if let Some(finding) = entry.as_ref().and_then(Entry::load) {
             self.findings.video = Some(Arc::new(finding));
             return Ok(self.on(video.num_frames()));
         }
-        let walk = Walk::new(&video, search)?;
-        let pieces = walk.pieces(&mut *self.networks()?);
+        let mut walk = Walk::new(&video, search)?;
+        let (pieces, follows) = (walk.pieces(&mut *self.networks()?), video.num_frames());
         self.frames = pieces;
-        self.look_on(Looking { walk, entry })
+        let points = points.filter(|_| pieces > follows);
+        match points.as_ref().and_then(Entry::load) {
+            Some(finding) => {
+                walk.skip_to_masks(finding.found);
+                self.search = Some(Looking { walk, entry, points: None });
+                Ok(self.on(follows))
+            }
+            None => self.look_on(Looking { walk, entry, points }),
+        }
     }
 
     /// The next frame.
     fn look_on(&mut self, mut looking: Looking) -> Result<Stride> {
         looking.walk.next(&mut *self.networks()?)?;
+        if looking.walk.has_points() {
+            looking.points.take().map_or(Ok(()), |entry| kept(looking.walk.points()?, Some(entry)).map(drop))?;
+        }
         if !looking.walk.is_over() {
             self.search = Some(looking);
             return Ok(self.on(1));
@@ -211,9 +226,9 @@ impl Preparation {
     }
 
     /// Where networks' work on a video is kept; none where it is not.
-    fn entry(&self, video: &Frames, search: &Search) -> Result<Option<Entry>> {
+    fn cache(&self, video: &Frames) -> Result<Option<Cache>> {
         match (&self.driving.cache, &self.driving.finder) {
-            (Some(folder), Some(Finder::Files(files))) => Entry::of(folder, video, files, search).map(Some),
+            (Some(folder), Some(Finder::Files(files))) => Cache::of(folder, video, files).map(Some),
             _ => Ok(None),
         }
     }

@@ -105,6 +105,11 @@ impl Search {
         self
     }
 
+    /// The same without masks.
+    pub(crate) fn points(&self) -> Self {
+        Self { masks: false, prompts: MaskPrompts::default(), ..self.clone() }
+    }
+
     /// What a network that follows masks through the video, such as SAM 2, is told of the person. Others are told nothing.
     pub fn mask_prompts(mut self, prompts: MaskPrompts) -> Self {
         self.prompts = prompts;
@@ -185,7 +190,26 @@ impl Walk {
     /// Whether all frames are done.
     pub(crate) fn is_over(&self) -> bool {
         let all = self.video.num_frames();
-        self.frames.len() == all && self.masks.as_ref().is_none_or(|masks| masks.num_frames() == all)
+        self.has_points() && self.masks.as_ref().is_none_or(|masks| masks.num_frames() == all)
+    }
+
+    /// Whether the person was looked for in all frames.
+    pub(crate) fn has_points(&self) -> bool {
+        self.frames.len() == self.video.num_frames()
+    }
+
+    /// What was found so far, without masks.
+    pub(crate) fn points(&self) -> Result<Found> {
+        let (width, height) = self.video.size();
+        let keypoints = Keypoints::new(width, height, self.video.fps(), self.frames.clone())?;
+        let (searched, crowded) = (self.searched.clone(), self.crowded.clone());
+        Ok(Found { keypoints, masks: None, persons: self.persons, searched, crowded })
+    }
+
+    /// Takes what was found before, for as many frames.
+    pub(crate) fn skip_to_masks(&mut self, found: Found) {
+        let Found { keypoints, persons, searched, crowded, .. } = found;
+        (self.frames, self.persons, self.searched, self.crowded) = (keypoints.frames().to_vec(), persons, searched, crowded);
     }
 
     /// How many frames are gone through, some of them twice.
@@ -196,7 +220,7 @@ impl Walk {
 
     /// The next frame: the person's points, then, where a network goes through the video for them, its masks.
     pub(crate) fn next(&mut self, networks: &mut Networks) -> Result<()> {
-        if self.frames.len() < self.video.num_frames() { self.look_at_next(networks) } else { self.follow_next(networks) }
+        if self.has_points() { self.follow_next(networks) } else { self.look_at_next(networks) }
     }
 
     fn look_at_next(&mut self, networks: &mut Networks) -> Result<()> {
@@ -243,10 +267,8 @@ impl Walk {
     /// What was found, once all frames are done.
     pub(crate) fn finish(self) -> Result<Found> {
         self.require_somebody()?;
-        let Self { video, frames, masks, persons, searched, crowded, .. } = self;
-        let (width, height) = video.size();
-        let keypoints = Keypoints::new(width, height, video.fps(), frames)?;
-        Ok(Found { keypoints, masks: masks.map(Frames::new).transpose()?, persons, searched, crowded })
+        let found = self.points()?;
+        Ok(Found { masks: self.masks.map(Frames::new).transpose()?, ..found })
     }
 
     fn frame(&mut self, networks: &mut Networks, frame: &RgbImage) -> Result<Pose> {
