@@ -250,10 +250,10 @@ fn memory_does_not_grow_with_the_video() {
         let mut dry = Tiny::on(&device.dry(device.limits().clone()), &weights, salt);
         peak(&mut dry, num_frames)
     });
-    assert_eq!(planned[0], planned[1]);
+    assert!(planned[0].abs_diff(planned[1]) * 20 <= planned[0], "{planned:?}");
     let real = peak(&mut Tiny::of_weights(&weights, salt), 24);
-    println!("{planned:?} bytes planned for 40 and 400 frames, {real} for 24");
-    assert!(real.abs_diff(planned[0]) * 20 <= real);
+    println!("{planned:?} bytes planned for 40 and 400 frames, {real} taken by 24");
+    assert!(real.abs_diff(planned[0]) * 20 <= real, "{planned:?} bytes planned, {real} taken");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-// Each pair (2i, 2i + 1) of the first `turned` rows becomes (a cos - b sin, a sin + b cos), by the angle of i and of the row's place, which is
-// its number modulo `places`; other rows stay as they are. `cos` and `sin` are [places, cols / 2]; cols is a multiple of four.
+// Each pair (2i, 2i + 1) of the first `turned` rows becomes (a cos - b sin, a sin + b cos), by the angle of i and of the row's place,
+// which is its number modulo `places`; other rows stay as they are. `cos` and `sin` are [places, cols / 2]; cols is a multiple of four.
 
 struct Params { count: u32, cols: u32, places: u32, turned: u32 }
 

@@ -95,7 +95,7 @@ impl Tracker {
         self.recent.remove(&frame);
         self.prompted.insert(frame, remembered);
         // No later frame is nearer to those before them.
-        let before: Vec<usize> = self.prompted.range(..frame).rev().skip(self.most_prompted()).map(|(&frame, _)| frame).collect();
+        let before: Vec<usize> = self.prompted.range(..frame).rev().skip(self.most_prompted() - 1).map(|(&frame, _)| frame).collect();
         before.iter().for_each(|frame| drop(self.prompted.remove(frame)));
     }
 
