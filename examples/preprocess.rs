@@ -6,6 +6,8 @@
 mod driving;
 #[path = "cli/growth.rs"]
 mod growth;
+#[path = "cli/masks.rs"]
+mod masks;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -184,6 +184,8 @@ fn run(bench: &mut Bench) -> Result<()> {
             bench.matmul([rows, 5120, 13_824], dtype)?;
         }
         tokens.into_iter().try_for_each(|tokens| bench.attention(tokens, 40, 128))?;
+        // As many numbers as in SAM 2's memory attention.
+        bench.attention(if small { 256 } else { 16_384 }, 1, 256)?;
         // The decoder's widest levels at 480p, one latent frame at a time.
         let [height, width] = if small { [8, 8] } else { [480, 832] };
         bench.conv([4, height / 4, width / 4, 384], 384, DType::F16)?;
@@ -196,6 +198,7 @@ fn run(bench: &mut Bench) -> Result<()> {
     }
     bench.matmul([1, 1024, 1024], DType::F16)?;
     bench.attention(1024, 4, 128)?;
+    bench.attention(1024, 2, 256)?;
     bench.conv([3, 32, 32, 128], 128, DType::F16)?;
     for encoding in [
         Encoding::F8E4M3,

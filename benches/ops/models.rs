@@ -9,8 +9,11 @@ use tempfile::TempDir;
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::{Recorder, Sink};
 use wan_animate::unversioned::layers::{Loader, Precision};
+use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
+use wan_animate::unversioned::models::sam2::{self, Sam2, memory_attention::Memories};
+use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::models::vae;
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device, Result};
@@ -26,6 +29,7 @@ pub fn all(bench: &mut Bench) -> Result<()> {
     step(bench, "demo transformer", &weights, &config, [6, 12, 12])?;
     block(bench, "1.3B", "diffusers_t2v_1_3b", [12, 8960], [4, 32, 32])?;
     block(bench, "14B", "diffusers_t2v_14b", [40, 13_824], [1, 32, 32])?;
+    sam2(bench, "tiny", 256)?;
     autoencoder(bench, 5, [64, 64])
 }
 
@@ -34,6 +38,8 @@ pub fn wan(bench: &mut Bench) -> Result<()> {
     for (width, height) in [(832, 480), (1280, 720)] {
         block(bench, "14B", "diffusers_t2v_14b", [40, 13_824], [21, height / 8, width / 8])?;
     }
+    sam2(bench, "tiny", 1024)?;
+    sam2(bench, "large", 1024)?;
     autoencoder(bench, 77, [480, 832])
 }
 
@@ -60,6 +66,25 @@ fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames,
     };
     model(bench, &format!("{name}, {tokens} tokens"), load, prepare, |rec, dit, (latents, session)| {
         dit.forward(rec, session, 0, latents, Timestep::Of(500.0), &mut ()).map(drop)
+    })
+}
+
+/// An image of `side` x `side` pixels through Hiera, and what it sees of seven others.
+fn sam2(bench: &mut Bench, size: &str, side: usize) -> Result<()> {
+    let (_folder, path) = checkpoint(&tensors(&format!("transformers_sam2_{size}"), "F32"));
+    let config = sam2::config::Config { image_size: side, ..Sizes::of(&models::open(&path)?)? };
+    let load = |device: &Device| Sam2::load(&Loader::new(device, &models::open(&path)?, Precision::F16), &config);
+    let pixels = |rec: &mut Recorder, _: &Sam2| random(rec, &[side, side, 3]);
+    model(bench, &format!("SAM 2 {size}, Hiera over {side}x{side}"), load, pixels, |rec, sam2, pixels| {
+        sam2.hiera().forward(rec, pixels).map(drop)
+    })?;
+    let tokens = config.image_side().pow(2);
+    let prepare = |rec: &mut Recorder, _: &Sam2| {
+        let features = random(rec, &[tokens, config.hidden_size])?;
+        Ok(([features.clone(), features.clone(), features], random(rec, &[7 * tokens, config.memory_dim])?))
+    };
+    model(bench, &format!("SAM 2, memory attention, {tokens} tokens"), load, prepare, |rec, sam2, (levels, values)| {
+        sam2.recall(rec, levels, Memories { values, keys: values, placed: values.rows() }).map(drop)
     })
 }
 

@@ -10,12 +10,13 @@ use wan_animate::video::Frames;
 use wan_animate::{Error, Result};
 
 use super::growth::MaskGrowth;
+use super::masks::Masks;
 
 /// The options of a raw video.
 #[derive(Args, Debug)]
 pub struct Driving {
-    /// A folder of networks (ONNX) that find the person: a detector, one of 133 key points, or MediaPipe's, and to replace one of masks. They are
-    /// told apart by what they are. By default process_checkpoint in the checkpoint's folder.
+    /// A folder of networks that find the person (ONNX): a detector, one of 133 key points, or MediaPipe's, and to replace one of masks (ONNX, or
+    /// SAM 2 as sam2*.pt or sam2*.safetensors). They are told apart by what they are. By default process_checkpoint in the checkpoint's folder.
     #[arg(long, value_name = "DIR", requires = "video")]
     networks: Option<PathBuf>,
     /// The detector of persons, where the folder has several or none.
@@ -24,9 +25,11 @@ pub struct Driving {
     /// The network of key points, likewise.
     #[arg(long, value_name = "FILE", requires = "video")]
     pose_network: Option<PathBuf>,
-    /// The network of masks, likewise.
+    /// The network of masks, or a checkpoint of SAM 2, likewise.
     #[arg(long, value_name = "FILE", requires = "video")]
     mask_network: Option<PathBuf>,
+    #[command(flatten)]
+    masks: Masks,
     /// Who is meant, where there are several: largest, the number from the left (0, 1, ..), a place X,Y, or a box X1,Y1,X2,Y2, in pixels of the
     /// first frame.
     #[arg(long, value_name = "WHO", requires = "video", default_value = "largest")]
@@ -118,7 +121,7 @@ impl Driving {
     ) -> Result<DrivingVideo> {
         let video = Frames::open(video)?;
         let own = video.size();
-        let search = Search::new().subject(self.subject).every_frame(self.every_frame);
+        let search = Search::new().subject(self.subject).every_frame(self.every_frame).mask_prompts(self.masks.prompts());
         let preprocess = self.preprocess(fps, reference)?;
         let preprocess = size.into_iter().fold(preprocess, |preprocess, (width, height)| preprocess.size(width, height));
         let mut driving = DrivingVideo::new(video).preprocess(preprocess).search(search);

@@ -20,13 +20,17 @@ pub struct MaskGrowth {
     /// Islands of less than this share of the mask are dropped.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "video")]
     least_island: f64,
+    /// Holes of at most this share of the mask are filled.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "video")]
+    largest_hole: f64,
 }
 
 impl MaskGrowth {
     pub fn apply(self, preprocess: Preprocess) -> Preprocess {
-        let Self { iterations, kernel_size, w_subdivisions, h_subdivisions, least_island } = self;
+        let Self { iterations, kernel_size, w_subdivisions, h_subdivisions, least_island, largest_hole } = self;
         preprocess
             .least_island(least_island)
+            .largest_hole(largest_hole)
             .iterations(iterations)
             .kernel_size(kernel_size)
             .w_subdivisions(w_subdivisions)

@@ -12,6 +12,7 @@ mod driving;
 mod growth;
 mod kept;
 mod lora;
+mod masks;
 mod output;
 mod safety;
 mod settings;

@@ -11,6 +11,36 @@ use crate::networks::{NetworkFiles, Search};
 use crate::partial_file::PartialFile;
 use crate::video::Frames;
 
+/// What networks find in one video.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    digest: Digest,
+}
+
+impl Cache {
+    /// The folder is made if there is none, so that a wrong one shows before networks work.
+    ///
+    /// # Errors
+    /// Those of the folder and of the video.
+    pub(super) fn of(folder: &Path, video: &Frames, files: &NetworkFiles) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let mut digest = files.digest();
+        digest.add(format!("{:?} {:?}", video.size(), video.fps()).as_bytes());
+        for index in 0..video.num_frames() {
+            digest.add(video.read(index)?.as_raw());
+        }
+        Ok(Self { folder: folder.into(), digest })
+    }
+
+    /// Where it is kept what a search came to.
+    pub(super) fn entry(&self, search: &Search) -> Entry {
+        let mut digest = self.digest;
+        digest.add(format!("{search:?}").as_bytes());
+        Entry { file: self.folder.join(format!("found-{digest}.safetensors")) }
+    }
+}
+
 /// A place in the folder.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -18,20 +48,6 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Of a search in a video by networks. The folder is made if there is none, so that a wrong one shows before networks work.
-    ///
-    /// # Errors
-    /// Those of the folder and of the video.
-    pub(super) fn of(folder: &Path, video: &Frames, files: &NetworkFiles, search: &Search) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let mut digest = files.digest();
-        digest.add(format!("{search:?} {:?} {:?}", video.size(), video.fps()).as_bytes());
-        for index in 0..video.num_frames() {
-            digest.add(video.read(index)?.as_raw());
-        }
-        Ok(Self { file: folder.join(file_name(digest)) })
-    }
-
     /// What is there. A file that is none of ours, or a damaged one, is passed over.
     pub(super) fn load(&self) -> Option<Finding> {
         let finding = Finding::from_bytes(fs::read(&self.file).ok()?);
@@ -47,8 +63,4 @@ impl Entry {
         file.write_all(finding.bytes()).map_err(Error::io(&self.file))?;
         partial.publish()
     }
-}
-
-fn file_name(digest: Digest) -> String {
-    format!("found-{digest}.safetensors")
 }

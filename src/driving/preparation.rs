@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use image::RgbImage;
 
 use crate::cancel::Cancel;
-use crate::driving::cache::Entry;
+use crate::driving::cache::{Cache, Entry};
 use crate::driving::driving_video::{DrivingVideo, Finder, Purpose};
 use crate::driving::found_file::{Finding, Findings};
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ pub struct Preparation {
     /// What is being looked through.
     search: Option<Looking>,
     findings: Findings,
+    /// Frames that networks go through, some of them twice.
+    frames: usize,
     done: usize,
 }
 
@@ -35,6 +37,8 @@ pub struct Preparation {
 struct Looking {
     walk: Walk,
     entry: Option<Entry>,
+    /// Likewise of the points alone, until these are there.
+    points: Option<Entry>,
 }
 
 /// What a piece of work came to.
@@ -71,8 +75,8 @@ impl DrivingVideo {
 impl Preparation {
     pub(super) fn new(driving: DrivingVideo, purpose: Purpose, device: &Device) -> Result<Self> {
         let (video, _) = driving.sampled()?;
-        let (device, findings) = (device.clone(), Findings::default());
-        Ok(Self { driving, purpose, device, video, networks: None, search: None, findings, done: 0 })
+        let (device, findings, frames) = (device.clone(), Findings::default(), video.num_frames());
+        Ok(Self { driving, purpose, device, video, networks: None, search: None, findings, frames, done: 0 })
     }
 
     /// Does all of it. `progress` is called with the pieces of work that are done, as a rule frames, and all of them.
@@ -123,8 +127,9 @@ impl Preparation {
 
     fn rehearse(&mut self) -> Result<()> {
         let (is_needed, (width, height)) = (self.looks_at_reference() || self.search_of_video().is_some(), self.video.size());
+        let masks = self.masks_are_wanted();
         match self.driving.finder {
-            Some(Finder::Files(_)) if is_needed => self.networks()?.rehearse(width, height)?,
+            Some(Finder::Files(_)) if is_needed => self.networks()?.rehearse(width, height, masks)?,
             _ => {}
         }
         self.networks = None;
@@ -135,15 +140,20 @@ impl Preparation {
         matches!(self.purpose, Purpose::Animate(_)) && self.driving.looks_at_reference()
     }
 
+    fn masks_are_wanted(&self) -> bool {
+        matches!(self.purpose, Purpose::Replace) && self.driving.mask.is_none()
+    }
+
     /// How networks look for the person; none where all of it was given.
     fn search_of_video(&self) -> Option<Search> {
-        let masks = matches!(self.purpose, Purpose::Replace) && self.driving.mask.is_none();
-        (masks || self.driving.keypoints.is_none()).then(|| self.driving.search.masks(masks))
+        let masks = self.masks_are_wanted();
+        let search = &self.driving.search;
+        (masks || self.driving.keypoints.is_none()).then(|| if masks { search.clone().masks(true) } else { search.points() })
     }
 
     /// Pieces of work: frames, the reference, and what is made of it.
     fn total(&self) -> usize {
-        let frames = self.search_of_video().map_or(0, |_| self.video.num_frames());
+        let frames = self.search_of_video().map_or(0, |_| self.frames);
         usize::from(self.looks_at_reference()) + frames + 1
     }
 
@@ -163,11 +173,11 @@ impl Preparation {
     fn look_at_reference(&mut self) -> Result<Stride> {
         let Purpose::Animate(reference) = &self.purpose else { return self.conclude() };
         let picture = Frames::from_images([RgbImage::clone(reference)])?;
-        let entry = self.entry(&picture, &Search::new())?;
+        let entry = self.cache(&picture)?.map(|cache| cache.entry(&Search::new()));
         let finding = match entry.as_ref().and_then(Entry::load) {
             Some(finding) => finding,
             None => {
-                let mut walk = Walk::new(&picture, Search::new());
+                let mut walk = Walk::new(&picture, Search::new())?;
                 walk.next(&mut *self.networks()?)?;
                 kept(walk.finish().map_err(|_| nobody_in_reference())?, entry)?
             }
@@ -178,17 +188,32 @@ impl Preparation {
 
     fn look_at_video(&mut self, search: Search) -> Result<Stride> {
         let video = self.video.clone();
-        let entry = self.entry(&video, &search)?;
+        let cache = self.cache(&video)?;
+        let [entry, points] = [&search, &search.points()].map(|search| cache.as_ref().map(|cache| cache.entry(search)));
         if let Some(finding) = entry.as_ref().and_then(Entry::load) {
             self.findings.video = Some(Arc::new(finding));
             return Ok(self.on(video.num_frames()));
         }
-        self.look_on(Looking { walk: Walk::new(&video, search), entry })
+        let mut walk = Walk::new(&video, search)?;
+        let (pieces, follows) = (walk.pieces(&mut *self.networks()?), video.num_frames());
+        self.frames = pieces;
+        let points = points.filter(|_| pieces > follows);
+        match points.as_ref().and_then(Entry::load) {
+            Some(finding) => {
+                walk.skip_to_masks(finding.found);
+                self.search = Some(Looking { walk, entry, points: None });
+                Ok(self.on(follows))
+            }
+            None => self.look_on(Looking { walk, entry, points }),
+        }
     }
 
     /// The next frame.
     fn look_on(&mut self, mut looking: Looking) -> Result<Stride> {
         looking.walk.next(&mut *self.networks()?)?;
+        if looking.walk.has_points() {
+            looking.points.take().map_or(Ok(()), |entry| kept(looking.walk.points()?, Some(entry)).map(drop))?;
+        }
         if !looking.walk.is_over() {
             self.search = Some(looking);
             return Ok(self.on(1));
@@ -201,9 +226,9 @@ impl Preparation {
     }
 
     /// Where networks' work on a video is kept; none where it is not.
-    fn entry(&self, video: &Frames, search: &Search) -> Result<Option<Entry>> {
+    fn cache(&self, video: &Frames) -> Result<Option<Cache>> {
         match (&self.driving.cache, &self.driving.finder) {
-            (Some(folder), Some(Finder::Files(files))) => Entry::of(folder, video, files, search).map(Some),
+            (Some(folder), Some(Finder::Files(files))) => Cache::of(folder, video, files).map(Some),
             _ => Ok(None),
         }
     }

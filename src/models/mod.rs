@@ -6,6 +6,7 @@ pub mod coverage;
 pub mod dit;
 pub mod inspect;
 pub mod registry;
+pub mod sam2;
 pub mod spec;
 pub mod umt5;
 pub mod vae;

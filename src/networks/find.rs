@@ -8,11 +8,12 @@ use image::{GrayImage, RgbImage};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::networks::boxes::Person;
-use crate::networks::folder::Networks;
+use crate::networks::folder::{Masks, Networks};
+use crate::networks::mask_prompts::MaskPrompts;
 use crate::networks::masks::PackedMasks;
 use crate::networks::pose::Pose;
 use crate::preprocess::{Keypoints, PersonBox, SURE, WholeBody, is_cut};
-use crate::video::Frames;
+use crate::video::{FrameSource, Frames};
 
 /// Below this a person's box has little to do with where it was.
 const SAME: f64 = 0.3;
@@ -70,12 +71,13 @@ impl FromStr for Subject {
 crate::as_text::as_text!(Subject);
 
 /// How a person is looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[must_use = "it is for `Networks::find`"]
 pub struct Search {
     subject: Subject,
     every_frame: bool,
     masks: bool,
+    prompts: MaskPrompts,
 }
 
 impl Search {
@@ -102,6 +104,17 @@ impl Search {
         self.masks = masks;
         self
     }
+
+    /// The same without masks.
+    pub(crate) fn points(&self) -> Self {
+        Self { masks: false, prompts: MaskPrompts::default(), ..self.clone() }
+    }
+
+    /// What a network that follows masks through the video, such as SAM 2, is told of the person. Others are told nothing.
+    pub fn mask_prompts(mut self, prompts: MaskPrompts) -> Self {
+        self.prompts = prompts;
+        self
+    }
 }
 
 /// A person in a video.
@@ -121,19 +134,22 @@ pub struct Found {
 }
 
 impl Networks {
-    /// Finds a person in all frames of a video. `progress` is called with the frames that are done and all of them.
+    /// Finds a person in all frames of a video. `progress` is called with the frames that are done and all of them, which are twice as many where masks
+    /// are followed through the video.
     ///
     /// # Errors
     /// [`Error::Input`] where nobody is in any frame, or masks are asked for and no network makes any; [`Error::Cancelled`]; those of the video and of
     /// the networks.
     pub fn find(&mut self, video: &Frames, search: &Search, cancel: &Cancel, progress: &mut dyn FnMut(usize, usize)) -> Result<Found> {
-        let mut walk = Walk::new(video, *search);
-        for index in 0..video.num_frames() {
+        let mut walk = Walk::new(video, search.clone())?;
+        let (mut done, pieces) = (0, walk.pieces(self));
+        while !walk.is_over() {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             walk.next(self)?;
-            progress(index + 1, video.num_frames());
+            done += 1;
+            progress(done, pieces);
         }
         walk.finish()
     }
@@ -162,48 +178,97 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    pub(crate) fn new(video: &Frames, search: Search) -> Self {
+    /// # Errors
+    /// [`Error::Input`] for prompts that cannot be meant.
+    pub(crate) fn new(video: &Frames, search: Search) -> Result<Self> {
+        search.prompts.check(video.num_frames())?;
         let masks = search.masks.then(|| PackedMasks::new(video.size(), video.fps()));
         let (last, before, frames) = (None, None, Vec::new());
-        Self { video: video.clone(), search, last, before, frames, masks, persons: 0, searched: Vec::new(), crowded: Vec::new() }
+        Ok(Self { video: video.clone(), search, last, before, frames, masks, persons: 0, searched: Vec::new(), crowded: Vec::new() })
     }
 
     /// Whether all frames are done.
     pub(crate) fn is_over(&self) -> bool {
+        let all = self.video.num_frames();
+        self.has_points() && self.masks.as_ref().is_none_or(|masks| masks.num_frames() == all)
+    }
+
+    /// Whether the person was looked for in all frames.
+    pub(crate) fn has_points(&self) -> bool {
         self.frames.len() == self.video.num_frames()
     }
 
-    /// The next frame.
+    /// What was found so far, without masks.
+    pub(crate) fn points(&self) -> Result<Found> {
+        let (width, height) = self.video.size();
+        let keypoints = Keypoints::new(width, height, self.video.fps(), self.frames.clone())?;
+        let (searched, crowded) = (self.searched.clone(), self.crowded.clone());
+        Ok(Found { keypoints, masks: None, persons: self.persons, searched, crowded })
+    }
+
+    /// Takes what was found before, for as many frames.
+    pub(crate) fn skip_to_masks(&mut self, found: Found) {
+        let Found { keypoints, persons, searched, crowded, .. } = found;
+        (self.frames, self.persons, self.searched, self.crowded) = (keypoints.frames().to_vec(), persons, searched, crowded);
+    }
+
+    /// How many frames are gone through, some of them twice.
+    pub(crate) fn pieces(&self, networks: &mut Networks) -> usize {
+        let frames = self.video.num_frames();
+        if self.search.masks && networks.masks.of_video().is_some() { 2 * frames } else { frames }
+    }
+
+    /// The next frame: the person's points, then, where a network goes through the video for them, its masks.
     pub(crate) fn next(&mut self, networks: &mut Networks) -> Result<()> {
+        if self.has_points() { self.follow_next(networks) } else { self.look_at_next(networks) }
+    }
+
+    fn look_at_next(&mut self, networks: &mut Networks) -> Result<()> {
         let frame = self.video.read(self.frames.len())?;
         if self.before.as_ref().is_some_and(|before| is_cut(before, &frame)) {
             self.last = None;
         }
         let pose = self.frame(networks, &frame)?;
-        if self.search.masks {
-            let mask = mask(networks, &frame, &pose)?;
-            if mask.dimensions() != frame.dimensions() {
-                let ((w, h), (width, height)) = (mask.dimensions(), frame.dimensions());
-                return Err(Error::Input(format!("a mask of {w}x{h} pixels for a frame of {width}x{height}")));
-            }
-            self.masks.iter_mut().for_each(|masks| masks.push(&mask));
+        if self.search.masks && networks.masks.of_video().is_none() {
+            self.push(&mask(networks, &frame, &pose)?)?;
         }
         self.frames.push(pose.points);
         self.before = Some(frame);
         Ok(())
     }
 
+    fn follow_next(&mut self, networks: &mut Networks) -> Result<()> {
+        let Some(segmenter) = networks.masks.of_video() else { return Ok(()) };
+        if self.masks.as_ref().is_some_and(|masks| masks.num_frames() == 0) {
+            self.require_somebody()?;
+            segmenter.begin(&self.video, &self.frames, &self.search.prompts)?;
+        }
+        self.push(&segmenter.next_mask()?)
+    }
+
+    fn push(&mut self, mask: &GrayImage) -> Result<()> {
+        if mask.dimensions() != self.video.size() {
+            let ((w, h), (width, height)) = (mask.dimensions(), self.video.size());
+            return Err(Error::Input(format!("a mask of {w}x{h} pixels for a frame of {width}x{height}")));
+        }
+        self.masks.iter_mut().for_each(|masks| masks.push(mask));
+        Ok(())
+    }
+
+    fn require_somebody(&self) -> Result<()> {
+        if self.frames.iter().any(|points| PersonBox::of(points).is_some()) {
+            return Ok(());
+        }
+        let what = if self.frames.len() == 1 { "picture" } else { "video" };
+        let name = self.video.path().map_or_else(|| format!("the {what}"), |path| path.display().to_string());
+        Err(Error::Input(format!("{name}: nobody is found in it; give key points, or a {what} in which a person is seen")))
+    }
+
     /// What was found, once all frames are done.
     pub(crate) fn finish(self) -> Result<Found> {
-        let Self { video, frames, masks, persons, searched, crowded, .. } = self;
-        if frames.iter().all(|points| PersonBox::of(points).is_none()) {
-            let what = if frames.len() == 1 { "picture" } else { "video" };
-            let name = video.path().map_or_else(|| format!("the {what}"), |path| path.display().to_string());
-            return Err(Error::Input(format!("{name}: nobody is found in it; give key points, or a {what} in which a person is seen")));
-        }
-        let (width, height) = video.size();
-        let keypoints = Keypoints::new(width, height, video.fps(), frames)?;
-        Ok(Found { keypoints, masks: masks.map(Frames::new).transpose()?, persons, searched, crowded })
+        self.require_somebody()?;
+        let found = self.points()?;
+        Ok(Found { masks: self.masks.map(Frames::new).transpose()?, ..found })
     }
 
     fn frame(&mut self, networks: &mut Networks, frame: &RgbImage) -> Result<Pose> {
@@ -266,10 +331,10 @@ fn mask(networks: &mut Networks, frame: &RgbImage, pose: &Pose) -> Result<GrayIm
     if PersonBox::of(&pose.points).is_none() {
         return Ok(GrayImage::new(frame.width(), frame.height()));
     }
-    match (&mut networks.segmenter, &pose.mask) {
-        (Some(segmenter), _) => segmenter.mask(frame, &pose.points),
-        (None, Some(mask)) => Ok(mask.clone()),
-        (None, None) => Err(Error::Input("no network makes masks: give one, or a mask".into())),
+    match (&mut networks.masks, &pose.mask) {
+        (Masks::Frame(segmenter), _) => segmenter.mask(frame, &pose.points),
+        (_, Some(mask)) => Ok(mask.clone()),
+        (_, None) => Err(Error::Input("no network makes masks: give one, or a mask".into())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The networks of a folder, told apart by what they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
@@ -13,7 +13,9 @@ use crate::networks::kind::{Kind, Outputs};
 use crate::networks::mediapipe::MediaPipe;
 use crate::networks::net::open;
 use crate::networks::pose::{OnnxPose, PoseEstimator};
+use crate::networks::sam2::Sam2Masks;
 use crate::networks::segmenter::{OnnxMask, Segmenter};
+use crate::networks::video_segmenter::VideoSegmenter;
 use crate::onnx::Graph;
 use crate::preprocess::{NUM_KEYPOINTS, PersonBox};
 
@@ -24,18 +26,44 @@ const DEPTH: usize = 3;
 pub struct Networks {
     pub(super) detector: Box<dyn PersonDetector>,
     pub(super) pose: Box<dyn PoseEstimator>,
-    pub(super) segmenter: Option<Box<dyn Segmenter>>,
+    pub(super) masks: Masks,
+}
+
+/// What finds masks.
+pub(super) enum Masks {
+    /// The pose network, where it does.
+    Pose,
+    Frame(Box<dyn Segmenter>),
+    Sam2(Box<Sam2Masks>),
+    Video(Box<dyn VideoSegmenter>),
+}
+
+impl Masks {
+    /// What goes through the video once more for them.
+    pub(super) fn of_video(&mut self) -> Option<&mut dyn VideoSegmenter> {
+        match self {
+            Self::Sam2(segmenter) => Some(&mut **segmenter),
+            Self::Video(segmenter) => Some(&mut **segmenter),
+            Self::Pose | Self::Frame(_) => None,
+        }
+    }
 }
 
 impl Networks {
     /// Of the application's own, or opened one by one.
     pub fn new(detector: impl PersonDetector + 'static, pose: impl PoseEstimator + 'static) -> Self {
-        Self { detector: Box::new(detector), pose: Box::new(pose), segmenter: None }
+        Self { detector: Box::new(detector), pose: Box::new(pose), masks: Masks::Pose }
     }
 
     /// With a network of masks, which comes before what the pose network says of them.
     pub fn with_segmenter(mut self, segmenter: impl Segmenter + 'static) -> Self {
-        self.segmenter = Some(Box::new(segmenter));
+        self.masks = Masks::Frame(Box::new(segmenter));
+        self
+    }
+
+    /// With one that looks at the whole video, such as [`Sam2Masks`], likewise.
+    pub fn with_video_segmenter(mut self, segmenter: impl VideoSegmenter + 'static) -> Self {
+        self.masks = Masks::Video(Box::new(segmenter));
         self
     }
 
@@ -49,19 +77,23 @@ impl Networks {
         NetworkFiles::new().folder(folder).open(device)
     }
 
-    /// What all of them take on a [dry](Device::dry) device that they were opened on, with pictures of this size.
-    pub(crate) fn rehearse(&mut self, width: u32, height: u32) -> Result<()> {
+    /// What all of them take on a [dry](Device::dry) device that they were opened on, with pictures of this size, and masks where they are wanted.
+    pub(crate) fn rehearse(&mut self, width: u32, height: u32, masks: bool) -> Result<()> {
         let picture = RgbImage::new(width, height);
         let person = PersonBox { x1: 0.0, x2: width.into(), y1: 0.0, y2: height.into() };
         self.detector.persons(&picture)?;
         let found = self.pose.pose(&picture, &person)?;
-        self.segmenter.as_mut().map_or(Ok(()), |segmenter| segmenter.mask(&picture, &found.points).map(drop))
+        match &mut self.masks {
+            Masks::Frame(segmenter) => segmenter.mask(&picture, &found.points).map(drop),
+            Masks::Sam2(segmenter) if masks => segmenter.rehearse(),
+            _ => Ok(()),
+        }
     }
 }
 
 impl std::fmt::Debug for Networks {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.debug_struct("Networks").field("segmenter", &self.segmenter.is_some()).finish_non_exhaustive()
+        f.debug_struct("Networks").field("segmenter", &!matches!(self.masks, Masks::Pose)).finish_non_exhaustive()
     }
 }
 
@@ -99,7 +131,7 @@ impl NetworkFiles {
         self
     }
 
-    /// The network of masks.
+    /// The network of masks: an ONNX file, or a checkpoint of SAM 2 (`.pt` or safetensors).
     pub fn segmenter(mut self, file: impl Into<Location>) -> Self {
         self.segmenter = Some(file.into());
         self
@@ -140,15 +172,20 @@ impl NetworkFiles {
             Some(file) => OnnxDetector::open(file.clone(), device)?,
             None => OnnxDetector::load(there.required(|kind| matches!(kind, Kind::Detector(_)), &DETECTOR)?, device)?,
         };
-        let segmenter = match &self.segmenter {
-            Some(file) => Some(OnnxMask::open(file.clone(), device)?),
-            None => there.take(|kind| kind == Kind::Mask, &SEGMENTER)?.map(|graph| OnnxMask::load(graph, device)).transpose()?,
+        let followed = if self.segmenter.is_none() { there.sam2()? } else { None };
+        let masks = match self.segmenter.clone().or(followed) {
+            Some(file) if is_checkpoint(&file) => Masks::Sam2(Box::new(Sam2Masks::open(file, device)?)),
+            Some(file) => Masks::Frame(Box::new(OnnxMask::open(file, device)?)),
+            None => match there.take(|kind| kind == Kind::Mask, &SEGMENTER)? {
+                Some(graph) => Masks::Frame(Box::new(OnnxMask::load(graph, device)?)),
+                None => Masks::Pose,
+            },
         };
         let pose: Box<dyn PoseEstimator> = match &self.pose {
             Some(file) => Box::new(OnnxPose::open(file.clone(), device)?),
             None => there.pose(device)?,
         };
-        Ok(Networks { detector: Box::new(detector), pose, segmenter: segmenter.map(|segmenter| Box::new(segmenter) as _) })
+        Ok(Networks { detector: Box::new(detector), pose, masks })
     }
 }
 
@@ -173,13 +210,19 @@ const POSE: Wanted = Wanted {
 };
 const HAND: Wanted = Wanted { what: "hand network", files: "MediaPipe's hand_landmark", ..POSE };
 const FACE: Wanted = Wanted { what: "face network", files: "MediaPipe's face_landmark", ..POSE };
-const SEGMENTER: Wanted = Wanted { what: "network of masks", files: "u2net_human_seg.onnx", choice: ("segmenter", "--mask-network") };
+const SEGMENTER: Wanted =
+    Wanted { what: "network of masks", files: "sam2_hiera_large.pt, u2net_human_seg.onnx", choice: ("segmenter", "--mask-network") };
+
+/// How names of files begin that hold SAM 2, and how they end.
+const SAM2: (&str, [&str; 5]) = ("sam2", [".pt", ".pth", ".ckpt", ".bin", ".safetensors"]);
 
 /// The networks that are in a folder.
 #[derive(Default)]
 struct There {
     folder: PathBuf,
     found: Vec<(Kind, Graph)>,
+    /// Checkpoints of SAM 2, by their names.
+    sam2: Vec<Location>,
     /// Of files that could not be opened.
     failures: Vec<Error>,
 }
@@ -192,6 +235,8 @@ impl There {
         let mut there = Self { folder: folder.path().into(), ..Self::default() };
         let mut files = Vec::new();
         walk(folder, DEPTH, &mut files)?;
+        let (sam2, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_checkpoint);
+        there.sam2 = sam2;
         for file in files {
             match open(&file) {
                 Ok(graph) => there.found.push((Outputs::of(&graph).kind(), graph)),
@@ -210,13 +255,21 @@ impl There {
         match places[..] {
             [] => Ok(None),
             [only] => Ok(Some(self.found.swap_remove(only).1)),
-            [first, second, ..] => Err(self.both([first, second].map(|at| &self.found[at].1), wanted)),
+            [first, second, ..] => Err(self.both([first, second].map(|at| self.found[at].1.path()), wanted)),
+        }
+    }
+
+    /// The only checkpoint of SAM 2, which comes before other networks of masks.
+    fn sam2(&mut self) -> Result<Option<Location>> {
+        match &self.sam2[..] {
+            [first, second, ..] => Err(self.both([first.path(), second.path()], &SEGMENTER)),
+            _ => Ok(self.sam2.pop()),
         }
     }
 
     /// There are two for one task.
-    fn both(&self, graphs: [&Graph; 2], Wanted { what, choice: (method, option), .. }: &Wanted) -> Error {
-        let [a, b] = graphs.map(|graph| graph.path().display());
+    fn both(&self, paths: [&Path; 2], Wanted { what, choice: (method, option), .. }: &Wanted) -> Error {
+        let [a, b] = paths.map(Path::display);
         Error::weights(
             &self.folder,
             format!("both {a} and {b} are a {what}: give the one to use by itself, as `{method}` (examples: {option})"),
@@ -239,7 +292,7 @@ impl There {
         let points = self.take(|kind| matches!(kind, Kind::Heatmaps | Kind::SimCc), &POSE)?;
         let body = self.take(|kind| kind == Kind::MediaPipePose, &POSE)?;
         match (points, body) {
-            (Some(a), Some(b)) => Err(self.both([&a, &b], &POSE)),
+            (Some(a), Some(b)) => Err(self.both([a.path(), b.path()], &POSE)),
             (Some(graph), None) => Ok(Box::new(OnnxPose::load(graph, device)?)),
             (None, Some(body)) => {
                 let hand = self.required(|kind| kind == Kind::MediaPipeHand, &HAND)?;
@@ -267,14 +320,30 @@ fn every_file(place: &Location, depth: usize, files: &mut Vec<Location>) {
     }
 }
 
-/// The ONNX files of a folder, and folders that stand for one.
+/// Whether a file is a checkpoint of SAM 2, or a folder with one, by its name.
+fn is_checkpoint(place: &Location) -> bool {
+    let name = place.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    match place.is_dir() {
+        true => {
+            place.names().unwrap_or_default().iter().any(|name| name.ends_with(".safetensors")) && !place.join("end2end.onnx").is_file()
+        }
+        false => !name.ends_with(".onnx"),
+    }
+}
+
+/// The ONNX files of a folder and checkpoints of SAM 2, and folders that stand for one.
 fn walk(folder: &Location, depth: usize, files: &mut Vec<Location>) -> Result<()> {
     for name in folder.names()? {
         let inside = folder.join(&name);
         let is_named = name.ends_with(".onnx");
+        let (begin, ends) = SAM2;
+        let is_sam2 = name.to_lowercase().starts_with(begin);
         match (inside.is_dir(), is_named) {
             (false, true) => files.push(inside),
+            (false, false) if is_sam2 && ends.iter().any(|end| name.ends_with(end)) => files.push(inside),
             (true, _) if is_named || inside.join("end2end.onnx").is_file() => files.push(inside),
+            // As transformers saves it.
+            (true, _) if is_sam2 && inside.join("model.safetensors").is_file() => files.push(inside),
             (true, false) if depth > 1 => walk(&inside, depth - 1, files)?,
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! Finding the person in a raw video with networks that users have as ONNX files: a detector, a network of 133 key points, and one of masks.
+//! Finding the person in a raw video with networks that users have: a detector and a network of 133 key points from ONNX files, and one of masks
+//! from another or from a checkpoint of SAM 2.
 //!
 //! ```no_run
 //! use wan_animate::networks::{Networks, Search};
@@ -23,6 +24,7 @@
 //! | what it is shown | `patch`, and its own file: `detector`, `pose`, `mediapipe`, `segmenter` |
 //! | how its answer is read | `boxes`, `heatmap`, `pose`, `mediapipe`, `segmenter` |
 //! | which files of a folder are taken | `folder` |
+//! | how masks are followed through a video | `sam2`; what it is told: `mask_prompts`, `guide` |
 //! | who is followed | `find` |
 //! | how a classifier of what is not safe for work is shown pictures | `classifier` |
 
@@ -31,14 +33,18 @@ mod classifier;
 mod detector;
 mod find;
 mod folder;
+mod guide;
 mod heatmap;
 mod kind;
+mod mask_prompts;
 mod masks;
 mod mediapipe;
 mod net;
 mod patch;
 mod pose;
+mod sam2;
 mod segmenter;
+mod video_segmenter;
 
 pub(crate) use masks::PackedMasks;
 
@@ -48,6 +54,9 @@ pub use detector::{OnnxDetector, PersonDetector};
 pub(crate) use find::Walk;
 pub use find::{Found, Search, Subject};
 pub use folder::{NetworkFiles, Networks};
+pub use mask_prompts::{MaskGuide, MaskPrompt, MaskPrompts};
 pub use mediapipe::MediaPipe;
 pub use pose::{ChannelOrder, OnnxPose, Pose, PoseEstimator};
+pub use sam2::Sam2Masks;
 pub use segmenter::{OnnxMask, Segmenter};
+pub use video_segmenter::VideoSegmenter;

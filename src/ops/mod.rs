@@ -30,6 +30,7 @@ pub mod quantize;
 pub mod resample;
 pub mod rgba8;
 pub mod rms_norm;
+pub mod rope;
 pub mod rows;
 pub mod shortcut;
 pub mod strided;
@@ -50,7 +51,7 @@ macro_rules! for_each_op {
     ($table:ident) => {
         $table! {
             activation attention binary channelwise conv copy depthwise dequantize elementwise gather layer_norm lincomb matmul norm_rope
-            permute pixels pool quantize resample rgba8 rms_norm rows shortcut strided unary
+            permute pixels pool quantize resample rgba8 rms_norm rope rows shortcut strided unary
         }
     };
 }
@@ -88,6 +89,7 @@ pub static KERNELS: &[&Kernel] = &[
     &resample::RESAMPLE,
     &rgba8::RGBA8,
     &rms_norm::RMS_NORM,
+    &rope::ROPE,
     &rows::ROWS,
     &shortcut::SHORTCUT,
     &strided::STRIDED,

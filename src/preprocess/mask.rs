@@ -139,36 +139,88 @@ pub fn cut_out(frame: &RgbImage, mask: &GrayImage) -> RgbImage {
 
 /// The parts of a mask that do not touch, not even by corners: their pixels, the largest first.
 pub(super) fn islands(mask: &GrayImage) -> Vec<Vec<(u32, u32)>> {
+    parts(mask, |pixel| pixel != 0, true)
+}
+
+/// The parts of a picture that the mask is all around of, likewise, but that those that touch by corners are several.
+pub(super) fn holes(mask: &GrayImage) -> Vec<Vec<(u32, u32)>> {
+    let (right, bottom) = (mask.width().saturating_sub(1), mask.height().saturating_sub(1));
+    let is_edge = |&(x, y): &(u32, u32)| x == 0 || y == 0 || x == right || y == bottom;
+    let mut holes = parts(mask, |pixel| pixel == 0, false);
+    holes.retain(|hole| !hole.iter().any(is_edge));
+    holes
+}
+
+/// The connected parts of what `is_in`, the largest first; with `corners` pixels that touch by these are connected.
+fn parts(mask: &GrayImage, is_in: impl Fn(u8) -> bool, corners: bool) -> Vec<Vec<(u32, u32)>> {
     let (width, height) = mask.dimensions();
     let mut seen = vec![false; (width * height) as usize];
-    let mut islands = Vec::new();
-    for (x, y, _) in mask.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] != 0) {
+    let mut found = Vec::new();
+    for (x, y, _) in mask.enumerate_pixels().filter(|(_, _, pixel)| is_in(pixel.0[0])) {
         if std::mem::replace(&mut seen[(y * width + x) as usize], true) {
             continue;
         }
-        let mut island = vec![(x, y)];
+        let mut part = vec![(x, y)];
         let mut next = 0;
-        while let Some(&(x, y)) = island.get(next) {
+        while let Some(&at) = part.get(next) {
             next += 1;
-            let around = |at: u32, side: u32| at.saturating_sub(1)..=(at + 1).min(side - 1);
-            for (x, y) in around(y, height).flat_map(|y| around(x, width).map(move |x| (x, y))) {
-                if mask.get_pixel(x, y).0[0] != 0 && !std::mem::replace(&mut seen[(y * width + x) as usize], true) {
-                    island.push((x, y));
+            for (x, y) in neighbours(at, (width, height), corners) {
+                if is_in(mask.get_pixel(x, y).0[0]) && !std::mem::replace(&mut seen[(y * width + x) as usize], true) {
+                    part.push((x, y));
                 }
             }
         }
-        islands.push(island);
+        found.push(part);
     }
-    islands.sort_by_key(|island| std::cmp::Reverse(island.len()));
-    islands
+    found.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    found
+}
+
+fn neighbours((x, y): (u32, u32), (width, height): (u32, u32), corners: bool) -> impl Iterator<Item = (u32, u32)> {
+    let around = |at: u32, side: u32| at.saturating_sub(1)..=(at + 1).min(side - 1);
+    let all = around(y, height).flat_map(move |row| around(x, width).map(move |column| (column, row)));
+    all.filter(move |&(column, row)| corners || column == x || row == y)
 }
 
 /// The mask without islands of less than `share` of it.
 pub(super) fn without_islands(mask: &GrayImage, share: f64) -> GrayImage {
-    let mut out = mask.clone();
     let least = share * area(mask) as f64;
-    for (x, y) in islands(mask).into_iter().filter(|island| (island.len() as f64) < least).flatten() {
-        out.put_pixel(x, y, Luma([0]));
-    }
+    painted(mask, islands(mask).into_iter().filter(|island| (island.len() as f64) < least), 0)
+}
+
+/// The mask with holes of at most `share` of it filled.
+pub(super) fn without_holes(mask: &GrayImage, share: f64) -> GrayImage {
+    let most = share * area(mask) as f64;
+    painted(mask, holes(mask).into_iter().filter(|hole| hole.len() as f64 <= most), WHITE)
+}
+
+fn painted(mask: &GrayImage, parts: impl Iterator<Item = Vec<(u32, u32)>>, value: u8) -> GrayImage {
+    let mut out = mask.clone();
+    parts.flatten().for_each(|(x, y)| out.put_pixel(x, y, Luma([value])));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ring with a hole in it, a notch at the edge, and a dot.
+    fn mask() -> GrayImage {
+        let rows = ["........", ".####.#.", ".#..#...", ".####...", "#.......", ".#......"];
+        GrayImage::from_fn(8, 6, |x, y| Luma([if rows[y as usize].as_bytes()[x as usize] == b'#' { WHITE } else { 0 }]))
+    }
+
+    #[test]
+    fn holes_are_what_the_mask_is_all_around_of() {
+        assert_eq!(holes(&mask()), [vec![(2, 2), (3, 2)]]);
+        assert_eq!(islands(&mask()).iter().map(Vec::len).collect::<Vec<_>>(), [12, 1]);
+    }
+
+    #[test]
+    fn small_holes_are_filled_and_large_ones_stay() {
+        let (whole, holed) = (without_holes(&mask(), 0.2), without_holes(&mask(), 0.1));
+        assert_eq!(area(&whole), area(&mask()) + 2);
+        assert_eq!(holed, mask());
+        assert_eq!(area(&without_islands(&mask(), 0.1)), area(&mask()) - 1);
+    }
 }

@@ -43,6 +43,7 @@ pub struct Preprocess {
     face: FaceCrop,
     growth: MaskGrowth,
     least_island: f64,
+    largest_hole: f64,
 }
 
 /// The size that is generated.
@@ -86,6 +87,7 @@ impl Default for Preprocess {
             face: FaceCrop::default(),
             growth: MaskGrowth::default(),
             least_island: 0.0,
+            largest_hole: 0.0,
         }
     }
 }
@@ -193,6 +195,12 @@ impl Preprocess {
         self
     }
 
+    /// Fills holes in the person's mask of at most this share of it, 0 to 1. 0 (none) by default.
+    pub fn largest_hole(mut self, share: f64) -> Self {
+        self.largest_hole = share;
+        self
+    }
+
     /// What the character of `reference` is animated by. The size is the reference's; poses are drawn in the video's size and fitted into
     /// it, or retargeted.
     ///
@@ -242,7 +250,7 @@ impl Preprocess {
         require_size("the key points are", (keypoints.width(), keypoints.height()), &sizes)?;
         require_size("the mask is", mask.size(), &sizes)?;
         let keypoints = keypoints.fitted(size.0, size.1);
-        let masks = Masks { video: fitted(clip.mask(mask)?, size)?, least_island: self.least_island };
+        let masks = Masks { video: fitted(clip.mask(mask)?, size)?, least_island: self.least_island, largest_hole: self.largest_hole };
         clip.video = fitted(clip.video, size)?;
         let found = self.find(&clip, &keypoints)?;
         let pose = Poses { skeletons: skeletons(&found.keypoints), drawn: size, size, fps: clip.video.fps() };
@@ -281,6 +289,9 @@ impl Preprocess {
         self.face.check()?;
         if !(0.0..=1.0).contains(&self.least_island) {
             return Err(Error::Input(format!("a least island of {} is not a share; give 0 to 1", self.least_island)));
+        }
+        if !(0.0..=1.0).contains(&self.largest_hole) {
+            return Err(Error::Input(format!("a largest hole of {} is not a share; give 0 to 1", self.largest_hole)));
         }
         Ok(())
     }

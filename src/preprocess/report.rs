@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::face::{FaceBox, FaceFrom};
 use super::keypoints::{Keypoint, Keypoints, WholeBody};
-use super::mask::{area, dilate, islands};
+use super::mask::{area, dilate, holes, islands};
 use super::person_box::{PersonBox, SURE};
 use super::retarget::{Limb, Retargeted};
 
@@ -47,6 +47,8 @@ pub enum Flag {
     MaskOutside,
     /// A twentieth of it or more is not connected with the largest part.
     MaskFragments,
+    /// Holes in it are a twentieth of it or more.
+    MaskHoles,
     /// More than a fifth of the sure points are not in it.
     PointsOutsideMask,
     /// It differs from that of the frame before, while the person is where it was.
@@ -54,9 +56,19 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// Whether the frame is likely to be spoilt. Cuts, other persons, filled gaps, hands out of sight and a face lost for a moment are not such.
+    /// Whether the frame is likely to be spoilt. Cuts, other persons, filled gaps, hands out of sight, a face lost for a moment and holes in a mask,
+    /// as a hand on a hip makes one, are not such.
     pub fn spoils(self) -> bool {
-        !matches!(self, Self::Cut | Self::SeveralPersons | Self::GapFilled | Self::LeftHandLost | Self::RightHandLost | Self::FaceHeld)
+        !matches!(
+            self,
+            Self::Cut
+                | Self::SeveralPersons
+                | Self::GapFilled
+                | Self::LeftHandLost
+                | Self::RightHandLost
+                | Self::FaceHeld
+                | Self::MaskHoles
+        )
     }
 
     /// Its name in the report.
@@ -79,6 +91,7 @@ impl Flag {
             Self::MaskLarge => "mask_large",
             Self::MaskOutside => "mask_outside",
             Self::MaskFragments => "mask_fragments",
+            Self::MaskHoles => "mask_holes",
             Self::PointsOutsideMask => "points_outside_mask",
             Self::MaskJump => "mask_jump",
         }
@@ -229,7 +242,9 @@ pub(super) fn report_mask(frame: &mut FrameReport, person: &WholeBody, mask: &Gr
         return;
     }
     let parts = islands(mask);
-    let mut raised = vec![(pixels - parts[0].len() >= pixels.div_ceil(20), Flag::MaskFragments)];
+    let twentieth = pixels.div_ceil(20);
+    let missing: usize = holes(mask).iter().map(Vec::len).sum();
+    let mut raised = vec![(pixels - parts[0].len() >= twentieth, Flag::MaskFragments), (missing >= twentieth, Flag::MaskHoles)];
     if let Some(own) = frame.person {
         // Hair and clothes are beyond the points.
         let room = own.grown(0.25).within(mask.width(), mask.height());

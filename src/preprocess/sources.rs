@@ -8,7 +8,7 @@ use super::canvas::fit_canvas;
 use super::draw::draw_pose;
 use super::face::{FACE_SIZE, FaceBox, crop_face};
 use super::keypoints::Keypoints;
-use super::mask::{MaskGrowth, binary_mask, cut_out, without_islands};
+use super::mask::{MaskGrowth, binary_mask, cut_out, without_holes, without_islands};
 use super::overlay::{Shown, draw_overlay};
 use super::report::Report;
 use super::skeleton::Skeleton;
@@ -99,12 +99,14 @@ impl FrameSource for Faces {
 pub(super) struct Masks {
     pub(super) video: Frames,
     pub(super) least_island: f64,
+    pub(super) largest_hole: f64,
 }
 
 impl Masks {
     pub(super) fn read(&self, index: usize) -> Result<GrayImage> {
         let mask = binary_mask(&self.video.read(if self.video.num_frames() == 1 { 0 } else { index })?);
-        Ok(if self.least_island > 0.0 { without_islands(&mask, self.least_island) } else { mask })
+        let mask = if self.least_island > 0.0 { without_islands(&mask, self.least_island) } else { mask };
+        Ok(if self.largest_hole > 0.0 { without_holes(&mask, self.largest_hole) } else { mask })
     }
 }
 

@@ -190,10 +190,14 @@ pub fn write_gguf_with(path: &Path, tensors: &[Named], kind: fn(&Named) -> (u32,
     begins.into_iter().map(|begin| data + begin).collect()
 }
 
-/// Writes what `torch.save` would for a dictionary of these tensors, within `state_dict` where it is to be wrapped: with the ZIP64 records that
-/// torch writes for everything.
+/// Writes what `torch.save` would for a dictionary of these tensors, within `state_dict` where it is to be wrapped.
 pub fn write_torch(path: &Path, tensors: &[Named], wrapped: bool) -> Vec<u64> {
-    let pickle = pickle(tensors, wrapped);
+    write_torch_in(path, tensors, wrapped.then_some("state_dict"))
+}
+
+/// The same within a dictionary under any name: with the ZIP64 records that torch writes for everything.
+pub fn write_torch_in(path: &Path, tensors: &[Named], wrapper: Option<&str>) -> Vec<u64> {
+    let pickle = pickle(tensors, wrapper);
     let mut file = File::create(path).expect("creates");
     let (mut directory, mut end, mut count) = (Vec::new(), 0u64, 0u64);
     let mut member = |name: &str, body: &[u8], size: u64| {
@@ -237,12 +241,12 @@ pub fn write_torch(path: &Path, tensors: &[Named], wrapped: bool) -> Vec<u64> {
     begins
 }
 
-fn pickle(tensors: &[Named], wrapped: bool) -> Vec<u8> {
+fn pickle(tensors: &[Named], wrapper: Option<&str>) -> Vec<u8> {
     let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
     let long = |number: usize| [b"\x8a\x08", &(number as u64).to_le_bytes()[..]].concat();
     let mut pickle = b"\x80\x02".to_vec();
-    if wrapped {
-        pickle.extend([b"}", &text("epoch")[..], b"K\x03s", &text("state_dict")].concat());
+    if let Some(wrapper) = wrapper {
+        pickle.extend([b"}", &text("epoch")[..], b"K\x03s", &text(wrapper)].concat());
     }
     pickle.extend(b"ccollections\nOrderedDict\n)R(");
     for (i, tensor) in tensors.iter().enumerate() {
@@ -262,7 +266,7 @@ fn pickle(tensors: &[Named], wrapped: bool) -> Vec<u8> {
         (1..=tensor.shape.len()).for_each(|axis| pickle.extend(long(tensor.shape[axis..].iter().product())));
         pickle.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
     }
-    pickle.extend(if wrapped { &b"us."[..] } else { b"u." });
+    pickle.extend(if wrapper.is_some() { &b"us."[..] } else { b"u." });
     pickle
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::published::{Named, tensors, write_gguf, write_safetensors, write_shards, write_torch};
+use crate::published::{Named, tensors, write_gguf, write_safetensors, write_shards, write_torch, write_torch_in};
 use wan_animate::Lora;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::coverage::Coverage;
@@ -218,6 +218,33 @@ fn autoencoders_in_every_layout() {
         write_safetensors(&path("vae"), &here);
         check(&path("vae"), &format!("{model}, diffusers"), &here, &[]);
     }
+}
+
+/// By the names of transformers, the original ones, and those of 2.0, which has two tensors less; in safetensors and as torch saves them.
+#[test]
+fn sam_2_of_every_size_in_every_layout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for size in ["tiny", "small", "base_plus", "large"] {
+        let there = tensors(&format!("transformers_sam2_{size}"), "F32");
+        let original: Vec<_> = there.iter().flat_map(sam2_original).collect();
+        write_safetensors(&path("sam2"), &there);
+        check(&path("sam2"), &format!("SAM 2.1 {size}, transformers"), &original, &[]);
+        write_safetensors(&path("sam2"), &original);
+        check(&path("sam2"), &format!("SAM 2.1 {size}, ComfyUI"), &original, &[]);
+        let of_2_1 = ["no_obj_embed_spatial", "obj_ptr_tpos_proj."];
+        let older: Vec<_> = original.into_iter().filter(|tensor| !of_2_1.iter().any(|name| tensor.name.starts_with(name))).collect();
+        write_torch_in(&path("sam2.pt"), &older, Some("model"));
+        check(&path("sam2.pt"), &format!("SAM 2 {size}, official"), &older, &[]);
+    }
+}
+
+/// A tensor of SAM 2 by its original name; some are several there.
+fn sam2_original(tensor: &Named) -> Vec<Named> {
+    let names = models::sam2::names::TRANSFORMERS.to_diffusers(&tensor.name).expect("a name that is known");
+    let mut shape = tensor.shape.clone();
+    shape[0] /= names.len().max(1);
+    names.into_iter().map(|name| named(name, tensor.dtype, &shape)).collect()
 }
 
 /// The modules of a transformer's blocks that LoRAs are made for, with their outputs and inputs.

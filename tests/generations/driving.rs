@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::tiny_sam2::{original, save_torch, tiny};
 use image::{Rgb, RgbImage};
 use wan_animate::driving::DrivingVideo;
-use wan_animate::networks::{NetworkFiles, Networks, Person, PersonDetector, Pose, PoseEstimator, Search};
+use wan_animate::networks::{MaskPrompt, MaskPrompts, NetworkFiles, Networks, Person, PersonDetector, Pose, PoseEstimator, Search};
 use wan_animate::preprocess::{
     Conditions, Flag, Keypoint, Keypoints, NUM_KEYPOINTS, PersonBox, Preprocess, ReferenceFit, Resolution, Retarget, WholeBody,
 };
@@ -104,6 +105,52 @@ fn a_raw_video_gives_the_frames_of_the_files_made_of_it() {
     let scene = Scene::new(motion.expect("as many"), background, mask).expect("as many");
     let one = frames(short(pipeline.replace_video(&reference, &driving).expect("networks are beside the checkpoint")));
     assert!(same(&one, &frames(short(pipeline.replace(&reference, &scene)))), "replace");
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// With SAM 2 among the networks, which comes before the demo's own network of masks.
+#[test]
+fn a_person_is_replaced_by_the_masks_that_sam_2_follows() {
+    let folder = folder("sam2");
+    let networks_with = folder.join("process_checkpoint");
+    std::fs::create_dir_all(&networks_with).expect("a folder");
+    for file in std::fs::read_dir(path("model/process_checkpoint")).expect("the demo's networks") {
+        let file = file.expect("a file");
+        std::fs::copy(file.path(), networks_with.join(file.file_name())).expect("copied");
+    }
+    let (tensors, json, _) = tiny("tiny_2_0");
+    save_torch(&networks_with.join("sam2"), "sam2_hiera_large.pt", &original(&tensors), Some(&json));
+    let device = Device::builder().build().expect("an adapter");
+    let pipeline = AnimatePipeline::builder(&device).checkpoint(path("model")).build().expect("the demo's checkpoint");
+    let files = NetworkFiles::new().folder(&networks_with);
+    let (reference, with) = (reference(), driving().networks(files).cache(folder.join("cache")));
+    let run = |driving: &DrivingVideo| {
+        let mut pieces = Vec::new();
+        let conditions = driving.to_replace(&device).expect("can be prepared").run(&Cancel::new(), &mut |done, _| pieces.push(done));
+        (conditions.expect("prepared"), pieces)
+    };
+    let pixels = |of: &Conditions| of.report().frames().iter().map(|frame| frame.mask_pixels).collect::<Vec<_>>();
+    let (conditions, pieces) = run(&with);
+    assert_eq!(pieces, (1..=2 * FRAMES).collect::<Vec<_>>());
+    // With something said by hand the points need not be found again.
+    let said = MaskPrompts::new().frame(4, MaskPrompt::new().person(50.0, 50.0).other(3.0, 90.0));
+    let (corrected, pieces) = run(&with.clone().search(Search::new().mask_prompts(said)));
+    assert_eq!(pieces, (FRAMES..=2 * FRAMES).collect::<Vec<_>>());
+    let (before, after) = (pixels(&conditions), pixels(&corrected));
+    assert!(before[..4] == after[..4] && before[4..] != after[4..]);
+    let (without, _) = run(&driving().networks(networks()));
+    assert_ne!(before, pixels(&without));
+
+    let read = |name: &str, frames: Option<&Frames>| through_files(frames.expect("made to replace"), &folder.join(name));
+    let motion = Motion::new(read("pose", Some(conditions.pose())), read("face", Some(conditions.face()))).expect("as many");
+    let scene = Scene::new(motion, read("bg", conditions.background()), read("mask", conditions.mask())).expect("as many");
+    let again = driving().networks(NetworkFiles::new().folder(&networks_with));
+    let request = short(pipeline.replace_video(&reference, &again).expect("networks are given"));
+    let planned = pipeline.plan(&request).expect("fits");
+    device.reset_peak();
+    let one = frames(request);
+    assert!(device.memory_use().peak <= planned.peak(), "{planned}");
+    assert!(same(&one, &frames(short(pipeline.replace(&reference, &scene)))));
     let _ = std::fs::remove_dir_all(folder);
 }
 

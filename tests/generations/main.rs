@@ -8,6 +8,8 @@ mod common;
 mod official;
 #[path = "../common/published.rs"]
 mod published;
+#[path = "../common/tiny_sam2.rs"]
+mod tiny_sam2;
 
 mod animate2;
 mod api;
@@ -20,6 +22,7 @@ mod errors;
 mod family;
 mod goldens;
 mod limits;
+mod masks;
 mod networks;
 mod official_release;
 mod official_video;

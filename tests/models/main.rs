@@ -2,9 +2,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/published.rs"]
+mod published;
+#[path = "../common/tiny_sam2.rs"]
+mod tiny_sam2;
 
 mod clip;
 mod dit;
 mod face;
+mod sam2;
 mod umt5;
 mod vae;

@@ -114,6 +114,7 @@ fn settings_out_of_range() {
     refused(Preprocess::new().face(FaceCrop::Padded(0.5)), "0.5");
     refused(Preprocess::new().face(FaceCrop::Padded(f64::NAN)), "NaN");
     refused(Preprocess::new().least_island(2.0), "least island");
+    refused(Preprocess::new().largest_hole(f64::NAN), "largest hole");
     refused(Preprocess::new().size(8, 480), "8x480");
     refused(Preprocess::new().area(100), "below 16");
     refused(Preprocess::new().area(u64::MAX), "cannot be brought");

@@ -17,7 +17,8 @@ from unittest import mock
 
 import torch
 from diffusers import AutoencoderKLWan, WanAnimate2Transformer3DModel, WanAnimateTransformer3DModel, WanTransformer3DModel
-from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
+from transformers import CLIPVisionConfig, CLIPVisionModel, Sam2VideoConfig, Sam2VideoModel, UMT5Config, UMT5EncoderModel
+from transformers.models.sam2.configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
 
 FOLDER = Path(__file__).parent.parent / "goldens" / "published"
 
@@ -108,6 +109,25 @@ def diffusers():
     write("transformers_umt5", lambda: UMT5EncoderModel(umt5))
     clip = CLIPVisionConfig(hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=16, patch_size=14)
     write("transformers_clip", lambda: CLIPVisionModel(clip))
+    for size, (dims, blocks, background) in SAM2.items():
+        write(f"transformers_sam2_{size}", lambda: sam2(dims, blocks, background))
+
+
+# Channels of the first stage, blocks of each, and the extents of the coarse positions.
+SAM2 = {
+    "tiny": (96, [1, 2, 7, 2], 7),
+    "small": (96, [1, 2, 11, 2], 7),
+    "base_plus": (112, [2, 3, 16, 3], 14),
+    "large": (144, [2, 6, 36, 4], 7),
+}
+
+
+def sam2(dim, blocks, background):
+    dims = [dim * 2**stage for stage in range(4)]
+    hiera = Sam2HieraDetConfig(
+        hidden_size=dim, embed_dim_per_stage=dims, blocks_per_stage=blocks, window_positional_embedding_background_size=[background] * 2
+    )
+    return Sam2VideoModel(Sam2VideoConfig(vision_config=Sam2VisionConfig(backbone_config=hiera, backbone_channel_list=dims[::-1])))
 
 
 if __name__ == "__main__":

@@ -47,18 +47,24 @@ pub static ATTENTION_COOP: Kernel = Kernel {
         &tile(16, [8, 1, 16, 0], 128, 32, 1),
         &tile(16, [4, 1, 32, 1], 128, 32, 1),
         &tile(16, [8, 1, 32, 1], 128, 32, 1),
+        &tile(16, [4, 1, 16, 1], 256, 32, 1),
+        &tile(16, [4, 1, 16, 0], 256, 32, 1),
         // AMD.
         &tile(16, [4, 1, 32, 1], 64, 64, 1),
         &tile(16, [4, 1, 32, 1], 128, 64, 1),
         &tile(16, [4, 2, 32, 1], 128, 64, 1),
+        &tile(16, [4, 1, 16, 1], 256, 64, 1),
         // Apple.
         &tile(8, [4, 2, 32, 1], 64, 32, 0),
         &tile(8, [4, 2, 32, 1], 128, 32, 0),
+        &tile(8, [4, 1, 16, 1], 256, 32, 0),
         // Software, all ways of declaring tiles.
         &tile(8, [4, 1, 32, 1], 64, 8, 1),
         &tile(8, [4, 1, 32, 0], 128, 8, 1),
+        &tile(8, [4, 1, 16, 0], 256, 8, 1),
         &tile(8, [4, 1, 32, 1], 64, 8, 0),
         &tile(8, [4, 1, 32, 0], 128, 8, 0),
+        &tile(8, [4, 1, 16, 0], 256, 8, 0),
     ],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("attention_coop", include_str!("../../../wgsl/attention_coop.wgsl"), size_of::<Params>())
@@ -71,12 +77,12 @@ const WORTH_TUNING: usize = 1024;
 pub(super) fn fits(call: &Call) -> bool {
     let halves = [call.q, call.k, call.v].into_iter().all(|tensor| tensor.dtype() == DType::F16);
     // The highest score is looked for before scores are scaled.
-    halves && call.dim.is_multiple_of(4) && call.dim <= 128 && call.how.bias.is_none() && call.how.scale > 0.0
+    halves && call.dim.is_multiple_of(4) && call.dim <= 256 && call.how.bias.is_none() && call.how.scale > 0.0
 }
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let matrices = rec.device().coop().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
-    let dim = if call.dim <= 64 { 64 } else { 128 };
+    let dim = (call.dim as u32).next_power_of_two().max(64);
     let shapes = shapes(matrices, dim, rec.device());
     let [q_len, k_len] = [call.q_len, call.k_len].map(usize::next_power_of_two);
     let class = format!("attention {}, {q_len} to {k_len}, heads of {dim}", Family::Coop);
@@ -93,6 +99,10 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
 fn shapes(matrices: Coop, dim: u32, device: &Device) -> &'static [[u32; 4]] {
     let has_48_kib = device.limits().max_compute_workgroup_storage_size >= 48 << 10;
     match (matrices.size, matrices.lanes) {
+        // Sums and queries of so wide heads take most of the registers, and keys and values most of 32 KiB.
+        (16, 32) if dim > 128 => &[[4, 1, 16, 1], [4, 1, 16, 0]],
+        (8, 8) if dim > 128 => &[[4, 1, 16, 0]],
+        _ if dim > 128 => &[[4, 1, 16, 1]],
         (8, 32) => &[[4, 2, 32, 1]],
         (16, 32) if dim > 64 && has_48_kib => &[[4, 1, 16, 1], [8, 1, 16, 1], [4, 1, 16, 0], [8, 1, 16, 0], [4, 1, 32, 1], [8, 1, 32, 1]],
         (16, 32) if dim > 64 => &[[4, 1, 16, 1], [8, 1, 16, 1], [4, 1, 16, 0], [8, 1, 16, 0]],

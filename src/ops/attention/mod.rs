@@ -38,7 +38,7 @@ impl Call<'_> {
         }
         let device = rec.device().clone();
         let fits = |family| match family {
-            Family::Tiled | Family::Sg => self.dim <= 128,
+            Family::Tiled | Family::Sg => self.dim <= 256,
             Family::Reg => true,
             Family::Coop => coop::fits(self),
         };

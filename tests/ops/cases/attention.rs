@@ -79,6 +79,17 @@ pub fn cases() -> Vec<Case> {
         let k = Host::new(&k.shape, |i| if i % 128 == 0 { (i / 128) as f32 * 0.2 } else { k.values[i] });
         case("in f16 with scores that grow", [q, k, v].map(|host| host.to(F16)), oracle::Heads { scale: 1.0, ..heads(1, 128) }, F32)
     };
+    let growing_wide = {
+        let [q, k, v] = random(40, 90, 256);
+        let q = Host::new(&q.shape, |i| if i % 256 == 0 { 2.0 } else { q.values[i] / 16.0 });
+        let k = Host::new(&k.shape, |i| if i % 256 == 0 { (i / 256) as f32 * 0.3 } else { k.values[i] });
+        case(
+            "in f16 of wide heads with scores that grow",
+            [q, k, v].map(|host| host.to(F16)),
+            oracle::Heads { scale: 1.0, ..heads(1, 256) },
+            F32,
+        )
+    };
     let rest = vec![
         sized(3, 1, 5, 7),
         sized(3, 2, 17, 70),
@@ -89,6 +100,10 @@ pub fn cases() -> Vec<Case> {
         sized(2, 64, 19, 129),
         sized(2, 128, 17, 65),
         sized(1, 256, 1, 9),
+        sized(1, 256, 70, 97),
+        sized(2, 192, 9, 33),
+        sized(1, 160, 17, 40),
+        sized(1, 224, 17, 40),
         sized(1, 384, 9, 130),
         sized(1, 512, 3, 1),
         sized(1, 514, 2, 3),
@@ -100,6 +115,7 @@ pub fn cases() -> Vec<Case> {
         sized(2, 128, 70, 97),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 10),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 16),
+        case("with a bias", random(35, 41, 200), oracle::Heads { bias: Some(Host::random(4, &[1, 35, 41], 3.0)), ..heads(1, 200) }, F32),
         case("with a bias", random(35, 41, 40), oracle::Heads { bias: Some(Host::random(4, &[2, 35, 41], 3.0)), ..heads(2, 20) }, F32),
         case("of batches", random(3 * 35, 3 * 41, 40), oracle::Heads { batches: 3, ..heads(2, 20) }, F32),
         biased(3, None, 10),
@@ -107,10 +123,13 @@ pub fn cases() -> Vec<Case> {
         halves("in f16", 2, 64, [21, 77], F16),
         halves("in f16", 2, 128, [70, 97], F16),
         halves("in f16", 1, 80, [130, 33], F32),
+        halves("in f16", 1, 256, [70, 97], F16),
+        halves("in f16", 2, 200, [37, 70], F32),
         halves("in f16", 3, 12, [5, 9], F32),
         halves("in f16 to few keys", 2, 16, [9, 4], F16),
         case("in f16 of batches", random(2 * 35, 2 * 41, 40).map(|host| host.to(F16)), oracle::Heads { batches: 2, ..heads(2, 20) }, F32),
         growing,
+        growing_wide,
         case("in f16 that cannot be stored", random(3, 4, 12), heads(2, 6), F16),
         equal,
         one,
