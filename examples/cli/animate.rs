@@ -233,6 +233,7 @@ pub fn run(arguments: &Arguments, task: Task) -> Result<()> {
     let mut output = Output::new(arguments.destination.path()?, fps, options)
         .state(arguments.settings.state.as_ref())
         .preview(arguments.settings.preview.as_ref())
+        .calibration(arguments.settings.cache.calibrate.as_ref())
         .safety(safety);
     if let Some(sheet) = &arguments.contact_sheet {
         output = output.contact_sheet(sheet, &reference, shown, offset);

@@ -20,9 +20,16 @@ pub struct Output<'a> {
     fps: f64,
     options: VideoOptions,
     sheet: Option<Sheet<'a>>,
+    files: Files<'a>,
+    safety: Option<Safety>,
+}
+
+/// What is written beside the video.
+#[derive(Clone, Copy, Default)]
+struct Files<'a> {
     state: Option<&'a Path>,
     preview: Option<&'a Path>,
-    safety: Option<Safety>,
+    calibration: Option<&'a Path>,
 }
 
 /// A contact sheet that is wanted.
@@ -35,18 +42,24 @@ struct Sheet<'a> {
 
 impl<'a> Output<'a> {
     pub fn new(path: &'a Path, fps: f64, options: VideoOptions) -> Self {
-        Self { path, fps, options, sheet: None, state: None, preview: None, safety: None }
+        Self { path, fps, options, sheet: None, files: Files::default(), safety: None }
     }
 
     /// Keeps what the run needs to go on if it is cut off.
     pub fn state(mut self, path: Option<&'a PathBuf>) -> Self {
-        self.state = path.map(PathBuf::as_path);
+        self.files.state = path.map(PathBuf::as_path);
         self
     }
 
     /// Also a picture of how far it is, after each step.
     pub fn preview(mut self, path: Option<&'a PathBuf>) -> Self {
-        self.preview = path.map(PathBuf::as_path);
+        self.files.preview = path.map(PathBuf::as_path);
+        self
+    }
+
+    /// Also what was measured for caches.
+    pub fn calibration(mut self, path: Option<&'a PathBuf>) -> Self {
+        self.files.calibration = path.map(PathBuf::as_path);
         self
     }
 
@@ -70,7 +83,7 @@ impl<'a> Output<'a> {
         let watch = self.safety.as_mut().map(|safety| Watch::new(safety, generation.num_frames()));
         let mut frames = Taken { writer: Some(writer), sheet, count: 0, poses: None, watch };
         let mut times = StageTimes::new();
-        run(&mut generation, self.state, self.preview, &mut frames, &mut times)?;
+        run(&mut generation, self.files, &mut frames, &mut times)?;
         let Taken { sheet, count, poses, watch, .. } = frames;
         watch.iter().for_each(|watch| safety::tell("the result", watch.report()));
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
@@ -109,15 +122,9 @@ impl Taken<'_> {
 }
 
 /// Makes all frames, and completes the video.
-fn run(
-    generation: &mut Generation,
-    state: Option<&Path>,
-    preview: Option<&Path>,
-    frames: &mut Taken,
-    times: &mut StageTimes,
-) -> Result<()> {
+fn run(generation: &mut Generation, files: Files, frames: &mut Taken, times: &mut StageTimes) -> Result<()> {
     let bar = progress_bar(generation);
-    let mut kept = state.map(|path| Kept::open(path, generation)).transpose()?;
+    let mut kept = files.state.map(|path| Kept::open(path, generation)).transpose()?;
     if let Some(kept) = &mut kept {
         kept.replay(generation, |frame| frames.take(frame))?;
     }
@@ -133,10 +140,11 @@ fn run(
                 frames.poses = Some(conditions.pose().clone());
             }
             Event::Preview(latents) => {
-                if let (Some(path), Some(pictures)) = (preview, latents.to_rgb()) {
+                if let (Some(path), Some(pictures)) = (files.preview, latents.to_rgb()) {
                     write_preview(path, &pictures)?;
                 }
             }
+            Event::Calibrated(curve) => files.calibration.map_or(Ok(()), |path| curve.save(path))?,
             Event::Step(step) => {
                 if let Some(kept) = &mut kept {
                     kept.save(&generation.state())?;

@@ -1,16 +1,23 @@
-//! How large the elements of a tensor are, told to the host.
+//! How large the elements of tensors are, told to the host.
 
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
+use crate::ops::copy::concat;
 use crate::ops::rows::{Reduction, reduce};
 use crate::ops::unary::{Function, unary};
 
-/// The sum of the absolute values of x's elements. Waits for the GPU.
-pub fn sum_of_magnitudes(rec: &mut Recorder, x: &Tensor) -> Result<f64> {
+/// The sum of the absolute values of each row of x [.., C].
+pub fn row_magnitudes(rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
     let rows = x.reshape(&[x.len() / x.cols(), x.cols()]);
     let magnitudes = unary(rec, &rows, Function::Abs)?;
-    let sums = reduce(rec, &magnitudes, Reduction::Sum)?;
-    Ok(rec.download(&sums)?.iter().map(|&sum| f64::from(sum)).sum())
+    reduce(rec, &magnitudes, Reduction::Sum)
+}
+
+/// The sum of each of these [L]. Waits for the GPU, once.
+pub fn sums(rec: &mut Recorder, rows: &[Tensor]) -> Result<Vec<f64>> {
+    let all = concat(rec, &rows.iter().collect::<Vec<_>>())?;
+    let mut values = rec.download(&all)?.into_iter().map(f64::from);
+    Ok(rows.iter().map(|rows| values.by_ref().take(rows.len()).sum()).collect())
 }
 
 /// The Euclidean norms of the rows of x [L, C]. Waits for the GPU.

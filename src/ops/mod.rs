@@ -19,6 +19,7 @@ pub mod gather;
 pub mod layer_norm;
 mod libs;
 pub mod lincomb;
+pub mod magnitude;
 pub mod matmul;
 pub mod matrix;
 pub mod norm_rope;

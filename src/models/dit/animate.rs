@@ -11,7 +11,7 @@ use crate::models::dit::backbone::{Dit, ENDS, patch_embedding};
 use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
 use crate::models::dit::{
     block::Block, cache::work::Work, config::Config, embed::Timestep, face_encoder::FaceEncoder, grid::Grid, hooks::Hooks, hooks::Layer,
-    motion_encoder::MotionEncoder, session::Session,
+    motion_encoder::MotionEncoder, prediction::Prediction, session::Session,
 };
 use crate::ops::{copy::concat, copy::slice};
 use crate::shape::Dims;
@@ -169,10 +169,10 @@ impl Animate {
         timestep: f64,
         driving: Driving,
     ) -> Result<Tensor> {
-        self.predict(rec, session, prompt, latents, timestep, Work::default(), driving).map(|(velocity, _)| velocity)
+        self.predict(rec, session, prompt, latents, timestep, Work::default(), driving).map(|prediction| prediction.velocity)
     }
 
-    /// The same, where layers may be reused. Gives also whether all were computed.
+    /// The same, where layers may be reused.
     #[allow(clippy::too_many_arguments, reason = "what a pass looks at")]
     pub fn predict(
         &self,
@@ -183,7 +183,7 @@ impl Animate {
         timestep: f64,
         work: Work,
         mut driving: Driving,
-    ) -> Result<(Tensor, bool)> {
+    ) -> Result<Prediction> {
         let [_, rows, cols] = Grid::of(latents, self.config())?.sizes();
         let frames = latents.shape()[1];
         let Driving { pose, face } = &driving;

@@ -17,7 +17,7 @@ use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, course::Course, description::Description, forecast::Forecast,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast,
     generation::Generation, latents::Latents, limits, settings::Settings, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
@@ -150,6 +150,18 @@ impl<T> Request<T> {
     /// solvers that add noise or a LoRA for few steps, [`Event::Warning`](crate::Event::Warning) says so. Default: all are computed.
     pub fn cache(mut self, cache: impl Into<Cache>) -> Self {
         self.settings.cache = Some(cache.into());
+        self
+    }
+
+    /// Whether to measure how the residual of the layers shrinks from step to step, which [`CacheMethod::Mag`](crate::CacheMethod::Mag) goes by.
+    /// [`Event::Calibrated`](crate::Event::Calibrated) tells, after the last step; with another number of steps or another shift it serves as well.
+    /// What is measured is the mean of tokens, as in diffusers, and of segments, with the prompt alone. All steps are computed, and memory for
+    /// what the layers add is planned. Default: no.
+    ///
+    /// `start` fails with [`Error::Input`](crate::Error::Input) with a cache, from a saved state, and where noise levels do not fall from step to
+    /// step.
+    pub fn calibrate(mut self, on: bool) -> Self {
+        self.settings.calibrate = on;
         self
     }
 
@@ -288,10 +300,10 @@ impl<T: Task> Request<T> {
         let caching = task.clone();
         let job = task.job(&settings, canvas, arrangement);
         let warnings = caching::warnings(settings.cache.as_ref(), &caching, &plan);
-        let steps = caching::steps(settings.cache.as_ref(), &caching, width * height, &plan, &*job)?;
+        let course = caching::course(&settings, &caching, width * height, plan, &*job)?;
         let mut description = Description::of(&parts);
         job.describe(&mut description)?;
-        let mut generation = Generation::new(&parts, settings, Course { plan, steps }, canvas, description, job, forecast)?;
+        let mut generation = Generation::new(&parts, settings, course, canvas, description, job, forecast)?;
         warnings.into_iter().for_each(|warning| generation.warn(warning));
         Ok(generation)
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::cache::curve::CacheCurve;
 use crate::gpu::GpuFrame;
 use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::run::latents::Latents;
@@ -28,6 +29,8 @@ pub enum Event {
     Progress(Progress),
     /// A denoising step is done.
     Step(Step),
+    /// What [`Request::calibrate`](crate::Request::calibrate) measured, after the last step of all.
+    Calibrated(CacheCurve),
     /// A raw video is prepared: what is generated follows these poses, faces, background and masks, and here is the report about them. Only with
     /// [`animate_video`](crate::AnimatePipeline::animate_video) and [`replace_video`](crate::AnimatePipeline::replace_video).
     Prepared(Box<Conditions>),

@@ -143,7 +143,7 @@ impl Generation {
         check_noise(settings.noise.as_deref(), &canvas)?;
         settings.describe(&course.plan, &canvas, &mut description);
         let state = resume::begin(&settings, &course, &canvas, description)?;
-        let Course { plan, steps } = course;
+        let Course { plan, steps, calibration } = course;
         let (phase, stage) = match job.has_raw_video() {
             true => (Phase::Preprocess, Stage::Preprocessing),
             false => (Phase::Encode(0), Stage::Encoding),
@@ -155,7 +155,7 @@ impl Generation {
             settings,
             canvas,
             plan,
-            reuse: Reuse::new(steps),
+            reuse: Reuse::new(steps, calibration),
             phase,
             news: VecDeque::from([News::Event(Event::Stage(stage))]),
             expert: None,
@@ -377,9 +377,9 @@ impl Generation {
         let denoised = self.position.denoised.take().unwrap_or_default();
         let (shape, count) = (self.canvas.latents, self.plan.slots);
         let denoiser = Denoiser::upload(&mut self.rec, &shape, &denoised, count)?;
-        let sources = denoised.slots.iter().skip(count).flatten().map(|values| self.rec.upload(&shape, values));
-        let sources = sources.collect::<Result<_>>()?;
-        self.reuse.begin(denoised.reused, sources);
+        let reused = denoised.slots.iter().skip(count).flatten().map(|values| self.rec.upload(&shape, values));
+        let reused = reused.collect::<Result<_>>()?;
+        self.reuse.begin(denoised.reused, reused);
         Ok(Phase::Condition(denoiser, 0))
     }
 
@@ -424,12 +424,13 @@ impl Generation {
             return Ok(Phase::Switch(denoiser, expert));
         }
         self.passes += 1;
-        let (velocity, computed) = match self.settings.is_planned && self.settings.cache.is_none() && self.passes > PLANNED_STEPS {
-            true => {
+        let looks_at_all = !self.settings.is_planned || self.settings.cache.is_some() || self.settings.calibrate;
+        let (velocity, computed) = match looks_at_all || self.passes <= PLANNED_STEPS {
+            false => {
                 self.reuse.pass_over();
                 (self.rec.zeros(&self.canvas.latents)?, true)
             }
-            false => self.reuse.evaluate(&mut self.rec, &mut **job, &self.plan.evaluations, denoiser.latents()?)?,
+            true => self.reuse.evaluate(&mut self.rec, &mut **job, &self.plan.evaluations, denoiser.latents()?)?,
         };
         if self.settings.previews {
             self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
@@ -439,8 +440,8 @@ impl Generation {
             rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
         })?;
         let mut slots = denoiser.download(&mut self.rec)?;
-        for latents in self.reuse.sources() {
-            slots.push(Some(self.rec.download_later(latents)?));
+        for reused in self.reuse.tensors() {
+            slots.push(Some(self.rec.download_later(reused)?));
         }
         let reached = Reached { position: self.position.clone(), done: denoiser.done(), reused: self.reuse.reused(), slots };
         self.news.push_back(News::Step(Box::new(reached)));
@@ -488,12 +489,26 @@ impl Generation {
         // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
         check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
         self.arrive();
+        self.tell_calibration()?;
         self.job.as_mut().ok_or_else(unprepared)?.decode();
         self.settle()?;
         self.since = Instant::now();
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let latents = self.job.as_ref().ok_or_else(unprepared)?.finished(latents);
         Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas, self.segment(), self.settings.textures))))
+    }
+
+    /// After the last step of all.
+    fn tell_calibration(&mut self) -> Result<()> {
+        let is_last = self.segment() + 1 == self.num_segments() && self.position.video + 1 == self.settings.num_videos;
+        match self.reuse.calibration().filter(|_| is_last && !self.settings.is_planned) {
+            Some(calibration) => {
+                let curve = calibration.curve()?;
+                self.tell(Event::Calibrated(curve));
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn decode(&mut self, mut decoding: Box<Decoding>) -> Result<Phase> {

@@ -40,6 +40,8 @@ pub struct Settings {
     pub given: Option<Arc<Vec<f32>>>,
     /// What is reused; without one, nothing.
     pub cache: Option<Cache>,
+    /// Whether what a cache goes by is measured.
+    pub calibrate: bool,
     pub previews: bool,
     /// Whether frames stay on the GPU.
     pub textures: bool,
@@ -78,6 +80,12 @@ impl Settings {
         }
         if let Some(cache) = &self.cache {
             cache.check()?;
+        }
+        if self.calibrate && self.cache.is_some() {
+            return Err(Error::Input("calibration with a cache: what is measured must be computed in each step; leave one of them out".into()));
+        }
+        if self.calibrate && self.resume.is_some() {
+            return Err(Error::Input("calibration that goes on from a saved state: it must see all steps; start anew".into()));
         }
         if self.num_videos == 0 {
             return Err(Error::Input("0 videos; at least 1 is needed".into()));

@@ -13,6 +13,8 @@ pub struct Work<'a> {
     pub order: usize,
     /// Whether what is kept may be needed by a later pass.
     pub keeps: bool,
+    /// Whether the size of what layers add is compared with that in the pass before.
+    pub measures: bool,
     /// What is done about the layers between.
     pub how: How<'a>,
 }

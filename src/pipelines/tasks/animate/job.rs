@@ -9,7 +9,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
-use crate::models::dit::{cache::work::Work, face_adapter::Face, session::Session};
+use crate::models::dit::{cache::work::Work, face_adapter::Face, prediction::Prediction, session::Session};
 use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, lincomb::lincomb, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
@@ -143,7 +143,7 @@ impl Job for AnimateJob {
         self.prompts.len()
     }
 
-    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)> {
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<Prediction> {
         self.enter(Stage::Denoising { segment: 0 });
         let Some(Window { conditioning, pose, faces }) = &mut self.window else { return Err(unprepared()) };
         let input = concat(rec, &[latents, conditioning])?;
