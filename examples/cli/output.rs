@@ -90,7 +90,11 @@ impl<'a> Output<'a> {
             let inputs: Vec<_> = wanted.inputs.iter().chain(&poses).cloned().collect();
             sheet.write(wanted.reference, &inputs, wanted.offset)?;
         }
-        let what = if count == 1 { "frame" } else { "frames" };
+        let what = match (count, generation.is_draft()) {
+            (1, false) => "frame",
+            (_, false) => "frames",
+            (_, true) => "frames (a draft, by a tiny decoder)",
+        };
         eprintln!("{}: {count} {what} of {width}x{height} pixels at {} fps", self.path.display(), self.fps);
         summarise(loaded, &times);
         write_profile(loaded)
@@ -141,7 +145,8 @@ fn run(generation: &mut Generation, files: Files, frames: &mut Taken, times: &mu
             }
             Event::Preview(latents) => {
                 if let (Some(path), Some(pictures)) = (files.preview, latents.to_rgb()) {
-                    write_preview(path, &pictures)?;
+                    let every = pictures.len().div_ceil(latents.shape[1]);
+                    write_preview(path, &pictures.into_iter().step_by(every).collect::<Vec<_>>())?;
                 }
             }
             Event::Calibrated(curve) => files.calibration.map_or(Ok(()), |path| curve.save(path))?,

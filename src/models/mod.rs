@@ -7,6 +7,7 @@ pub mod dit;
 pub mod inspect;
 pub mod registry;
 pub mod spec;
+pub mod taehv;
 pub mod umt5;
 pub mod vae;
 

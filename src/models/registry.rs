@@ -2,13 +2,20 @@
 
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::models::{clip, dit, spec::Spec, umt5, vae};
+use crate::models::{clip, dit, spec::Spec, taehv, umt5, vae};
 use crate::weights::lora::is_lora;
 use crate::weights::{checkpoint::Weights, names::Table};
 
 /// The first with a sign of its own in a checkpoint is what that holds.
-pub static MODELS: [&Spec; 6] =
-    [&dit::spec::ANIMATE, &dit::spec::TRANSFORMER, &umt5::spec::UMT5, &clip::spec::CLIP, &vae::spec::VAE_2_2, &vae::spec::VAE_2_1];
+pub static MODELS: [&Spec; 7] = [
+    &dit::spec::ANIMATE,
+    &dit::spec::TRANSFORMER,
+    &umt5::spec::UMT5,
+    &clip::spec::CLIP,
+    &vae::spec::VAE_2_2,
+    &vae::spec::VAE_2_1,
+    &taehv::spec::TAEHV,
+];
 
 /// Every layout that is not diffusers' own.
 pub fn tables() -> impl Iterator<Item = &'static Table> {

@@ -20,6 +20,10 @@ pub enum Part {
     Vae,
     /// CLIP.
     ImageEncoder,
+    /// A tiny decoder for previews.
+    PreviewDecoder,
+    /// One in place of the VAE's decoder.
+    DraftDecoder,
 }
 
 impl Part {
@@ -32,6 +36,8 @@ impl Part {
             Self::Tokenizer => "tokenizer",
             Self::Vae => "vae",
             Self::ImageEncoder => "image_encoder",
+            Self::PreviewDecoder => "preview_decoder",
+            Self::DraftDecoder => "draft_decoder",
         }
     }
 }

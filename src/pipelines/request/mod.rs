@@ -25,6 +25,9 @@ use crate::schedulers::{Sampler, Spacing};
 /// Segments that a plan looks at: one, and one with frames carried over. The others are like the second.
 const PLANNED_SEGMENTS: usize = 2;
 
+/// What a generation with a draft decoder warns of.
+const DRAFT: &str = "frames are drafts: a tiny decoder makes them in place of the VAE's, with faults in faces and fine detail";
+
 /// A generation that is being described. Every setting has a default; [`start`](Self::start) checks them all.
 ///
 /// `T` is what is made of what: see [`AnimateRequest`](crate::AnimateRequest) and [`VideoRequest`](crate::VideoRequest).
@@ -258,7 +261,8 @@ impl<T: Task> Request<T> {
     /// What it makes, in words.
     pub(crate) fn describe(&self) -> Result<String> {
         let (width, height) = self.size_in_pixels()?;
-        Ok(format!("{width}x{height} pixels in segments of {} frames", self.task.segments()?.segment_frames()))
+        let draft = if self.task.pipeline().parts().decoders.draft.is_some() { ", as a draft" } else { "" };
+        Ok(format!("{width}x{height} pixels in segments of {} frames{draft}", self.task.segments()?.segment_frames()))
     }
 
     /// With less of something, and that in words; none where there is no less of it.
@@ -299,7 +303,8 @@ impl<T: Task> Request<T> {
         let plan = settings.plan(&parts.scheduler, task.steps())?;
         let caching = task.clone();
         let job = task.job(&settings, canvas, arrangement);
-        let warnings = caching::warnings(settings.cache.as_ref(), &caching, &plan);
+        let mut warnings = caching::warnings(settings.cache.as_ref(), &caching, &plan);
+        warnings.extend(parts.decoders.draft.as_ref().map(|_| DRAFT.to_string()));
         let course = caching::course(&settings, &caching, width * height, plan, &*job)?;
         let mut description = Description::of(&parts);
         job.describe(&mut description)?;

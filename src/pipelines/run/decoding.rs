@@ -2,8 +2,12 @@
 
 use std::collections::VecDeque;
 
+use image::RgbImage;
+
 use crate::error::{Error, Result};
 use crate::gpu::{GpuFrame, Recorder, Tensor};
+use crate::models::taehv;
+use crate::models::taehv::TinyDecoder;
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::Decoder};
 use crate::ops::rgba8::{Rgba8, rgba8};
 use crate::pipelines::run::{canvas::Canvas, event::Event};
@@ -12,6 +16,8 @@ use crate::video::Frame;
 /// One segment's decoding, a latent frame at a time.
 pub(crate) struct Decoding {
     vae: Vae,
+    /// In place of the VAE's decoder.
+    draft: Option<TinyDecoder>,
     latents: Vec<Tensor>,
     /// How many of them were decoded.
     done: usize,
@@ -44,16 +50,20 @@ impl Picture {
 enum Way {
     Begin,
     Whole(Decoder),
+    Draft(taehv::Stream),
     Tiled(Vec<Vec<Samples>>),
 }
 
 impl Decoding {
     /// Of latent frames [H, W, C].
-    pub fn new(vae: &Vae, latents: Vec<Tensor>, canvas: &Canvas, segment: usize, textures: bool) -> Self {
+    pub fn new(vae: &Vae, draft: Option<&TinyDecoder>, latents: Vec<Tensor>, canvas: &Canvas, segment: usize, textures: bool) -> Self {
         let [_, _, rows, cols] = canvas.latents;
-        let attempts = canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent());
-        let (vae, canvas) = (vae.clone(), *canvas);
-        Self { vae, latents, done: 0, attempts, way: Way::Begin, canvas, segment, textures, frames: 0, last: Vec::new() }
+        let attempts = match draft {
+            Some(_) => VecDeque::from([None]),
+            None => canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent()),
+        };
+        let (vae, draft, canvas) = (vae.clone(), draft.cloned(), *canvas);
+        Self { vae, draft, latents, done: 0, attempts, way: Way::Begin, canvas, segment, textures, frames: 0, last: Vec::new() }
     }
 
     /// How many latent frames were decoded, and how many there are.
@@ -90,22 +100,30 @@ impl Decoding {
         let is_dry = rec.device().rehearsal().is_some();
         loop {
             match (&mut self.way, self.attempts.front().copied().flatten()) {
-                (Way::Begin, None) => self.way = Way::Whole(self.vae.decoder()),
+                (Way::Begin, None) => self.way = self.draft.as_ref().map_or_else(|| Way::Whole(self.vae.decoder()), |tiny| Way::Draft(tiny.stream())),
                 (Way::Begin, Some(size)) => self.way = Way::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
                 (Way::Tiled(videos), _) => {
                     let frames = videos.get_mut(self.done).map(std::mem::take).unwrap_or_default();
                     return frames.into_iter().map(|samples| self.upload(rec, samples)).collect();
                 }
-                (Way::Whole(_), _) if is_dry && self.done >= PLANNED_LATENTS => return Ok(Vec::new()),
+                _ if is_dry && self.done >= PLANNED_LATENTS => return Ok(Vec::new()),
                 (Way::Whole(decoder), _) => {
                     let frames = decoder.next(rec, &self.latents[self.done])?;
-                    return match self.textures {
-                        true => self.keep(rec, &frames),
-                        false if is_dry => Ok(note_host(rec, &frames)),
-                        false => Ok(rec.download_each(&frames)?.into_iter().map(Picture::on_host).collect()),
-                    };
+                    return self.pictures(rec, &frames);
+                }
+                (Way::Draft(stream), _) => {
+                    let frames = stream.next(rec, &self.latents[self.done])?;
+                    return self.pictures(rec, &frames);
                 }
             }
+        }
+    }
+
+    fn pictures(&self, rec: &mut Recorder, frames: &Tensor) -> Result<Vec<Picture>> {
+        match self.textures {
+            true => self.keep(rec, frames),
+            false if rec.device().rehearsal().is_some() => Ok(note_host(rec, frames)),
+            false => Ok(rec.download_each(frames)?.into_iter().map(Picture::on_host).collect()),
         }
     }
 
@@ -176,6 +194,21 @@ impl Decoding {
     pub fn into_last(self) -> Option<Vec<f32>> {
         (self.canvas.segments.overlap() > 0).then_some(self.last)
     }
+}
+
+/// The frames of latent frames [H, W, C] by a tiny decoder; none on a dry device.
+pub(crate) fn draft_pictures(rec: &mut Recorder, decoder: &TinyDecoder, latents: &[Tensor]) -> Result<Vec<RgbImage>> {
+    let (mut stream, mut pictures) = (decoder.stream(), Vec::new());
+    let is_dry = rec.device().rehearsal().is_some();
+    for latent in latents.iter().take(if is_dry { PLANNED_LATENTS } else { usize::MAX }) {
+        let frames = stream.next(rec, latent)?;
+        let (height, width) = (frames.shape()[1] as u32, frames.shape()[2] as u32);
+        for mut samples in rec.download_each(&frames)?.into_iter().filter(|_| !is_dry) {
+            samples.iter_mut().for_each(|sample| *sample = *sample / 2.0 + 0.5);
+            pictures.push(Frame::new(width, height, samples)?.to_rgb8());
+        }
+    }
+    Ok(pictures)
 }
 
 /// A frame's sample in [-1, 1].

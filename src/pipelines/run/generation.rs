@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
 use crate::models::vae::{Vae, preview::RgbFactors};
 use crate::ops::lincomb::lincomb;
-use crate::pipelines::checkpoint::{expert::Expert, parts::Parts};
+use crate::pipelines::checkpoint::{expert::Expert, parts::Decoders, parts::Parts};
 use crate::pipelines::run::event::{Event, Progress, Stage, Step};
-use crate::pipelines::run::latents::{self, Latents};
+use crate::pipelines::run::latents::{self, Latents, Look};
 use crate::pipelines::run::state::{Denoised, Position, Reused, State};
 use crate::pipelines::run::{
-    canvas::Canvas, course::Course, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description,
+    canvas::Canvas, course::Course, decoding, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description,
     forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
@@ -46,6 +46,7 @@ pub struct Generation {
     /// Until it is over.
     job: Option<Box<dyn Job>>,
     vae: Vae,
+    decoders: Decoders,
     settings: Settings,
     canvas: Canvas,
     plan: Plan,
@@ -151,6 +152,7 @@ impl Generation {
         Ok(Self {
             job: Some(job),
             vae: parts.vae.clone(),
+            decoders: parts.decoders.clone(),
             rec: Recorder::new(&parts.device, settings.cancel.clone()),
             settings,
             canvas,
@@ -204,6 +206,11 @@ impl Generation {
     pub fn size(&self) -> (u32, u32) {
         let (width, height) = self.canvas.size;
         (width as u32, height as u32)
+    }
+
+    /// Whether a [`draft_decoder`](crate::Builder::draft_decoder) makes the frames, in place of the VAE's.
+    pub fn is_draft(&self) -> bool {
+        self.decoders.draft.is_some()
     }
 
     /// Which evaluations are computed.
@@ -334,7 +341,7 @@ impl Generation {
     fn encode(&mut self, piece: usize) -> Result<Phase> {
         let total = self.job.as_mut().ok_or_else(unprepared)?.encode(&mut self.rec, piece)?;
         let is_last = piece + 1 == total;
-        if is_last && self.settings.previews {
+        if is_last && self.settings.previews && self.decoders.preview.is_none() {
             self.rgb = Some(Arc::new(self.vae.rgb_factors(&mut self.rec)?));
         }
         if is_last {
@@ -478,8 +485,12 @@ impl Generation {
         let data = latents::join(&mut self.rec, &frames)?;
         let [channels, _, rows, cols] = self.canvas.latents;
         let values = self.rec.download(&data)?;
-        let rgb = self.rgb.as_ref().ok_or_else(unprepared)?;
-        self.tell(Event::Preview(Latents::preview([channels, frames.len(), rows, cols], values, rgb)));
+        let look = match (&self.decoders.preview, &self.rgb) {
+            (Some(decoder), _) => Look::Pictures(Arc::new(decoding::draft_pictures(&mut self.rec, decoder, &frames)?)),
+            (None, Some(rgb)) => Look::Factors(rgb.clone()),
+            (None, None) => return Err(unprepared()),
+        };
+        self.tell(Event::Preview(Latents::preview([channels, frames.len(), rows, cols], values, look)));
         Ok(())
     }
 
@@ -495,7 +506,7 @@ impl Generation {
         self.since = Instant::now();
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let latents = self.job.as_ref().ok_or_else(unprepared)?.finished(latents);
-        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas, self.segment(), self.settings.textures))))
+        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, self.decoders.draft.as_ref(), latents, &self.canvas, self.segment(), self.settings.textures))))
     }
 
     /// After the last step of all.
