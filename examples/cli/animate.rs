@@ -61,6 +61,9 @@ pub struct Arguments {
     /// How strongly the face is followed, 0 to 2; 0 is an absent face.
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     face_strength: f64,
+    /// How far the colours of a segment are held to those of the one before, 0 to 1.
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    color_anchor: f64,
     /// The video so far, of the result's size: what is made goes on from its last frames, as many as --overlap, and follows them.
     #[arg(long, value_name = "PATH")]
     continue_from: Option<PathBuf>,
@@ -159,7 +162,7 @@ impl Arguments {
         if let Some(frames) = self.num_frames {
             request = request.num_frames(frames);
         }
-        let request = request.pose_strength(self.pose_strength).face_strength(self.face_strength);
+        let request = request.pose_strength(self.pose_strength).face_strength(self.face_strength).color_anchor(self.color_anchor);
         Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap))
     }
 }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wan_animate::preprocess::Report;
 use wan_animate::safety::{Safety, Watch};
 use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
-use wan_animate::{Error, Event, Generation, Result, Stage};
+use wan_animate::{Drift, Error, Event, Generation, Result, Stage};
 
 use super::Loaded;
 use super::contact_sheet::ContactSheet;
@@ -149,6 +149,7 @@ fn run(generation: &mut Generation, files: Files, frames: &mut Taken, times: &mu
                     write_preview(path, &pictures.into_iter().step_by(every).collect::<Vec<_>>())?;
                 }
             }
+            Event::Drift(drift) => times.drifts.push(drift),
             Event::Calibrated(curve) => files.calibration.map_or(Ok(()), |path| curve.save(path))?,
             Event::Step(step) => {
                 if let Some(kept) = &mut kept {
@@ -204,6 +205,9 @@ fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {
         let computed = times.steps.matches('1').count();
         eprintln!("  {computed} of {} steps were computed: {}", times.steps.len(), times.steps);
     }
+    for Drift { segment, drift, anchored, .. } in &times.drifts {
+        eprintln!("  color drift   {drift:>8.2} of Lab into segment {}, {anchored:.2} with the anchor", segment + 1);
+    }
     eprintln!("  all           {:>8.1} s", loaded.begun.elapsed().as_secs_f64());
     eprintln!("  peak memory   {:>8.1} MiB on the GPU", loaded.device.memory_use().peak as f64 / f64::from(1 << 20));
 }
@@ -222,11 +226,12 @@ struct StageTimes {
     totals: Vec<(&'static str, Duration)>,
     /// 1 for each step that was computed, 0 for each that reused.
     steps: String,
+    drifts: Vec<Drift>,
 }
 
 impl StageTimes {
     fn new() -> Self {
-        Self { current: None, totals: Vec::new(), steps: String::new() }
+        Self { current: None, totals: Vec::new(), steps: String::new(), drifts: Vec::new() }
     }
 
     fn begin(&mut self, stage: Stage) {
@@ -257,7 +262,7 @@ impl StageTimes {
 
     /// With the time of the last stage up to its last event.
     fn totals(&self) -> Vec<(&'static str, Duration)> {
-        let mut all = Self { current: self.current, totals: self.totals.clone(), steps: String::new() };
+        let mut all = Self { current: self.current, totals: self.totals.clone(), ..Self::new() };
         all.end();
         all.totals
     }

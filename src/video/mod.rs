@@ -23,6 +23,7 @@ mod gif_writer;
 mod kind;
 #[cfg(feature = "webm")]
 mod matroska;
+pub(crate) mod lab;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;

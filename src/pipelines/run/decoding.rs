@@ -10,7 +10,7 @@ use crate::models::taehv;
 use crate::models::taehv::TinyDecoder;
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::Decoder};
 use crate::ops::rgba8::{Rgba8, rgba8};
-use crate::pipelines::run::{canvas::Canvas, event::Event};
+use crate::pipelines::run::{canvas::Canvas, color_anchor::ColorAnchor, event::Event};
 use crate::video::Frame;
 
 /// One segment's decoding, a latent frame at a time.
@@ -28,6 +28,7 @@ pub(crate) struct Decoding {
     segment: usize,
     /// Whether frames stay on the GPU.
     textures: bool,
+    anchor: Option<ColorAnchor>,
     /// Decoded frames so far.
     frames: usize,
     /// The last of a segment's, as many as the next segment begins with.
@@ -46,6 +47,14 @@ impl Picture {
     }
 }
 
+/// Where frames are wanted.
+pub(crate) enum Wanted {
+    /// On the host, with colours held to the segment before, where there is one.
+    Samples(Option<ColorAnchor>),
+    /// On the GPU.
+    Textures,
+}
+
 /// What has been done for latent frames that were not yet asked for.
 enum Way {
     Begin,
@@ -55,15 +64,19 @@ enum Way {
 }
 
 impl Decoding {
-    /// Of latent frames [H, W, C].
-    pub fn new(vae: &Vae, draft: Option<&TinyDecoder>, latents: Vec<Tensor>, canvas: &Canvas, segment: usize, textures: bool) -> Self {
+    /// Of latent frames [H, W, C]. The anchor is for frames on the host.
+    pub fn new(vae: &Vae, draft: Option<&TinyDecoder>, latents: Vec<Tensor>, canvas: &Canvas, segment: usize, frames: Wanted) -> Self {
         let [_, _, rows, cols] = canvas.latents;
         let attempts = match draft {
             Some(_) => VecDeque::from([None]),
             None => canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent()),
         };
         let (vae, draft, canvas) = (vae.clone(), draft.cloned(), *canvas);
-        Self { vae, draft, latents, done: 0, attempts, way: Way::Begin, canvas, segment, textures, frames: 0, last: Vec::new() }
+        let (textures, anchor) = match frames {
+            Wanted::Textures => (true, None),
+            Wanted::Samples(anchor) => (false, anchor),
+        };
+        Self { vae, draft, latents, done: 0, attempts, way: Way::Begin, canvas, segment, textures, anchor, frames: 0, last: Vec::new() }
     }
 
     /// How many latent frames were decoded, and how many there are.
@@ -164,7 +177,7 @@ impl Decoding {
         frame + self.canvas.segments.overlap() >= self.canvas.segments.segment_frames()
     }
 
-    /// Those of the frames that are the result's, with their numbers there.
+    /// Those of the frames that are the result's, with their numbers there, and before the first of them what its colours tell.
     pub fn take_frames(&mut self, pictures: Vec<Picture>) -> Result<Vec<(usize, Event)>> {
         let Canvas { size: (width, height), segments, .. } = self.canvas;
         let (carried, first) = (segments.carried(self.segment), segments.first_frame(self.segment));
@@ -173,6 +186,8 @@ impl Decoding {
             if let Some(samples) = &mut samples {
                 check_finite(samples, "pixels", self.segment)?;
                 samples.iter_mut().for_each(|sample| *sample = *sample / 2.0 + 0.5);
+                let drift = self.anchor.as_mut().and_then(|anchor| anchor.next(self.frames, samples));
+                taken.extend(drift.map(|drift| (first, Event::Drift(drift))));
                 if self.is_carried(self.frames) {
                     // As the frame has them, so that who has the frame can go on from it.
                     self.last.extend(samples.iter().map(signed));

@@ -19,7 +19,7 @@ use crate::pipelines::run::event::{Event, Progress, Stage, Step};
 use crate::pipelines::run::latents::{self, Latents, Look};
 use crate::pipelines::run::state::{Denoised, Position, Reused, State};
 use crate::pipelines::run::{
-    canvas::Canvas, course::Course, decoding, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description,
+    canvas::Canvas, color_anchor::ColorAnchor, course::Course, decoding, decoding::Decoding, decoding::Wanted, decoding::check_finite, denoise::Denoiser, description::Description,
     forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
@@ -506,7 +506,17 @@ impl Generation {
         self.since = Instant::now();
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let latents = self.job.as_ref().ok_or_else(unprepared)?.finished(latents);
-        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, self.decoders.draft.as_ref(), latents, &self.canvas, self.segment(), self.settings.textures))))
+        let (draft, wanted) = (self.decoders.draft.as_ref(), self.wanted_frames());
+        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, draft, latents, &self.canvas, self.segment(), wanted))))
+    }
+
+    fn wanted_frames(&self) -> Wanted {
+        let (segments, segment) = (&self.canvas.segments, self.segment());
+        if self.settings.textures {
+            return Wanted::Textures;
+        }
+        let (frames, overlap, strength) = (segments.segment_frames(), segments.carried(segment), self.settings.color_anchor);
+        Wanted::Samples(self.position.carried.clone().map(|before| ColorAnchor::new(segment, strength, frames, overlap, before)))
     }
 
     /// After the last step of all.

@@ -2,7 +2,8 @@
 //!
 //! - [`generation`]: the loop that all pipelines share, as an iterator of [`event`]s, a piece of work at a time; [`denoise`]: the steps of it
 //!   that follow a scheduler's plan, in a [`course`] that says which are computed, and [`reuse`] of what was, of whole
-//!   [`predictions`] too; [`calibration`]: what a reuse of later runs goes by; [`decoding`]: the frames that come of it; [`pace`]: how long is left, at first by a [`forecast`].
+//!   [`predictions`] too; [`calibration`]: what a reuse of later runs goes by; [`decoding`]: the frames that come of it,
+//!   whose colours a [`color_anchor`] may hold; [`pace`]: how long is left, at first by a [`forecast`].
 //! - [`job`]: what tells kinds of generations apart.
 //! - [`settings`]: what a user may say; [`canvas`]: what is to be filled, in [`segments`]; [`limits`]: what is too large for the model or the
 //!   adapter, found before any work is done.
@@ -14,6 +15,7 @@ pub(crate) mod arrangement;
 pub(crate) mod budget;
 pub(crate) mod calibration;
 pub(crate) mod canvas;
+pub(crate) mod color_anchor;
 pub(crate) mod conditioning;
 pub(crate) mod course;
 pub(crate) mod decoding;

@@ -42,6 +42,8 @@ pub struct Settings {
     pub cache: Option<Cache>,
     /// Whether what a cache goes by is measured.
     pub calibrate: bool,
+    /// How far colours of a segment are held to those of the one before, 0 to 1.
+    pub color_anchor: f64,
     pub previews: bool,
     /// Whether frames stay on the GPU.
     pub textures: bool,
@@ -87,6 +89,7 @@ impl Settings {
         if self.calibrate && self.resume.is_some() {
             return Err(Error::Input("calibration that goes on from a saved state: it must see all steps; start anew".into()));
         }
+        self.check_color_anchor()?;
         if self.num_videos == 0 {
             return Err(Error::Input("0 videos; at least 1 is needed".into()));
         }
@@ -97,6 +100,19 @@ impl Settings {
             return Err(Error::Input(format!("noise that goes on from a state, and {} videos to make; it can be one", self.num_videos)));
         }
         Ok(())
+    }
+
+    fn check_color_anchor(&self) -> Result<()> {
+        match self.color_anchor {
+            strength if !(0.0..=1.0).contains(&strength) => {
+                Err(Error::Input(format!("a color anchor of strength {strength}; it must be 0 to 1")))
+            }
+            strength if strength > 0.0 && self.textures => {
+                let message = "a color anchor for frames that stay on the GPU: it works on the host; leave out `textures` or the anchor";
+                Err(Error::Input(message.into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The beginning of a video.
@@ -116,6 +132,9 @@ impl Settings {
         description.set("schedule", Digest::of(format!("{plan:?}").as_bytes()));
         if let Some(cache) = &self.cache {
             description.set("cache", format!("{cache:?}"));
+        }
+        if self.color_anchor > 0.0 {
+            description.set("color anchor", self.color_anchor);
         }
         description.set("seed", self.seed);
         description.set("number of videos", self.num_videos);

@@ -240,6 +240,14 @@ impl AnimateRequest {
         self
     }
 
+    /// How far the colours of a [segment](Self::segment_frames) are held to those of the one before, 0 to 1: by what tells the frames that both have
+    /// apart in Lab, a gain and an offset of each channel, which fade over the segment. [`Event::Drift`](crate::Event::Drift) tells how far they
+    /// were. For frames on the host. Default: 0, which leaves them as they are.
+    pub fn color_anchor(mut self, strength: f64) -> Self {
+        self.settings.color_anchor = strength;
+        self
+    }
+
     /// How strongly the pose is followed, 0 to 2: the pose's latents are multiplied by it. At 0 it is an absent pose. Default: 1.
     pub fn pose_strength(mut self, strength: f64) -> Self {
         self.task.inputs.pose_strength = strength;
