@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Frames that a segment takes over from the one before, 1 to 5.
     #[arg(long, value_name = "N", default_value_t = 1)]
     overlap: usize,
+    /// Makes the whole video as one, in windows of FRAMES (4n + 1) that overlap by OVERLAP (4n), such as 81:16, in place of segments.
+    #[arg(long, value_name = "FRAMES:OVERLAP", value_parser = windows, conflicts_with = "continue_from")]
+    windows: Option<(usize, usize)>,
     /// Frames to leave out at the start of all inputs; by default 0, or as many as --continue-from has.
     #[arg(long, value_name = "N")]
     frame_offset: Option<usize>,
@@ -163,8 +166,18 @@ impl Arguments {
             request = request.num_frames(frames);
         }
         let request = request.pose_strength(self.pose_strength).face_strength(self.face_strength).color_anchor(self.color_anchor);
+        let request = match self.windows {
+            Some((frames, overlap)) => request.windows(frames, overlap),
+            None => request,
+        };
         Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap))
     }
+}
+
+/// `81:16`
+fn windows(text: &str) -> std::result::Result<(usize, usize), String> {
+    let parsed = text.split_once(':').and_then(|(frames, overlap)| Some((frames.parse().ok()?, overlap.parse().ok()?)));
+    parsed.ok_or_else(|| format!("`{text}`: not FRAMES:OVERLAP, such as 81:16"))
 }
 
 /// What is made of the reference: by default it is animated.

@@ -77,6 +77,12 @@ impl Hooks<FaceBlock> for Driving<'_> {
 }
 
 impl Pose {
+    /// That of some latent frames, not counting the reference.
+    pub fn of(&self, rec: &mut Recorder, frames: &Range<usize>) -> Result<Self> {
+        let patches = slice(rec, &self.patches, frames.start * self.frame, frames.len() * self.frame)?;
+        Ok(Self { embedding: self.embedding.clone(), patches, frame: self.frame })
+    }
+
     /// [L, C] for the tokens of these latent frames, of which 0 is the reference.
     fn tokens(&self, rec: &mut Recorder, frames: Range<usize>) -> Result<Tensor> {
         let first = frames.start.max(1);
@@ -143,14 +149,12 @@ impl Animate {
         self.motion_encoder.forward(rec, frames)
     }
 
-    /// The faces of a segment from its motion vectors [F, motion_encoder_dim], F = 4 (T - 1) + 1 for T latent frames. The
-    /// reference frame in front gets tokens of zero.
-    pub fn face(&self, rec: &mut Recorder, motion: &Tensor) -> Result<Face> {
-        let tokens = self.face_encoder.forward(rec, motion)?;
-        self.face_keys(rec, &tokens)
+    /// The tokens [T, tokens, C] of a segment's faces from its motion vectors [F, motion_encoder_dim], F = 4 (T - 1) + 1 for T latent frames.
+    pub fn face_tokens(&self, rec: &mut Recorder, motion: &Tensor) -> Result<Tensor> {
+        self.face_encoder.forward(rec, motion)
     }
 
-    /// The same from the face encoder's tokens [T, tokens, C].
+    /// Faces from their tokens. The reference frame in front gets tokens of zero.
     pub fn face_keys(&self, rec: &mut Recorder, tokens: &Tensor) -> Result<Face> {
         let dims = Dims::new().check("face tokens", tokens, &["T", "tokens", "C"])?;
         let (frames, count, width) = (dims.get("T"), dims.get("tokens"), dims.get("C"));

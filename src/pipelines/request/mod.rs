@@ -296,7 +296,9 @@ impl<T: Task> Request<T> {
         let segments = if settings.is_planned { segments.first(PLANNED_SEGMENTS) } else { segments };
         let (z, scale) = (parts.vae.config().z_dim, parts.vae.config().pixels_per_latent());
         let latents = [z, task.reference_frames() + segments.latent_frames(), height / scale, width / scale];
-        let canvas = Canvas { size, segments, latents, tiling: arrangement.tiling(settings.tiling) };
+        let windows = task.windows();
+        windows.map_or(Ok(()), |windows| windows.check().and_then(|()| settings.check_windows()))?;
+        let canvas = Canvas { size, segments, latents, tiling: arrangement.tiling(settings.tiling), windows };
         limits::check(&parts, parts.transformer.config(), &canvas)?;
         settings.given = task.given(size)?;
         settings.shift = settings.shift.or_else(|| task.shift(width * height));

@@ -12,7 +12,8 @@ use crate::pipelines::run::canvas::Canvas;
 ///
 /// Looks at the largest tensors alone; what is refused by a hair is found when it is allocated.
 pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Result<()> {
-    let Canvas { size: (width, height), segments, latents: [_, frames, rows, cols], tiling } = *canvas;
+    let Canvas { size: (width, height), segments, latents: [_, _, rows, cols], tiling, .. } = *canvas;
+    let frames = canvas.latent_frames_of_a_pass();
     let [_, p, q] = transformer.patch_size;
     let (rows, cols) = (rows / p, cols / q);
     let what = format!("{width}x{height} pixels in segments of {} frames", segments.segment_frames());

@@ -5,7 +5,7 @@
 //!   [`predictions`] too; [`calibration`]: what a reuse of later runs goes by; [`decoding`]: the frames that come of it,
 //!   whose colours a [`color_anchor`] may hold; [`pace`]: how long is left, at first by a [`forecast`].
 //! - [`job`]: what tells kinds of generations apart.
-//! - [`settings`]: what a user may say; [`canvas`]: what is to be filled, in [`segments`]; [`limits`]: what is too large for the model or the
+//! - [`settings`]: what a user may say; [`canvas`]: what is to be filled, in [`segments`] or as one, seen in [`windows`]; [`limits`]: what is too large for the model or the
 //!   adapter, found before any work is done.
 //! - [`budget`]: how much GPU memory it may take; [`arrangement`]: what stays on the GPU so that it does not.
 //! - [`state`]: how far it has come, to [`resume`] later; [`description`]: what it must be a generation of.
@@ -34,3 +34,4 @@ pub(crate) mod reuse;
 pub(crate) mod segments;
 pub(crate) mod settings;
 pub(crate) mod state;
+pub(crate) mod windows;

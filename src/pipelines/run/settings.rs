@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cache::settings::Cache;
+use crate::cache::{method::CacheMethod, settings::Cache};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -100,6 +100,18 @@ impl Settings {
             return Err(Error::Input(format!("noise that goes on from a state, and {} videos to make; it can be one", self.num_videos)));
         }
         Ok(())
+    }
+
+    /// What is wrong where the model looks at windows.
+    pub fn check_windows(&self) -> Result<()> {
+        match &self.cache {
+            Some(cache) if !matches!(cache.method, CacheMethod::Easy { .. }) => Err(Error::Input(format!(
+                "the cache `{}` with windows: each of them would need what layers did for it; take `easy`, which keeps predictions alone",
+                cache.method
+            ))),
+            _ if self.calibrate => Err(Error::Input("calibration with windows: what layers do is compared in segments alone".into())),
+            _ => Ok(()),
+        }
     }
 
     fn check_color_anchor(&self) -> Result<()> {

@@ -3,7 +3,7 @@
 use crate::cache::judge::Judge;
 
 /// See the module. By default all layers are computed, and nothing is kept.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Work<'a> {
     /// Layers at the beginning and at the end that are always computed.
     pub ends: (usize, usize),
@@ -20,7 +20,7 @@ pub struct Work<'a> {
 }
 
 /// How it is decided whether the layers between the ends are computed.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum How<'a> {
     /// They are.
     #[default]
