@@ -15,7 +15,7 @@ use wan_animate::unversioned::ops::lincomb::lincomb;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{
     AnimatePipeline, AnimateRequest, Cache, CacheBound, Device, Error, Event, Generation, MemoryBudget, Precision, Result, Scheduler,
-    State, VideoPipeline,
+    Stage, State, VideoPipeline,
 };
 
 const STEPS: usize = 6;
@@ -101,6 +101,38 @@ fn plans_are_kept_and_streaming_changes_no_bit() -> Result<()> {
         device.reset_peak();
         assert!(run(&mut request(&streamed, Some(cache))?.start()?)? == (frames, computed), "{cache} within {budget} bytes");
         assert!(device.memory_use().peak <= budget);
+    }
+    Ok(())
+}
+
+/// What denoising takes is known to the byte where it is decided on the way too, if a step is computed once the solver knows as much of the past
+/// as it uses. Where none is, it takes less.
+#[test]
+fn denoising_takes_what_is_planned() -> Result<()> {
+    let device = Device::builder().build()?;
+    let pipeline = pipeline(&device, MemoryBudget::default())?;
+    for (cache, is_computed_late) in
+        [("first-block:0.1", true), ("dual-block:0.1:1", true), ("easy:0.5", true), ("easy:1000", true), ("dual-block:2:1", false)]
+    {
+        // The first of two segments is conditioned on less.
+        let request = || Ok::<_, Error>(request(&pipeline, Some(cache))?.num_frames(5).num_inference_steps(9));
+        let plan = request()?.plan()?;
+        let planned = plan.stages().iter().find(|stage| matches!(stage.stage, Stage::Denoising { .. })).expect("a stage").peak;
+        let (mut computed, mut peak) = (String::new(), 0);
+        for event in request()?.start()? {
+            match event? {
+                Event::Stage(Stage::Denoising { .. }) => device.reset_peak(),
+                Event::Stage(Stage::Decoding { .. }) => peak = device.memory_use().peak,
+                Event::Step(step) => computed.push(if step.computed { '1' } else { '0' }),
+                _ => {}
+            }
+        }
+        println!("{cache}: {computed}, {peak} of {planned} bytes");
+        assert!(computed.contains('0') && computed[4..].contains('1') == is_computed_late, "{cache}: {computed}");
+        match is_computed_late {
+            true => assert_eq!(peak, planned, "{cache}"),
+            false => assert!(peak <= planned, "{cache}"),
+        }
     }
     Ok(())
 }

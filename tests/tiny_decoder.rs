@@ -100,7 +100,8 @@ fn what_a_draft_takes_is_planned_exactly() -> Result<()> {
     request(&pipeline)?.previews(false).start()?.try_for_each(|event| event.map(drop))?;
     assert_eq!(device.memory_use().peak, plan.peak());
     drop(pipeline);
-    let streamed = builder(&device).draft_decoder(golden_path("tiny_decoder/taew2_1.safetensors")).memory_budget(MemoryBudget::bytes(1 << 20));
+    let streamed =
+        builder(&device).draft_decoder(golden_path("tiny_decoder/taew2_1.safetensors")).memory_budget(MemoryBudget::bytes(1 << 20));
     let budget = common::named_budget(request(&streamed.build()?)?.plan());
     assert!(budget > 1 << 20);
     Ok(())

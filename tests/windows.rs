@@ -5,7 +5,9 @@ mod common;
 
 use common::{Golden, difference, golden_path};
 use wan_animate::video::{Frames, Motion, open_image};
-use wan_animate::{AnimatePipeline, AnimateRequest, Cache, CacheBound, Device, Error, Event, Generation, Latents, MemoryBudget, Precision, Result, State};
+use wan_animate::{
+    AnimatePipeline, AnimateRequest, Cache, CacheBound, Device, Error, Event, Generation, Latents, MemoryBudget, Precision, Result, State,
+};
 
 /// Mean and largest difference of latents of size 1 after four steps in f32.
 const BOUNDS: (f64, f64) = (1e-5, 2e-4);

@@ -99,10 +99,7 @@ impl CacheMethod {
     pub(super) fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::Input(format!("cache `{self}`: {what}")));
         match *self {
-            Self::Mag { threshold, .. }
-            | Self::FirstBlock { threshold }
-            | Self::DualBlock { threshold, .. }
-            | Self::Easy { threshold }
+            Self::Mag { threshold, .. } | Self::FirstBlock { threshold } | Self::DualBlock { threshold, .. } | Self::Easy { threshold }
                 if !(threshold.is_finite() && threshold >= 0.0) =>
             {
                 wrong(format!("a threshold of {threshold}; it must be 0 or more"))

@@ -43,7 +43,14 @@ pub struct Model<'a> {
 impl Steps {
     /// So many evaluations, all of them computed.
     pub fn all(count: usize) -> Self {
-        Self { reusable: vec![false; count], kept: vec![false; count], way: Way::Planned, ends: (0, 0), order: 0, measured: vec![false; count] }
+        Self {
+            reusable: vec![false; count],
+            kept: vec![false; count],
+            way: Way::Planned,
+            ends: (0, 0),
+            order: 0,
+            measured: vec![false; count],
+        }
     }
 
     /// All of them computed, and how their residuals shrink measured.

@@ -21,9 +21,9 @@ mod frame_dir;
 mod frames_file;
 mod gif_writer;
 mod kind;
+pub(crate) mod lab;
 #[cfg(feature = "webm")]
 mod matroska;
-pub(crate) mod lab;
 mod motion;
 #[cfg(feature = "mp4")]
 mod mp4;

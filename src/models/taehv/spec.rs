@@ -40,7 +40,9 @@ impl Sizes for Config {
         let patch = (samples / 3).isqrt();
         match 3 * patch * patch == samples {
             true => Ok(Self { latent_channels, widths, frames, patch }),
-            false => Err(Error::tensor(weights.path(), "decoder.22.weight", format!("{samples} outputs, expected 3 for each pixel of a patch"))),
+            false => {
+                Err(Error::tensor(weights.path(), "decoder.22.weight", format!("{samples} outputs, expected 3 for each pixel of a patch")))
+            }
         }
     }
 

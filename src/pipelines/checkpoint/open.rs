@@ -290,8 +290,13 @@ fn tiny_decoder(file: &Location, vae: &vae::config::Config) -> Result<Opened<tae
     match own == wanted {
         true => Ok((weights, config)),
         false => {
-            let words = |[channels, frames, pixels]: [usize; 3]| format!("{channels} channels, {frames} frames and {pixels} pixels a latent");
-            let message = format!("this tiny decoder is for {}, where the VAE has {}: taew2_1 goes with VAE 2.1, taew2_2 with VAE 2.2", words(own), words(wanted));
+            let words =
+                |[channels, frames, pixels]: [usize; 3]| format!("{channels} channels, {frames} frames and {pixels} pixels a latent");
+            let message = format!(
+                "this tiny decoder is for {}, where the VAE has {}: taew2_1 goes with VAE 2.1, taew2_2 with VAE 2.2",
+                words(own),
+                words(wanted)
+            );
             Err(Error::weights(file.path(), message))
         }
     }

@@ -17,8 +17,8 @@ use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast,
-    generation::Generation, latents::Latents, limits, settings::Settings, state::State,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation,
+    latents::Latents, limits, settings::Settings, state::State,
 };
 use crate::schedulers::{Sampler, Spacing};
 

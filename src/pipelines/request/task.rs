@@ -6,9 +6,7 @@ use crate::cache::tables::Kin;
 use crate::error::Result;
 use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
-use crate::pipelines::run::{
-    arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings, windows::Windows,
-};
+use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, job::Job, segments::Segments, settings::Settings, windows::Windows};
 
 /// What a request makes of what.
 #[doc(hidden)]

@@ -113,7 +113,9 @@ impl Decoding {
         let is_dry = rec.device().rehearsal().is_some();
         loop {
             match (&mut self.way, self.attempts.front().copied().flatten()) {
-                (Way::Begin, None) => self.way = self.draft.as_ref().map_or_else(|| Way::Whole(self.vae.decoder()), |tiny| Way::Draft(tiny.stream())),
+                (Way::Begin, None) => {
+                    self.way = self.draft.as_ref().map_or_else(|| Way::Whole(self.vae.decoder()), |tiny| Way::Draft(tiny.stream()))
+                }
                 (Way::Begin, Some(size)) => self.way = Way::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
                 (Way::Tiled(videos), _) => {
                     let frames = videos.get_mut(self.done).map(std::mem::take).unwrap_or_default();

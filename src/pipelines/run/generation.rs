@@ -19,8 +19,9 @@ use crate::pipelines::run::event::{Event, Progress, Stage, Step};
 use crate::pipelines::run::latents::{self, Latents, Look};
 use crate::pipelines::run::state::{Denoised, Position, Reused, State};
 use crate::pipelines::run::{
-    canvas::Canvas, color_anchor::ColorAnchor, course::Course, decoding, decoding::Decoding, decoding::Wanted, decoding::check_finite, denoise::Denoiser, description::Description,
-    forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
+    canvas::Canvas, color_anchor::ColorAnchor, course::Course, decoding, decoding::Decoding, decoding::Wanted, decoding::check_finite,
+    denoise::Denoiser, description::Description, forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume,
+    reuse::Reuse, settings::Settings,
 };
 use crate::schedulers::{LATENTS, Plan};
 

@@ -84,7 +84,9 @@ impl Settings {
             cache.check()?;
         }
         if self.calibrate && self.cache.is_some() {
-            return Err(Error::Input("calibration with a cache: what is measured must be computed in each step; leave one of them out".into()));
+            return Err(Error::Input(
+                "calibration with a cache: what is measured must be computed in each step; leave one of them out".into(),
+            ));
         }
         if self.calibrate && self.resume.is_some() {
             return Err(Error::Input("calibration that goes on from a saved state: it must see all steps; start anew".into()));

@@ -24,7 +24,8 @@ impl Windows {
             return Err(Error::Input(format!("windows of {frames} frames; it must be 4n + 1 frames: 5, 9, .. 77, 81, ..")));
         }
         if overlap == 0 || overlap % 4 != 0 || overlap >= frames {
-            let message = format!("windows of {frames} frames that overlap by {overlap}; it must be 4n frames, 4 at least, and less than a window");
+            let message =
+                format!("windows of {frames} frames that overlap by {overlap}; it must be 4n frames, 4 at least, and less than a window");
             return Err(Error::Input(message));
         }
         Ok(())

@@ -358,7 +358,9 @@ impl Task for Animation {
         let made = self.num_frames.unwrap_or(usize::MAX).min(frames - offset);
         let segments = match self.windows {
             Some(_) if !self.inputs.given.is_empty() => {
-                return Err(Error::Input("windows with frames to continue from: a video in windows is made as one; leave one of them out".into()));
+                return Err(Error::Input(
+                    "windows with frames to continue from: a video in windows is made as one; leave one of them out".into(),
+                ));
             }
             Some(_) => Segments::whole(made)?.within(frames, offset),
             None => Segments::new(made, self.segment_frames, self.overlap)?.within(frames, offset),

@@ -8,9 +8,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::shelf::Claim;
-use crate::models::dit::{
-    backbone::Dit, block::Block, cache::work::Work, embed::Timestep, prediction::Prediction, session::Session,
-};
+use crate::models::dit::{backbone::Dit, block::Block, cache::work::Work, embed::Timestep, prediction::Prediction, session::Session};
 use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, permute::permute};
 use crate::pipelines::checkpoint::{expert::Expert, experts::Experts, parts::Parts, rules::Rules};
