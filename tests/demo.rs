@@ -17,8 +17,12 @@ fn path(name: &str) -> PathBuf {
 }
 
 fn images(name: &str) -> Vec<RgbImage> {
+    images_of(name, FRAMES)
+}
+
+fn images_of(name: &str, count: usize) -> Vec<RgbImage> {
     let video = Frames::open(path(name)).expect("the demo's inputs");
-    (0..FRAMES).map(|index| video.read(index).expect("a frame")).collect()
+    (0..count).map(|index| video.read(index).expect("a frame")).collect()
 }
 
 fn frames(name: &str) -> Frames {
@@ -204,4 +208,50 @@ fn how_far_colours_drift() {
     );
     assert_eq!((free.len(), held.len()), (9, 9));
     assert!(mean(&anchored) < mean(&free) / 5.0);
+}
+
+/// Two segments of the demo, and what windows make of as many frames: how near they are to the truth, and how much changes from frame to frame
+/// where segments or windows meet, in parts of what changes elsewhere and in the truth. Both are written as strips to look at.
+#[test]
+#[ignore = "takes minutes"]
+fn windows_beside_segments() {
+    let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");
+    let pipeline = AnimatePipeline::builder(&device).checkpoint(path("model")).build().expect("the demo's checkpoint");
+    let count = 2 * FRAMES - 1;
+    let reference = open_image(path("reference.png")).expect("the demo's character");
+    let all = |name: &str| Frames::from_images(images_of(name, count)).expect("frames of one size");
+    let scene = || {
+        let motion = Motion::new(all("pose"), all("face")).expect("as many poses as faces");
+        Scene::new(motion, all("background"), all("mask")).expect("fits")
+    };
+    let truth = images_of("truth", count);
+    let request = || pipeline.replace(&reference, scene()).segment_frames(FRAMES).num_inference_steps(8);
+    // Latent frame 3 is the first that the second window sees, latent frame 4 the last that the first does: frames 9 to 16.
+    let mut results = Vec::new();
+    for (name, request, joins) in [("segments", request(), 16..18), ("windows", request().windows(FRAMES, 8), 9..18)] {
+        let plan = request.plan().expect("fits");
+        device.reset_peak();
+        let begun = Instant::now();
+        let events = request.start().expect("starts").map(|event| event.expect("runs"));
+        let made: Vec<_> = events.filter_map(|event| if let Event::Frame(frame) = event { Some(frame.to_rgb8()) } else { None }).collect();
+        let (took, peak) = (begun.elapsed().as_secs_f64(), device.memory_use().peak);
+        let jump = |frames: &[RgbImage], i: usize| 10f64.powf(-psnr(&frames[i - 1..i], &frames[i..=i]) / 20.0);
+        let mean = |places: &mut dyn Iterator<Item = usize>| {
+            let ratios: Vec<f64> = places.map(|i| jump(&made, i) / jump(&truth, i)).collect();
+            ratios.iter().sum::<f64>() / ratios.len() as f64
+        };
+        let (at, else_) = (mean(&mut joins.clone()), mean(&mut (1..count).filter(|i| !joins.contains(i))));
+        let near = psnr(&made, &truth);
+        println!(
+            "{name}: {near:.2} dB to the truth, changes at joins {at:.2}, elsewhere {else_:.2}; {took:.1} s, {peak} of {} bytes",
+            plan.peak()
+        );
+        assert_eq!((made.len(), peak), (count, plan.peak()));
+        let (width, height) = made[0].dimensions();
+        let mut strip = RgbImage::new(width * count as u32, height);
+        made.iter().zip(0..).for_each(|(frame, i)| image::imageops::replace(&mut strip, frame, i * i64::from(width), 0));
+        strip.save(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"))).expect("saves");
+        results.push(near);
+    }
+    assert!(results[1] > results[0] - 1.0, "{results:?} dB");
 }

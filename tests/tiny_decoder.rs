@@ -1,16 +1,19 @@
 //! Tiny decoders against torch, and as what they are for: previews, and drafts in place of frames.
 
 mod common;
+#[path = "common/published.rs"]
+mod published;
 
 use common::{Golden, assert_close, golden_path};
 use image::RgbImage;
 use wan_animate::unversioned::layers::Loader;
 use wan_animate::unversioned::models::taehv::{TinyDecoder, config::Config};
+use wan_animate::unversioned::models::vae::Vae;
 use wan_animate::unversioned::models::{open, spec::Sizes};
 use wan_animate::unversioned::ops::{copy::concat, copy::slice, permute::permute};
 use wan_animate::unversioned::{dtype::DType, gpu::Recorder, gpu::Tensor};
 use wan_animate::video::{Frames, Motion};
-use wan_animate::{AnimatePipeline, AnimateRequest, Builder, Device, Event, MemoryBudget, Precision, Result};
+use wan_animate::{AnimatePipeline, AnimateRequest, Builder, Cancel, Device, Event, MemoryBudget, Precision, Result};
 
 /// A dozen convolutions in f32, summed in another order.
 const F32: f64 = 1e-5;
@@ -44,6 +47,37 @@ fn frames_are_those_of_torch() -> Result<()> {
         assert_eq!(frames.shape(), golden.shape("frames"));
         assert_close(name, &rec.download(&frames)?, golden.values("frames"), F32);
     }
+    Ok(())
+}
+
+/// Operations of a latent frame once there was one before: at 480p, by the VAE and by `taew2_1`.
+#[test]
+fn a_latent_frame_takes_less_than_a_twelfth_of_the_operations() -> Result<()> {
+    let (device, _) = common::device();
+    let dry = device.dry(device.limits().clone());
+    let mut rec = Recorder::new(&dry, Cancel::new());
+    let operations = || dry.rehearsal().expect("a dry device").operations();
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |golden: &str| {
+        let file = folder.path().join(format!("{golden}.safetensors"));
+        published::write_safetensors(&file, &published::tensors(golden, "F32"));
+        open(file)
+    };
+    let latent = rec.zeros(&[60, 104, 16])?;
+    let weights = of("diffusers_vae_2_1")?;
+    let mut decoder = Vae::load(&Loader::new(&dry, &weights, Precision::F16), &Default::default())?.decoder();
+    decoder.next(&mut rec, &latent)?;
+    let before = operations();
+    decoder.next(&mut rec, &latent)?;
+    let whole = operations() - before;
+    let weights = of("taew2_1")?;
+    let mut stream = TinyDecoder::load(&Loader::new(&dry, &weights, Precision::F16), &Config::of(&weights)?)?.stream();
+    stream.next(&mut rec, &latent)?;
+    let before = operations();
+    stream.next(&mut rec, &latent)?;
+    let tiny = operations() - before;
+    println!("{tiny:.3e} of {whole:.3e} operations: 1/{:.1}", whole / tiny);
+    assert!(tiny * 12.0 <= whole);
     Ok(())
 }
 

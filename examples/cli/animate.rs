@@ -246,11 +246,7 @@ pub fn run(arguments: &Arguments, task: Task) -> Result<()> {
         safety::look(safety, Some(&reference), arguments.filmed(scene[0])?)?;
     }
     let options = arguments.destination.options().audio(arguments.sound(&files, offset, fps)?);
-    let mut output = Output::new(arguments.destination.path()?, fps, options)
-        .state(arguments.settings.state.as_ref())
-        .preview(arguments.settings.preview.as_ref())
-        .calibration(arguments.settings.cache.calibrate.as_ref())
-        .safety(safety);
+    let mut output = Output::new(arguments.destination.path()?, fps, options).files(&arguments.settings).safety(safety);
     if let Some(sheet) = &arguments.contact_sheet {
         output = output.contact_sheet(sheet, &reference, shown, offset);
     }

@@ -1,6 +1,6 @@
 //! Where a generation's frames go, and what is told meanwhile.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
@@ -8,12 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wan_animate::preprocess::Report;
 use wan_animate::safety::{Safety, Watch};
 use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
-use wan_animate::{Drift, Error, Event, Generation, Result, Stage};
+use wan_animate::{Drift, Error, Event, Generation, Latents, Result, Stage};
 
 use super::Loaded;
 use super::contact_sheet::ContactSheet;
 use super::kept::Kept;
 use super::safety;
+use super::settings::Settings;
 
 pub struct Output<'a> {
     path: &'a Path,
@@ -45,21 +46,11 @@ impl<'a> Output<'a> {
         Self { path, fps, options, sheet: None, files: Files::default(), safety: None }
     }
 
-    /// Keeps what the run needs to go on if it is cut off.
-    pub fn state(mut self, path: Option<&'a PathBuf>) -> Self {
-        self.files.state = path.map(PathBuf::as_path);
-        self
-    }
-
-    /// Also a picture of how far it is, after each step.
-    pub fn preview(mut self, path: Option<&'a PathBuf>) -> Self {
-        self.files.preview = path.map(PathBuf::as_path);
-        self
-    }
-
-    /// Also what was measured for caches.
-    pub fn calibration(mut self, path: Option<&'a PathBuf>) -> Self {
-        self.files.calibration = path.map(PathBuf::as_path);
+    /// Also the files that the settings name: what the run needs to go on if it is cut off, a picture of how far it is after each step, and
+    /// what was measured for caches.
+    pub fn files(mut self, settings: &'a Settings) -> Self {
+        let (state, preview) = (settings.state.as_deref(), settings.preview.as_deref());
+        self.files = Files { state, preview, calibration: settings.cache.calibrate.as_deref() };
         self
     }
 
@@ -143,12 +134,7 @@ fn run(generation: &mut Generation, files: Files, frames: &mut Taken, times: &mu
                 bar.suspend(|| tell(conditions.report()));
                 frames.poses = Some(conditions.pose().clone());
             }
-            Event::Preview(latents) => {
-                if let (Some(path), Some(pictures)) = (files.preview, latents.to_rgb()) {
-                    let every = pictures.len().div_ceil(latents.shape[1]);
-                    write_preview(path, &pictures.into_iter().step_by(every).collect::<Vec<_>>())?;
-                }
-            }
+            Event::Preview(latents) => files.preview.map_or(Ok(()), |path| write_preview(path, &latents))?,
             Event::Drift(drift) => times.drifts.push(drift),
             Event::Calibrated(curve) => files.calibration.map_or(Ok(()), |path| curve.save(path))?,
             Event::Step(step) => {
@@ -180,8 +166,11 @@ fn tell(report: &Report) {
     report.summary().iter().for_each(|(flag, frames)| eprintln!("{}: {frames} of {all} frames", flag.name()));
 }
 
-/// Side by side.
-fn write_preview(path: &Path, pictures: &[RgbImage]) -> Result<()> {
+/// A picture of each latent frame, side by side.
+fn write_preview(path: &Path, latents: &Latents) -> Result<()> {
+    let Some(pictures) = latents.to_rgb() else { return Ok(()) };
+    let every = pictures.len().div_ceil(latents.shape[1]);
+    let pictures: Vec<_> = pictures.into_iter().step_by(every).collect();
     let Some((width, height)) = pictures.first().map(RgbImage::dimensions) else { return Ok(()) };
     let mut all = RgbImage::new(width * pictures.len() as u32, height);
     for (picture, number) in pictures.iter().zip(0..) {

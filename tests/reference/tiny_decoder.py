@@ -1,4 +1,5 @@
-"""Makes tests/goldens/tiny_decoder/: tiny decoders with the layers and names of taew2_1 and taew2_2, and what torch makes of latents.
+"""Makes tests/goldens/tiny_decoder/: tiny decoders with the layers and names of taew2_1 and taew2_2, and what torch makes of latents; and
+tests/goldens/published/taew2_1.json, the tensors of the released file by name and shape.
 
     python tiny_decoder.py [--out ../goldens/tiny_decoder]
 
@@ -7,6 +8,7 @@ frame back. Latents go through `3 tanh(x / 3)`; of T latent frames come 4 T fram
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -77,6 +79,9 @@ def main() -> None:
         inside = ((frames > -1) & (frames < 1)).float().mean().item()
         print(f"{name}: {inside:.2f} of the samples lie within their range")
         parts.write({"latents": latents, "frames": frames}, out / f"{name}.golden.safetensors")
+    released = decoder(16, [256, 128, 64, 64], 1).state_dict()
+    lines = [json.dumps([f"decoder.{name}", list(tensor.shape)]) for name, tensor in released.items()]
+    (out.parent / "published" / "taew2_1.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
     arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation,
-    latents::Latents, limits, settings::Settings, state::State,
+    latents::Latents, limits, settings::Settings, state::State, windows::Windows,
 };
 use crate::schedulers::{Sampler, Spacing};
 
@@ -262,7 +262,12 @@ impl<T: Task> Request<T> {
     pub(crate) fn describe(&self) -> Result<String> {
         let (width, height) = self.size_in_pixels()?;
         let draft = if self.task.pipeline().parts().decoders.draft.is_some() { ", as a draft" } else { "" };
-        Ok(format!("{width}x{height} pixels in segments of {} frames{draft}", self.task.segments()?.segment_frames()))
+        let frames = self.task.segments()?.segment_frames();
+        let parts = match self.task.windows() {
+            Some(Windows { frames: window, .. }) => format!("windows of {} frames, {frames} in all", window.min(frames)),
+            None => format!("segments of {frames} frames"),
+        };
+        Ok(format!("{width}x{height} pixels in {parts}{draft}"))
     }
 
     /// With less of something, and that in words; none where there is no less of it.
