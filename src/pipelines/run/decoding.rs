@@ -59,7 +59,7 @@ pub(crate) enum Wanted {
 enum Way {
     Begin,
     Whole(Decoder),
-    Draft(taehv::Stream),
+    Draft(Box<taehv::Stream>),
     Tiled(Vec<Vec<Samples>>),
 }
 
@@ -114,7 +114,8 @@ impl Decoding {
         loop {
             match (&mut self.way, self.attempts.front().copied().flatten()) {
                 (Way::Begin, None) => {
-                    self.way = self.draft.as_ref().map_or_else(|| Way::Whole(self.vae.decoder()), |tiny| Way::Draft(tiny.stream()))
+                    let draft = self.draft.as_ref().map(|tiny| Way::Draft(Box::new(tiny.stream())));
+                    self.way = draft.unwrap_or_else(|| Way::Whole(self.vae.decoder()));
                 }
                 (Way::Begin, Some(size)) => self.way = Way::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
                 (Way::Tiled(videos), _) => {

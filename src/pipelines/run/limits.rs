@@ -16,11 +16,11 @@ pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Resu
     let frames = canvas.latent_frames_of_a_pass();
     let [_, p, q] = transformer.patch_size;
     let (rows, cols) = (rows / p, cols / q);
-    let (parts, length) = match canvas.windows {
+    let (pieces, length) = match canvas.windows {
         Some(windows) => ("windows", windows.frames.min(segments.segment_frames())),
         None => ("segments", segments.segment_frames()),
     };
-    let what = format!("{width}x{height} pixels in {parts} of {length} frames");
+    let what = format!("{width}x{height} pixels in {pieces} of {length} frames");
     let longest = transformer.rope_max_seq_len;
     if frames.max(rows).max(cols) > longest {
         let grid = format!("{frames}x{rows}x{cols} tokens");

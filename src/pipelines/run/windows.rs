@@ -40,7 +40,7 @@ impl Windows {
     pub fn of(self, all: usize) -> Vec<Range<usize>> {
         let length = self.latent_frames(all);
         let step = (length - (self.overlap / 4).min(length - 1)).max(1);
-        let mut windows = vec![0..length];
+        let mut windows: Vec<_> = std::iter::once(0..length).collect();
         while let Some(last) = windows.last().filter(|last| last.end < all) {
             let start = (last.start + step).min(all - length);
             windows.push(start..start + length);
@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(windows(9, 4, 5), [0..3, 2..5]);
         assert_eq!(windows(9, 4, 6), [0..3, 2..5, 3..6]);
         assert_eq!(windows(9, 8, 5), [0..3, 1..4, 2..5]);
-        assert_eq!(windows(77, 16, 3), [0..3], "one window, where the video is no longer");
+        let one = windows(77, 16, 3);
+        assert!(one.len() == 1 && one[0] == (0..3), "one window, where the video is no longer: {one:?}");
         for all in 1..60 {
             let windows = windows(21, 8, all);
             assert_eq!((windows[0].start, windows[windows.len() - 1].end), (0, all));
