@@ -80,6 +80,9 @@ goldens: $(REFERENCE)/.installed
 	$(REFERENCE)/bin/python tests/reference/family_goldens.py
 	$(REFERENCE)/bin/python tests/reference/animate2_goldens.py
 	$(REFERENCE)/bin/python tests/reference/formats.py
+	$(REFERENCE)/bin/python tests/reference/caches.py
+	$(REFERENCE)/bin/python tests/reference/tiny_decoder.py
+	$(REFERENCE)/bin/python tests/reference/windows.py
 	$(REFERENCE)/bin/python tests/reference/lora.py
 
 # Trains the demo's checkpoint again, as tests/reference/demo/README.md tells; about 80 minutes on two cores.

@@ -133,6 +133,7 @@ pub use pipelines::checkpoint::{expert::Expert, variant::Animate2Variant};
 pub use pipelines::conversion::Conversion;
 pub use pipelines::plan::{report::Plan, stage::StagePlan};
 pub use pipelines::request::{Request, builder::Builder, builder::Loading, pipeline::Pipeline, preset::Preset, task::Task};
+pub use pipelines::run::color_anchor::Drift;
 pub use pipelines::run::event::{Event, Progress, Stage, Step};
 pub use pipelines::run::{budget::MemoryBudget, generation::Generation, latents::Latents, settings::DEFAULT_NEGATIVE_PROMPT, state::State};
 pub use pipelines::tasks::animate::{AnimatePipeline, AnimateRequest, Animation, DEFAULT_PROMPT};

@@ -13,8 +13,7 @@ use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
 use wan_animate::unversioned::models::sam2::{self, Sam2, memory_attention::Memories};
-use wan_animate::unversioned::models::spec::Sizes;
-use wan_animate::unversioned::models::vae;
+use wan_animate::unversioned::models::{spec::Sizes, taehv, taehv::TinyDecoder, vae};
 use wan_animate::unversioned::weights::Weights;
 use wan_animate::{Cancel, Device, Result};
 
@@ -107,6 +106,26 @@ fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) ->
     model(bench, &format!("VAE decode, {of}"), load, latent, |rec, vae, latent| {
         let mut decoder = vae.decoder();
         (0..frames.div_ceil(4)).try_for_each(|_| decoder.next(rec, latent).map(drop))
+    })?;
+    // A latent frame after another, as most are.
+    let prepare = |rec: &mut Recorder, vae: &vae::Vae| {
+        let (mut decoder, latent) = (vae.decoder(), latent(rec, vae)?);
+        decoder.next(rec, &latent).map(|_| (decoder, latent))
+    };
+    model(bench, &format!("VAE, a latent frame of {width}x{height}"), load, prepare, |rec, _, (decoder, latent)| {
+        decoder.next(rec, latent).map(drop)
+    })?;
+    let (_folder, path) = checkpoint(&tensors("taew2_1", "F16"));
+    let load = |device: &Device| {
+        let weights = Arc::new(Weights::open(&path)?);
+        TinyDecoder::load(&Loader::new(device, &weights, Precision::F16), &taehv::config::Config::of(&weights)?)
+    };
+    let prepare = |rec: &mut Recorder, decoder: &TinyDecoder| {
+        let (mut stream, latent) = (decoder.stream(), random(rec, &[height / 8, width / 8, 16])?);
+        stream.next(rec, &latent).map(|_| (stream, latent))
+    };
+    model(bench, &format!("tiny decoder, a latent frame of {width}x{height}"), load, prepare, |rec, _, (stream, latent)| {
+        stream.next(rec, latent).map(drop)
     })
 }
 
@@ -147,6 +166,7 @@ fn checkpoint(all: &[Named]) -> (TempDir, PathBuf) {
         let small = values(tensor.shape.iter().product()).map(|value| value * 0.03);
         let data = match tensor.dtype {
             "BF16" => small.flat_map(|value| half::bf16::from_f32(value).to_le_bytes()).collect(),
+            "F16" => small.flat_map(|value| half::f16::from_f32(value).to_le_bytes()).collect(),
             _ => small.flat_map(f32::to_le_bytes).collect(),
         };
         fill(&path, &[place], &[data]);

@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Frames that a segment takes over from the one before, 1 to 5.
     #[arg(long, value_name = "N", default_value_t = 1)]
     overlap: usize,
+    /// Makes the whole video as one, in windows of FRAMES (4n + 1) that overlap by OVERLAP (4n), such as 81:16, in place of segments.
+    #[arg(long, value_name = "FRAMES:OVERLAP", value_parser = windows, conflicts_with = "continue_from")]
+    windows: Option<(usize, usize)>,
     /// Frames to leave out at the start of all inputs; by default 0, or as many as --continue-from has.
     #[arg(long, value_name = "N")]
     frame_offset: Option<usize>,
@@ -61,6 +64,9 @@ pub struct Arguments {
     /// How strongly the face is followed, 0 to 2; 0 is an absent face.
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     face_strength: f64,
+    /// How far the colours of a segment are held to those of the one before, 0 to 1.
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    color_anchor: f64,
     /// The video so far, of the result's size: what is made goes on from its last frames, as many as --overlap, and follows them.
     #[arg(long, value_name = "PATH")]
     continue_from: Option<PathBuf>,
@@ -159,9 +165,19 @@ impl Arguments {
         if let Some(frames) = self.num_frames {
             request = request.num_frames(frames);
         }
-        let request = request.pose_strength(self.pose_strength).face_strength(self.face_strength);
+        let request = request.pose_strength(self.pose_strength).face_strength(self.face_strength).color_anchor(self.color_anchor);
+        let request = match self.windows {
+            Some((frames, overlap)) => request.windows(frames, overlap),
+            None => request,
+        };
         Ok(request.segment_frames(self.segment_frames.unwrap_or(SEGMENT_FRAMES)).overlap(self.overlap))
     }
+}
+
+/// `81:16`
+fn windows(text: &str) -> std::result::Result<(usize, usize), String> {
+    let parsed = text.split_once(':').and_then(|(frames, overlap)| Some((frames.parse().ok()?, overlap.parse().ok()?)));
+    parsed.ok_or_else(|| format!("`{text}`: not FRAMES:OVERLAP, such as 81:16"))
 }
 
 /// What is made of the reference: by default it is animated.
@@ -230,10 +246,7 @@ pub fn run(arguments: &Arguments, task: Task) -> Result<()> {
         safety::look(safety, Some(&reference), arguments.filmed(scene[0])?)?;
     }
     let options = arguments.destination.options().audio(arguments.sound(&files, offset, fps)?);
-    let mut output = Output::new(arguments.destination.path()?, fps, options)
-        .state(arguments.settings.state.as_ref())
-        .preview(arguments.settings.preview.as_ref())
-        .safety(safety);
+    let mut output = Output::new(arguments.destination.path()?, fps, options).files(&arguments.settings).safety(safety);
     if let Some(sheet) = &arguments.contact_sheet {
         output = output.contact_sheet(sheet, &reference, shown, offset);
     }

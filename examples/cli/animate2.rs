@@ -110,8 +110,7 @@ pub fn run_animate2(arguments: &Animate2Arguments) -> Result<()> {
     let request = arguments.request(loaded.pipeline.animate(&reference, &driving, &arguments.prompt))?;
     let Some(request) = engine.planned(request, |request| loaded.pipeline.plan(request))? else { return Ok(()) };
     let options = destination.options().audio(arguments.sound()?);
-    let mut output =
-        Output::new(destination.path()?, ANIMATE_2_FPS, options).state(settings.state.as_ref()).preview(settings.preview.as_ref());
+    let mut output = Output::new(destination.path()?, ANIMATE_2_FPS, options).files(settings);
     if let Some(sheet) = &arguments.contact_sheet {
         output = output.contact_sheet(sheet, &reference, vec![driving.at_fps(ANIMATE_2_FPS)?], 0);
     }

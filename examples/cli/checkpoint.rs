@@ -27,6 +27,12 @@ pub struct Checkpoint {
     /// CLIP by itself.
     #[arg(long, value_name = "FILE")]
     image_encoder: Option<PathBuf>,
+    /// A tiny decoder for --preview, such as taew2_1.safetensors: previews are then of the full size.
+    #[arg(long, value_name = "FILE")]
+    preview_decoder: Option<PathBuf>,
+    /// A tiny decoder in place of the VAE's: a draft of the video, in much less time, with faults in faces and fine detail.
+    #[arg(long, value_name = "FILE")]
+    draft_decoder: Option<PathBuf>,
 }
 
 /// A method of the builder that takes a part.
@@ -48,13 +54,15 @@ impl Checkpoint {
     }
 
     pub fn apply<'a, P: Pipeline>(&self, builder: Builder<'a, P>) -> Builder<'a, P> {
-        let parts: [(&Option<PathBuf>, Setter<'a, P>); 6] = [
+        let parts: [(&Option<PathBuf>, Setter<'a, P>); 8] = [
             (&self.model, Builder::checkpoint),
             (&self.transformer, Builder::transformer),
             (&self.text_encoder, Builder::text_encoder),
             (&self.tokenizer, Builder::tokenizer),
             (&self.vae, Builder::vae),
             (&self.image_encoder, Builder::image_encoder),
+            (&self.preview_decoder, Builder::preview_decoder),
+            (&self.draft_decoder, Builder::draft_decoder),
         ];
         parts.into_iter().fold(builder, |builder, (path, set)| match path {
             Some(path) => set(builder, path.clone()),

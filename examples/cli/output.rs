@@ -1,6 +1,6 @@
 //! Where a generation's frames go, and what is told meanwhile.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
@@ -8,21 +8,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wan_animate::preprocess::Report;
 use wan_animate::safety::{Safety, Watch};
 use wan_animate::video::{Frame, Frames, VideoOptions, VideoWriter};
-use wan_animate::{Error, Event, Generation, Result, Stage};
+use wan_animate::{Drift, Error, Event, Generation, Latents, Result, Stage};
 
 use super::Loaded;
 use super::contact_sheet::ContactSheet;
 use super::kept::Kept;
 use super::safety;
+use super::settings::Settings;
 
 pub struct Output<'a> {
     path: &'a Path,
     fps: f64,
     options: VideoOptions,
     sheet: Option<Sheet<'a>>,
+    files: Files<'a>,
+    safety: Option<Safety>,
+}
+
+/// What is written beside the video.
+#[derive(Clone, Copy, Default)]
+struct Files<'a> {
     state: Option<&'a Path>,
     preview: Option<&'a Path>,
-    safety: Option<Safety>,
+    calibration: Option<&'a Path>,
 }
 
 /// A contact sheet that is wanted.
@@ -35,18 +43,14 @@ struct Sheet<'a> {
 
 impl<'a> Output<'a> {
     pub fn new(path: &'a Path, fps: f64, options: VideoOptions) -> Self {
-        Self { path, fps, options, sheet: None, state: None, preview: None, safety: None }
+        Self { path, fps, options, sheet: None, files: Files::default(), safety: None }
     }
 
-    /// Keeps what the run needs to go on if it is cut off.
-    pub fn state(mut self, path: Option<&'a PathBuf>) -> Self {
-        self.state = path.map(PathBuf::as_path);
-        self
-    }
-
-    /// Also a picture of how far it is, after each step.
-    pub fn preview(mut self, path: Option<&'a PathBuf>) -> Self {
-        self.preview = path.map(PathBuf::as_path);
+    /// Also the files that the settings name: what the run needs to go on if it is cut off, a picture of how far it is after each step, and
+    /// what was measured for caches.
+    pub fn files(mut self, settings: &'a Settings) -> Self {
+        let (state, preview) = (settings.state.as_deref(), settings.preview.as_deref());
+        self.files = Files { state, preview, calibration: settings.cache.calibrate.as_deref() };
         self
     }
 
@@ -70,14 +74,18 @@ impl<'a> Output<'a> {
         let watch = self.safety.as_mut().map(|safety| Watch::new(safety, generation.num_frames()));
         let mut frames = Taken { writer: Some(writer), sheet, count: 0, poses: None, watch };
         let mut times = StageTimes::new();
-        run(&mut generation, self.state, self.preview, &mut frames, &mut times)?;
+        run(&mut generation, self.files, &mut frames, &mut times)?;
         let Taken { sheet, count, poses, watch, .. } = frames;
         watch.iter().for_each(|watch| safety::tell("the result", watch.report()));
         if let (Some(sheet), Some(wanted)) = (sheet, &self.sheet) {
             let inputs: Vec<_> = wanted.inputs.iter().chain(&poses).cloned().collect();
             sheet.write(wanted.reference, &inputs, wanted.offset)?;
         }
-        let what = if count == 1 { "frame" } else { "frames" };
+        let what = match (count, generation.is_draft()) {
+            (1, false) => "frame",
+            (_, false) => "frames",
+            (_, true) => "frames (a draft, by a tiny decoder)",
+        };
         eprintln!("{}: {count} {what} of {width}x{height} pixels at {} fps", self.path.display(), self.fps);
         summarise(loaded, &times);
         write_profile(loaded)
@@ -109,15 +117,9 @@ impl Taken<'_> {
 }
 
 /// Makes all frames, and completes the video.
-fn run(
-    generation: &mut Generation,
-    state: Option<&Path>,
-    preview: Option<&Path>,
-    frames: &mut Taken,
-    times: &mut StageTimes,
-) -> Result<()> {
+fn run(generation: &mut Generation, files: Files, frames: &mut Taken, times: &mut StageTimes) -> Result<()> {
     let bar = progress_bar(generation);
-    let mut kept = state.map(|path| Kept::open(path, generation)).transpose()?;
+    let mut kept = files.state.map(|path| Kept::open(path, generation)).transpose()?;
     if let Some(kept) = &mut kept {
         kept.replay(generation, |frame| frames.take(frame))?;
     }
@@ -132,11 +134,9 @@ fn run(
                 bar.suspend(|| tell(conditions.report()));
                 frames.poses = Some(conditions.pose().clone());
             }
-            Event::Preview(latents) => {
-                if let (Some(path), Some(pictures)) = (preview, latents.to_rgb()) {
-                    write_preview(path, &pictures)?;
-                }
-            }
+            Event::Preview(latents) => files.preview.map_or(Ok(()), |path| write_preview(path, &latents))?,
+            Event::Drift(drift) => times.drifts.push(drift),
+            Event::Calibrated(curve) => files.calibration.map_or(Ok(()), |path| curve.save(path))?,
             Event::Step(step) => {
                 if let Some(kept) = &mut kept {
                     kept.save(&generation.state())?;
@@ -166,8 +166,11 @@ fn tell(report: &Report) {
     report.summary().iter().for_each(|(flag, frames)| eprintln!("{}: {frames} of {all} frames", flag.name()));
 }
 
-/// Side by side.
-fn write_preview(path: &Path, pictures: &[RgbImage]) -> Result<()> {
+/// A picture of each latent frame, side by side.
+fn write_preview(path: &Path, latents: &Latents) -> Result<()> {
+    let Some(pictures) = latents.to_rgb() else { return Ok(()) };
+    let every = pictures.len().div_ceil(latents.shape[1]);
+    let pictures: Vec<_> = pictures.into_iter().step_by(every).collect();
     let Some((width, height)) = pictures.first().map(RgbImage::dimensions) else { return Ok(()) };
     let mut all = RgbImage::new(width * pictures.len() as u32, height);
     for (picture, number) in pictures.iter().zip(0..) {
@@ -191,6 +194,9 @@ fn summarise<P>(loaded: &Loaded<P>, times: &StageTimes) {
         let computed = times.steps.matches('1').count();
         eprintln!("  {computed} of {} steps were computed: {}", times.steps.len(), times.steps);
     }
+    for Drift { segment, drift, anchored, .. } in &times.drifts {
+        eprintln!("  color drift   {drift:>8.2} of Lab into segment {}, {anchored:.2} with the anchor", segment + 1);
+    }
     eprintln!("  all           {:>8.1} s", loaded.begun.elapsed().as_secs_f64());
     eprintln!("  peak memory   {:>8.1} MiB on the GPU", loaded.device.memory_use().peak as f64 / f64::from(1 << 20));
 }
@@ -209,11 +215,12 @@ struct StageTimes {
     totals: Vec<(&'static str, Duration)>,
     /// 1 for each step that was computed, 0 for each that reused.
     steps: String,
+    drifts: Vec<Drift>,
 }
 
 impl StageTimes {
     fn new() -> Self {
-        Self { current: None, totals: Vec::new(), steps: String::new() }
+        Self { current: None, totals: Vec::new(), steps: String::new(), drifts: Vec::new() }
     }
 
     fn begin(&mut self, stage: Stage) {
@@ -244,7 +251,7 @@ impl StageTimes {
 
     /// With the time of the last stage up to its last event.
     fn totals(&self) -> Vec<(&'static str, Duration)> {
-        let mut all = Self { current: self.current, totals: self.totals.clone(), steps: String::new() };
+        let mut all = Self { current: self.current, totals: self.totals.clone(), ..Self::new() };
         all.end();
         all.totals
     }

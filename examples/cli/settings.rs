@@ -39,7 +39,7 @@ pub struct Settings {
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
     #[command(flatten)]
-    cache: CacheOptions,
+    pub cache: CacheOptions,
     /// What is not to be seen, where the guidance scale is above 1; by default the official long list of flaws.
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
@@ -102,6 +102,7 @@ impl Settings {
         if let Some(cache) = self.cache.cache()? {
             request = request.cache(cache);
         }
+        request = request.calibrate(self.cache.calibrate.is_some());
         request = request.previews(self.preview.is_some());
         if let Some(file) = &self.noise {
             request = request.noise(Latents::read_segments(file)?);

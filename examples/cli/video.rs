@@ -80,5 +80,5 @@ pub fn run_video(arguments: &VideoArguments, first: Option<&PathBuf>, last: Opti
     }
     let destination = &arguments.destination;
     let output = Output::new(destination.path()?, arguments.fps.unwrap_or(fps), destination.options()).safety(safety);
-    output.state(arguments.settings.state.as_ref()).preview(arguments.settings.preview.as_ref()).write(request.start()?, &loaded)
+    output.files(&arguments.settings).write(request.start()?, &loaded)
 }

@@ -44,6 +44,12 @@ pub enum CacheMethod {
         /// Blocks at the end. Default: 0.
         back: usize,
     },
+    /// EasyCache: by how much latents change, and by how much predictions did before when latents changed. It keeps predictions alone, in place of
+    /// what the layers did. The first ten steps are computed, where no [`start`](crate::Cache::start) says otherwise. `easy:THRESHOLD`
+    Easy {
+        /// How much change of the prediction may add up, in parts of its size, 0 or more; its authors have 0.05 to 0.2.
+        threshold: f64,
+    },
     /// TaylorSeer: every so many-th evaluation is computed, and the residual between is extrapolated. The first three are computed, where no
     /// [`start`](crate::Cache::start) says otherwise. `taylor:INTERVAL[:ORDER]`
     Taylor {
@@ -70,7 +76,7 @@ pub enum ScmPolicy {
 
 /// What `--help` and errors say of the form.
 const FORMS: &str = "mag[:THRESHOLD[:MAX[:RETENTION]]], tea:DISTANCE, first-block:THRESHOLD, dual-block:THRESHOLD[:F[:B]], \
-                     taylor:INTERVAL[:ORDER], scm:slow|medium|fast|ultra or mask:1101..";
+                     easy:THRESHOLD, taylor:INTERVAL[:ORDER], scm:slow|medium|fast|ultra or mask:1101..";
 
 impl CacheMethod {
     /// MagCache with its defaults.
@@ -93,7 +99,7 @@ impl CacheMethod {
     pub(super) fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::Input(format!("cache `{self}`: {what}")));
         match *self {
-            Self::Mag { threshold, .. } | Self::FirstBlock { threshold } | Self::DualBlock { threshold, .. }
+            Self::Mag { threshold, .. } | Self::FirstBlock { threshold } | Self::DualBlock { threshold, .. } | Self::Easy { threshold }
                 if !(threshold.is_finite() && threshold >= 0.0) =>
             {
                 wrong(format!("a threshold of {threshold}; it must be 0 or more"))
@@ -146,6 +152,7 @@ impl fmt::Display for CacheMethod {
             Self::Tea { distance } => write!(f, "tea:{distance}"),
             Self::FirstBlock { threshold } => write!(f, "first-block:{threshold}"),
             Self::DualBlock { threshold, front, back } => write!(f, "dual-block:{threshold}:{front}:{back}"),
+            Self::Easy { threshold } => write!(f, "easy:{threshold}"),
             Self::Taylor { interval, order } => write!(f, "taylor:{interval}:{order}"),
             Self::Scm(policy) => write!(f, "scm:{policy}"),
             Self::Mask(mask) => write!(f, "mask:{}", digits(mask)),
@@ -188,6 +195,7 @@ fn read(name: &str, words: &[&str]) -> Option<CacheMethod> {
             let (front, back) = (word(words, 1, Some(8))?, word(words, 2, Some(0))?);
             (CacheMethod::DualBlock { threshold: word(words, 0, None)?, front, back }, 3)
         }
+        "easy" => (CacheMethod::Easy { threshold: word(words, 0, None)? }, 1),
         "taylor" => (CacheMethod::Taylor { interval: word(words, 0, None)?, order: word(words, 1, Some(1))? }, 2),
         "scm" => (CacheMethod::Scm(word(words, 0, None)?), 1),
         "mask" => {

@@ -24,7 +24,7 @@ pub struct Cache {
     /// The first evaluation that may be reused; with two experts, of each. Default: as the method says; the first one never is.
     #[cfg_attr(feature = "serde", serde(default))]
     pub start: Option<CacheBound>,
-    /// The last evaluation that may be reused. Default: the last one of all; for `Mag` and `Tea` the one before it.
+    /// The last evaluation that may be reused. Default: the last one of all; for `Mag`, `Tea` and `Easy` the one before it.
     #[cfg_attr(feature = "serde", serde(default))]
     pub end: Option<CacheBound>,
     /// Evaluations reused in a row at most. Default: as many as the method says.

@@ -2,7 +2,7 @@
 
 use crate::cache::bound::CacheBound;
 use crate::cache::mask::{self, Limits, Moment};
-use crate::cache::{curve::CacheCurve, judge::Judge, method::CacheMethod, method::digits, scm, settings::Cache, tables::Kin};
+use crate::cache::{curve::CacheCurve, easy::Easy, judge::Judge, method::CacheMethod, method::digits, scm, settings::Cache, tables::Kin};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Steps {
     ends: (usize, usize),
     /// Of the polynomial by which residuals are extrapolated.
     order: usize,
+    /// By evaluation: whether the size of what the layers add is measured, and a later one compared with it.
+    measured: Vec<bool>,
 }
 
 /// How it is decided on evaluations that may be reused.
@@ -25,6 +27,8 @@ pub enum Way {
     Planned,
     /// After the first layers of each branch.
     Judge(Judge),
+    /// Before the evaluation, by latents and predictions.
+    Easy(Easy),
 }
 
 /// The model that makes the evaluations.
@@ -37,7 +41,20 @@ pub struct Model<'a> {
 impl Steps {
     /// So many evaluations, all of them computed.
     pub fn all(count: usize) -> Self {
-        Self { reusable: vec![false; count], kept: vec![false; count], way: Way::Planned, ends: (0, 0), order: 0 }
+        Self {
+            reusable: vec![false; count],
+            kept: vec![false; count],
+            way: Way::Planned,
+            ends: (0, 0),
+            order: 0,
+            measured: vec![false; count],
+        }
+    }
+
+    /// All of them computed, and how their residuals shrink measured.
+    pub fn measured(moments: &[Moment]) -> Self {
+        let measured = (0..moments.len()).map(|i| i + 1 < mask::own(moments, i).end).collect();
+        Self { measured, ..Self::all(moments.len()) }
     }
 
     /// What `cache` comes to for these evaluations.
@@ -58,8 +75,9 @@ impl Steps {
             None => allowed,
         };
         let order = cache.method.order();
-        let kept = (0..moments.len()).map(|i| is_needed(&reusable, moments, i, order)).collect();
-        Ok(Self { reusable, kept, way, ends: (front, back), order })
+        let looks_back = if let Way::Easy(_) = way { EASY_LOOKS_BACK } else { order };
+        let kept = (0..moments.len()).map(|i| is_needed(&reusable, moments, i, looks_back)).collect();
+        Ok(Self { reusable, kept, way, ends: (front, back), order, measured: vec![false; moments.len()] })
     }
 
     /// How many evaluations there are.
@@ -88,6 +106,11 @@ impl Steps {
         self.kept[evaluation]
     }
 
+    /// Whether the size of what the layers add in an evaluation is measured, and whether a later one is compared with it.
+    pub fn measures(&self, evaluation: usize) -> (bool, bool) {
+        (self.measured.contains(&true), self.measured[evaluation])
+    }
+
     pub fn way(&self) -> &Way {
         &self.way
     }
@@ -112,12 +135,17 @@ impl Steps {
 const TAYLOR_FIRST: usize = 3;
 /// Steps that DBCache computes first.
 const DUAL_FIRST: CacheBound = CacheBound::Step(9);
+/// Those that EasyCache does.
+const EASY_FIRST: CacheBound = CacheBound::Step(11);
+/// Evaluations before the last that it needs to know of.
+const EASY_LOOKS_BACK: usize = 1;
 
 fn way(cache: &Cache) -> Way {
     let judge = |threshold, strict| Way::Judge(Judge::new(threshold, strict, cache.max_consecutive, cache.max_reused));
     match cache.method {
         CacheMethod::FirstBlock { threshold } => judge(threshold, false),
         CacheMethod::DualBlock { threshold, .. } => judge(threshold, true),
+        CacheMethod::Easy { threshold } => Way::Easy(Easy::new(threshold, cache.max_consecutive)),
         _ => Way::Planned,
     }
 }
@@ -143,7 +171,7 @@ fn planned(cache: &Cache, moments: &[Moment], model: &Model, allowed: &[bool]) -
             return Err(Error::Input(message));
         }
         CacheMethod::Mask(given) => mask::given(given, &limits(None)),
-        CacheMethod::FirstBlock { .. } | CacheMethod::DualBlock { .. } => return Ok(None),
+        CacheMethod::FirstBlock { .. } | CacheMethod::DualBlock { .. } | CacheMethod::Easy { .. } => return Ok(None),
     };
     Ok(Some(mask))
 }
@@ -153,9 +181,10 @@ fn allowed(cache: &Cache, moments: &[Moment]) -> Vec<bool> {
     let count = moments.len();
     let first = cache.start.or(match cache.method {
         CacheMethod::DualBlock { .. } => Some(DUAL_FIRST),
+        CacheMethod::Easy { .. } => Some(EASY_FIRST),
         _ => None,
     });
-    let keeps_last = matches!(cache.method, CacheMethod::Mag { .. } | CacheMethod::Tea { .. });
+    let keeps_last = matches!(cache.method, CacheMethod::Mag { .. } | CacheMethod::Tea { .. } | CacheMethod::Easy { .. });
     let end = cache.end.map_or(count - usize::from(keeps_last), |end| end.up_to(count));
     let is_allowed = |i: usize| {
         let own = mask::own(moments, i);

@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod registry;
 pub mod sam2;
 pub mod spec;
+pub mod taehv;
 pub mod umt5;
 pub mod vae;
 

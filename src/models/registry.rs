@@ -2,12 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::models::{clip, dit, sam2, spec::Spec, umt5, vae};
+use crate::models::{clip, dit, sam2, spec::Spec, taehv, umt5, vae};
 use crate::weights::lora::is_lora;
 use crate::weights::{checkpoint::Weights, names::Table};
 
 /// The first with a sign of its own in a checkpoint is what that holds.
-pub static MODELS: [&Spec; 7] = [
+pub static MODELS: [&Spec; 8] = [
     &dit::spec::ANIMATE,
     &dit::spec::TRANSFORMER,
     &umt5::spec::UMT5,
@@ -15,6 +15,7 @@ pub static MODELS: [&Spec; 7] = [
     &vae::spec::VAE_2_2,
     &vae::spec::VAE_2_1,
     &sam2::spec::SAM2,
+    &taehv::spec::TAEHV,
 ];
 
 /// Every layout that is not diffusers' own.

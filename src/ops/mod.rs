@@ -19,6 +19,7 @@ pub mod gather;
 pub mod gemm;
 pub mod layer_norm;
 pub mod lincomb;
+pub mod magnitude;
 pub mod matmul;
 pub mod matrix;
 pub mod norm_rope;

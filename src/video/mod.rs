@@ -21,6 +21,7 @@ mod frame_dir;
 mod frames_file;
 mod gif_writer;
 mod kind;
+pub(crate) mod lab;
 #[cfg(feature = "webm")]
 mod matroska;
 mod motion;

@@ -220,12 +220,13 @@ fn events_come_in_order_and_previews_on_request() {
                 told.push("preview".into());
             }
             Event::Frame(_) => told.push("frame".into()),
+            Event::Drift(drift) => told.push(format!("drift {}", drift.segment)),
             Event::Progress(_) => {}
             other => panic!("{other:?}"),
         }
     }
     let steps = |k: usize| format!("conditioning {k}|denoising {k}|preview|step {k} 0|preview|step {k} 1|decoding {k}");
-    let expected = format!("encoding|{}|frame|frame|frame|frame|frame|{}|frame", steps(0), steps(1));
+    let expected = format!("encoding|{}|frame|frame|frame|frame|frame|{}|drift 1|frame", steps(0), steps(1));
     assert_eq!(told.join("|"), expected);
 }
 

@@ -1,11 +1,19 @@
 //! Steps that reuse what others computed: what is planned is taken, and neither memory nor an interruption changes a bit.
 
-use crate::common::golden_path;
+use crate::common::{golden_json, golden_path, golden_weights};
 use image::RgbImage;
+use wan_animate::unversioned::dtype::DType;
+use wan_animate::unversioned::gpu::{Recorder, Tensor};
+use wan_animate::unversioned::layers::Loader;
+use wan_animate::unversioned::models::dit::block::Block;
+use wan_animate::unversioned::models::dit::cache::work::{How, Work};
+use wan_animate::unversioned::models::dit::hooks::Hooks;
+use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
+use wan_animate::unversioned::ops::lincomb::lincomb;
 use wan_animate::video::{Frames, Motion};
 use wan_animate::{
     AnimatePipeline, AnimateRequest, Cache, CacheBound, Device, Error, Event, Generation, MemoryBudget, Precision, Result, Scheduler,
-    State, VideoPipeline,
+    Stage, State, VideoPipeline,
 };
 
 const STEPS: usize = 6;
@@ -30,10 +38,14 @@ fn request(pipeline: &AnimatePipeline, name: Option<&str>) -> Result<AnimateRequ
     })
 }
 
-/// DBCache would compute the first eight steps.
+/// DBCache would compute the first eight steps, EasyCache ten.
 fn cache(name: &str) -> Result<Cache> {
     let cache = name.parse::<Cache>()?;
-    Ok(if name.starts_with("dual-block") { cache.start(CacheBound::Step(2)) } else { cache })
+    Ok(match name.split(':').next() {
+        Some("dual-block") => cache.start(CacheBound::Step(2)),
+        Some("easy") => cache.start(CacheBound::Step(3)),
+        _ => cache,
+    })
 }
 
 /// Bits of all frames, and which steps were computed.
@@ -49,7 +61,7 @@ fn run(generation: &mut Generation) -> Result<(Vec<u32>, String)> {
     Ok((bits, computed))
 }
 
-const CACHES: [&str; 4] = ["mask:110010", "taylor:3:2", "first-block:0.3", "dual-block:2:1"];
+const CACHES: [&str; 5] = ["mask:110010", "taylor:3:2", "first-block:0.3", "dual-block:2:1", "easy:2"];
 
 #[test]
 fn a_mask_of_ones_changes_no_bit_and_zeros_do() -> Result<()> {
@@ -87,6 +99,38 @@ fn plans_are_kept_and_streaming_changes_no_bit() -> Result<()> {
         device.reset_peak();
         assert!(run(&mut request(&streamed, Some(cache))?.start()?)? == (frames, computed), "{cache} within {budget} bytes");
         assert!(device.memory_use().peak <= budget);
+    }
+    Ok(())
+}
+
+/// What denoising takes is known to the byte where it is decided on the way too, if a step is computed once the solver knows as much of the past
+/// as it uses. Where none is, it takes less.
+#[test]
+fn denoising_takes_what_is_planned() -> Result<()> {
+    for (cache, is_computed_late) in
+        [("first-block:0.1", true), ("dual-block:0.1:1", true), ("easy:0.5", true), ("easy:1000", true), ("dual-block:2:1", false)]
+    {
+        // A plan is of the first run of a pipeline, and of it whole: the first of two segments is conditioned on less.
+        let device = Device::builder().build()?;
+        let pipeline = pipeline(&device, MemoryBudget::default())?;
+        let request = || Ok::<_, Error>(request(&pipeline, Some(cache))?.num_frames(5).num_inference_steps(9));
+        let plan = request()?.plan()?;
+        let planned = plan.stages().iter().find(|stage| matches!(stage.stage, Stage::Denoising { .. })).expect("a stage").peak;
+        let (mut computed, mut peak) = (String::new(), 0);
+        for event in request()?.start()? {
+            match event? {
+                Event::Stage(Stage::Denoising { .. }) => device.reset_peak(),
+                Event::Stage(Stage::Decoding { .. }) => peak = device.memory_use().peak,
+                Event::Step(step) => computed.push(if step.computed { '1' } else { '0' }),
+                _ => {}
+            }
+        }
+        println!("{cache}: {computed}, {peak} of {planned} bytes");
+        assert!(computed.contains('0') && computed[4..].contains('1') == is_computed_late, "{cache}: {computed}");
+        match is_computed_late {
+            true => assert_eq!(peak, planned, "{cache}"),
+            false => assert!(peak <= planned, "{cache}"),
+        }
     }
     Ok(())
 }
@@ -155,5 +199,66 @@ fn each_of_two_experts_begins_anew() -> Result<()> {
         before = step.expert;
     }
     assert_eq!(computed, 2);
+    Ok(())
+}
+
+/// Sees the tokens after the first and after the last block of a model of four, or puts others in place of the last.
+#[derive(Default)]
+struct Tokens {
+    blocks: usize,
+    first: Option<Tensor>,
+    last: Option<Tensor>,
+    /// What the blocks between have added, by hand.
+    added: Option<Tensor>,
+}
+
+impl Hooks<Block> for Tokens {
+    fn after_block(&mut self, rec: &mut Recorder, _: &Block, _: std::ops::Range<usize>, x: Tensor) -> Result<Tensor> {
+        self.blocks += 1;
+        match self.blocks {
+            1 => self.first = Some(x.clone()),
+            4 => {
+                if let (Some(first), Some(added)) = (&self.first, &self.added) {
+                    return lincomb(rec, &[(1.0, first), (1.0, added)], DType::F32);
+                }
+                self.last = Some(x.clone());
+            }
+            _ => {}
+        }
+        Ok(x)
+    }
+}
+
+#[test]
+fn a_reused_residual_is_the_one_added_by_hand() -> Result<()> {
+    let (device, mut rec) = crate::common::device();
+    let weights = golden_weights("caches/t2v/transformer");
+    let config = golden_json("caches/t2v/transformer/config.json");
+    let dit = Dit::<Block>::load(&Loader::new(&device, &weights, Precision::F32), &config)?;
+    let mut session = dit.session(SessionOptions::default());
+    let wave = |rec: &mut Recorder, shape: &[usize], pace: f32| {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i as f32 * pace).sin()).collect();
+        rec.upload(shape, &values)
+    };
+    let text = wave(&mut rec, &[512, dit.config().text_dim], 0.3)?;
+    dit.add_prompt(&mut rec, &mut session, &text, None)?;
+    let [before, now] = [0.7, 1.1].map(|pace| wave(&mut rec, &[16, 3, 4, 6], pace));
+    let (before, now) = (before?, now?);
+    let mut seen = Tokens::default();
+    let work = Work { ends: (1, 0), keeps: true, ..Work::default() };
+    dit.predict(&mut rec, &mut session, 0, &before, Timestep::Of(900.0), work, &mut seen)?;
+    let (Some(first), Some(last)) = (&seen.first, &seen.last) else { panic!("four blocks") };
+    let added = Some(lincomb(&mut rec, &[(1.0, last), (-1.0, first)], DType::F32)?);
+    let by_hand = dit.forward(&mut rec, &mut session, 0, &now, Timestep::Of(700.0), &mut Tokens { added, ..Tokens::default() })?;
+    let computed = dit.forward(&mut rec, &mut session, 0, &now, Timestep::Of(700.0), &mut ())?;
+    // A pass that keeps nothing lets go of what others kept, so the reuse comes of a second one like the first.
+    let work = Work { ends: (1, 0), keeps: true, ..Work::default() };
+    dit.predict(&mut rec, &mut session, 0, &before, Timestep::Of(900.0), work, &mut ())?;
+    let work = Work { ends: (1, 0), how: How::Reuse, ..Work::default() };
+    let reused = dit.predict(&mut rec, &mut session, 0, &now, Timestep::Of(700.0), work, &mut ())?;
+    assert!(!reused.is_computed);
+    let reused = rec.download(&reused.velocity)?;
+    assert!(reused == rec.download(&by_hand)?);
+    assert!(reused != rec.download(&computed)?);
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::models::dit::backbone::{Dit, ENDS, patch_embedding};
 use crate::models::dit::face_adapter::{self, Face, FaceAdapter, MOTION_PRECISION};
 use crate::models::dit::{
     block::Block, cache::work::Work, config::Config, embed::Timestep, face_encoder::FaceEncoder, grid::Grid, hooks::Hooks, hooks::Layer,
-    motion_encoder::MotionEncoder, session::Session,
+    motion_encoder::MotionEncoder, prediction::Prediction, session::Session,
 };
 use crate::ops::{copy::concat, copy::slice};
 use crate::shape::Dims;
@@ -74,6 +74,12 @@ impl Hooks<FaceBlock> for Driving<'_> {
 }
 
 impl Pose {
+    /// That of some latent frames, not counting the reference.
+    pub fn of(&self, rec: &mut Recorder, frames: &Range<usize>) -> Result<Self> {
+        let patches = slice(rec, &self.patches, frames.start * self.frame, frames.len() * self.frame)?;
+        Ok(Self { embedding: self.embedding.clone(), patches, frame: self.frame })
+    }
+
     /// [L, C] for the tokens of these latent frames, of which 0 is the reference.
     fn tokens(&self, rec: &mut Recorder, frames: Range<usize>) -> Result<Tensor> {
         let first = frames.start.max(1);
@@ -140,14 +146,12 @@ impl Animate {
         self.motion_encoder.forward(rec, frames)
     }
 
-    /// The faces of a segment from its motion vectors [F, motion_encoder_dim], F = 4 (T - 1) + 1 for T latent frames. The
-    /// reference frame in front gets tokens of zero.
-    pub fn face(&self, rec: &mut Recorder, motion: &Tensor) -> Result<Face> {
-        let tokens = self.face_encoder.forward(rec, motion)?;
-        self.face_keys(rec, &tokens)
+    /// The tokens [T, tokens, C] of a segment's faces from its motion vectors [F, motion_encoder_dim], F = 4 (T - 1) + 1 for T latent frames.
+    pub fn face_tokens(&self, rec: &mut Recorder, motion: &Tensor) -> Result<Tensor> {
+        self.face_encoder.forward(rec, motion)
     }
 
-    /// The same from the face encoder's tokens [T, tokens, C].
+    /// Faces from their tokens. The reference frame in front gets tokens of zero.
     pub fn face_keys(&self, rec: &mut Recorder, tokens: &Tensor) -> Result<Face> {
         let dims = Dims::new().check("face tokens", tokens, &["T", "tokens", "C"])?;
         let (frames, count, width) = (dims.get("T"), dims.get("tokens"), dims.get("C"));
@@ -166,10 +170,10 @@ impl Animate {
         timestep: f64,
         driving: Driving,
     ) -> Result<Tensor> {
-        self.predict(rec, session, prompt, latents, timestep, Work::default(), driving).map(|(velocity, _)| velocity)
+        self.predict(rec, session, prompt, latents, timestep, Work::default(), driving).map(|prediction| prediction.velocity)
     }
 
-    /// The same, where layers may be reused. Gives also whether all were computed.
+    /// The same, where layers may be reused.
     #[allow(clippy::too_many_arguments, reason = "what a pass looks at")]
     pub fn predict(
         &self,
@@ -180,7 +184,7 @@ impl Animate {
         timestep: f64,
         work: Work,
         mut driving: Driving,
-    ) -> Result<(Tensor, bool)> {
+    ) -> Result<Prediction> {
         let [_, rows, cols] = Grid::of(latents, self.config())?.sizes();
         let frames = latents.shape()[1];
         let Driving { pose, face } = &driving;

@@ -12,7 +12,7 @@ use crate::layers::{Loader, Precision};
 use crate::models::dit::beside::{Beside, DrivingCache, Keeper, Kept, Seen};
 use crate::models::dit::{
     backbone::Dit, block::Block, cache::work::Work, config::Config, embed::Timestep, grid::Grid, hooks::Hooks, positions::Angles,
-    session::Session,
+    prediction::Prediction, session::Session,
 };
 use crate::weights::Weights;
 
@@ -156,7 +156,7 @@ impl Animate2 {
         timestep: f64,
         seen: (&Driving, Look),
     ) -> Result<Tensor> {
-        self.predict(rec, session, prompt, latents, timestep, Work::default(), seen).map(|(velocity, _)| velocity)
+        self.predict(rec, session, prompt, latents, timestep, Work::default(), seen).map(|prediction| prediction.velocity)
     }
 
     /// The same, where layers may be reused. Gives also whether all were computed.
@@ -170,7 +170,7 @@ impl Animate2 {
         timestep: f64,
         work: Work,
         (driving, look): (&Driving, Look),
-    ) -> Result<(Tensor, bool)> {
+    ) -> Result<Prediction> {
         let [frames, rows, cols] = Grid::of(latents, self.dit.config())?.sizes();
         let watched = driving.blocks.first().map_or(0, Vec::len);
         if (watched + 1, driving.frame) != (frames, rows * cols) {

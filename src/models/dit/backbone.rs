@@ -12,6 +12,7 @@ use crate::gpu::{Recorder, Tensor};
 use crate::layers::{Linear, Loader, Precision, stack::Stack};
 use crate::models::dit::cache::{layer_cache, layer_cache::LayerCache, work::Work};
 use crate::models::dit::embed::{self, ConditionEmbedder, TimeEmbedding, Timestep};
+use crate::models::dit::prediction::Prediction;
 use crate::models::dit::runs::{self, TokenRun};
 use crate::models::dit::session::{Prompt, Session, SessionOptions};
 use crate::models::dit::{block::Block, config::Config, grid::Grid, hooks::Hooks, hooks::Layer, modulation::modulation, positions};
@@ -109,10 +110,10 @@ impl<L: Layer + 'static> Dit<L> {
         timestep: Timestep,
         hooks: &mut dyn Hooks<L>,
     ) -> Result<Tensor> {
-        self.predict(rec, session, prompt, latents, timestep, Work::default(), hooks).map(|(velocity, _)| velocity)
+        self.predict(rec, session, prompt, latents, timestep, Work::default(), hooks).map(|prediction| prediction.velocity)
     }
 
-    /// The same, where layers may be reused. Gives also whether all were computed.
+    /// The same, where layers may be reused.
     #[allow(clippy::too_many_arguments, reason = "what a pass looks at")]
     pub fn predict(
         &self,
@@ -123,7 +124,7 @@ impl<L: Layer + 'static> Dit<L> {
         timestep: Timestep,
         work: Work,
         hooks: &mut dyn Hooks<L>,
-    ) -> Result<(Tensor, bool)> {
+    ) -> Result<Prediction> {
         let on_host = session.options.cache_on_host;
         let ((front, back), all) = (work.ends, self.blocks.all().end);
         let mut pass = self.begin(rec, session, prompt, latents, timestep, hooks)?;
@@ -131,18 +132,19 @@ impl<L: Layer + 'static> Dit<L> {
         self.layers(rec, session, &mut pass, 0..front, hooks)?;
         let reuses = session.cache.reuses(rec, prompt, &work, &before, &pass.runs, on_host)?;
         drop(before);
+        let mut ratio = None;
         if reuses {
             session.cache.apply(rec, prompt, &work, &mut pass.runs)?;
         } else {
-            let before = if work.keeps { layer_cache::tokens(rec, &pass.runs, on_host)? } else { Vec::new() };
+            let before = if work.keeps || work.measures { layer_cache::tokens(rec, &pass.runs, on_host)? } else { Vec::new() };
             self.layers(rec, session, &mut pass, front..all - back, hooks)?;
-            session.cache.store(rec, prompt, &work, before, &pass.runs, on_host)?;
+            ratio = session.cache.store(rec, prompt, &work, before, &pass.runs, on_host)?;
         }
         if !work.keeps {
             session.cache.clear(prompt);
         }
         self.layers(rec, session, &mut pass, all - back..all, hooks)?;
-        Ok((self.head(rec, &pass)?, !reuses))
+        Ok(Prediction { velocity: self.head(rec, &pass)?, is_computed: !reuses, ratio })
     }
 
     /// The tokens before the first layer.

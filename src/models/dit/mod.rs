@@ -22,6 +22,7 @@ pub mod modulation;
 pub mod motion_encoder;
 pub mod names;
 pub mod positions;
+pub mod prediction;
 pub mod projections;
 pub mod runs;
 pub mod self_keys;

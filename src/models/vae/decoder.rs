@@ -82,7 +82,7 @@ impl Decoder {
 }
 
 /// What the layers made, [1, H, W, C * p * p] each, as frames [F, H * p, W * p, C] in -1..=1.
-pub(super) fn pixels(rec: &mut Recorder, frames: &[Tensor], patch: usize) -> Result<Tensor> {
+pub fn pixels(rec: &mut Recorder, frames: &[Tensor], patch: usize) -> Result<Tensor> {
     let frames = concat(rec, &frames.iter().collect::<Vec<_>>())?;
     let frames = unfold(rec, frames, patch)?;
     activate(rec, &frames, Activation::HardTanh, DType::F32)

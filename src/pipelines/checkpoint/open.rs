@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::json::read;
 use crate::location::Location;
 use crate::models::registry::{model_of, name_of, open, open_all};
-use crate::models::{clip, dit, spec::Sizes, spec::Spec, umt5, vae};
+use crate::models::{clip, dit, spec::Sizes, spec::Spec, taehv, umt5, vae};
 use crate::pipelines::checkpoint::parts::{Encoders, Files, ImageEncoder};
 use crate::pipelines::checkpoint::release::{self, Release};
 use crate::pipelines::checkpoint::{rules::Rules, source::Part, source::Source, variant::Animate2Variant};
@@ -31,7 +31,7 @@ const CLASSES: [(&str, &str); 5] = [
 pub(crate) static VAES: [&Spec; 2] = [&vae::spec::VAE_2_1, &vae::spec::VAE_2_2];
 
 /// Where a file of each model belongs.
-static PLACES: [(&Spec, &str); 6] = [
+static PLACES: [(&Spec, &str); 7] = [
     (&dit::spec::ANIMATE, "use `AnimatePipeline` (examples `animate` and `replace`)"),
     (
         &dit::spec::TRANSFORMER,
@@ -41,6 +41,7 @@ static PLACES: [(&Spec, &str); 6] = [
     (&clip::spec::CLIP, "give it as `image_encoder`"),
     (&vae::spec::VAE_2_1, "give it as `vae`"),
     (&vae::spec::VAE_2_2, "give it as `vae`"),
+    (&taehv::spec::TAEHV, "give it as `preview_decoder` or `draft_decoder`"),
 ];
 
 /// Which pipeline a checkpoint is opened for.
@@ -106,9 +107,12 @@ impl Checkpoint {
         let rules = opener.base.rules();
         let variant = opener.base.variant();
         let text_encoder = (Arc::new(text_encoder.0), text_encoder.1);
+        let tiny = |part| opener.source.get(part).map(|file| tiny_decoder(file, &vae.1)).transpose();
         let files = Files {
             scheduler,
             rules,
+            preview_decoder: tiny(Part::PreviewDecoder)?,
+            draft_decoder: tiny(Part::DraftDecoder)?,
             vae,
             encoders: Encoders {
                 tokenizer,
@@ -312,6 +316,26 @@ fn single<C: Sizes>(file: &Location, models: &[&'static Spec]) -> Result<Opened<
     let mut parts = open_all(file.clone())?;
     let wanted = parts.iter().position(|part| model_of(part).is_some_and(|found| models.contains(&found)));
     described(parts.swap_remove(wanted.unwrap_or(0)), models)
+}
+
+/// A tiny decoder that can stand in for that of a VAE.
+fn tiny_decoder(file: &Location, vae: &vae::config::Config) -> Result<Opened<taehv::config::Config>> {
+    let (weights, config): Opened<taehv::config::Config> = single(file, &[&taehv::spec::TAEHV])?;
+    let own = [config.latent_channels, config.frames_per_latent(), config.pixels_per_latent()];
+    let wanted = [vae.z_dim, vae.frames_per_latent(), vae.pixels_per_latent()];
+    match own == wanted {
+        true => Ok((weights, config)),
+        false => {
+            let words =
+                |[channels, frames, pixels]: [usize; 3]| format!("{channels} channels, {frames} frames and {pixels} pixels a latent");
+            let message = format!(
+                "this tiny decoder is for {}, where the VAE has {}: taew2_1 goes with VAE 2.1, taew2_2 with VAE 2.2",
+                words(own),
+                words(wanted)
+            );
+            Err(Error::weights(file.path(), message))
+        }
+    }
 }
 
 /// An opened part with its configuration.

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Device, Recorder, Tensor};
 use crate::layers::{Loader, Precision};
 use crate::models::vae::Vae;
-use crate::models::{clip, umt5, vae};
+use crate::models::{clip, taehv, taehv::TinyDecoder, umt5, vae};
 use crate::ops::copy::concat;
 use crate::pipelines::checkpoint::{recipe::Recipe, rules::Rules, texts::Texts};
 use crate::schedulers::SchedulerConfig;
@@ -22,6 +22,8 @@ pub(crate) struct Files {
     pub scheduler: SchedulerConfig,
     pub rules: Rules,
     pub vae: (Weights, vae::config::Config),
+    pub preview_decoder: Option<(Weights, taehv::config::Config)>,
+    pub draft_decoder: Option<(Weights, taehv::config::Config)>,
     pub encoders: Encoders,
 }
 
@@ -34,11 +36,24 @@ impl Files {
         transformers: Digest,
         transformer: impl FnOnce() -> Result<T>,
     ) -> Result<Parts<T>> {
-        let Self { scheduler, rules, vae: (weights, config), encoders } = self;
+        let Self { scheduler, rules, vae: (weights, config), preview_decoder, draft_decoder, encoders } = self;
         let Recipe { precision, budget, .. } = *recipe;
         let vae = Vae::load(&Loader::new(&recipe.sink(device), &weights, precision), &config)?;
         weights.finish()?;
-        let others = [Some(&weights), Some(&*encoders.text_encoder.0), encoders.image_encoder.as_ref().map(|encoder| &*encoder.weights)];
+        let tiny = |opened: &Option<(Weights, taehv::config::Config)>| {
+            let load = |(weights, config): &(Weights, _)| TinyDecoder::load(&Loader::new(&recipe.sink(device), weights, precision), config);
+            let loaded = opened.as_ref().map(load).transpose()?;
+            opened.iter().try_for_each(|(weights, _)| weights.finish())?;
+            Result::Ok(loaded)
+        };
+        let decoders = Decoders { preview: tiny(&preview_decoder)?, draft: tiny(&draft_decoder)? };
+        // Previews change no frame.
+        let others = [
+            Some(&weights),
+            Some(&*encoders.text_encoder.0),
+            encoders.image_encoder.as_ref().map(|encoder| &*encoder.weights),
+            draft_decoder.as_ref().map(|(weights, _)| weights),
+        ];
         let mut digest = transformers;
         let others = others.into_iter().flatten().filter(|_| device.rehearsal().is_none());
         for weights in others {
@@ -52,6 +67,7 @@ impl Files {
             scheduler,
             rules,
             vae,
+            decoders,
             transformer: transformer()?,
             encoders,
             texts: Texts::default(),
@@ -69,12 +85,20 @@ pub struct Parts<T> {
     pub(crate) rules: Rules,
     pub transformer: T,
     pub vae: Vae,
+    pub decoders: Decoders,
     pub precision: Precision,
     pub(crate) digest: Digest,
     /// Bytes of GPU memory that a generation may take, where its request does not say.
     pub budget: Option<u64>,
     encoders: Encoders,
     texts: Texts,
+}
+
+/// Those in place of the VAE's.
+#[derive(Clone, Debug, Default)]
+pub struct Decoders {
+    pub preview: Option<TinyDecoder>,
+    pub draft: Option<TinyDecoder>,
 }
 
 #[derive(Debug)]

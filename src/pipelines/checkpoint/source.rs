@@ -15,6 +15,10 @@ pub enum Part {
     Tokenizer,
     Vae,
     ImageEncoder,
+    /// A tiny decoder for previews.
+    PreviewDecoder,
+    /// One in place of the VAE's decoder.
+    DraftDecoder,
 }
 
 impl Part {
@@ -27,6 +31,8 @@ impl Part {
             Self::Tokenizer => "tokenizer",
             Self::Vae => "vae",
             Self::ImageEncoder => "image_encoder",
+            Self::PreviewDecoder => "preview_decoder",
+            Self::DraftDecoder => "draft_decoder",
         }
     }
 }

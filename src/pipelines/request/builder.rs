@@ -96,6 +96,19 @@ impl<'a, P> Builder<'a, P> {
         self.part(Part::ImageEncoder, file)
     }
 
+    /// A tiny decoder for [previews](crate::Request::previews), which are then pictures of the full size: `taew2_1` with VAE 2.1, `taew2_2` with
+    /// VAE 2.2, both from github.com/madebyollin/taehv, or LightX2V's `lighttaew2_1`. Default: previews are small, of weighted sums of the latents.
+    pub fn preview_decoder(self, file: impl Into<Location>) -> Self {
+        self.part(Part::PreviewDecoder, file)
+    }
+
+    /// A tiny decoder, as for [`preview_decoder`](Self::preview_decoder), in place of the VAE's: frames are drafts, in a twentieth of the time,
+    /// with faults in faces and fine detail. Each generation tells that by an [`Event::Warning`](crate::Event::Warning). Default: frames are the
+    /// VAE's.
+    pub fn draft_decoder(self, file: impl Into<Location>) -> Self {
+        self.part(Part::DraftDecoder, file)
+    }
+
     pub(crate) fn part(mut self, part: Part, file: impl Into<Location>) -> Self {
         self.recipe.source.set(part, file.into());
         self

@@ -4,8 +4,8 @@ use crate::cache::{mask::Moment, method::CacheMethod, settings::Cache, steps::Mo
 use crate::error::Result;
 use crate::pipelines::checkpoint::{expert::Expert, transformer::Transformer};
 use crate::pipelines::request::{pipeline::Pipeline, task::Task};
-use crate::pipelines::run::job::Job;
-use crate::schedulers::{SolverPlan, Term};
+use crate::pipelines::run::{calibration::Calibration, course::Course, job::Job, settings::Settings};
+use crate::schedulers::{Evaluation, SolverPlan, Term};
 
 /// Runs of no more evaluations leave next to nothing to reuse.
 const FEW: usize = 12;
@@ -13,13 +13,25 @@ const FEW: usize = 12;
 /// What names of LoRAs have in them that distil to few steps.
 const DISTILLED: [&str; 8] = ["lightx2v", "distill", "lightning", "causvid", "fusionx", "accvid", "turbo", "4step"];
 
-/// Which evaluations of a plan are computed.
-pub(super) fn steps<T: Task>(cache: Option<&Cache>, task: &T, pixels: usize, plan: &SolverPlan, job: &dyn Job) -> Result<Steps> {
-    let Some(cache) = cache else { return Ok(Steps::all(plan.evaluations.len())) };
-    let transformer = &task.pipeline().parts().transformer;
+/// What is done of a plan's evaluations.
+pub(super) fn course<T: Task>(settings: &Settings, task: &T, pixels: usize, plan: SolverPlan, job: &dyn Job) -> Result<Course> {
     let expert = |timestep| job.expert(timestep).unwrap_or(Expert::HighNoise);
-    let mut moments: Vec<Moment> =
-        plan.evaluations.iter().map(|e| Moment { sigma: e.sigma, expert: expert(e.timestep) as usize, change: 0.0 }).collect();
+    let moment = |e: &Evaluation| Moment { sigma: e.sigma, expert: expert(e.timestep) as usize, change: 0.0 };
+    let moments: Vec<Moment> = plan.evaluations.iter().map(moment).collect();
+    if settings.calibrate {
+        let calibration = Calibration::new(moments)?;
+        return Ok(Course { plan, steps: Steps::measured(calibration.moments()), calibration: Some(calibration) });
+    }
+    let steps = match &settings.cache {
+        Some(cache) => steps(cache, task, pixels, &plan, moments)?,
+        None => Steps::all(plan.evaluations.len()),
+    };
+    Ok(Course { plan, steps, calibration: None })
+}
+
+/// Which evaluations of a plan are computed.
+fn steps<T: Task>(cache: &Cache, task: &T, pixels: usize, plan: &SolverPlan, mut moments: Vec<Moment>) -> Result<Steps> {
+    let transformer = &task.pipeline().parts().transformer;
     if let CacheMethod::Tea { .. } = cache.method {
         for expert in [Expert::HighNoise, Expert::LowNoise] {
             let own: Vec<usize> = (0..moments.len()).filter(|&i| moments[i].expert == expert as usize).collect();

@@ -17,13 +17,16 @@ use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
-    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, course::Course, description::Description, forecast::Forecast,
-    generation::Generation, latents::Latents, limits, settings::Settings, settings::checked_size, state::State,
+    arrangement::Arrangement, budget::MemoryBudget, canvas::Canvas, description::Description, forecast::Forecast, generation::Generation,
+    latents::Latents, limits, settings::Settings, settings::checked_size, state::State, windows::Windows,
 };
 use crate::schedulers::{Sampler, Spacing};
 
 /// Segments that a plan looks at: one, and one with frames carried over. The others are like the second.
 const PLANNED_SEGMENTS: usize = 2;
+
+/// What a generation with a draft decoder warns of.
+const DRAFT: &str = "frames are drafts: a tiny decoder makes them in place of the VAE's, with faults in faces and fine detail";
 
 /// A generation that is being described. Every setting has a default; [`start`](Self::start) checks them all.
 ///
@@ -153,6 +156,18 @@ impl<T> Request<T> {
         self
     }
 
+    /// Whether to measure how the residual of the layers shrinks from step to step, which [`CacheMethod::Mag`](crate::CacheMethod::Mag) goes by.
+    /// [`Event::Calibrated`](crate::Event::Calibrated) tells, after the last step; with another number of steps or another shift it serves as well.
+    /// What is measured is the mean of tokens, as in diffusers, and of segments, with the prompt alone. All steps are computed, and memory for
+    /// what the layers add is planned. Default: no.
+    ///
+    /// `start` fails with [`Error::Input`](crate::Error::Input) with a cache, from a saved state, and where noise levels do not fall from step to
+    /// step.
+    pub fn calibrate(mut self, on: bool) -> Self {
+        self.settings.calibrate = on;
+        self
+    }
+
     /// Whether to send [`Event::Preview`](crate::Event::Preview) after each step; [`Latents::to_rgb`] makes pictures of it. Default: no.
     pub fn previews(mut self, on: bool) -> Self {
         self.settings.previews = on;
@@ -246,7 +261,13 @@ impl<T: Task> Request<T> {
     /// What it makes, in words.
     pub(crate) fn describe(&self) -> Result<String> {
         let (width, height) = self.size_in_pixels()?;
-        Ok(format!("{width}x{height} pixels in segments of {} frames", self.task.segments()?.segment_frames()))
+        let draft = if self.task.pipeline().parts().decoders.draft.is_some() { ", as a draft" } else { "" };
+        let frames = self.task.segments()?.segment_frames();
+        let parts = match self.task.windows() {
+            Some(Windows { frames: window, .. }) => format!("windows of {} frames, {frames} in all", window.min(frames)),
+            None => format!("segments of {frames} frames"),
+        };
+        Ok(format!("{width}x{height} pixels in {parts}{draft}"))
     }
 
     /// With less of something, and that in words; none where there is no less of it.
@@ -280,18 +301,21 @@ impl<T: Task> Request<T> {
         let segments = if settings.is_planned { segments.first(PLANNED_SEGMENTS) } else { segments };
         let (z, scale) = (parts.vae.config().z_dim, parts.vae.config().pixels_per_latent());
         let latents = [z, task.reference_frames() + segments.latent_frames(), height / scale, width / scale];
-        let canvas = Canvas { size, crop: task.crop(size), segments, latents, tiling: arrangement.tiling(settings.tiling) };
+        let windows = task.windows();
+        windows.map_or(Ok(()), |windows| windows.check().and_then(|()| settings.check_windows()))?;
+        let canvas = Canvas { size, crop: task.crop(size), segments, latents, tiling: arrangement.tiling(settings.tiling), windows };
         limits::check(&parts, parts.transformer.config(), &canvas)?;
         settings.given = task.given(size)?;
         settings.shift = settings.shift.or_else(|| task.shift(width * height));
         let plan = settings.plan(&parts.scheduler, task.steps())?;
         let caching = task.clone();
         let job = task.job(&settings, canvas, arrangement);
-        let warnings = caching::warnings(settings.cache.as_ref(), &caching, &plan);
-        let steps = caching::steps(settings.cache.as_ref(), &caching, width * height, &plan, &*job)?;
+        let mut warnings = caching::warnings(settings.cache.as_ref(), &caching, &plan);
+        warnings.extend(parts.decoders.draft.as_ref().map(|_| DRAFT.to_string()));
+        let course = caching::course(&settings, &caching, width * height, plan, &*job)?;
         let mut description = Description::of(&parts);
         job.describe(&mut description)?;
-        let mut generation = Generation::new(&parts, settings, Course { plan, steps }, canvas, description, job, forecast)?;
+        let mut generation = Generation::new(&parts, settings, course, canvas, description, job, forecast)?;
         warnings.into_iter().for_each(|warning| generation.warn(warning));
         Ok(generation)
     }

@@ -7,7 +7,9 @@ use crate::error::Result;
 use crate::models::dit::beside::DrivingCache;
 use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::request::pipeline::{Pipeline, sealed::Sealed};
-use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, crop::Crop, job::Job, segments::Segments, settings::Settings};
+use crate::pipelines::run::{
+    arrangement::Arrangement, canvas::Canvas, crop::Crop, job::Job, segments::Segments, settings::Settings, windows::Windows,
+};
 
 /// What a request makes of what.
 #[doc(hidden)]
@@ -58,6 +60,11 @@ pub trait Task: Clone + Sealed {
 
     /// How the video is cut into segments.
     fn segments(&self) -> Result<Segments>;
+
+    /// What the model looks at at a time, where that is not a whole segment.
+    fn windows(&self) -> Option<Windows> {
+        None
+    }
 
     /// About half the frames at once, in words; none where there are no fewer.
     fn halve_frames(&mut self) -> Option<String>;

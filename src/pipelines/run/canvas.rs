@@ -1,7 +1,7 @@
 //! What a generation fills.
 
 use crate::models::vae::{config::Config, tiling::VaeTiling};
-use crate::pipelines::run::{crop::Crop, segments::Segments};
+use crate::pipelines::run::{crop::Crop, segments::Segments, windows::Windows};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Canvas {
@@ -13,9 +13,17 @@ pub struct Canvas {
     /// [C, T, H, W] of the latents of a segment.
     pub latents: [usize; 4],
     pub tiling: VaeTiling,
+    /// What a pass of the model looks at beside the reference, where that is not all.
+    pub windows: Option<Windows>,
 }
 
 impl Canvas {
+    /// Latent frames that a pass of the model looks at.
+    pub fn latent_frames_of_a_pass(&self) -> usize {
+        let all = self.latents[1];
+        self.windows.map_or(all, |windows| 1 + windows.latent_frames(all - 1))
+    }
+
     /// Pixels on a side of the tiles that the VAE may come to after whole frames, the largest first: none where the request says which.
     pub fn smaller_tiles(&self, vae: &Config) -> Vec<u32> {
         let ([_, _, rows, cols], unit) = (self.latents, vae.pixels_per_latent());

@@ -1,17 +1,23 @@
-//! A segment's latents on their mode to frames.
+//! A segment's latents on their way to frames.
 
 use std::collections::VecDeque;
 
+use image::RgbImage;
+
 use crate::error::{Error, Result};
 use crate::gpu::{GpuFrame, Recorder, Tensor};
+use crate::models::taehv;
+use crate::models::taehv::TinyDecoder;
 use crate::models::vae::{PLANNED_LATENTS, Samples, Vae, decoder::Decoder};
 use crate::ops::rgba8::{Rgba8, rgba8};
-use crate::pipelines::run::{canvas::Canvas, event::Event};
+use crate::pipelines::run::{canvas::Canvas, color_anchor::ColorAnchor, event::Event};
 use crate::video::Frame;
 
 /// One segment's decoding, a latent frame at a time.
 pub(crate) struct Decoding {
     vae: Vae,
+    /// In place of the VAE's decoder.
+    draft: Option<TinyDecoder>,
     latents: Vec<Tensor>,
     /// How many of them were decoded.
     done: usize,
@@ -22,6 +28,7 @@ pub(crate) struct Decoding {
     segment: usize,
     /// Whether frames stay on the GPU.
     textures: bool,
+    anchor: Option<ColorAnchor>,
     /// Decoded frames so far.
     frames: usize,
     /// The last of a segment's, as many as the next segment begins with.
@@ -40,20 +47,36 @@ impl Picture {
     }
 }
 
+/// Where frames are wanted.
+pub(crate) enum Wanted {
+    /// On the host, with colours held to the segment before, where there is one.
+    Samples(Option<ColorAnchor>),
+    /// On the GPU.
+    Textures,
+}
+
 /// What has been done for latent frames that were not yet asked for.
 enum Mode {
     Begin,
     Whole(Decoder),
+    Draft(Box<taehv::Stream>),
     Tiled(Vec<Vec<Samples>>),
 }
 
 impl Decoding {
-    /// Of latent frames [H, W, C].
-    pub fn new(vae: &Vae, latents: Vec<Tensor>, canvas: &Canvas, segment: usize, textures: bool) -> Self {
+    /// Of latent frames [H, W, C]. The anchor is for frames on the host.
+    pub fn new(vae: &Vae, draft: Option<&TinyDecoder>, latents: Vec<Tensor>, canvas: &Canvas, segment: usize, frames: Wanted) -> Self {
         let [_, _, rows, cols] = canvas.latents;
-        let attempts = canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent());
-        let (vae, canvas) = (vae.clone(), *canvas);
-        Self { vae, latents, done: 0, attempts, mode: Mode::Begin, canvas, segment, textures, frames: 0, last: Vec::new() }
+        let attempts = match draft {
+            Some(_) => VecDeque::from([None]),
+            None => canvas.tiling.attempts([rows, cols], vae.config().pixels_per_latent()),
+        };
+        let (vae, draft, canvas) = (vae.clone(), draft.cloned(), *canvas);
+        let (textures, anchor) = match frames {
+            Wanted::Textures => (true, None),
+            Wanted::Samples(anchor) => (false, anchor),
+        };
+        Self { vae, draft, latents, done: 0, attempts, mode: Mode::Begin, canvas, segment, textures, anchor, frames: 0, last: Vec::new() }
     }
 
     /// How many latent frames were decoded, and how many there are.
@@ -90,22 +113,33 @@ impl Decoding {
         let is_dry = rec.device().rehearsal().is_some();
         loop {
             match (&mut self.mode, self.attempts.front().copied().flatten()) {
-                (Mode::Begin, None) => self.mode = Mode::Whole(self.vae.decoder()),
+                (Mode::Begin, None) => {
+                    let draft = self.draft.as_ref().map(|tiny| Mode::Draft(Box::new(tiny.stream())));
+                    self.mode = draft.unwrap_or_else(|| Mode::Whole(self.vae.decoder()));
+                }
                 (Mode::Begin, Some(size)) => self.mode = Mode::Tiled(self.vae.decode_tiled(rec, &self.latents, size)?),
                 (Mode::Tiled(videos), _) => {
                     let frames = videos.get_mut(self.done).map(std::mem::take).unwrap_or_default();
                     return frames.into_iter().map(|samples| self.upload(rec, samples)).collect();
                 }
-                (Mode::Whole(_), _) if is_dry && self.done >= PLANNED_LATENTS => return Ok(Vec::new()),
+                _ if is_dry && self.done >= PLANNED_LATENTS => return Ok(Vec::new()),
                 (Mode::Whole(decoder), _) => {
                     let frames = decoder.next(rec, &self.latents[self.done])?;
-                    return match self.textures {
-                        true => self.keep(rec, &frames),
-                        false if is_dry => Ok(note_host(rec, &frames)),
-                        false => Ok(rec.download_each(&frames)?.into_iter().map(Picture::on_host).collect()),
-                    };
+                    return self.pictures(rec, &frames);
+                }
+                (Mode::Draft(stream), _) => {
+                    let frames = stream.next(rec, &self.latents[self.done])?;
+                    return self.pictures(rec, &frames);
                 }
             }
+        }
+    }
+
+    fn pictures(&self, rec: &mut Recorder, frames: &Tensor) -> Result<Vec<Picture>> {
+        match self.textures {
+            true => self.keep(rec, frames),
+            false if rec.device().rehearsal().is_some() => Ok(note_host(rec, frames)),
+            false => Ok(rec.download_each(frames)?.into_iter().map(Picture::on_host).collect()),
         }
     }
 
@@ -148,7 +182,7 @@ impl Decoding {
         frame + self.canvas.segments.overlap() >= self.canvas.segments.segment_frames()
     }
 
-    /// Those of the frames that are the result's, with their numbers there.
+    /// Those of the frames that are the result's, with their numbers there, and before the first of them what its colours tell.
     pub fn take_frames(&mut self, pictures: Vec<Picture>) -> Result<Vec<(usize, Event)>> {
         let Canvas { size: (canvas_width, _), crop, segments, .. } = self.canvas;
         let (width, height) = crop.size;
@@ -158,6 +192,8 @@ impl Decoding {
             if let Some(samples) = &mut samples {
                 check_finite(samples, "pixels", self.segment)?;
                 samples.iter_mut().for_each(|sample| *sample = *sample / 2.0 + 0.5);
+                let drift = self.anchor.as_mut().and_then(|anchor| anchor.next(self.frames, samples));
+                taken.extend(drift.map(|drift| (first, Event::Drift(drift))));
                 if self.is_carried(self.frames) {
                     // As the frame has them, so that who has the frame can go on from it.
                     self.last.extend(samples.iter().map(signed));
@@ -184,12 +220,27 @@ impl Decoding {
     }
 }
 
+/// The frames of latent frames [H, W, C] by a tiny decoder; none on a dry device.
+pub(crate) fn draft_pictures(rec: &mut Recorder, decoder: &TinyDecoder, latents: &[Tensor]) -> Result<Vec<RgbImage>> {
+    let (mut stream, mut pictures) = (decoder.stream(), Vec::new());
+    let is_dry = rec.device().rehearsal().is_some();
+    for latent in latents.iter().take(if is_dry { PLANNED_LATENTS } else { usize::MAX }) {
+        let frames = stream.next(rec, latent)?;
+        let (height, width) = (frames.shape()[1] as u32, frames.shape()[2] as u32);
+        for mut samples in rec.download_each(&frames)?.into_iter().filter(|_| !is_dry) {
+            samples.iter_mut().for_each(|sample| *sample = *sample / 2.0 + 0.5);
+            pictures.push(Frame::new(width, height, samples)?.to_rgb8());
+        }
+    }
+    Ok(pictures)
+}
+
 /// A frame's sample in [-1, 1].
 pub(crate) fn signed(sample: &f32) -> f32 {
     2.0 * sample - 1.0
 }
 
-/// Tells a plan of frames [F, H, W, 3] and of one on its mode to the host. There are none yet.
+/// Tells a plan of frames [F, H, W, 3] and of one on its way to the host. There are none yet.
 fn note_host(rec: &Recorder, frames: &Tensor) -> Vec<Picture> {
     let frame = 4 * frames.len() as u64 / frames.shape()[0] as u64;
     rec.device().rehearsal().inspect(|rehearsal| rehearsal.note_host(4 * frames.len() as u64 + frame));

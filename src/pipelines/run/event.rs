@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::cache::curve::CacheCurve;
 use crate::gpu::GpuFrame;
 use crate::pipelines::checkpoint::expert::Expert;
+use crate::pipelines::run::color_anchor::Drift;
 use crate::pipelines::run::latents::Latents;
 use crate::preprocess::Conditions;
 use crate::video::Frame;
@@ -28,11 +30,16 @@ pub enum Event {
     Progress(Progress),
     /// A denoising step is done.
     Step(Step),
+    /// What [`Request::calibrate`](crate::Request::calibrate) measured, after the last step of all.
+    Calibrated(CacheCurve),
     /// A raw video is prepared: what is generated follows these poses, faces, background and masks, and here is the report about them. Only with
     /// [`animate_video`](crate::AnimatePipeline::animate_video) and [`replace_video`](crate::AnimatePipeline::replace_video).
     Prepared(Box<Conditions>),
     /// The estimate of the finished latents [C, T, H, W] after a step, without Animate's reference frame; on request only.
     Preview(Latents),
+    /// How far the colours of a segment are from those of the segment before, once the frames that both have are decoded; not where frames stay
+    /// on the GPU.
+    Drift(Drift),
     /// A frame is finished. Frames come in order.
     Frame(Frame),
     /// A frame is finished and stays on the GPU; on [request](crate::Request::textures) only, in place of [`Frame`](Self::Frame).

@@ -14,13 +14,14 @@ use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
 use crate::models::vae::{Vae, preview::RgbFactors};
 use crate::ops::lincomb::lincomb;
-use crate::pipelines::checkpoint::{expert::Expert, parts::Parts};
+use crate::pipelines::checkpoint::{expert::Expert, parts::Decoders, parts::Parts};
 use crate::pipelines::run::event::{Event, Progress, Stage, Step};
-use crate::pipelines::run::latents::{self, Latents};
+use crate::pipelines::run::latents::{self, Latents, Look};
 use crate::pipelines::run::state::{Denoised, Position, Reused, State};
 use crate::pipelines::run::{
-    canvas::Canvas, course::Course, decoding::Decoding, decoding::check_finite, denoise::Denoiser, description::Description,
-    forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
+    canvas::Canvas, color_anchor::ColorAnchor, course::Course, decoding, decoding::Decoding, decoding::Wanted, decoding::check_finite,
+    denoise::Denoiser, description::Description, forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume,
+    reuse::Reuse, settings::Settings,
 };
 use crate::schedulers::{LATENTS, SolverPlan};
 
@@ -46,6 +47,7 @@ pub struct Generation {
     /// Until it is over.
     job: Option<Box<dyn Job>>,
     vae: Vae,
+    decoders: Decoders,
     settings: Settings,
     canvas: Canvas,
     plan: SolverPlan,
@@ -142,7 +144,7 @@ impl Generation {
         check_noise(settings.noise.as_deref(), &canvas)?;
         settings.describe(&course.plan, &canvas, &mut description);
         let state = resume::begin(&settings, &course, &canvas, description)?;
-        let Course { plan, steps } = course;
+        let Course { plan, steps, calibration } = course;
         let (phase, stage) = match job.has_raw_video() {
             true => (Phase::Preprocess, Stage::Preprocessing),
             false => (Phase::Encode(0), Stage::Encoding),
@@ -150,11 +152,12 @@ impl Generation {
         Ok(Self {
             job: Some(job),
             vae: parts.vae.clone(),
+            decoders: parts.decoders.clone(),
             rec: Recorder::new(&parts.device, settings.cancel.clone()),
             settings,
             canvas,
             plan,
-            reuse: Reuse::new(steps),
+            reuse: Reuse::new(steps, calibration),
             phase,
             queue: VecDeque::from([Queued::Event(Event::Stage(stage))]),
             expert: None,
@@ -203,6 +206,11 @@ impl Generation {
     pub fn size(&self) -> (u32, u32) {
         let (width, height) = self.canvas.crop.size;
         (width as u32, height as u32)
+    }
+
+    /// Whether a [`draft_decoder`](crate::Builder::draft_decoder) makes the frames, in place of the VAE's.
+    pub fn is_draft(&self) -> bool {
+        self.decoders.draft.is_some()
     }
 
     /// Which evaluations are computed.
@@ -332,7 +340,7 @@ impl Generation {
     fn encode(&mut self, piece: usize) -> Result<Phase> {
         let total = self.job.as_mut().ok_or_else(unprepared)?.encode(&mut self.rec, piece)?;
         let is_last = piece + 1 == total;
-        if is_last && self.settings.previews {
+        if is_last && self.settings.previews && self.decoders.preview.is_none() {
             self.rgb = Some(Arc::new(self.vae.rgb_factors(&mut self.rec)?));
         }
         if is_last {
@@ -375,9 +383,9 @@ impl Generation {
         let denoised = self.position.denoised.take().unwrap_or_default();
         let (shape, count) = (self.canvas.latents, self.plan.slots);
         let denoiser = Denoiser::upload(&mut self.rec, &shape, &denoised, count)?;
-        let sources = denoised.slots.iter().skip(count).flatten().map(|values| self.rec.upload(&shape, values));
-        let sources = sources.collect::<Result<_>>()?;
-        self.reuse.begin(denoised.reused, sources);
+        let reused = denoised.slots.iter().skip(count).flatten().map(|values| self.rec.upload(&shape, values));
+        let reused = reused.collect::<Result<_>>()?;
+        self.reuse.begin(denoised.reused, reused);
         Ok(Phase::Condition(denoiser, 0))
     }
 
@@ -421,12 +429,13 @@ impl Generation {
             return Ok(Phase::Switch(denoiser, expert));
         }
         self.passes += 1;
-        let (velocity, computed) = match self.settings.is_planned && self.settings.cache.is_none() && self.passes > PLANNED_STEPS {
-            true => {
+        let looks_at_all = !self.settings.is_planned || self.settings.cache.is_some() || self.settings.calibrate;
+        let (velocity, computed) = match looks_at_all || self.passes <= PLANNED_STEPS {
+            false => {
                 self.reuse.pass_over();
                 (self.rec.zeros(&self.canvas.latents)?, true)
             }
-            false => self.reuse.evaluate(&mut self.rec, &mut **job, &self.plan.evaluations, denoiser.latents()?)?,
+            true => self.reuse.evaluate(&mut self.rec, &mut **job, &self.plan.evaluations, denoiser.latents()?)?,
         };
         if self.settings.previews {
             self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
@@ -436,8 +445,8 @@ impl Generation {
             rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
         })?;
         let mut slots = denoiser.download(&mut self.rec)?;
-        for latents in self.reuse.sources() {
-            slots.push(Some(self.rec.download_later(latents)?));
+        for reused in self.reuse.tensors() {
+            slots.push(Some(self.rec.download_later(reused)?));
         }
         let reached = Reached { position: self.position.clone(), done: denoiser.done(), reused: self.reuse.reused(), slots };
         self.queue.push_back(Queued::Step(Box::new(reached)));
@@ -474,8 +483,12 @@ impl Generation {
         let data = latents::join(&mut self.rec, &frames)?;
         let [channels, _, rows, cols] = self.canvas.latents;
         let values = self.rec.download(&data)?;
-        let rgb = self.rgb.as_ref().ok_or_else(unprepared)?;
-        self.tell(Event::Preview(Latents::preview([channels, frames.len(), rows, cols], values, rgb)));
+        let look = match (&self.decoders.preview, &self.rgb) {
+            (Some(decoder), _) => Look::Pictures(Arc::new(decoding::draft_pictures(&mut self.rec, decoder, &frames)?)),
+            (None, Some(rgb)) => Look::Factors(rgb.clone()),
+            (None, None) => return Err(unprepared()),
+        };
+        self.tell(Event::Preview(Latents::preview([channels, frames.len(), rows, cols], values, look)));
         Ok(())
     }
 
@@ -485,12 +498,36 @@ impl Generation {
         // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
         check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
         self.arrive();
+        self.tell_calibration()?;
         self.job.as_mut().ok_or_else(unprepared)?.decode();
         self.settle()?;
         self.since = Instant::now();
         let latents = self.vae.latent_frames(&mut self.rec, latents)?;
         let latents = self.job.as_ref().ok_or_else(unprepared)?.finished(latents);
-        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, latents, &self.canvas, self.segment(), self.settings.textures))))
+        let (draft, wanted) = (self.decoders.draft.as_ref(), self.wanted_frames());
+        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, draft, latents, &self.canvas, self.segment(), wanted))))
+    }
+
+    fn wanted_frames(&self) -> Wanted {
+        let (segments, segment) = (&self.canvas.segments, self.segment());
+        if self.settings.textures {
+            return Wanted::Textures;
+        }
+        let (frames, overlap, strength) = (segments.segment_frames(), segments.carried(segment), self.settings.color_anchor);
+        Wanted::Samples(self.position.carried.clone().map(|before| ColorAnchor::new(segment, strength, frames, overlap, before)))
+    }
+
+    /// After the last step of all.
+    fn tell_calibration(&mut self) -> Result<()> {
+        let is_last = self.segment() + 1 == self.num_segments() && self.position.video + 1 == self.settings.num_videos;
+        match self.reuse.calibration().filter(|_| is_last && !self.settings.is_planned) {
+            Some(calibration) => {
+                let curve = calibration.curve()?;
+                self.tell(Event::Calibrated(curve));
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn decode(&mut self, mut decoding: Box<Decoding>) -> Result<Phase> {

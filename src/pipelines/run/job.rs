@@ -3,7 +3,7 @@
 use crate::driving::{Findings, Stride};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
-use crate::models::dit::cache::work::Work;
+use crate::models::dit::{cache::work::Work, prediction::Prediction};
 use crate::pipelines::checkpoint::expert::Expert;
 use crate::pipelines::run::description::Description;
 
@@ -48,8 +48,8 @@ pub trait Job: wgpu::WasmNotSend {
     /// Predictions that a step takes: with the prompt, and where there is guidance without it.
     fn branches(&self) -> usize;
 
-    /// The model's prediction for latents [C, T, H, W] by a branch, and whether all layers were computed for it.
-    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)>;
+    /// The model's prediction for latents [C, T, H, W] by a branch.
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<Prediction>;
 
     /// How far the prediction is led away from the one without the prompt, in the step that is under way.
     fn guidance_scale(&self) -> f64;

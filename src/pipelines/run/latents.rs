@@ -21,7 +21,16 @@ pub struct Latents {
     /// In that order, last axis contiguous.
     pub values: Vec<f32>,
     /// Of previews.
-    rgb: Option<Arc<RgbFactors>>,
+    look: Option<Look>,
+}
+
+/// What a preview looks like.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Look {
+    /// Its colours are these.
+    Factors(Arc<RgbFactors>),
+    /// It was decoded.
+    Pictures(Arc<Vec<RgbImage>>),
 }
 
 impl Latents {
@@ -31,21 +40,25 @@ impl Latents {
     /// [`Error::Input`] where their number is not that of the shape.
     pub fn new(shape: [usize; 4], values: Vec<f32>) -> Result<Self> {
         match shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent)) {
-            Some(count) if count == values.len() => Ok(Self { shape, values, rgb: None }),
+            Some(count) if count == values.len() => Ok(Self { shape, values, look: None }),
             _ => Err(Error::Input(format!("{} values for latents of shape {shape:?}", values.len()))),
         }
     }
 
     /// Those of a preview.
-    pub(crate) fn preview(shape: [usize; 4], values: Vec<f32>, rgb: &Arc<RgbFactors>) -> Self {
-        Self { shape, values, rgb: Some(rgb.clone()) }
+    pub(crate) fn preview(shape: [usize; 4], values: Vec<f32>, look: Look) -> Self {
+        Self { shape, values, look: Some(look) }
     }
 
     /// A [preview](crate::Event::Preview) as pictures: one of W x H pixels for each latent frame, so an eighth of the video's size or a sixteenth,
     /// and a picture for four frames. Colours are weighted sums of the channels, by factors fitted to the loaded VAE: right in the large, without
-    /// detail. It takes the host next to no time. None for latents that are no preview.
+    /// detail. It takes the host next to no time. With a [`preview_decoder`](crate::Builder::preview_decoder), all frames in full size, which were
+    /// decoded when the preview was told. None for latents that are no preview.
     pub fn to_rgb(&self) -> Option<Vec<RgbImage>> {
-        self.rgb.as_ref().map(|factors| factors.pictures(self.shape, &self.values))
+        self.look.as_ref().map(|look| match look {
+            Look::Factors(factors) => factors.pictures(self.shape, &self.values),
+            Look::Pictures(pictures) => pictures.to_vec(),
+        })
     }
 
     /// Reads the noise of segments from a safetensors file: `segment_0`, `segment_1` and so on, each of four axes.
@@ -59,7 +72,7 @@ impl Latents {
             let name = format!("segment_{}", segments.len());
             let shape = <[usize; 4]>::try_from(&info.shape[..])
                 .map_err(|_| Error::tensor(weights.path(), &name, format!("shape {:?}, expected [C, T, H, W]", info.shape)))?;
-            segments.push(Self { shape, values: weights.to_f32(&name, &shape)?, rgb: None });
+            segments.push(Self { shape, values: weights.to_f32(&name, &shape)?, look: None });
         }
         weights.finish()?;
         Ok(segments)

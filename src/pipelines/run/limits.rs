@@ -12,10 +12,15 @@ use crate::pipelines::run::canvas::Canvas;
 ///
 /// Looks at the largest tensors alone; what is refused by a hair is found when it is allocated.
 pub fn check<T>(parts: &Parts<T>, transformer: &Config, canvas: &Canvas) -> Result<()> {
-    let Canvas { size: (width, height), segments, latents: [_, frames, rows, cols], tiling, .. } = *canvas;
+    let Canvas { size: (width, height), segments, latents: [_, _, rows, cols], tiling, .. } = *canvas;
+    let frames = canvas.latent_frames_of_a_pass();
     let [_, p, q] = transformer.patch_size;
     let (rows, cols) = (rows / p, cols / q);
-    let what = format!("{width}x{height} pixels in segments of {} frames", segments.segment_frames());
+    let (pieces, length) = match canvas.windows {
+        Some(windows) => ("windows", windows.frames.min(segments.segment_frames())),
+        None => ("segments", segments.segment_frames()),
+    };
+    let what = format!("{width}x{height} pixels in {pieces} of {length} frames");
     let longest = transformer.rope_max_seq_len;
     if frames.max(rows).max(cols) > longest {
         let grid = format!("{frames}x{rows}x{cols} tokens");

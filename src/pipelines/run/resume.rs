@@ -23,7 +23,7 @@ pub(crate) fn begin(settings: &Settings, course: &Course, canvas: &Canvas, descr
 }
 
 /// Whether a state of the same request is one that it can have.
-fn check(state: &State, settings: &Settings, Course { plan, steps }: &Course, canvas: &Canvas) -> Result<()> {
+fn check(state: &State, settings: &Settings, Course { plan, steps, .. }: &Course, canvas: &Canvas) -> Result<()> {
     let Position { video, segment, denoised, carried, .. } = &*state.position;
     let segments = &canvas.segments;
     let (width, height) = canvas.size;
@@ -32,10 +32,11 @@ fn check(state: &State, settings: &Settings, Course { plan, steps }: &Course, ca
     let fits = |denoised: &Denoised| {
         let whole = denoised.slots.iter().flatten().all(|slot| slot.len() == latents);
         let reused = &denoised.reused;
-        let is_reused = reused.decided.len() == denoised.done && reused.sources == reuse::sources(steps, &reused.decided);
-        let slots = plan.slots + reused.sources.len();
+        let is_reused = reused.decided.len() == denoised.done && reused.decided.len() <= steps.count();
+        let Some(further) = is_reused.then(|| reuse::count_of_tensors(steps, reused)).flatten() else { return false };
+        let slots = plan.slots + further;
         let has_all = denoised.slots.len() == slots && denoised.slots.iter().skip(plan.slots).all(Option::is_some);
-        denoised.done <= plan.evaluations.len() && is_reused && has_all && denoised.slots[LATENTS].is_some() && whole
+        denoised.done <= plan.evaluations.len() && has_all && denoised.slots[LATENTS].is_some() && whole
     };
     if *video >= settings.num_videos
         || *segment >= segments.count()

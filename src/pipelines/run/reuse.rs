@@ -4,10 +4,12 @@ use crate::cache::{judge::Judge, steps::Steps, steps::Way};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::cache::work::{How, Work};
-use crate::pipelines::run::{denoise::guide, job::Job, job::unprepared, state::Reused};
+use crate::pipelines::run::{
+    calibration::Calibration, denoise::guide, job::Job, job::unprepared, predictions, predictions::Predictions, state::Reused,
+};
 use crate::schedulers::Evaluation;
 
-/// See the module. What is reused itself is kept by the model's session; a saved state has the latents that it is made again from.
+/// See the module. What is reused of layers is kept by the model's session; a saved state has the latents that it is made again from.
 pub(crate) struct Reuse {
     steps: Steps,
     /// By branch, where something is judged on the way.
@@ -18,50 +20,84 @@ pub(crate) struct Reuse {
     sources: Vec<(usize, Tensor)>,
     /// Whether the session has yet to be given what the sources are for.
     is_resumed: bool,
+    /// Where they are reused in place of what layers did.
+    predictions: Predictions,
+    calibration: Option<Calibration>,
 }
 
 impl Reuse {
-    pub fn new(steps: Steps) -> Self {
-        Self { steps, judges: Vec::new(), decided: Vec::new(), sources: Vec::new(), is_resumed: false }
+    pub fn new(steps: Steps, calibration: Option<Calibration>) -> Self {
+        let (judges, decided, sources, predictions) = (Vec::new(), Vec::new(), Vec::new(), Predictions::default());
+        Self { steps, judges, decided, sources, is_resumed: false, predictions, calibration }
     }
 
     pub fn steps(&self) -> &Steps {
         &self.steps
     }
 
-    /// A segment begins, or goes on from a saved state with these latents of its sources.
-    pub fn begin(&mut self, reused: Reused, sources: Vec<Tensor>) {
-        (self.decided, self.is_resumed) = (reused.decided, !sources.is_empty());
-        self.sources = reused.sources.into_iter().zip(sources).collect();
+    /// What was measured so far.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
+    }
+
+    /// A segment begins, or goes on from a saved state with these tensors of it.
+    pub fn begin(&mut self, reused: Reused, tensors: Vec<Tensor>) {
+        let Reused { decided, sources, course } = reused;
         self.judges.clear();
+        self.decided = decided;
+        self.is_resumed = !sources.is_empty();
+        (self.sources, self.predictions) = match course {
+            Some(_) => (Vec::new(), Predictions::new(course, tensors)),
+            None => (sources.into_iter().zip(tensors).collect(), Predictions::default()),
+        };
     }
 
     /// For a saved state.
     pub fn reused(&self) -> Reused {
-        Reused { decided: self.decided.clone(), sources: self.sources.iter().map(|(number, _)| *number).collect() }
+        let sources = self.sources.iter().map(|(number, _)| *number).collect();
+        Reused { decided: self.decided.clone(), sources, course: self.predictions.course() }
     }
 
-    /// Latents of the sources.
-    pub fn sources(&self) -> impl Iterator<Item = &Tensor> {
-        self.sources.iter().map(|(_, latents)| latents)
+    /// What a saved state has beside the scheduler's tensors.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.sources.iter().map(|(_, latents)| latents).chain(self.predictions.tensors())
     }
 
     /// The velocity of latents after guidance, and whether it was computed by any branch.
     pub fn evaluate(&mut self, rec: &mut Recorder, job: &mut dyn Job, plan: &[Evaluation], latents: &Tensor) -> Result<(Tensor, bool)> {
         let number = self.decided.len();
         let timestep = plan.get(number).ok_or_else(unprepared)?.timestep;
+        if let Some(velocity) = self.reused_prediction(rec, number, latents)? {
+            self.note(number, 0, latents);
+            return Ok((velocity, false));
+        }
         if std::mem::take(&mut self.is_resumed) {
             self.make_again(rec, job, plan)?;
         }
         self.prepare_judges(job.branches());
         let (mut predictions, mut computed) = (Vec::new(), 0);
         for branch in 0..job.branches() {
-            let (prediction, is_computed) = job.predict(rec, branch, latents, timestep, self.work(number, branch))?;
-            predictions.push(prediction);
-            computed |= u8::from(is_computed) << branch;
+            let prediction = job.predict(rec, branch, latents, timestep, self.work(number, branch))?;
+            computed |= u8::from(prediction.is_computed) << branch;
+            predictions.push(prediction.velocity);
+            if let Some(calibration) = self.calibration.as_mut().filter(|_| branch == 0) {
+                calibration.add(number, prediction.ratio);
+            }
+        }
+        let guided = guide(rec, &predictions, job.guidance_scale())?;
+        if matches!(self.steps.way(), Way::Easy(_)) && self.steps.keeps(number) {
+            self.predictions.keep(rec, latents, &predictions[0], &guided)?;
         }
         self.note(number, computed, latents);
-        Ok((guide(rec, &predictions, job.guidance_scale())?, computed != 0))
+        Ok((guided, computed != 0))
+    }
+
+    /// The last prediction, where it is reused as it is.
+    fn reused_prediction(&mut self, rec: &mut Recorder, number: usize, latents: &Tensor) -> Result<Option<Tensor>> {
+        match self.steps.way() {
+            Way::Easy(easy) if self.steps.may_reuse(number) => self.predictions.reuse(rec, easy, latents),
+            _ => Ok(None),
+        }
     }
 
     /// An evaluation that a plan does not look at.
@@ -70,12 +106,15 @@ impl Reuse {
     }
 
     fn work(&self, number: usize, branch: usize) -> Work<'_> {
-        let how = match self.judges.get(branch) {
+        let (measures, is_measured) = self.steps.measures(number);
+        let how = match (self.steps.way(), self.judges.get(branch)) {
+            (Way::Easy(_), _) => return Work::default(),
             _ if !self.steps.may_reuse(number) => How::Compute,
-            Some(judge) => How::Judge(judge),
-            None => How::Reuse,
+            (_, Some(judge)) => How::Judge(judge),
+            (_, None) => How::Reuse,
         };
-        Work { ends: self.steps.ends(), number, order: self.steps.order(), keeps: self.steps.keeps(number), how }
+        let keeps = self.steps.keeps(number) || is_measured && branch == 0;
+        Work { ends: self.steps.ends(), number, order: self.steps.order(), keeps, measures: measures && branch == 0, how }
     }
 
     /// The session takes over what evaluations before the saved state had left it.
@@ -112,22 +151,31 @@ impl Reuse {
         if !self.steps.keeps(number) {
             self.sources.clear();
             self.judges.clear();
+            self.predictions.clear();
             return;
         }
         for (branch, judge) in self.judges.iter_mut().enumerate() {
             judge.note(computed >> branch & 1 == 1);
         }
-        if computed != 0 {
-            self.sources.push((number, latents.clone()));
-        }
         let needed = sources(&self.steps, &self.decided);
+        self.sources.push((number, latents.clone()));
         self.sources.retain(|(number, _)| needed.contains(number));
     }
 }
 
-/// Evaluations whose work may be reused after these were decided.
-pub(crate) fn sources(steps: &Steps, decided: &[u8]) -> Vec<usize> {
-    if decided.is_empty() || !steps.keeps(decided.len() - 1) {
+/// How many tensors a saved state has beside the scheduler's; none where that is of other steps.
+pub(crate) fn count_of_tensors(steps: &Steps, reused: &Reused) -> Option<usize> {
+    let Reused { decided, sources: told, course } = reused;
+    let keeps = decided.last().is_some() && steps.keeps(decided.len() - 1);
+    match steps.way() {
+        Way::Easy(_) => (course.is_some() == keeps && told.is_empty()).then_some(if keeps { predictions::TENSORS } else { 0 }),
+        _ => (course.is_none() && *told == sources(steps, decided)).then_some(told.len()),
+    }
+}
+
+/// Evaluations whose work in layers may be reused after these were decided.
+fn sources(steps: &Steps, decided: &[u8]) -> Vec<usize> {
+    if matches!(steps.way(), Way::Easy(_)) || decided.is_empty() || !steps.keeps(decided.len() - 1) {
         return Vec::new();
     }
     let branches = u8::BITS as usize;

@@ -57,6 +57,18 @@ impl Segments {
         Ok(Self::plain(frames))
     }
 
+    /// A video of any length that is made in one go, of longer inputs where it is not 4n + 1 frames.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a video without frames, or a longer one than can be.
+    pub fn whole(frames: usize) -> Result<Self> {
+        let longer = frames.saturating_sub(1).div_ceil(4) * 4 + 1;
+        if frames == 0 || longer > LONGEST {
+            return Err(Error::Input(format!("a video of {frames} frames in one go; it must be 1 to {LONGEST}")));
+        }
+        Ok(Self { segment_frames: longer, ..Self::plain(frames) })
+    }
+
     fn plain(frames: usize) -> Self {
         Self {
             frames,

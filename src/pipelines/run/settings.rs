@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cache::settings::Cache;
+use crate::cache::{method::CacheMethod, settings::Cache};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -40,6 +40,10 @@ pub struct Settings {
     pub given: Option<Arc<Vec<f32>>>,
     /// What is reused; without one, nothing.
     pub cache: Option<Cache>,
+    /// Whether what a cache goes by is measured.
+    pub calibrate: bool,
+    /// How far colours of a segment are held to those of the one before, 0 to 1.
+    pub color_anchor: f64,
     pub previews: bool,
     /// Whether frames stay on the GPU.
     pub textures: bool,
@@ -79,6 +83,15 @@ impl Settings {
         if let Some(cache) = &self.cache {
             cache.check()?;
         }
+        if self.calibrate && self.cache.is_some() {
+            return Err(Error::Input(
+                "calibration with a cache: what is measured must be computed in each step; leave one of them out".into(),
+            ));
+        }
+        if self.calibrate && self.resume.is_some() {
+            return Err(Error::Input("calibration that goes on from a saved state: it must see all steps; start anew".into()));
+        }
+        self.check_color_anchor()?;
         if self.num_videos == 0 {
             return Err(Error::Input("0 videos; at least 1 is needed".into()));
         }
@@ -89,6 +102,31 @@ impl Settings {
             return Err(Error::Input(format!("noise that goes on from a state, and {} videos to make; it can be one", self.num_videos)));
         }
         Ok(())
+    }
+
+    /// What is wrong where the model looks at windows.
+    pub fn check_windows(&self) -> Result<()> {
+        match &self.cache {
+            Some(cache) if !matches!(cache.method, CacheMethod::Easy { .. }) => Err(Error::Input(format!(
+                "the cache `{}` with windows: each of them would need what layers did for it; take `easy`, which keeps predictions alone",
+                cache.method
+            ))),
+            _ if self.calibrate => Err(Error::Input("calibration with windows: what layers do is compared in segments alone".into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_color_anchor(&self) -> Result<()> {
+        match self.color_anchor {
+            strength if !(0.0..=1.0).contains(&strength) => {
+                Err(Error::Input(format!("a color anchor of strength {strength}; it must be 0 to 1")))
+            }
+            strength if strength > 0.0 && self.textures => {
+                let message = "a color anchor for frames that stay on the GPU: it works on the host; leave out `textures` or the anchor";
+                Err(Error::Input(message.into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The beginning of a video.
@@ -108,6 +146,9 @@ impl Settings {
         description.set("schedule", Digest::of(format!("{plan:?}").as_bytes()));
         if let Some(cache) = &self.cache {
             description.set("cache", format!("{cache:?}"));
+        }
+        if self.color_anchor > 0.0 {
+            description.set("color anchor", self.color_anchor);
         }
         description.set("seed", self.seed);
         description.set("number of videos", self.num_videos);

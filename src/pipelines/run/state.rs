@@ -13,6 +13,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::cache::easy::Course;
 use crate::driving::Findings;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -61,7 +62,7 @@ pub(crate) struct Position {
 pub(crate) struct Denoised {
     /// How many of the plan's evaluations have been applied.
     pub done: usize,
-    /// [C, T, H, W] each: the scheduler's, and behind them what a cache is made again from.
+    /// [C, T, H, W] each: the scheduler's, and behind them what a cache goes on from.
     pub slots: Vec<Option<Vec<f32>>>,
     pub reused: Reused,
 }
@@ -71,8 +72,10 @@ pub(crate) struct Denoised {
 pub(crate) struct Reused {
     /// By evaluation, which branches were computed: the first is bit 0.
     pub decided: Vec<u8>,
-    /// Evaluations whose work may be reused; the slots behind the scheduler's are the latents that they looked at.
+    /// Evaluations whose work in layers may be reused; the slots behind the scheduler's are the latents that they looked at.
     pub sources: Vec<usize>,
+    /// Where predictions may be reused; the slots behind the scheduler's are what is known of them.
+    pub course: Option<Course>,
 }
 
 /// The numbers among a file's metadata.

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::cache::{parked::Parked, residual::Residual, work::How, work::Work};
 use crate::models::dit::runs::TokenRun;
-use crate::ops::{copy::concat, lincomb::lincomb, rows::Reduction, rows::reduce, unary::Function, unary::unary};
+use crate::ops::{lincomb::lincomb, magnitude::row_magnitudes, magnitude::sums};
 
 #[derive(Debug, Default)]
 pub struct LayerCache {
@@ -54,7 +54,7 @@ impl LayerCache {
         if reuses {
             return Ok(true);
         }
-        if work.order == 0 || !work.keeps {
+        if !(work.measures || work.keeps && work.order > 0) {
             own.residuals.clear();
         }
         own.probes.clear();
@@ -76,7 +76,8 @@ impl LayerCache {
         Ok(())
     }
 
-    /// Keeps what the layers did to the tokens `before` them.
+    /// Keeps what the layers did to the tokens `before` them. Gives its size in parts of that in the pass before, in the mean of tokens,
+    /// where that is measured and there was one.
     pub fn store(
         &mut self,
         rec: &mut Recorder,
@@ -85,16 +86,21 @@ impl LayerCache {
         before: Tokens,
         runs: &[TokenRun],
         on_host: bool,
-    ) -> Result<()> {
+    ) -> Result<Option<f64>> {
         let own = &mut self.branches[branch];
         let mut past = std::mem::take(&mut own.residuals).into_iter();
+        let mut ratios = Vec::new();
         for (run, before) in runs.iter().zip(before) {
             let start = before.tensor(rec)?;
             let added = lincomb(rec, &[(1.0, &run.x), (-1.0, &start)], DType::F32)?;
             drop((before, start));
-            own.residuals.push(Residual::new(rec, past.next().as_ref(), work.number, added, work.order, on_host)?);
+            let past = past.next();
+            if let Some(past) = past.as_ref().filter(|_| work.measures) {
+                ratios.extend(past.ratios(rec, &added)?);
+            }
+            own.residuals.push(Residual::new(rec, past.as_ref(), work.number, added, work.order, on_host)?);
         }
-        Ok(())
+        Ok((!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64))
     }
 
     /// Nothing that is kept for a branch is needed any more.
@@ -111,14 +117,13 @@ impl Branch {
         for (now, probe) in now.iter().zip(&self.probes) {
             let probe = probe.tensor(rec)?;
             let changed = lincomb(rec, &[(1.0, now), (-1.0, &probe)], DType::F32)?;
-            differences.push(row_sizes(rec, &changed)?);
-            sizes.push(row_sizes(rec, &probe)?);
+            differences.push(row_magnitudes(rec, &changed)?);
+            sizes.push(row_magnitudes(rec, &probe)?);
         }
-        let rows = concat(rec, &differences.iter().chain(&sizes).collect::<Vec<_>>())?;
-        let rows = rec.download(&rows)?;
-        let (differences, sizes) = rows.split_at(rows.len() / 2);
-        let sum = |rows: &[f32]| rows.iter().map(|&row| f64::from(row)).sum::<f64>();
-        Ok(sum(differences) / sum(sizes))
+        differences.append(&mut sizes);
+        let sums = sums(rec, &differences)?;
+        let (differences, sizes) = sums.split_at(sums.len() / 2);
+        Ok(differences.iter().sum::<f64>() / sizes.iter().sum::<f64>())
     }
 }
 
@@ -129,10 +134,4 @@ fn added(rec: &mut Recorder, before: &Tokens, runs: &[TokenRun]) -> Result<Vec<T
         lincomb(rec, &[(1.0, &run.x), (-1.0, &before)], DType::F32)
     };
     runs.iter().zip(before).map(added).collect()
-}
-
-/// The sum of sizes of each row of x [L, C].
-fn row_sizes(rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
-    let sizes = unary(rec, x, Function::Abs)?;
-    reduce(rec, &sizes, Reduction::Sum)
 }

@@ -4,7 +4,10 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::cache::parked::Parked;
-use crate::ops::lincomb::lincomb;
+use crate::ops::{lincomb::lincomb, magnitude::row_norms};
+
+/// Keeps quotients finite, as in diffusers.
+const LEAST: f64 = 1e-8;
 
 /// See the module: the residual at a pass, and divided differences of those before, up to an order. With order 0 that is the residual alone.
 #[derive(Debug)]
@@ -25,6 +28,13 @@ impl Residual {
         }
         let factors = factors.into_iter().map(|factor| Parked::new(rec, factor, on_host)).collect::<Result<_>>()?;
         Ok(Self { number, factors })
+    }
+
+    /// By token, the size of what a later pass `added` [L, C] in parts of this one's. Waits for the GPU.
+    pub fn ratios(&self, rec: &mut Recorder, added: &Tensor) -> Result<Vec<f64>> {
+        let own = self.factors[0].tensor(rec)?;
+        let (before, now) = (row_norms(rec, &own)?, row_norms(rec, added)?);
+        Ok(now.into_iter().zip(before).map(|(now, before)| f64::from(now) / (f64::from(before) + LEAST)).collect())
     }
 
     /// The tokens x [L, C] with what the layers would have added in the pass of a number.

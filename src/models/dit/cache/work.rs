@@ -3,7 +3,7 @@
 use crate::cache::judge::Judge;
 
 /// See the module. By default all layers are computed, and nothing is kept.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Work<'a> {
     /// Layers at the beginning and at the end that are always computed.
     pub ends: (usize, usize),
@@ -13,12 +13,14 @@ pub struct Work<'a> {
     pub order: usize,
     /// Whether what is kept may be needed by a later pass.
     pub keeps: bool,
+    /// Whether the size of what layers add is compared with that in the pass before.
+    pub measures: bool,
     /// What is done about the layers between.
     pub how: How<'a>,
 }
 
 /// How it is decided whether the layers between the ends are computed.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum How<'a> {
     #[default]
     Compute,

@@ -1,5 +1,6 @@
 //! What Animate's model is shown: reference, carried frames, background, mask, pose and face.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -9,13 +10,13 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate::{Animate, Driving, FaceBlock, Pose};
-use crate::models::dit::{cache::work::Work, face_adapter::Face, session::Session};
+use crate::models::dit::{cache::work::Work, face_adapter::Face, prediction::Prediction, session::Session};
 use crate::models::vae::tiling::Encoding;
-use crate::ops::{copy::concat, copy::join_inner, lincomb::lincomb, pixels::pixels, pixels::signed};
+use crate::ops::{copy::concat, copy::join_inner, copy::slice, lincomb::lincomb, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
 use crate::pipelines::run::{
     arrangement::Arrangement, canvas::Canvas, conditioning::fold_after_reference, conditioning::keep, description::Description,
-    event::Stage, job::Job, job::unprepared, latents, settings::Settings,
+    event::Stage, job::Job, job::unprepared, latents, settings::Settings, windows,
 };
 use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::Role};
 use crate::video::{Frames, resize::Filter, resize::resize};
@@ -66,6 +67,14 @@ struct Preparation {
 /// What one segment's steps look at.
 struct Window {
     conditioning: Tensor,
+    /// All of it, or several parts that overlap.
+    views: Vec<View>,
+}
+
+/// What a pass of the model looks at beside the latents.
+struct View {
+    /// Latent frames, not counting the reference.
+    frames: Range<usize>,
     pose: Pose,
     /// The segment's, and an empty one where there is guidance.
     faces: Vec<Face>,
@@ -77,6 +86,9 @@ impl Job for AnimateJob {
         description.set("guidance scale", self.guidance_scale);
         description.set("segment frames", self.canvas.segments.segment_frames());
         description.set("overlap", self.canvas.segments.overlap());
+        if let Some(windows) = self.canvas.windows {
+            description.set("windows", format!("{windows:?}"));
+        }
         self.inputs.describe(description)
     }
 
@@ -142,12 +154,30 @@ impl Job for AnimateJob {
         self.prompts.len()
     }
 
-    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)> {
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<Prediction> {
         self.enter(Stage::Denoising { segment: 0 });
-        let Some(Window { conditioning, pose, faces }) = &mut self.window else { return Err(unprepared()) };
-        let input = concat(rec, &[latents, conditioning])?;
-        let face = faces.get_mut(branch).ok_or_else(unprepared)?;
-        self.parts.transformer.predict(rec, &mut self.session, branch, &input, timestep, work, Driving { pose, face })
+        let Some(Window { conditioning, views }) = &mut self.window else { return Err(unprepared()) };
+        let ranges: Vec<_> = views.iter().map(|view| view.frames.clone()).collect();
+        let (mut said, mut last) = (Vec::new(), None);
+        for View { frames, pose, faces } in views {
+            let input = match ranges.len() {
+                1 => concat(rec, &[latents, conditioning])?,
+                _ => {
+                    let (latents, conditioning) = (windows::view(rec, latents, frames)?, windows::view(rec, conditioning, frames)?);
+                    concat(rec, &[&latents, &conditioning])?
+                }
+            };
+            let face = faces.get_mut(branch).ok_or_else(unprepared)?;
+            let driving = Driving { pose, face };
+            let prediction = self.parts.transformer.predict(rec, &mut self.session, branch, &input, timestep, work, driving)?;
+            said.push(prediction.velocity.clone());
+            last = Some(prediction);
+        }
+        let prediction = last.ok_or_else(unprepared)?;
+        match ranges.len() {
+            1 => Ok(prediction),
+            _ => Ok(Prediction { velocity: windows::fuse(rec, &ranges, &said, self.canvas.latents[1] - 1)?, ..prediction }),
+        }
     }
 
     fn guidance_scale(&self) -> f64 {
@@ -273,7 +303,25 @@ impl AnimateJob {
             return Ok(None);
         }
         let faces = self.faces(rec, motion)?;
-        Ok(conditioning.take().zip(pose.take()).map(|(conditioning, pose)| Window { conditioning, pose, faces }))
+        let (Some(conditioning), Some(pose)) = (conditioning.take(), pose.take()) else { return Ok(None) };
+        Ok(Some(Window { conditioning, views: self.views(rec, &pose, &faces)? }))
+    }
+
+    /// What passes look at, of the whole pose and tokens of whole faces.
+    fn views(&self, rec: &mut Recorder, pose: &Pose, faces: &[Tensor]) -> Result<Vec<View>> {
+        let all = self.canvas.latents[1] - 1;
+        let ranges = self.canvas.windows.map_or_else(|| std::iter::once(0..all).collect(), |windows| windows.of(all));
+        let view = |frames: Range<usize>| {
+            let is_whole = frames.len() == all;
+            let pose = if is_whole { pose.clone() } else { pose.of(rec, &frames)? };
+            let own = |tokens: &Tensor| {
+                let own = if is_whole { tokens.clone() } else { slice(rec, tokens, frames.start, frames.len())? };
+                self.parts.transformer.face_keys(rec, &own)
+            };
+            let faces = faces.iter().map(own).collect::<Result<_>>()?;
+            Ok(View { frames, pose, faces })
+        };
+        ranges.into_iter().map(view).collect()
     }
 
     /// See [`conditioning`](crate::pipelines::run::conditioning). `video` are latent frames of the carried frames and of what follows them.
@@ -335,8 +383,8 @@ impl AnimateJob {
         self.parts.transformer.pose(rec, &latents)
     }
 
-    /// What the steps look at, of motion vectors of the segment's face frames; the faces are empty where there are none.
-    fn faces(&self, rec: &mut Recorder, vectors: &[Tensor]) -> Result<Vec<Face>> {
+    /// Tokens of the faces that steps look at, of motion vectors of the segment's face frames; the faces are empty where there are none.
+    fn faces(&self, rec: &mut Recorder, vectors: &[Tensor]) -> Result<Vec<Tensor>> {
         let count = self.canvas.segments.segment_frames();
         let empty = self.shared()?.no_face.as_ref().map(|no_face| concat(rec, &vec![no_face; count])).transpose()?;
         let mut motion = if vectors.is_empty() { None } else { Some(concat(rec, &vectors.iter().collect::<Vec<_>>())?) };
@@ -345,7 +393,7 @@ impl AnimateJob {
             motion = Some(lincomb(rec, &[(strength, own), (1.0 - strength, empty)], DType::F32)?);
         }
         let motions = [motion.or_else(|| empty.clone()), empty];
-        motions.iter().flatten().take(self.prompts.len()).map(|motion| self.parts.transformer.face(rec, motion)).collect()
+        motions.iter().flatten().take(self.prompts.len()).map(|motion| self.parts.transformer.face_tokens(rec, motion)).collect()
     }
 
     /// Latents of the pose as strongly as it is followed: none of them is an absent pose, whose latents are zero.

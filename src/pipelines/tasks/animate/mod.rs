@@ -22,7 +22,9 @@ use crate::pipelines::plan::{refusal, report::Plan};
 use crate::pipelines::request::{
     Request, builder::Builder, pipeline::DryPipeline, pipeline::Pipeline, pipeline::sealed::Sealed, task::Task,
 };
-use crate::pipelines::run::{arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings};
+use crate::pipelines::run::{
+    arrangement::Arrangement, canvas::Canvas, decoding::signed, job::Job, segments::Segments, settings::Settings, windows::Windows,
+};
 use crate::pipelines::tasks::animate::{inputs::Inputs, inputs::RawVideo, inputs::Role, job::AnimateJob, job::SCALE};
 use crate::pipelines::tasks::shared::Shared;
 use crate::video::{Frame, Motion, Scene};
@@ -52,6 +54,8 @@ pub struct Animation {
     num_frames: Option<usize>,
     segment_frames: usize,
     overlap: usize,
+    /// In place of segments.
+    windows: Option<Windows>,
 }
 
 impl AnimatePipeline {
@@ -126,7 +130,7 @@ impl AnimatePipeline {
             pose_strength: 1.0,
             face_strength: 1.0,
         };
-        let animation = Animation { pipeline: self.clone(), inputs, num_frames: None, segment_frames: 77, overlap: 1 };
+        let animation = Animation { pipeline: self.clone(), inputs, num_frames: None, segment_frames: 77, overlap: 1, windows: None };
         Request::new(animation, DEFAULT_PROMPT)
     }
 
@@ -242,6 +246,26 @@ impl AnimateRequest {
         self
     }
 
+    /// Denoises the whole video as one, by a model that looks at windows of so many frames, 4n + 1, that overlap by so many, 4n: in place of
+    /// [segments](Self::segment_frames). In each step the model looks at all windows, and where two overlap, what it says of one fades into what it
+    /// says of the other. So there are no joins where frames are encoded again and colours drift; motion may be soft where windows meet. A step
+    /// takes as many passes as there are windows, and memory for latents and conditioning grows with the video. 81 and 16 are usual.
+    ///
+    /// `start` fails with [`Error::Input`] with frames to [continue from](Self::continue_from), with [calibration](Request::calibrate), and with a
+    /// [cache](Request::cache) other than [`Easy`](crate::CacheMethod::Easy). Default: segments.
+    pub fn windows(mut self, frames: usize, overlap: usize) -> Self {
+        self.task.windows = Some(Windows { frames, overlap });
+        self
+    }
+
+    /// How far the colours of a [segment](Self::segment_frames) are held to those of the one before, 0 to 1: by what tells the frames that both have
+    /// apart in Lab, a gain and an offset of each channel, which fade over the segment. [`Event::Drift`](crate::Event::Drift) tells how far they
+    /// were. For frames on the host. Default: 0, which leaves them as they are.
+    pub fn color_anchor(mut self, strength: f64) -> Self {
+        self.settings.color_anchor = strength;
+        self
+    }
+
     /// How strongly the pose is followed, 0 to 2: the pose's latents are multiplied by it. At 0 it is an absent pose. Default: 1.
     pub fn pose_strength(mut self, strength: f64) -> Self {
         self.task.inputs.pose_strength = strength;
@@ -334,7 +358,15 @@ impl Task for Animation {
             return Err(Error::Input(format!("a frame offset of {offset} in inputs of {}", count(frames, "frame"))));
         }
         let made = self.num_frames.unwrap_or(usize::MAX).min(frames - offset);
-        let segments = Segments::new(made, self.segment_frames, self.overlap)?.within(frames, offset);
+        let segments = match self.windows {
+            Some(_) if !self.inputs.given.is_empty() => {
+                return Err(Error::Input(
+                    "windows with frames to continue from: a video in windows is made as one; leave one of them out".into(),
+                ));
+            }
+            Some(_) => Segments::whole(made)?.within(frames, offset),
+            None => Segments::new(made, self.segment_frames, self.overlap)?.within(frames, offset),
+        };
         match self.given_frames() {
             [] => Ok(segments),
             given => segments.continued(given.len()),
@@ -356,7 +388,15 @@ impl Task for Animation {
         Ok((!given.is_empty()).then(samples))
     }
 
+    fn windows(&self) -> Option<Windows> {
+        self.windows
+    }
+
     fn halve_frames(&mut self) -> Option<String> {
+        if let Some(Windows { frames, overlap }) = &mut self.windows {
+            *frames = Some(*frames / 8 * 4 + 1).filter(|half| half > overlap)?;
+            return Some(format!("windows of {frames} frames"));
+        }
         let frames = Some(self.segment_frames / 8 * 4 + 1).filter(|&frames| frames >= 5 && frames > self.overlap)?;
         self.segment_frames = frames;
         Some(format!("segments of {frames} frames"))

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::models::dit::animate2::{Animate2, Driving, Look};
 use crate::models::dit::cache::work::Work;
-use crate::models::dit::{block::Block, session::Session};
+use crate::models::dit::{block::Block, prediction::Prediction, session::Session};
 use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, pixels::pixels, pixels::signed};
 use crate::pipelines::checkpoint::parts::Parts;
@@ -128,7 +128,7 @@ impl Job for Animate2Job {
         self.inputs.prompts.len()
     }
 
-    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)> {
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<Prediction> {
         self.enter(Stage::Denoising { segment: 0 });
         let Some(Window { conditioning, driving }) = &self.window else { return Err(unprepared()) };
         let input = concat(rec, &[latents, conditioning])?;

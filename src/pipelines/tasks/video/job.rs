@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::shelf::Claim;
-use crate::models::dit::{backbone::Dit, block::Block, cache::work::Work, embed::Timestep, session::Session};
+use crate::models::dit::{backbone::Dit, block::Block, cache::work::Work, embed::Timestep, prediction::Prediction, session::Session};
 use crate::models::vae::tiling::Encoding;
 use crate::ops::{copy::concat, copy::join_inner, permute::permute};
 use crate::pipelines::checkpoint::{expert::Expert, experts::Experts, parts::Parts, rules::Rules};
@@ -124,7 +124,7 @@ impl Job for VideoJob {
         self.guidance.prompts.len()
     }
 
-    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<(Tensor, bool)> {
+    fn predict(&mut self, rec: &mut Recorder, branch: usize, latents: &Tensor, timestep: f64, work: Work) -> Result<Prediction> {
         self.enter(Stage::Denoising { segment: 0 });
         let Some(start) = &self.start else { return Err(unprepared()) };
         let (input, timestep) = match start {
