@@ -41,7 +41,6 @@ pub struct Job {
     pub error: Option<String>,
     pub warnings: String,
     pub state_key: Option<String>,
-    pub state_frames: i64,
     pub frame_runs: String,
     pub total_frames: i64,
     pub fps: f64,
@@ -274,11 +273,11 @@ pub async fn advance(database: &Database, id: &str, lease: i64, state: &str) -> 
 }
 
 /// From where another worker goes on: the state's file, and the frames that it says are there.
-pub async fn checkpoint(database: &Database, id: &str, lease: i64, key: &str, frames: usize, runs: &[FrameRun]) -> Result<bool> {
+pub async fn checkpoint(database: &Database, id: &str, lease: i64, key: &str, runs: &[FrameRun]) -> Result<bool> {
     let runs = serde_json::to_string(runs).map_err(Failure::internal)?;
-    let sql = "UPDATE job SET state_key = $3, state_frames = $4, frame_runs = $5, beat = $6, seq = seq + 1 WHERE id = $1 AND lease = $2 AND state IN ('preparing', 'running', 'encoding')";
+    let sql = "UPDATE job SET state_key = $3, frame_runs = $4, beat = $5, seq = seq + 1 WHERE id = $1 AND lease = $2 AND state IN ('preparing', 'running', 'encoding')";
     let rows = on!(database, pool => {
-        sqlx::query(sql).bind(id).bind(lease).bind(key).bind(frames as i64).bind(runs).bind(now()).execute(pool).await?.rows_affected()
+        sqlx::query(sql).bind(id).bind(lease).bind(key).bind(runs).bind(now()).execute(pool).await?.rows_affected()
     });
     Ok(rows == 1)
 }

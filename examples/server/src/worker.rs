@@ -110,7 +110,6 @@ struct Run<'a> {
     cancel: Cancel,
     drain: Arc<AtomicBool>,
     folder: PathBuf,
-    steps_told: i64,
 }
 
 impl Drop for Run<'_> {
@@ -138,7 +137,7 @@ impl Worker {
         let warnings = serde_json::from_str(&job.warnings).unwrap_or_default();
         let at = Progress { frame_runs: job.frame_runs(), total_frames: job.total_frames, fps: job.fps, ..Progress::default() };
         let (cancel, drain) = (Cancel::new(), Arc::default());
-        let mut run = Run { worker: self, job, request, at, warnings, cancel, drain, folder, steps_told: 0 };
+        let mut run = Run { worker: self, job, request, at, warnings, cancel, drain, folder };
         let stop = match run.make().await {
             Ok(ending) => return self.end(&run.job, ending, &run.warnings).await,
             Err(stop) => stop,
@@ -239,22 +238,25 @@ impl Run<'_> {
     }
 
     async fn beat(&mut self) -> Result<(), Stop> {
-        let made = std::mem::take(&mut self.at.steps_made);
-        match jobs::beat(&self.app().database, &self.job.id, self.job.lease, &self.at).await {
-            Ok(Hold::Held) => Ok(()),
-            Ok(Hold::Cancelled) => Err(Stop::Cancelled),
-            Ok(Hold::Lost) => Err(Stop::Lost),
+        let hold = match jobs::beat(&self.app().database, &self.job.id, self.job.lease, &self.at).await {
+            Ok(hold) => hold,
             // The lease holds for as long as nobody takes it.
             Err(error) => {
-                self.at.steps_made = made;
                 tracing::warn!("{error}");
-                Ok(())
+                return Ok(());
             }
+        };
+        self.at.steps_made = 0;
+        match hold {
+            Hold::Held => Ok(()),
+            Hold::Cancelled => Err(Stop::Cancelled),
+            Hold::Lost => Err(Stop::Lost),
         }
     }
 
     async fn advance(&mut self, state: &str) -> Result<(), Stop> {
         self.at.stage.clear();
+        self.beat().await?;
         if jobs::advance(&self.app().database, &self.job.id, self.job.lease, state).await? { Ok(()) } else { Err(Stop::Lost) }
     }
 
@@ -362,8 +364,7 @@ impl Run<'_> {
                     fps,
                     ..std::mem::take(&mut self.at)
                 };
-                self.steps_told = 0;
-            }
+                    }
             Told::Stage(stage) => self.at.stage = stage,
             Told::Step(step) => self.step(&step),
             Told::Warning(warning) => self.warnings.push(warning),
@@ -399,7 +400,7 @@ impl Run<'_> {
         let key = self.key(&format!("state-{}", uuid::Uuid::now_v7().simple()));
         self.app().store.put(&key, state).await?;
         let runs = first(&self.at.frame_runs, frames);
-        if !jobs::checkpoint(&self.app().database, &self.job.id, self.job.lease, &key, frames, &runs).await? {
+        if !jobs::checkpoint(&self.app().database, &self.job.id, self.job.lease, &key, &runs).await? {
             return Err(Stop::Lost);
         }
         if let Some(before) = self.job.state_key.replace(key) {

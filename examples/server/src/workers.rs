@@ -9,7 +9,6 @@ const SILENT: i64 = 30_000;
 
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct WorkerRow {
-    pub name: String,
     pub adapter: String,
     pub memory: i64,
     pub release: String,
