@@ -11,8 +11,8 @@ use crate::error::{Failure, Result};
 use crate::keys::Key;
 use crate::uploads;
 
-/// Characters of a field that is no file.
-const MAX_TEXT: usize = 1 << 20;
+/// Bytes of a field that is no file of the form, but may be one as a data URI.
+const MAX_TEXT: usize = 64 << 20;
 
 /// Fields by name: texts, and uploads.
 #[derive(Default)]

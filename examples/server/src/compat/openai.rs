@@ -58,8 +58,26 @@ async fn read_fields(app: &Shared, key: &Key, request: Request) -> Result<Value>
         };
         (name, value)
     };
-    let texts = form.texts.into_iter().map(of_text);
-    Ok(Value::Object(texts.chain(form.files.into_iter().map(|(name, file)| (name, file.into()))).collect::<Map<_, _>>()))
+    let mut fields = Map::new();
+    for (name, value) in form.texts.into_iter().map(of_text).chain(form.files.into_iter().map(|(name, file)| (name, file.into()))) {
+        insert(&mut fields, &name, value);
+    }
+    Ok(Value::Object(fields))
+}
+
+/// The SDK writes an object's fields as `name[field]`.
+fn insert(fields: &mut Map<String, Value>, name: &str, value: Value) {
+    match name.split_once('[').and_then(|(name, field)| Some((name, field.strip_suffix(']')?))) {
+        Some((name, field)) => {
+            let object = fields.entry(name).or_insert_with(|| Map::new().into());
+            if let Value::Object(object) = object {
+                object.insert(field.into(), value);
+            }
+        }
+        None => {
+            fields.insert(name.into(), value);
+        }
+    }
 }
 
 fn job_request(fields: &mut Fields) -> Result<JobRequest> {
