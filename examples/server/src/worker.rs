@@ -375,6 +375,7 @@ impl Run<'_> {
     }
 
     fn step(&mut self, step: &Step) {
+        tracing::debug!(job = self.job.id, "made {step}");
         self.at.stage = "denoising".into();
         (self.at.segment, self.at.step) = (step.segment as i64 + 1, step.step as i64 + 1);
         let done = (step.segment * step.steps + step.step + 1) as f64;

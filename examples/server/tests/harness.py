@@ -107,7 +107,7 @@ class Site:
         name = f"p{len(self.processes)}"
         log = open(self.folder / f"{name}.log", "wb")
         options = ["--config", self.config, "--database", self.database, "--store", self.store, "--data", self.folder / name]
-        environment = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "/tmp"), **(env or {})}
+        environment = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "RUST_LOG": "warn,wan_animate_server=debug", **(env or {})}
         process = subprocess.Popen([BINARY, *command, *map(str, options)], stdout=log, stderr=log, env=environment)
         process.log = self.folder / f"{name}.log"
         self.processes.append(process)
@@ -185,6 +185,10 @@ class Site:
 
     def logs(self):
         return "\n".join(f"--- {process.log.name}\n{process.log.read_text()[-3000:]}" for process in self.processes)
+
+    def steps(self, id):
+        """Denoising steps of a job that any process ever made."""
+        return sum(1 for process in self.processes for line in process.log.read_text().splitlines() if id in line and "made segment" in line)
 
     def sql(self, text):
         if self.database.startswith("sqlite:"):

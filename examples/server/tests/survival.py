@@ -62,7 +62,7 @@ def kills(database, count):
             ended = site.wait(job["id"])
             need(digest(site, ended) == wanted, f"the bytes are the same: {ended}")
             need(transitions(ended, "completed") == 1, "it is completed once")
-            again.append(ended["steps_made"] - steps)
+            again.append(site.steps(job["id"]) - steps)
         figure("kill -9", f"{count} moments, all byte-equal; taken over in {max(takeovers, default=0):.1f} s at most; steps made again at most {max(again)}")
         need(max(takeovers, default=0) <= 5, "another worker goes on within 5 s")
         need(max(again) <= 1, f"no more steps are made again than those since the last checkpoint, and one: {again}")
