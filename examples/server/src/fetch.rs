@@ -105,7 +105,14 @@ impl Fetch {
     }
 
     /// Sends a body once. The answer's status; redirects are none.
-    pub async fn send(&self, method: Method, url: &str, headers: &[(String, String)], body: impl Into<reqwest::Body>, time: Option<Duration>) -> Result<u16> {
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(String, String)],
+        body: impl Into<reqwest::Body>,
+        time: Option<Duration>,
+    ) -> Result<u16> {
         let url = self.check(url)?;
         let request = self.client(&url).await?.request(method, url.clone()).timeout(time.unwrap_or(ANSWER)).body(body);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
@@ -136,7 +143,8 @@ fn is_public(ip: IpAddr) -> bool {
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
     let shared = a == 100 && (64..128).contains(&b);
-    let special = a == 0 || a >= 240 || (a == 192 && b == 0 && c == 0) || (a == 192 && b == 88 && c == 99) || (a == 198 && (b == 18 || b == 19));
+    let special =
+        a == 0 || a >= 240 || (a == 192 && b == 0 && c == 0) || (a == 192 && b == 88 && c == 99) || (a == 198 && (b == 18 || b == 19));
     !(shared || special || ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_documentation())
 }
 

@@ -38,7 +38,13 @@ pub struct Order {
 }
 
 pub enum Told {
-    Begun { frames: usize, segments: usize, steps: usize, size: (u32, u32), fps: f64 },
+    Begun {
+        frames: usize,
+        segments: usize,
+        steps: usize,
+        size: (u32, u32),
+        fps: f64,
+    },
     Stage(String),
     Step(Step),
     /// A finished frame as PNG.
@@ -207,7 +213,8 @@ fn settings(mut request: AnimateRequest, config: &Config, job: &JobRequest) -> R
         request = request.size(width, height);
     }
     request = job.prompt.iter().filter(|prompt| !prompt.is_empty()).fold(request, |request, prompt| request.prompt(prompt));
-    request = job.negative_prompt.iter().filter(|prompt| !prompt.is_empty()).fold(request, |request, prompt| request.negative_prompt(prompt));
+    request =
+        job.negative_prompt.iter().filter(|prompt| !prompt.is_empty()).fold(request, |request, prompt| request.negative_prompt(prompt));
     request = job.guidance_scale.into_iter().fold(request, |request, scale| request.guidance_scale(scale));
     request = job.shift.into_iter().fold(request, |request, shift| request.shift(shift));
     request = job.max_frames.into_iter().fold(request, |request, frames| request.num_frames(frames));

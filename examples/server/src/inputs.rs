@@ -74,7 +74,8 @@ pub async fn bring(app: &App, request: &JobRequest, folder: &Path) -> Result<Fil
         let path = folder.join(field);
         match source(app, field, file)? {
             Source::Upload(id) => {
-                let upload = uploads::find(app, &id).await?.ok_or_else(|| Failure::field(field, format!("`{field}`: upload {id} is gone")))?;
+                let upload =
+                    uploads::find(app, &id).await?.ok_or_else(|| Failure::field(field, format!("`{field}`: upload {id} is gone")))?;
                 app.store.get_file(&upload.file, &path).await?;
             }
             Source::Address(url) => app.fetch.download(&url, &path, app.config.max_upload).await?,

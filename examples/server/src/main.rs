@@ -122,7 +122,8 @@ fn fail(message: &str) -> ExitCode {
 }
 
 fn log(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,wgpu=warn,naga=warn,apalis=warn,sqlx=error".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,wgpu=warn,naga=warn,apalis=warn,sqlx=error".into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json { builder.json().init() } else { builder.init() }
 }
@@ -132,7 +133,8 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Serve { options, no_worker } => {
             let (app, stop) = open(options).await?;
             greet(&app).await?;
-            let listener = tokio::net::TcpListener::bind(&app.config.listen).await.map_err(|error| format!("{}: {error}", app.config.listen))?;
+            let listener =
+                tokio::net::TcpListener::bind(&app.config.listen).await.map_err(|error| format!("{}: {error}", app.config.listen))?;
             let server = tokio::spawn(serve(app.clone(), listener));
             background(&app, !no_worker, stop).await;
             // Connections that clients hold open are no reason to stay.

@@ -102,7 +102,14 @@ async fn handle(look: Look, task: TaskId, handler: Data<Handler>) -> std::result
 }
 
 /// Takes tasks until `stop`, `concurrency` at a time. A worker that fails, because its database was away, is made anew.
-pub async fn work(database: &Database, queue: &'static str, heartbeat: Duration, concurrency: usize, stop: watch::Receiver<bool>, handler: Handler) {
+pub async fn work(
+    database: &Database,
+    queue: &'static str,
+    heartbeat: Duration,
+    concurrency: usize,
+    stop: watch::Receiver<bool>,
+    handler: Handler,
+) {
     while !*stop.borrow() {
         // A name of its own each time: the heartbeats of a new worker would keep a dead one's locks alive.
         let name = format!("{queue}-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());

@@ -285,7 +285,11 @@ impl JobRequest {
                 }
                 if u64::from(width) * u64::from(height) > config.max_pixels {
                     let message = format!("{width}x{height} is more than this server's {} pixels", config.max_pixels);
-                    return Err(Failure { status: axum::http::StatusCode::UNPROCESSABLE_ENTITY, code: "limits", ..Failure::field("width", message) });
+                    return Err(Failure {
+                        status: axum::http::StatusCode::UNPROCESSABLE_ENTITY,
+                        code: "limits",
+                        ..Failure::field("width", message)
+                    });
                 }
             }
             _ => return Err(Failure::field("width", "`width` and `height` go together")),
@@ -343,7 +347,10 @@ impl JobRequest {
             return Err(Failure::field("loras", format!("this server has no LoRA {:?}", lora.name)));
         }
         if self.retarget && self.mode == Mode::Replace {
-            return Err(Failure::unsupported("retarget", "poses are retargeted where a character is animated, not where it replaces a person"));
+            return Err(Failure::unsupported(
+                "retarget",
+                "poses are retargeted where a character is animated, not where it replaces a person",
+            ));
         }
         if self.safety != SafetyMode::None && config.safety_network.is_none() {
             return Err(Failure::unsupported("safety", "this server has no classifier"));

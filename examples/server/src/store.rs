@@ -58,7 +58,12 @@ impl Store {
     }
 
     /// Writes a body as it comes, of at most `limit` bytes. What is broken off leaves nothing.
-    pub async fn put_stream<E: std::fmt::Display>(&self, key: &str, limit: u64, mut body: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<Written> {
+    pub async fn put_stream<E: std::fmt::Display>(
+        &self,
+        key: &str,
+        limit: u64,
+        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<Written> {
         let mut upload = WriteMultipart::new_with_chunk_size(self.objects.put_multipart(&self.path(key)).await?, PIECE);
         let (mut bytes, mut digest) = (0, Sha256::new());
         let taken = async {
@@ -109,7 +114,11 @@ impl Store {
     }
 
     /// Bytes `range` of a file, or all.
-    pub async fn stream(&self, key: &str, range: Option<std::ops::Range<u64>>) -> Result<impl Stream<Item = object_store::Result<Bytes>> + use<>> {
+    pub async fn stream(
+        &self,
+        key: &str,
+        range: Option<std::ops::Range<u64>>,
+    ) -> Result<impl Stream<Item = object_store::Result<Bytes>> + use<>> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         Ok(self.objects.get_opts(&self.path(key), options).await?.into_stream())
     }

@@ -62,14 +62,22 @@ pub async fn find(app: &App, id: &str) -> Result<Option<Upload>> {
 }
 
 /// Takes a body in as it comes; what is not what was announced is thrown away.
-pub async fn receive<E: std::fmt::Display>(app: &App, upload: &Upload, body: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<Written> {
+pub async fn receive<E: std::fmt::Display>(
+    app: &App,
+    upload: &Upload,
+    body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> Result<Written> {
     if upload.state == "stored" {
         return Err(Failure::new(axum::http::StatusCode::CONFLICT, "conflict", "this upload is complete"));
     }
     let written = app.store.put_stream(&upload.file, app.config.max_upload, body).await?;
     let wrong = match upload {
-        Upload { size: Some(size), .. } if *size as u64 != written.bytes => Some(format!("{} bytes, of {size} that were announced", written.bytes)),
-        Upload { sha256: Some(digest), .. } if !digest.eq_ignore_ascii_case(&written.sha256) => Some("the digest is not the one that was announced".into()),
+        Upload { size: Some(size), .. } if *size as u64 != written.bytes => {
+            Some(format!("{} bytes, of {size} that were announced", written.bytes))
+        }
+        Upload { sha256: Some(digest), .. } if !digest.eq_ignore_ascii_case(&written.sha256) => {
+            Some("the digest is not the one that was announced".into())
+        }
         _ => None,
     };
     if let Some(wrong) = wrong {
@@ -87,7 +95,12 @@ pub async fn store(app: &App, key_id: &str, name: &str, bytes: Bytes) -> Result<
     store_stream(app, key_id, name, body).await
 }
 
-pub async fn store_stream<E: std::fmt::Display>(app: &App, key_id: &str, name: &str, body: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<String> {
+pub async fn store_stream<E: std::fmt::Display>(
+    app: &App,
+    key_id: &str,
+    name: &str,
+    body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> Result<String> {
     let upload = announce(app, key_id, name, "application/octet-stream", None, None).await?;
     receive(app, &upload, body).await?;
     Ok(upload.id)

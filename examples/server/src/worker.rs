@@ -34,7 +34,10 @@ enum Stop {
     Cancelled,
     /// This process is to end.
     Drained,
-    Failed { code: String, message: String },
+    Failed {
+        code: String,
+        message: String,
+    },
     /// It may go better another time, or on another worker.
     Retry(String),
 }
@@ -83,7 +86,8 @@ pub async fn work(app: Shared) -> std::io::Result<()> {
 
 /// Tells who works here.
 async fn sign_of_life(worker: Arc<Worker>) {
-    let adapter = worker.engine.call(|engine| engine.device().map(|device| (device.adapter().name.clone(), device.memory_size().unwrap_or(0)))).await;
+    let adapter =
+        worker.engine.call(|engine| engine.device().map(|device| (device.adapter().name.clone(), device.memory_size().unwrap_or(0)))).await;
     let (adapter, memory) = match adapter {
         Some(Ok(found)) => found,
         Some(Err(error)) => {
@@ -364,7 +368,7 @@ impl Run<'_> {
                     fps,
                     ..std::mem::take(&mut self.at)
                 };
-                    }
+            }
             Told::Stage(stage) => self.at.stage = stage,
             Told::Step(step) => self.step(&step),
             Told::Warning(warning) => self.warnings.push(warning),
@@ -416,7 +420,9 @@ impl Run<'_> {
         let mut outputs = Vec::new();
         for n in 0..self.request.count as usize {
             let path = self.folder.join(format!("result-{n}.{}", self.request.format.extension()));
-            let frames: Vec<_> = (0..self.at.total_frames as usize).map(|frame| frame_path(&self.folder, n * self.at.total_frames as usize + frame)).collect();
+            let frames: Vec<_> = (0..self.at.total_frames as usize)
+                .map(|frame| frame_path(&self.folder, n * self.at.total_frames as usize + frame))
+                .collect();
             let flagged = self.look(n, &frames).await?;
             self.write(&files, frames, &path).await?;
             let key = self.key(&format!("result-{n}.{}", self.request.format.extension()));

@@ -50,7 +50,11 @@ impl Changes {
 
 /// The job at each change, until it is over.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", params(("id" = String, Path)), responses((status = 200, content_type = "text/event-stream", body = String), (status = 401), (status = 404), (status = 429)))]
-pub async fn stream(State(app): State<Shared>, key: Key, Path(id): Path<String>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+pub async fn stream(
+    State(app): State<Shared>,
+    key: Key,
+    Path(id): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     own_job(&app, &key, &id).await?;
     let changes = Changes::of(&app, &id).await?;
     let events = stream::unfold(changes, |mut changes| async move {

@@ -67,7 +67,12 @@ pub async fn send_output(app: &App, headers: &HeaderMap, output: &Output) -> Res
 }
 
 /// An output at an address that works without a key.
-pub async fn signed(State(app): State<Shared>, Path((id, _)): Path<(String, String)>, Query(given): Query<Signature>, headers: HeaderMap) -> Result<Response> {
+pub async fn signed(
+    State(app): State<Shared>,
+    Path((id, _)): Path<(String, String)>,
+    Query(given): Query<Signature>,
+    headers: HeaderMap,
+) -> Result<Response> {
     if !sign::is_valid(&app.secret, "GET", &format!("/files/{id}"), given.expires, &given.signature) {
         let is_over = given.expires > 0 && given.expires <= now();
         return Err(if is_over { Failure::gone() } else { Failure::forbidden("the address is not signed") });

@@ -36,7 +36,13 @@ pub struct Wait {
 /// Submits a job, as JSON or as a form with a part `request` and files. A second one under the same `Idempotency-Key` is the first one's.
 #[utoipa::path(post, path = "/api/v1/jobs", request_body = JobRequest, params(Wait, ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 202, body = JobView), (status = 400, description = "wrong, and which field"), (status = 401), (status = 403), (status = 409), (status = 413), (status = 415), (status = 422), (status = 429)))]
-pub async fn create(State(app): State<Shared>, key: Key, Query(wait): Query<Wait>, headers: HeaderMap, request: Request) -> Result<Response> {
+pub async fn create(
+    State(app): State<Shared>,
+    key: Key,
+    Query(wait): Query<Wait>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response> {
     if wait.wait > MAX_WAIT {
         return Err(Failure::field("wait", format!("`wait` is at most {MAX_WAIT} seconds")));
     }

@@ -60,7 +60,12 @@ pub struct Signature {
 }
 
 /// Takes the bytes as they come.
-pub async fn receive(State(app): State<Shared>, Path(id): Path<String>, Query(given): Query<Signature>, body: RawBody) -> Result<StatusCode> {
+pub async fn receive(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    Query(given): Query<Signature>,
+    body: RawBody,
+) -> Result<StatusCode> {
     if !sign::is_valid(&app.secret, "PUT", &format!("/uploads/{id}"), given.expires, &given.signature) {
         return Err(Failure::forbidden("the address is not signed, or its time is over"));
     }

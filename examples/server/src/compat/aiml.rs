@@ -40,7 +40,12 @@ fn job_request(fields: &mut Fields, model: &str) -> Result<JobRequest> {
     let mode = match model {
         _ if model.ends_with("animate-move") => Mode::Animate,
         _ if model.ends_with("animate-replace") => Mode::Replace,
-        _ => return Err(Failure { field: Some("model".into()), ..Failure::new(StatusCode::NOT_FOUND, "not_found", format!("there is no model {model:?}")) }),
+        _ => {
+            return Err(Failure {
+                field: Some("model".into()),
+                ..Failure::new(StatusCode::NOT_FOUND, "not_found", format!("there is no model {model:?}"))
+            });
+        }
     };
     let quality: String = fields.or("video_quality", "high".into())?;
     let quality = match quality.as_str() {
@@ -48,7 +53,9 @@ fn job_request(fields: &mut Fields, model: &str) -> Result<JobRequest> {
         "medium" => 75,
         "high" => 90,
         "maximum" => 100,
-        _ => return Err(Failure::field("video_quality", format!("`video_quality` is {quality:?}; there are low, medium, high and maximum"))),
+        _ => {
+            return Err(Failure::field("video_quality", format!("`video_quality` is {quality:?}; there are low, medium, high and maximum")));
+        }
     };
     let safety = if fields.or("enable_safety_checker", false)? { SafetyMode::Fast } else { SafetyMode::None };
     Ok(JobRequest {

@@ -54,7 +54,9 @@ impl Fields {
         };
         let text = match &value {
             Value::String(text) => Some(text.clone()),
-            Value::Object(object) => ["image_url", "video_url", "url"].iter().find_map(|key| object.get(*key)?.as_str().map(str::to_string)),
+            Value::Object(object) => {
+                ["image_url", "video_url", "url"].iter().find_map(|key| object.get(*key)?.as_str().map(str::to_string))
+            }
             _ => None,
         };
         let name = format!("{}{name}", self.within);

@@ -59,7 +59,10 @@ async fn run(State(app): State<Shared>, key: Key, headers: HeaderMap, Body(body)
     let mut fields = Fields::new(body)?;
     let name: String = fields.need("app")?;
     if !name.starts_with("infsh/wan-2-2-animate") {
-        return Err(Failure { field: Some("app".into()), ..Failure::new(StatusCode::NOT_FOUND, "not_found", format!("there is no app {name:?}")) });
+        return Err(Failure {
+            field: Some("app".into()),
+            ..Failure::new(StatusCode::NOT_FOUND, "not_found", format!("there is no app {name:?}"))
+        });
     }
     let webhook = fields.take("webhook")?;
     let mut input = fields.object("input")?;
@@ -94,7 +97,9 @@ fn job_request(input: &mut Fields) -> Result<JobRequest> {
     };
     Ok(JobRequest {
         mode,
-        image: input.file("reference_image")?.ok_or_else(|| Failure::field("input.reference_image", "`input.reference_image` is missing"))?,
+        image: input
+            .file("reference_image")?
+            .ok_or_else(|| Failure::field("input.reference_image", "`input.reference_image` is missing"))?,
         video: Some(input.file("driving_video")?.ok_or_else(|| Failure::field("input.driving_video", "`input.driving_video` is missing"))?),
         prompt: input.take("input_prompt")?,
         negative_prompt: input.take("n_prompt")?,
@@ -183,7 +188,9 @@ async fn follow(State(app): State<Shared>, key: Key, Path(id): Path<String>, hea
         let message = match tokio::time::timeout(HEARTBEAT, changes.next()).await {
             Err(_) => json!({ "type": "heartbeat" }),
             Ok(None) => return None,
-            Ok(Some(job)) => json!({ "data": task(&app, &job, is_new).await.ok()?, "fields": ["status", "progress", "logs", "output", "error"] }),
+            Ok(Some(job)) => {
+                json!({ "data": task(&app, &job, is_new).await.ok()?, "fields": ["status", "progress", "logs", "output", "error"] })
+            }
         };
         let line = if is_lines { format!("{message}\n") } else { format!("data: {message}\n\n") };
         Some((Ok::<_, Infallible>(Bytes::from(line)), (changes, app)))

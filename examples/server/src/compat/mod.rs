@@ -67,6 +67,8 @@ pub fn fault(job: &Job) -> Option<(&str, &str)> {
 pub fn seed(field: &str, seed: Option<i64>) -> Result<Option<u64>> {
     match seed {
         None | Some(-1) => Ok(None),
-        Some(seed) => u64::try_from(seed).map(Some).map_err(|_| Failure::field(field, format!("`{field}` is {seed}; it is -1 or from 0 on"))),
+        Some(seed) => {
+            u64::try_from(seed).map(Some).map_err(|_| Failure::field(field, format!("`{field}` is {seed}; it is -1 or from 0 on")))
+        }
     }
 }

@@ -190,7 +190,9 @@ async fn list(State(app): State<Shared>, key: Key, Query(listing): Query<Listing
         data.push(video(&app, job).await?);
     }
     let id = |video: Option<&Value>| video.map(|video| video["id"].clone());
-    Ok(Json(json!({ "object": "list", "first_id": id(data.first()), "last_id": id(data.last()), "has_more": found.len() > data.len(), "data": data })))
+    Ok(Json(
+        json!({ "object": "list", "first_id": id(data.first()), "last_id": id(data.last()), "has_more": found.len() > data.len(), "data": data }),
+    ))
 }
 
 /// A job that runs is cancelled; one that is over is forgotten.

@@ -97,7 +97,10 @@ async fn perform(app: &App, key: &Key, task: Value) -> Result<Answer> {
 async fn store(app: &App, key: &Key, file: &str) -> Result<(String, String)> {
     let mut request = JobRequest { image: file.into(), ..JobRequest::default() };
     crate::inputs::take_in(app, &key.id, &mut request).await?;
-    let id = request.image.strip_prefix("upload://").ok_or_else(|| Failure::unsupported("media", "give the file itself, as a data URI or base64"))?;
+    let id = request
+        .image
+        .strip_prefix("upload://")
+        .ok_or_else(|| Failure::unsupported("media", "give the file itself, as a data URI or base64"))?;
     let upload = uploads::find(app, id).await?.ok_or_else(|| Failure::not_found("upload"))?;
     Ok((upload.id.clone(), upload.url(app)))
 }
@@ -142,8 +145,18 @@ fn job_request(fields: &mut Fields) -> Result<(JobRequest, Vec<String>)> {
     let format: String = fields.or("outputFormat", "MP4".into())?;
     let mut request = JobRequest {
         mode: animate.or("mode", Mode::Animate)?,
-        image: images.into_iter().next().map(media).ok_or_else(|| Failure::field("inputs.referenceImages", "`inputs.referenceImages` is missing"))?,
-        video: Some(videos.into_iter().next().map(media).ok_or_else(|| Failure::field("inputs.referenceVideos", "`inputs.referenceVideos` is missing"))?),
+        image: images
+            .into_iter()
+            .next()
+            .map(media)
+            .ok_or_else(|| Failure::field("inputs.referenceImages", "`inputs.referenceImages` is missing"))?,
+        video: Some(
+            videos
+                .into_iter()
+                .next()
+                .map(media)
+                .ok_or_else(|| Failure::field("inputs.referenceVideos", "`inputs.referenceVideos` is missing"))?,
+        ),
         retarget: animate.or("retargetPose", false)?,
         overlap: animate.or("prevSegCondFrames", 1)?,
         prompt: fields.take("positivePrompt")?,
@@ -158,7 +171,8 @@ fn job_request(fields: &mut Fields) -> Result<(JobRequest, Vec<String>)> {
         scheduler: fields.take("scheduler")?,
         count: fields.or("numberResults", 1)?,
         loras: loras(fields)?,
-        format: serde_json::from_value(format.to_lowercase().into()).map_err(|_| Failure::field("outputFormat", format!("`outputFormat` is {format:?}")))?,
+        format: serde_json::from_value(format.to_lowercase().into())
+            .map_err(|_| Failure::field("outputFormat", format!("`outputFormat` is {format:?}")))?,
         quality: fields.or("outputQuality", 95)?,
         safety: check_content(&mut safety)?,
         webhook: fields.take("webhookURL")?,
@@ -344,7 +358,8 @@ impl Session {
         if task["taskType"] == "ping" {
             return Ok(vec![json!({ "taskType": "ping", "pong": true })]);
         }
-        let key = self.key.clone().ok_or_else(|| Failure::new(axum::http::StatusCode::UNAUTHORIZED, "unauthorized", "authenticate first"))?;
+        let key =
+            self.key.clone().ok_or_else(|| Failure::new(axum::http::StatusCode::UNAUTHORIZED, "unauthorized", "authenticate first"))?;
         let answer = perform(&self.app, &key, task).await?;
         if let Some(job) = answer.follow {
             tokio::spawn(push(self.app.clone(), job.id, self.sender.clone()));

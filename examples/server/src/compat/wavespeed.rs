@@ -47,7 +47,13 @@ struct Options {
     webhook: Option<String>,
 }
 
-async fn create(State(app): State<Shared>, key: Key, Query(options): Query<Options>, headers: HeaderMap, Body(body): Body<Value>) -> Result<Json<Value>> {
+async fn create(
+    State(app): State<Shared>,
+    key: Key,
+    Query(options): Query<Options>,
+    headers: HeaderMap,
+    Body(body): Body<Value>,
+) -> Result<Json<Value>> {
     let mut fields = Fields::new(body)?;
     let is_held = fields.or("enable_sync_mode", false)?;
     let request = JobRequest { webhook: options.webhook, ..job_request(&mut fields)? };
