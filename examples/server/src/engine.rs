@@ -1,7 +1,7 @@
 //! The GPU's thread: it owns the device and the pipelines, and does what it is given, one after the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc;
 
 use tokio::sync::oneshot;
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// Whether a classifier flags the frames in a folder. None where nobody asked.
-    pub fn flagged(&mut self, request: &JobRequest, frames: &PathBuf, cancel: &Cancel) -> Result<Option<bool>> {
+    pub fn flagged(&mut self, request: &JobRequest, frames: &Path, cancel: &Cancel) -> Result<Option<bool>> {
         let check = match request.safety {
             SafetyMode::None => return Ok(None),
             SafetyMode::Fast => SafetyCheck::Fast,
@@ -86,7 +86,7 @@ impl Engine {
         let Some(network) = self.config.safety_network.clone() else { return Ok(None) };
         let device = self.device()?;
         let mut safety = Safety::new(OnnxClassifier::open(network.as_path(), &device)?).check(check);
-        Ok(Some(safety.video(&Frames::open(frames.as_path())?, cancel)?.is_flagged()))
+        Ok(Some(safety.video(&Frames::open(frames)?, cancel)?.is_flagged()))
     }
 }
 

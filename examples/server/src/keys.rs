@@ -56,7 +56,7 @@ pub async fn create(database: &Database, name: &str, admin: bool, max_queued: i6
     let sql = "INSERT INTO api_key (id, prefix, hash, name, scopes, max_queued, max_priority, webhook_secret, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     on!(database, pool => {
         let query = sqlx::query(sql).bind(&id).bind(&key[..PREFIX]).bind(digest(&key)).bind(name).bind(if admin { "jobs,admin" } else { "jobs" });
-        query.bind(max_queued).bind(max_priority).bind(secret).bind(now()).execute(pool).await.map(drop)?
+        query.bind(max_queued).bind(max_priority).bind(secret).bind(now()).execute(pool).await.map(drop)?;
     });
     Ok((id, key))
 }

@@ -20,7 +20,7 @@ pub async fn seen(database: &Database, name: &str, adapter: &str, memory: i64) -
         "INSERT INTO worker (name, adapter, memory, release, seen) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET seen = $5";
     on!(database, pool => {
         let query = sqlx::query(sql).bind(name).bind(adapter).bind(memory).bind(env!("CARGO_PKG_VERSION")).bind(now());
-        query.execute(pool).await.map(drop)?
+        query.execute(pool).await.map(drop)?;
     });
     Ok(())
 }
