@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::config::Config;
 use crate::db::Database;
@@ -15,6 +15,8 @@ use crate::watch::Watch;
 pub struct App {
     pub config: Config,
     pub database: Database,
+    /// Whose turn it is to write to SQLite.
+    pub writer: Mutex<()>,
     pub store: Store,
     pub fetch: Fetch,
     /// Without a slash at its end.
@@ -37,6 +39,7 @@ impl App {
         let database = Database::open(&url).await.map_err(|error| format!("database {url}: {error}"))?;
         let secret = database.setting("secret", crate::keys::random).await.map_err(|error| error.to_string())?;
         Ok(Arc::new(Self {
+            writer: Mutex::default(),
             store: Store::open(&config.store())?,
             fetch: Fetch { allow_private: config.allow_private },
             public_url: config.public_url(),

@@ -43,28 +43,33 @@ fn source(app: &App, field: &str, text: &str) -> Result<Source> {
     bytes.map(Source::Bytes).map_err(|_| bad())
 }
 
-/// Files in the request itself become uploads, so that a job's row is small; the others are looked at.
-pub async fn take_in(app: &App, key_id: &str, request: &mut JobRequest) -> Result<()> {
+/// Files in the request itself become uploads, so that a job's row is small; the others are looked at. Says what the files hold: digests of
+/// uploads, and addresses.
+pub async fn take_in(app: &App, key_id: &str, request: &mut JobRequest) -> Result<Vec<String>> {
+    let mut held = Vec::new();
     for (field, file) in request.files_mut() {
-        match source(app, field, file)? {
-            Source::Bytes(bytes) => *file = format!("upload://{}", uploads::store(app, key_id, field, Bytes::from(bytes)).await?),
-            Source::Upload(id) => {
-                let upload = uploads::find(app, &id).await?.filter(|upload| upload.key_id == key_id && upload.expires > now());
-                let upload = upload.ok_or_else(|| Failure::field(field, format!("`{field}`: there is no upload {id}")))?;
-                if upload.state != "stored" {
-                    return Err(Failure::field(field, format!("`{field}`: upload {id} is not complete")));
-                }
-                *file = format!("upload://{id}");
+        let id = match source(app, field, file)? {
+            Source::Bytes(bytes) => uploads::store(app, key_id, field, Bytes::from(bytes)).await?,
+            Source::Upload(id) => id,
+            Source::Address(url) => {
+                held.push(format!("{field} {url}"));
+                continue;
             }
-            Source::Address(_) => {}
+        };
+        let upload = uploads::find(app, &id).await?.filter(|upload| upload.key_id == key_id && upload.expires > now());
+        let upload = upload.ok_or_else(|| Failure::field(field, format!("`{field}`: there is no upload {id}")))?;
+        if upload.state != "stored" {
+            return Err(Failure::field(field, format!("`{field}`: upload {id} is not complete")));
         }
+        held.push(format!("{field} {}", upload.sha256.unwrap_or_default()));
+        *file = format!("upload://{id}");
     }
     for (field, url) in [("webhook", &request.webhook), ("upload_to", &request.upload_to)] {
         if let Some(url) = url {
             app.fetch.check(url).map_err(|error| Failure { field: Some(field.into()), ..error })?;
         }
     }
-    Ok(())
+    Ok(held)
 }
 
 /// Brings the files of a request into a folder.

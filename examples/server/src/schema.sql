@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS job (
     UNIQUE (key_id, idempotency)
 );
 CREATE INDEX IF NOT EXISTS job_by_state ON job (state, priority, created);
-CREATE INDEX IF NOT EXISTS job_by_key ON job (key_id, created);
+CREATE INDEX IF NOT EXISTS job_by_key ON job (key_id, state);
 CREATE INDEX IF NOT EXISTS job_by_external ON job (key_id, external_id);
 CREATE TABLE IF NOT EXISTS output (
     id TEXT PRIMARY KEY, job_id TEXT NOT NULL, n BIGINT NOT NULL, seed BIGINT NOT NULL, format TEXT NOT NULL, file TEXT NOT NULL, bytes BIGINT NOT NULL,

@@ -4,13 +4,13 @@ use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
+use crate::db::Database;
 use crate::error::{Failure, Result};
 use crate::inputs;
 use crate::jobs::{self, Job, NewJob};
 use crate::keys::Key;
 use crate::request::JobRequest;
 use crate::store::hex;
-use crate::uploads;
 
 /// What a surface makes of its request.
 pub struct Submission {
@@ -35,26 +35,27 @@ pub async fn submit(app: &App, key: &Key, submission: Submission) -> Result<Job>
         let message = format!("{} jobs of this key are waiting already", key.max_queued);
         return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message));
     }
-    inputs::take_in(app, &key.id, &mut request).await?;
+    let held = inputs::take_in(app, &key.id, &mut request).await?;
     if let Some((area, true)) = request.area(&app.config) {
         warnings.push(format!("size_reduced: this server makes frames of {area} pixels"));
     }
     let seed = request.seed.unwrap_or_else(|| rand::random::<u32>().into()) as i64;
-    let request_hash = hash(app, &request).await?;
+    let request_hash = hash(&request, &held)?;
     let new = NewJob { key_id: key.id.clone(), surface, external_id, idempotency, request_hash, request, seed, warnings };
     metrics::counter!("jobs_submitted_total", "surface" => surface).increment(1);
+    // SQLite has one writer at a time, and whoever waits in it sleeps longer and longer.
+    let _turn = match &app.database {
+        Database::Sqlite(_) => Some(app.writer.lock().await),
+        #[cfg(feature = "postgres")]
+        Database::Postgres(_) => None,
+    };
     jobs::submit(&app.database, &new).await
 }
 
-/// Of what is asked for: an upload counts as what is in it.
-async fn hash(app: &App, request: &JobRequest) -> Result<String> {
+/// Of what is asked for: a file counts as what is in it.
+fn hash(request: &JobRequest, held: &[String]) -> Result<String> {
     let mut request = request.clone();
-    for (_, file) in request.files_mut() {
-        let Some(id) = file.strip_prefix("upload://") else { continue };
-        if let Some(digest) = uploads::find(app, id).await?.and_then(|upload| upload.sha256) {
-            *file = digest;
-        }
-    }
-    let text = serde_json::to_vec(&request).map_err(Failure::internal)?;
+    request.files_mut().for_each(|(_, file)| file.clear());
+    let text = serde_json::to_vec(&(request, held)).map_err(Failure::internal)?;
     Ok(hex(&Sha256::digest(text)))
 }

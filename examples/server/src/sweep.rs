@@ -1,6 +1,6 @@
 //! What nobody needs any more goes away, and what was forgotten is woken.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::App;
 use crate::clock::now;
@@ -15,22 +15,27 @@ const EVERY: Duration = Duration::from_secs(10);
 const SILENT_HEARTBEATS: u64 = 12;
 
 pub async fn run(app: &App) {
+    // Workers were silent while the database was away, and are not dead.
+    let mut silence_begins = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = queue::stopped(app.stop.clone()) => return,
         }
-        if let Err(error) = sweep(app).await {
+        if let Err(error) = sweep(app, silence_begins).await {
             tracing::warn!("sweep: {error}");
+            silence_begins = Instant::now();
         }
     }
 }
 
-async fn sweep(app: &App) -> Result<()> {
-    let silent = (app.config.heartbeat_ms * SILENT_HEARTBEATS).max(20_000) as i64;
-    let woken = jobs::wake_stalled(&app.database, silent).await?;
-    if woken > 0 {
-        tracing::warn!("{woken} jobs were woken");
+async fn sweep(app: &App, silence_begins: Instant) -> Result<()> {
+    let silent = (app.config.heartbeat_ms * SILENT_HEARTBEATS).max(20_000);
+    if silence_begins.elapsed() > Duration::from_millis(silent) {
+        let woken = jobs::wake_stalled(&app.database, silent as i64).await?;
+        if woken > 0 {
+            tracing::warn!("{woken} jobs were woken");
+        }
     }
     expire_jobs(app).await?;
     expire_uploads(app).await?;

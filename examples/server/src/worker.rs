@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use wan_animate::{Cancel, Error, Location, State, Step};
 
 use crate::app::{App, Shared};
@@ -75,13 +75,35 @@ pub async fn work(app: Shared) -> std::io::Result<()> {
     let name = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
     let worker = Arc::new(Worker { app: app.clone(), engine, name });
     let signs = tokio::spawn(sign_of_life(worker.clone()));
-    let handler: Handler = Arc::new(move |id, task| {
-        let worker = worker.clone();
-        Box::pin(async move { worker.run(&id, &task).await })
-    });
-    queue::work(&app.database, queue::JOBS, Duration::from_millis(app.config.heartbeat_ms), 1, app.stop.clone(), handler).await;
+    let turn = Arc::new(Semaphore::new(1));
+    let handler = handler(worker, turn.clone());
+    let queue = queue::work(&app.database, queue::JOBS, Duration::from_millis(app.config.heartbeat_ms), 1, app.stop.clone(), handler);
+    tokio::pin!(queue);
+    let given_back = async {
+        queue::stopped(app.stop.clone()).await;
+        let _ = turn.acquire().await;
+    };
+    tokio::select! {
+        () = &mut queue => drop(turn.acquire().await),
+        // What the queue still has to say about a task that is given back is of no matter.
+        () = given_back => drop(tokio::time::timeout(BEAT, &mut queue).await),
+    }
     signs.abort();
     Ok(())
+}
+
+/// A job is a task of its own: the queue drops what it waits for when its database is away, and the job goes on for as long as its lease holds.
+fn handler(worker: Arc<Worker>, turn: Arc<Semaphore>) -> Handler {
+    Arc::new(move |id, task| {
+        let (worker, turn) = (worker.clone(), turn.clone());
+        Box::pin(async move {
+            let job = tokio::spawn(async move {
+                let _turn = turn.acquire_owned().await;
+                worker.run(&id, &task).await
+            });
+            job.await.map_err(Failure::internal)?
+        })
+    })
 }
 
 /// Tells who works here.
@@ -102,6 +124,17 @@ async fn sign_of_life(worker: Arc<Worker>) {
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
+}
+
+/// Tries until the database takes it, for ten minutes: what was done is not to be done again because of an outage.
+async fn insist<T, F: Future<Output = Result<T>>>(write: impl Fn() -> F) -> Result<T> {
+    for _ in 0..600 {
+        match write().await {
+            Err(error) if error.code == "unavailable" => tokio::time::sleep(Duration::from_secs(1)).await,
+            other => return other,
+        }
+    }
+    write().await
 }
 
 /// A job under way.
@@ -161,7 +194,7 @@ impl Worker {
             Stop::Failed { code, message } => self.end(&run.job, Ending::Failed { code, message }, &run.warnings).await,
             Stop::Drained => {
                 tracing::info!(job = run.job.id, "released");
-                jobs::release(database, &run.job, 0, 0).await.map(drop)
+                insist(|| jobs::release(database, &run.job, 0, 0)).await.map(drop)
             }
             Stop::Retry(message) if run.job.failures >= MAX_FAILURES => {
                 self.end(&run.job, Ending::Failed { code: "server_error".into(), message }, &run.warnings).await
@@ -171,7 +204,7 @@ impl Worker {
                 metrics::counter!("retries_total").increment(1);
                 let _ = self.engine.call(crate::engine::Engine::reset).await;
                 let wait = 500 << run.job.failures.min(7);
-                jobs::release(database, &run.job, 1, wait).await.map(drop)
+                insist(|| jobs::release(database, &run.job, 1, wait)).await.map(drop)
             }
         }
     }
@@ -185,7 +218,7 @@ impl Worker {
             }
             Ending::Cancelled => "cancelled",
         };
-        if jobs::finish(&self.app.database, job, &ending, warnings).await? {
+        if insist(|| jobs::finish(&self.app.database, job, &ending, warnings)).await? {
             tracing::info!(job = job.id, state, "ended");
             metrics::counter!("jobs_ended_total", "state" => state).increment(1);
             // Frames and states of all leases; the result stays.
@@ -405,8 +438,14 @@ impl Run<'_> {
         let key = self.key(&format!("state-{}", uuid::Uuid::now_v7().simple()));
         self.app().store.put(&key, state).await?;
         let runs = first(&self.at.frame_runs, frames);
-        if !jobs::checkpoint(&self.app().database, &self.job.id, self.job.lease, &key, &runs).await? {
-            return Err(Stop::Lost);
+        match jobs::checkpoint(&self.app().database, &self.job.id, self.job.lease, &key, &runs).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Stop::Lost),
+            // The one before stands.
+            Err(error) => {
+                tracing::warn!("{error}");
+                return Ok(());
+            }
         }
         if let Some(before) = self.job.state_key.replace(key) {
             self.app().store.delete(&before).await?;

@@ -54,7 +54,10 @@ fn job_request(fields: &mut Fields, model: &str) -> Result<JobRequest> {
         "high" => 90,
         "maximum" => 100,
         _ => {
-            return Err(Failure::field("video_quality", format!("`video_quality` is {quality:?}; there are low, medium, high and maximum")));
+            return Err(Failure::field(
+                "video_quality",
+                format!("`video_quality` is {quality:?}; there are low, medium, high and maximum"),
+            ));
         }
     };
     let safety = if fields.or("enable_safety_checker", false)? { SafetyMode::Fast } else { SafetyMode::None };
