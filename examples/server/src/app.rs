@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::db::Database;
 use crate::fetch::Fetch;
 use crate::keys::Keys;
 use crate::store::Store;
+use crate::submit::Desk;
 use crate::watch::Watch;
 
 pub struct App {
     pub config: Config,
     pub database: Database,
-    /// Whose turn it is to write to SQLite.
-    pub writer: Mutex<()>,
+    pub desk: Desk,
     pub store: Store,
     pub fetch: Fetch,
     /// Without a slash at its end.
@@ -39,7 +39,7 @@ impl App {
         let database = Database::open(&url).await.map_err(|error| format!("database {url}: {error}"))?;
         let secret = database.setting("secret", crate::keys::random).await.map_err(|error| error.to_string())?;
         Ok(Arc::new(Self {
-            writer: Mutex::default(),
+            desk: Desk::default(),
             store: Store::open(&config.store())?,
             fetch: Fetch { allow_private: config.allow_private },
             public_url: config.public_url(),

@@ -93,6 +93,14 @@ pub struct Output {
     pub expires: i64,
 }
 
+/// What makes two submissions the same.
+#[derive(Clone)]
+pub struct Again {
+    pub key_id: String,
+    pub idempotency: Option<String>,
+    pub request_hash: String,
+}
+
 /// A job that is to be.
 pub struct NewJob {
     pub key_id: String,
@@ -105,31 +113,32 @@ pub struct NewJob {
     pub warnings: Vec<String>,
 }
 
-/// The row and the queue's task, or neither. A second submission of the same is the first one's job; of another, a conflict.
-pub async fn submit(database: &Database, new: &NewJob) -> Result<Job> {
-    let id = uuid::Uuid::now_v7().to_string();
-    let request = serde_json::to_string(&new.request).map_err(Failure::internal)?;
-    let (now, warnings) = (now(), serde_json::to_string(&new.warnings).map_err(Failure::internal)?);
-    let job: Option<Job> = on!(database, pool => {
+/// The rows and the queue's tasks, or nothing. None for one that was submitted before.
+pub async fn submit(database: &Database, all: &[NewJob]) -> Result<Vec<Option<Job>>> {
+    let mut jobs = Vec::new();
+    on!(database, pool => {
         let mut tx = pool.begin().await?;
-        let sql = "INSERT INTO job (id, key_id, surface, external_id, idempotency, request_hash, request, state, history, priority, seed, created, warnings, run_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11, $12, $11) ON CONFLICT (key_id, idempotency) DO NOTHING RETURNING *";
-        let query = sqlx::query_as(sql).bind(&id).bind(&new.key_id).bind(new.surface).bind(&new.external_id).bind(&new.idempotency);
-        let query = query.bind(&new.request_hash).bind(&request).bind(format!("queued@{now}")).bind(new.request.priority);
-        let job = query.bind(new.seed).bind(now).bind(warnings).fetch_optional(&mut *tx).await?;
-        if job.is_some() {
-            tx.push(queue::JOBS, &id, new.request.priority, None).await?;
+        for new in all {
+            let (id, now) = (uuid::Uuid::now_v7().to_string(), now());
+            let request = serde_json::to_string(&new.request).map_err(Failure::internal)?;
+            let warnings = serde_json::to_string(&new.warnings).map_err(Failure::internal)?;
+            let sql = "INSERT INTO job (id, key_id, surface, external_id, idempotency, request_hash, request, state, history, priority, seed, created, warnings, run_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11, $12, $11) ON CONFLICT (key_id, idempotency) DO NOTHING RETURNING *";
+            let query = sqlx::query_as(sql).bind(&id).bind(&new.key_id).bind(new.surface).bind(&new.external_id).bind(&new.idempotency);
+            let query = query.bind(&new.request_hash).bind(&request).bind(format!("queued@{now}")).bind(new.request.priority);
+            let job = query.bind(new.seed).bind(now).bind(warnings).fetch_optional(&mut *tx).await?;
+            if job.is_some() {
+                tx.push(queue::JOBS, &id, new.request.priority, None).await?;
+            }
+            jobs.push(job);
         }
         tx.commit().await?;
-        job
     });
-    match job {
-        Some(job) => Ok(job),
-        None => earlier(database, new).await,
-    }
+    Ok(jobs)
 }
 
-async fn earlier(database: &Database, new: &NewJob) -> Result<Job> {
+/// A second submission of the same is the first one's job; of another, a conflict.
+pub async fn earlier(database: &Database, new: &Again) -> Result<Job> {
     let sql = "SELECT * FROM job WHERE key_id = $1 AND idempotency = $2";
     let job: Job = on!(database, pool => sqlx::query_as(sql).bind(&new.key_id).bind(&new.idempotency).fetch_one(pool).await?);
     if job.request_hash == new.request_hash {
