@@ -13,9 +13,12 @@ from harness import SMALL, Failed, Postgres, Site, backends, figure, need
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     outage = float(sys.argv[2]) if len(sys.argv) > 2 else 60
-    database = next((database for _, database in backends() if database), None)
-    if database is None:
-        return
+    for _, database in backends():
+        if database:
+            chaos(database, count, outage)
+
+
+def chaos(database, count, outage):
     with Site(database.fresh()) as site:
         site.serve("--no-worker")
         first = site.url

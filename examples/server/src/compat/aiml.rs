@@ -102,3 +102,20 @@ async fn read(State(app): State<Shared>, key: Key, Query(which): Query<Which>) -
     let id = which.generation_id.split(':').next().unwrap_or_default();
     Ok(Json(generation(&app, &own_job(&app, &key, id).await?).await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_defaults_stand() {
+        let fields = || Fields::new(json!({ "image_url": "a", "video_url": "b" })).expect("an object");
+        let request = job_request(&mut fields(), "alibaba/wan2.2-14b-animate-replace").expect("a request");
+        assert_eq!((request.mode, request.steps, request.shift, request.quality), (Mode::Replace, 20, Some(5.0), 90));
+        assert_eq!(
+            (request.resolution.as_deref(), request.effort.as_deref(), request.safety),
+            (Some("480p"), Some("balanced"), SafetyMode::None)
+        );
+        assert_eq!(job_request(&mut fields(), "other").expect_err("no model").status, StatusCode::NOT_FOUND);
+    }
+}

@@ -224,3 +224,35 @@ async fn upload(State(app): State<Shared>, key: Key, Body(new): Body<NewFiles>) 
     }
     Ok(success(&places.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_defaults_stand() {
+        let mut input = Fields::new(json!({ "reference_image": "a", "driving_video": "b" })).expect("an object");
+        let request = job_request(&mut input).expect("a request");
+        assert_eq!((request.area, request.fps, request.steps, request.overlap), (Some(1280 * 720), 30.0, 20, 1));
+        assert_eq!((request.guidance_scale, request.shift, request.scheduler.as_deref()), (Some(1.0), Some(5.0), Some("dpm++")));
+        let mask = request.mask_options.expect("options");
+        assert_eq!((mask.iterations, mask.kernel_size, mask.w_subdivisions, mask.h_subdivisions), (3, 7, 1, 1));
+        assert!("dpm++".parse::<wan_animate::Sampler>().is_ok() && "unipc".parse::<wan_animate::Sampler>().is_ok());
+    }
+
+    #[test]
+    fn what_there_is_not_is_refused_by_name() {
+        for (field, more) in [
+            ("input.use_flux", json!({ "use_flux": true })),
+            ("input.mode", json!({ "mode": "animate" })),
+            ("input.resolution_width", json!({ "resolution_width": 100 })),
+        ] {
+            let mut body = json!({ "input": { "reference_image": "a", "driving_video": "b" } });
+            if let (Some(input), Value::Object(more)) = (body["input"].as_object_mut(), more) {
+                input.extend(more);
+            }
+            let mut input = Fields::new(body).and_then(|mut body| body.object("input")).expect("an object");
+            assert_eq!(job_request(&mut input).expect_err(field).field.as_deref(), Some(field));
+        }
+    }
+}

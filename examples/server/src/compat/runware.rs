@@ -127,36 +127,12 @@ async fn respond(app: &App, key: &Key, id: Option<String>) -> Result<Answer> {
 }
 
 fn job_request(fields: &mut Fields) -> Result<(JobRequest, Vec<String>)> {
-    let model: String = fields.or("model", "runware:200@8".into())?;
-    if model != "runware:200@8" {
-        return Err(Failure::field("model", format!("`model` is {model:?}; there is runware:200@8")));
-    }
-    let delivery: String = fields.or("deliveryMethod", "async".into())?;
-    if delivery != "async" {
-        return Err(Failure::unsupported("deliveryMethod", format!("`deliveryMethod` is {delivery:?}; there is async")));
-    }
-    check_output_type(fields)?;
-    let mut inputs = fields.object("inputs")?;
-    let images: Vec<String> = inputs.or("referenceImages", Vec::new())?;
-    let videos: Vec<String> = inputs.or("referenceVideos", Vec::new())?;
+    check_what_there_is(fields)?;
     let mut features = fields.object("advancedFeatures")?;
     let mut animate = features.object("wanAnimate")?;
     let mut safety = fields.object("safety")?;
-    let format: String = fields.or("outputFormat", "MP4".into())?;
     let mut request = JobRequest {
         mode: animate.or("mode", Mode::Animate)?,
-        image: images
-            .into_iter()
-            .next()
-            .map(media)
-            .ok_or_else(|| Failure::field("inputs.referenceImages", "`inputs.referenceImages` is missing"))?,
-        video: Some(
-            videos
-                .into_iter()
-                .next()
-                .map(media)
-                .ok_or_else(|| Failure::field("inputs.referenceVideos", "`inputs.referenceVideos` is missing"))?,
-        ),
         retarget: animate.or("retargetPose", false)?,
         overlap: animate.or("prevSegCondFrames", 1)?,
         prompt: fields.take("positivePrompt")?,
@@ -171,8 +147,7 @@ fn job_request(fields: &mut Fields) -> Result<(JobRequest, Vec<String>)> {
         scheduler: fields.take("scheduler")?,
         count: fields.or("numberResults", 1)?,
         loras: loras(fields)?,
-        format: serde_json::from_value(format.to_lowercase().into())
-            .map_err(|_| Failure::field("outputFormat", format!("`outputFormat` is {format:?}")))?,
+        format: format(fields)?,
         quality: fields.or("outputQuality", 95)?,
         safety: check_content(&mut safety)?,
         webhook: fields.take("webhookURL")?,
@@ -181,12 +156,41 @@ fn job_request(fields: &mut Fields) -> Result<(JobRequest, Vec<String>)> {
         include_cost: fields.or("includeCost", false)?,
         ..JobRequest::default()
     };
+    let mut inputs = fields.object("inputs")?;
+    request.image = first(&mut inputs, "referenceImages")?;
+    request.video = Some(first(&mut inputs, "referenceVideos")?);
     accelerate(&mut fields.object("acceleratorOptions")?, &mut request)?;
-    if request.format == Format::Gif {
-        return Err(Failure::field("outputFormat", "`outputFormat` is GIF; there are MP4, MOV and WEBM"));
-    }
     let left = [fields.left(), inputs.left(), features.left(), animate.left(), safety.left()].concat();
     Ok((request, left))
+}
+
+/// The one model, and the ways of delivery.
+fn check_what_there_is(fields: &mut Fields) -> Result<()> {
+    let model: String = fields.or("model", "runware:200@8".into())?;
+    if model != "runware:200@8" {
+        return Err(Failure::field("model", format!("`model` is {model:?}; there is runware:200@8")));
+    }
+    let delivery: String = fields.or("deliveryMethod", "async".into())?;
+    if delivery != "async" {
+        return Err(Failure::unsupported("deliveryMethod", format!("`deliveryMethod` is {delivery:?}; there is async")));
+    }
+    check_output_type(fields)
+}
+
+fn first(inputs: &mut Fields, name: &str) -> Result<String> {
+    let files: Vec<String> = inputs.or(name, Vec::new())?;
+    let missing = || Failure::field(format!("inputs.{name}"), format!("`inputs.{name}` is missing"));
+    files.into_iter().next().map(media).ok_or_else(missing)
+}
+
+fn format(fields: &mut Fields) -> Result<Format> {
+    let name: String = fields.or("outputFormat", "MP4".into())?;
+    match name.to_uppercase().as_str() {
+        "MP4" => Ok(Format::Mp4),
+        "MOV" => Ok(Format::Mov),
+        "WEBM" => Ok(Format::Webm),
+        _ => Err(Failure::field("outputFormat", format!("`outputFormat` is {name:?}; there are MP4, MOV and WEBM"))),
+    }
 }
 
 fn check_output_type(fields: &mut Fields) -> Result<()> {
@@ -382,4 +386,54 @@ async fn push(app: Shared, id: String, sender: mpsc::Sender<Value>) {
     let Ok(items) = items(&app, &job).await else { return };
     let is_error = items.iter().any(|item| item.get("code").is_some());
     let _ = sender.send(if is_error { json!({ "errors": items }) } else { json!({ "data": items }) }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(more: Value) -> Result<JobRequest> {
+        let mut task = json!({ "inputs": { "referenceImages": ["a"], "referenceVideos": ["b"] } });
+        if let (Some(task), Value::Object(more)) = (task.as_object_mut(), more) {
+            task.extend(more);
+        }
+        job_request(&mut Fields::new(task)?).map(|(request, _)| request)
+    }
+
+    #[test]
+    fn the_pages_defaults_stand() {
+        let request = request(json!({})).expect("a request");
+        assert_eq!((request.fps, request.steps, request.quality, request.count, request.overlap), (16.0, 30, 95, 1, 1));
+        assert_eq!((request.format, request.mode, request.retarget, request.cache), (Format::Mp4, Mode::Animate, false, None));
+    }
+
+    #[test]
+    fn caches_are_the_librarys_in_either_spelling() {
+        let cached = |options| request(json!({ "acceleratorOptions": options }));
+        let request = cached(json!({ "fbcache": true, "cacheStartStep": 2, "cacheStopStep": 8 })).expect("the client's spelling");
+        assert_eq!(
+            (request.cache.as_deref(), request.cache_start.as_deref(), request.cache_end.as_deref()),
+            (Some("first-block:0.25"), Some("3"), Some("8"))
+        );
+        let request =
+            cached(json!({ "teaCache": true, "teaCacheDistance": 0.3, "cacheEndStepPercentage": 80 })).expect("the page's spelling");
+        assert_eq!((request.cache.as_deref(), request.cache_end.as_deref()), (Some("tea:0.3"), Some("80%")));
+        assert!(request.cache().expect("the library reads it").is_some());
+        assert!(cached(json!({ "fbCache": true, "dbCache": true })).is_err());
+    }
+
+    #[test]
+    fn what_there_is_not_is_refused_by_name() {
+        for (field, more) in [
+            ("deliveryMethod", json!({ "deliveryMethod": "sync" })),
+            ("outputType", json!({ "outputType": ["dataURI"] })),
+            ("outputFormat", json!({ "outputFormat": "GIF" })),
+            ("lora.transformer", json!({ "lora": [{ "model": "a", "transformer": "high" }] })),
+            ("acceleratorOptions.dbCacheSkipInterval", json!({ "acceleratorOptions": { "dbCacheSkipInterval": 3 } })),
+            ("model", json!({ "model": "runware:1@1" })),
+            ("inputs.referenceVideos", json!({ "inputs": { "referenceImages": ["a"] } })),
+        ] {
+            assert_eq!(request(more).expect_err(field).field.as_deref(), Some(field));
+        }
+    }
 }

@@ -123,3 +123,17 @@ async fn upload(State(app): State<Shared>, key: Key, Body(new): Body<NewUpload>)
         "download_url": upload.url(&app), "filename": upload.name, "size": upload.size,
     })))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_defaults_stand() {
+        let mut fields = Fields::new(json!({ "image": "a", "video": "b", "seed": -1 })).expect("an object");
+        let request = job_request(&mut fields).expect("a request");
+        assert_eq!((request.mode, request.resolution.as_deref(), request.seed), (Mode::Animate, Some("480p"), None));
+        let mut fields = Fields::new(json!({ "image": "a", "video": "b", "enable_base64_output": true })).expect("an object");
+        assert_eq!(job_request(&mut fields).expect_err("no such output").field.as_deref(), Some("enable_base64_output"));
+    }
+}
