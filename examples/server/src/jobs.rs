@@ -10,8 +10,8 @@ use crate::error::{Failure, Result};
 use crate::queue::{self, Push};
 use crate::request::JobRequest;
 
-/// Workers that may die of a job before it is given up.
-pub const MAX_DEATHS: i64 = 3;
+/// Workers that may die of a job, with no checkpoint between, before it is given up.
+pub const MAX_STRIKES: i64 = 3;
 
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Job {
@@ -33,7 +33,10 @@ pub struct Job {
     pub eta_ms: Option<i64>,
     pub priority: i64,
     pub lease: i64,
+    /// Workers that died of it.
     pub deaths: i64,
+    /// Those since its last checkpoint.
+    pub strikes: i64,
     pub failures: i64,
     pub cancel: i64,
     pub seed: i64,
@@ -223,7 +226,8 @@ pub async fn cancel(database: &Database, id: &str) -> Result<()> {
 /// dead, and a second task of the same job is of no use.
 pub async fn claim(database: &Database, id: &str, task: &str, worker: &str) -> Result<Option<Job>> {
     let now = now();
-    let sql = "UPDATE job SET deaths = deaths + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END), lease = lease + 1, state = 'preparing', stage = '', task = $2,
+    let sql = "UPDATE job SET deaths = deaths + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END), strikes = strikes + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END),
+            lease = lease + 1, state = 'preparing', stage = '', task = $2,
             worker = $3, started = COALESCE(started, $4), beat = $4, history = history || $5, seq = seq + 1
         WHERE id = $1 AND (state = 'queued' OR (state IN ('preparing', 'running', 'encoding') AND task = $2)) RETURNING *";
     let history = format!(",preparing@{now}");
@@ -281,10 +285,10 @@ pub async fn advance(database: &Database, id: &str, lease: i64, state: &str) -> 
     Ok(rows == 1)
 }
 
-/// From where another worker goes on: the state's file, and the frames that it says are there.
+/// From where another worker goes on: the state's file, and the frames that it says are there. A job that gets on is not one that kills.
 pub async fn checkpoint(database: &Database, id: &str, lease: i64, key: &str, runs: &[FrameRun]) -> Result<bool> {
     let runs = serde_json::to_string(runs).map_err(Failure::internal)?;
-    let sql = "UPDATE job SET state_key = $3, frame_runs = $4, beat = $5, seq = seq + 1 WHERE id = $1 AND lease = $2 AND state IN ('preparing', 'running', 'encoding')";
+    let sql = "UPDATE job SET state_key = $3, frame_runs = $4, beat = $5, strikes = 0, seq = seq + 1 WHERE id = $1 AND lease = $2 AND state IN ('preparing', 'running', 'encoding')";
     let rows = on!(database, pool => {
         sqlx::query(sql).bind(id).bind(lease).bind(key).bind(runs).bind(now()).execute(pool).await?.rows_affected()
     });
@@ -357,7 +361,8 @@ pub async fn wake_stalled(database: &Database, silent_ms: i64) -> Result<u64> {
     for job in &stalled {
         on!(database, pool => {
             let mut tx = pool.begin().await?;
-            let sql = "UPDATE job SET deaths = deaths + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END), state = 'queued', lease = lease + 1, run_at = $3, seq = seq + 1 WHERE id = $1 AND seq = $2";
+            let sql = "UPDATE job SET deaths = deaths + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END), strikes = strikes + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END),
+                state = 'queued', lease = lease + 1, run_at = $3, seq = seq + 1 WHERE id = $1 AND seq = $2";
             let rows = sqlx::query(sql).bind(&job.id).bind(job.seq).bind(now()).execute(&mut *tx).await?.rows_affected();
             if rows == 1 {
                 tx.push(queue::JOBS, &job.id, job.priority, None).await?;

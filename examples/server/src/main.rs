@@ -136,15 +136,14 @@ async fn run(command: Command) -> Result<(), String> {
             let listener =
                 tokio::net::TcpListener::bind(&app.config.listen).await.map_err(|error| format!("{}: {error}", app.config.listen))?;
             let server = tokio::spawn(serve(app.clone(), listener));
-            background(&app, !no_worker, stop).await;
+            let ended = background(&app, !no_worker, stop).await;
             // Connections that clients hold open are no reason to stay.
             let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
-            Ok(())
+            ended
         }
         Command::Worker { options } => {
             let (app, stop) = open(options).await?;
-            background(&app, true, stop).await;
-            Ok(())
+            background(&app, true, stop).await
         }
         Command::Keys { options, command } => {
             let config = options.read()?;
@@ -188,28 +187,33 @@ async fn serve(app: Shared, listener: tokio::net::TcpListener) {
 }
 
 /// Everything but the listening, until a signal, and until what is under way has been given back.
-async fn background(app: &Shared, works: bool, stop: Stop) {
+async fn background(app: &Shared, works: bool, stop: Stop) -> Result<(), String> {
     let (watched, swept) = (app.clone(), app.clone());
     tokio::spawn(async move { watched.watch.run(&watched).await });
     tokio::spawn(async move { sweep::run(&swept).await });
     let heartbeat = Duration::from_millis(app.config.heartbeat_ms);
     let deliver = queue::work(&app.database, queue::DELIVERIES, heartbeat, 8, app.stop.clone(), webhook::handler(app.clone()));
     let work = async {
-        if works && let Err(error) = worker::work(app.clone()).await {
-            tracing::error!("{error}");
+        match works {
+            true => worker::work(app.clone()).await,
+            false => Ok(()),
         }
     };
-    // In this task: the queue's futures cannot go to another.
-    let all = async { tokio::join!(deliver, work) };
+    // In this task: the queue's futures cannot go to another. A worker that cannot work ends the process.
+    let all = async { tokio::try_join!(async { Ok(deliver.await) }, work).map(drop) };
     tokio::pin!(all);
-    tokio::select! {
-        _ = &mut all => {}
-        () = signalled() => tracing::info!("stopping"),
-    }
+    let ended = tokio::select! {
+        ended = &mut all => Some(ended),
+        () = signalled() => None,
+    };
+    tracing::info!("stopping");
     let _ = stop.send(true);
+    if let Some(ended) = ended {
+        return ended;
+    }
     tokio::select! {
-        _ = tokio::time::timeout(GRACE, all) => {}
-        () = signalled() => {}
+        ended = tokio::time::timeout(GRACE, all) => ended.unwrap_or(Ok(())),
+        () = signalled() => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::EngineThread;
 use crate::error::{Failure, Result};
 use crate::generate::{self, End, Files, Order, Told};
 use crate::inputs;
-use crate::jobs::{self, Ending, FrameRun, Hold, Job, MAX_DEATHS, Output, Progress};
+use crate::jobs::{self, Ending, FrameRun, Hold, Job, MAX_STRIKES, Output, Progress};
 use crate::queue::{self, Handler};
 use crate::request::{Format, JobRequest};
 use crate::store::Written;
@@ -70,8 +70,14 @@ pub struct Worker {
 }
 
 /// Works until the process is to end.
-pub async fn work(app: Shared) -> std::io::Result<()> {
-    let engine = EngineThread::start(app.config.clone())?;
+pub async fn work(app: Shared) -> Result<(), String> {
+    let engine = EngineThread::start(app.config.clone()).map_err(|error| error.to_string())?;
+    // A worker that cannot work takes no jobs, and one that still loads has none to lose.
+    let load = engine.call(|engine| engine.pipeline(&[]).map(drop).map_err(|error| error.to_string()));
+    tokio::select! {
+        loaded = load => loaded.ok_or("the engine's thread panicked")??,
+        () = queue::stopped(app.stop.clone()) => return Ok(()),
+    }
     let name = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
     let worker = Arc::new(Worker { app: app.clone(), engine, name });
     let signs = tokio::spawn(sign_of_life(worker.clone()));
@@ -165,8 +171,8 @@ impl Worker {
         }
         let Some(job) = jobs::claim(&self.app.database, id, task, &self.name).await? else { return Ok(()) };
         tracing::info!(job = id, lease = job.lease, deaths = job.deaths, "claimed");
-        if job.deaths >= MAX_DEATHS {
-            let message = format!("{} workers died of this job", job.deaths);
+        if job.strikes >= MAX_STRIKES {
+            let message = format!("{} workers died of this job in a row", job.strikes);
             return self.end(&job, Ending::Failed { code: "worker_died".into(), message }, &[]).await;
         }
         let request = job.request()?;
