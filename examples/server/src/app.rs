@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::db::Database;
+use crate::desk::Desk;
 use crate::fetch::Fetch;
 use crate::keys::Keys;
 use crate::store::Store;
-use crate::submit::Desk;
 use crate::watch::Watch;
 
 pub struct App {

@@ -211,7 +211,7 @@ pub async fn cancel(database: &Database, id: &str) -> Result<()> {
         let sql = "UPDATE job SET state = 'cancelled', cancel = 1, finished = $2, history = history || $3, seq = seq + 1 WHERE id = $1 AND state = 'queued' RETURNING *";
         let ended: Option<Job> = sqlx::query_as(sql).bind(id).bind(now).bind(format!(",cancelled@{now}")).fetch_optional(&mut *tx).await?;
         match ended {
-            Some(job) => queue::announce(&mut *tx, &job, 0).await?,
+            Some(job) => announce(&mut *tx, &job, 0).await?,
             None => {
                 let sql = "UPDATE job SET cancel = 1, seq = seq + 1 WHERE id = $1 AND state IN ('preparing', 'running', 'encoding')";
                 sqlx::query(sql).bind(id).execute(&mut *tx).await?;
@@ -346,10 +346,21 @@ pub async fn finish(database: &Database, job: &Job, ending: &Ending, warnings: &
             let query = query.bind(output.bytes).bind(&output.sha256).bind(output.width).bind(output.height).bind(output.frames).bind(output.fps);
             query.bind(output.flagged).bind(output.expires).execute(&mut *tx).await?;
         }
-        queue::announce(&mut *tx, &ended, outputs.len()).await?;
+        announce(&mut *tx, &ended, outputs.len()).await?;
         tx.commit().await?;
         Ok(true)
     })
+}
+
+/// The webhooks of a job that has ended: one, or one an output where the surface tells of each.
+async fn announce(to: &mut impl Push, job: &Job, outputs: usize) -> sqlx::Result<()> {
+    let request = job.request().map_err(|error| sqlx::Error::Protocol(error.message))?;
+    let Some(url) = request.webhook else { return Ok(()) };
+    let calls = if job.surface == "runware" { outputs.max(1) } else { 1 };
+    for output in 0..calls {
+        to.insert_delivery(&job.id, output, &url).await?;
+    }
+    Ok(())
 }
 
 /// Jobs without a sign of life, and queued ones that no worker was given: they get a new task. A second one does no harm.

@@ -6,6 +6,8 @@ mod clock;
 mod compat;
 mod config;
 mod db;
+mod deliveries;
+mod desk;
 mod encode;
 mod engine;
 mod error;
@@ -16,6 +18,7 @@ mod jobs;
 mod keys;
 mod queue;
 mod request;
+mod routes;
 mod sign;
 mod store;
 mod submit;
@@ -181,7 +184,7 @@ async fn greet(app: &App) -> Result<(), String> {
 async fn serve(app: Shared, listener: tokio::net::TcpListener) {
     tracing::info!("listening on {}", app.public_url);
     let stop = queue::stopped(app.stop.clone());
-    if let Err(error) = axum::serve(listener, api::router(app)).with_graceful_shutdown(stop).await {
+    if let Err(error) = axum::serve(listener, routes::router(app)).with_graceful_shutdown(stop).await {
         tracing::error!("{error}");
     }
 }
@@ -189,7 +192,7 @@ async fn serve(app: Shared, listener: tokio::net::TcpListener) {
 /// Everything but the listening, until a signal, and until what is under way has been given back.
 async fn background(app: &Shared, works: bool, stop: Stop) -> Result<(), String> {
     let (watched, swept) = (app.clone(), app.clone());
-    tokio::spawn(async move { watched.watch.run(&watched).await });
+    tokio::spawn(async move { watched.watch.run(&watched.database, watched.stop.clone()).await });
     tokio::spawn(async move { sweep::run(&swept).await });
     let heartbeat = Duration::from_millis(app.config.heartbeat_ms);
     let deliver = queue::work(&app.database, queue::DELIVERIES, heartbeat, 8, app.stop.clone(), webhook::handler(app.clone()));

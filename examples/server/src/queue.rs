@@ -16,7 +16,6 @@ use tokio::sync::watch;
 use crate::clock::now;
 use crate::db::Database;
 use crate::error::{Failure, Result};
-use crate::jobs::Job;
 
 /// Jobs to run.
 pub const JOBS: &str = "jobs";
@@ -76,17 +75,6 @@ macro_rules! push {
 push!(sqlx::SqliteConnection, |to, queue, tasks| apalis_sqlite::queries::push_tasks(to, queue, &tasks));
 #[cfg(feature = "postgres")]
 push!(sqlx::PgConnection, |to, queue, tasks| apalis_postgres::queries::push_tasks(to, queue, tasks));
-
-/// The webhooks of a job that has ended: one, or one an output where the surface tells of each.
-pub async fn announce(to: &mut impl Push, job: &Job, outputs: usize) -> sqlx::Result<()> {
-    let request = job.request().map_err(protocol)?;
-    let Some(url) = request.webhook else { return Ok(()) };
-    let calls = if job.surface == "runware" { outputs.max(1) } else { 1 };
-    for output in 0..calls {
-        to.insert_delivery(&job.id, output, &url).await?;
-    }
-    Ok(())
-}
 
 /// What is done with a task: the id that it says, and the task's own.
 pub type Handler = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<()>> + Send + Sync>;

@@ -1,13 +1,9 @@
 //! From a surface's request to a job.
 
-use std::sync::{Arc, Mutex};
-
 use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
 
 use crate::app::App;
-use crate::db::Database;
 use crate::error::{Failure, Result};
 use crate::inputs;
 use crate::jobs::{self, Again, Job, NewJob};
@@ -50,48 +46,6 @@ pub async fn submit(app: &App, key: &Key, submission: Submission) -> Result<Job>
     match app.desk.submit(&app.database, new).await? {
         Some(job) => Ok(job),
         None => jobs::earlier(&app.database, &again).await,
-    }
-}
-
-type Answer = oneshot::Sender<Result<Option<Job>>>;
-
-/// Where submissions wait for SQLite, which has one writer at a time: all that wait are written together, with one wait for the disk.
-#[derive(Clone, Default)]
-pub struct Desk {
-    waiting: Arc<Mutex<Vec<(NewJob, Answer)>>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Desk {
-    async fn submit(&self, database: &Database, new: NewJob) -> Result<Option<Job>> {
-        if !matches!(database, Database::Sqlite(_)) {
-            return Ok(jobs::submit(database, &[new]).await?.pop().flatten());
-        }
-        let (answer, answered) = oneshot::channel();
-        self.waiting.lock().map_err(|error| Failure::internal(&error))?.push((new, answer));
-        let (desk, database) = (self.clone(), database.clone());
-        // A client that goes away does not take the others' with it.
-        tokio::spawn(async move {
-            let _turn = desk.turn.lock().await;
-            desk.write(&database).await;
-        });
-        answered.await.map_err(Failure::internal)?
-    }
-
-    /// Everything that waits, if that is not written already.
-    async fn write(&self, database: &Database) {
-        let waiting = self.waiting.lock().map(|mut waiting| std::mem::take(&mut *waiting)).unwrap_or_default();
-        if waiting.is_empty() {
-            return;
-        }
-        let (all, answers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-        let mut jobs = jobs::submit(database, &all).await.map(Vec::into_iter);
-        for answer in answers {
-            let _ = answer.send(match &mut jobs {
-                Ok(jobs) => Ok(jobs.next().flatten()),
-                Err(error) => Err(error.clone()),
-            });
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::app::App;
+use crate::db::Database;
 use crate::error::{Failure, Result};
 use crate::jobs::{self, Job};
 
@@ -20,25 +20,35 @@ pub struct Watch {
 
 impl Watch {
     /// The job as it is, and then as it changes.
-    pub async fn follow(&self, app: &App, id: &str) -> Result<watch::Receiver<Arc<Job>>> {
-        let job = jobs::get(&app.database, id).await?.ok_or_else(|| Failure::not_found("job"))?;
+    pub async fn follow(&self, database: &Database, id: &str) -> Result<watch::Receiver<Arc<Job>>> {
+        let job = jobs::get(database, id).await?.ok_or_else(|| Failure::not_found("job"))?;
         let mut waited_for = self.waited_for.lock().map_err(Failure::internal)?;
         let sender = waited_for.entry(id.into()).or_insert_with(|| watch::channel(Arc::new(job.clone())).0);
         sender.send_if_modified(|known| renew(known, &job));
         Ok(sender.subscribe())
     }
 
+    /// Waits for the end of a job, or for so long, or until the process is to end.
+    pub async fn wait(&self, database: &Database, stop: &watch::Receiver<bool>, id: &str, time: Duration) -> Result<Arc<Job>> {
+        let mut changes = self.follow(database, id).await?;
+        let ended = changes.wait_for(|job| job.is_over() || *stop.borrow());
+        // What it is by then, whichever came first.
+        let _ = tokio::time::timeout(time, ended).await.map(drop);
+        let job = changes.borrow().clone();
+        Ok(job)
+    }
+
     /// Looks until the process ends.
-    pub async fn run(&self, app: &App) {
+    pub async fn run(&self, database: &Database, stop: watch::Receiver<bool>) {
         let mut every = tokio::time::interval(LOOK);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !*app.stop.borrow() {
+        while !*stop.borrow() {
             every.tick().await;
             let ids = self.ids();
             if ids.is_empty() {
                 continue;
             }
-            match jobs::get_all(&app.database, &ids).await {
+            match jobs::get_all(database, &ids).await {
                 Ok(found) => self.tell(&found),
                 Err(error) => tracing::warn!("watch: {error}"),
             }
@@ -68,14 +78,4 @@ fn renew(known: &mut Arc<Job>, job: &Job) -> bool {
         *known = Arc::new(job.clone());
     }
     newer
-}
-
-/// Waits for the end of a job, or for so long.
-pub async fn wait(app: &App, id: &str, time: Duration) -> Result<Arc<Job>> {
-    let mut changes = app.watch.follow(app, id).await?;
-    let ended = changes.wait_for(|job| job.is_over() || *app.stop.borrow());
-    // What it is by then, whichever came first.
-    let _ = tokio::time::timeout(time, ended).await.map(drop);
-    let job = changes.borrow().clone();
-    Ok(job)
 }

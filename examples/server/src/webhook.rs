@@ -10,6 +10,7 @@ use crate::app::{App, Shared};
 use crate::clock::{in_time, now};
 use crate::compat;
 use crate::db::on;
+use crate::deliveries::Delivery;
 use crate::error::{Failure, Result};
 use crate::jobs::{self, Job};
 use crate::keys;
@@ -20,29 +21,11 @@ use crate::store::hex;
 /// Tries before a delivery is given up: some 9 hours.
 const TRIES: i64 = 8;
 
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Delivery {
-    pub id: String,
-    pub job_id: String,
-    pub output: i64,
-    pub url: String,
-    pub tries: i64,
-    /// `waiting`, `delivered` or `dead`.
-    pub state: String,
-    /// What the last try came to.
-    pub last: String,
-}
-
 pub fn handler(app: Shared) -> Handler {
     Arc::new(move |id, _| {
         let app = app.clone();
         Box::pin(async move { deliver(&app, &id).await })
     })
-}
-
-pub async fn of_job(app: &App, job_id: &str) -> Result<Vec<Delivery>> {
-    let sql = "SELECT * FROM delivery WHERE job_id = $1 ORDER BY created";
-    Ok(on!(&app.database, pool => sqlx::query_as(sql).bind(job_id).fetch_all(pool).await?))
 }
 
 async fn deliver(app: &App, id: &str) -> Result<()> {

@@ -242,10 +242,10 @@ def full_disk():
             site.serve("--no-worker")
             job = site.submit()
             ballast = folder / "ballast"
-            with open(ballast, "wb") as file:
+            with open(ballast, "wb", buffering=0) as file:
                 try:
                     while file.write(b"0" * 4096):
-                        file.flush()
+                        pass
                 except OSError:
                     pass
             site.worker()

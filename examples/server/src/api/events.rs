@@ -27,7 +27,7 @@ pub struct Changes {
 
 impl Changes {
     pub async fn of(app: &Shared, id: &str) -> Result<Self> {
-        let changes = app.watch.follow(app, id).await?;
+        let changes = app.watch.follow(&app.database, id).await?;
         Ok(Self { app: app.clone(), changes, is_first: true, is_last: false })
     }
 

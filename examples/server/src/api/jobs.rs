@@ -13,13 +13,13 @@ use crate::api::auth::own_job;
 use crate::api::json::Body;
 use crate::api::multipart;
 use crate::app::Shared;
+use crate::deliveries;
 use crate::error::{Failure, Result};
 use crate::jobs;
 use crate::keys::Key;
 use crate::request::JobRequest;
 use crate::submit::{Submission, submit};
 use crate::view::{JobView, view};
-use crate::{watch, webhook};
 
 /// The longest that a request is held open for its job.
 const MAX_WAIT: u64 = 300;
@@ -51,7 +51,7 @@ pub async fn create(
     let submission = Submission { surface: "native", external_id: None, idempotency, request, warnings: Vec::new() };
     let mut job = submit(&app, &key, submission).await?;
     if wait.wait > 0 {
-        job = (*watch::wait(&app, &job.id, Duration::from_secs(wait.wait)).await?).clone();
+        job = (*app.watch.wait(&app.database, &app.stop, &job.id, Duration::from_secs(wait.wait)).await?).clone();
     }
     Ok((StatusCode::ACCEPTED, Json(view(&app, &job).await?)).into_response())
 }
@@ -104,7 +104,7 @@ pub async fn list(State(app): State<Shared>, key: Key, Query(listing): Query<Lis
 pub async fn read(State(app): State<Shared>, key: Key, Path(id): Path<String>, Query(wait): Query<Wait>) -> Result<Json<JobView>> {
     let mut job = own_job(&app, &key, &id).await?;
     if wait.wait > 0 && !job.is_over() {
-        job = (*watch::wait(&app, &id, Duration::from_secs(wait.wait.min(MAX_WAIT))).await?).clone();
+        job = (*app.watch.wait(&app.database, &app.stop, &id, Duration::from_secs(wait.wait.min(MAX_WAIT))).await?).clone();
     }
     Ok(Json(view(&app, &job).await?))
 }
@@ -144,7 +144,7 @@ pub struct DeliveryView {
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/deliveries", params(("id" = String, Path)), responses((status = 200, body = [DeliveryView]), (status = 401), (status = 404), (status = 429)))]
 pub async fn deliveries(State(app): State<Shared>, key: Key, Path(id): Path<String>) -> Result<Json<Vec<DeliveryView>>> {
     own_job(&app, &key, &id).await?;
-    let found = webhook::of_job(&app, &id).await?;
+    let found = deliveries::of_job(&app, &id).await?;
     let views = found.into_iter().map(|it| DeliveryView { id: it.id, url: it.url, state: it.state, tries: it.tries, last: it.last });
     Ok(Json(views.collect()))
 }

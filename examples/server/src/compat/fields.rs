@@ -83,3 +83,13 @@ impl Fields {
         self.values.keys().map(|name| format!("ignored: {}{name}", self.within)).collect()
     }
 }
+
+/// What a submission's seed, -1 for a random one, means.
+pub fn seed(field: &str, seed: Option<i64>) -> Result<Option<u64>> {
+    match seed {
+        None | Some(-1) => Ok(None),
+        Some(seed) => {
+            u64::try_from(seed).map(Some).map_err(|_| Failure::field(field, format!("`{field}` is {seed}; it is -1 or from 0 on")))
+        }
+    }
+}

@@ -5,6 +5,7 @@ pub mod aiml;
 pub mod fields;
 pub mod infsh;
 pub mod openai;
+pub mod outcome;
 pub mod runware;
 pub mod wavespeed;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::app::{App, Shared};
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::jobs::Job;
 use crate::view;
 
 pub fn router() -> Router<Shared> {
@@ -43,32 +44,5 @@ pub async fn body(app: &App, job: &Job, output: usize) -> Result<Value> {
         "infsh" => infsh::task(app, job, app.config.infsh_new_webhooks).await,
         "aiml" => aiml::generation(app, job).await,
         _ => serde_json::to_value(view::view(app, job).await?).map_err(Failure::internal),
-    }
-}
-
-/// Addresses of a job's results, and what a classifier says of each.
-pub async fn results(app: &App, job: &Job) -> Result<Vec<(jobs::Output, String)>> {
-    if job.state != "completed" {
-        return Ok(Vec::new());
-    }
-    let outputs = jobs::outputs(&app.database, &job.id).await?;
-    Ok(outputs.into_iter().map(|output| (view::output_url(app, &output), output)).map(|(url, output)| (output, url)).collect())
-}
-
-/// Why it failed, where it did.
-pub fn fault(job: &Job) -> Option<(&str, &str)> {
-    match job.state.as_str() {
-        "cancelled" => Some(("cancelled", "the job was cancelled")),
-        _ => job.error_code.as_deref().map(|code| (code, job.error.as_deref().unwrap_or_default())),
-    }
-}
-
-/// What a submission's seed, -1 for a random one, means.
-pub fn seed(field: &str, seed: Option<i64>) -> Result<Option<u64>> {
-    match seed {
-        None | Some(-1) => Ok(None),
-        Some(seed) => {
-            u64::try_from(seed).map(Some).map_err(|_| Failure::field(field, format!("`{field}` is {seed}; it is -1 or from 0 on")))
-        }
     }
 }

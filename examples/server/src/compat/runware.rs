@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::api::json::Body;
 use crate::app::{App, Shared};
 use crate::compat::fields::Fields;
-use crate::compat::{fault, results};
+use crate::compat::outcome::{fault, results};
 use crate::error::{Failure, Result};
 use crate::jobs::{self, Job};
 use crate::keys::Key;
@@ -375,7 +375,7 @@ impl Session {
 /// Tells the end of a job to the connection that asked: clients wait for that, and poll seldom.
 async fn push(app: Shared, id: String, sender: mpsc::Sender<Value>) {
     let ended = async {
-        let mut changes = app.watch.follow(&app, &id).await.ok()?;
+        let mut changes = app.watch.follow(&app.database, &id).await.ok()?;
         changes.wait_for(|job| job.is_over()).await.ok().map(|job| job.clone())
     };
     let job = tokio::select! {

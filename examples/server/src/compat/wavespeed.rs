@@ -13,14 +13,14 @@ use crate::api::auth::own_job;
 use crate::api::json::Body;
 use crate::app::{App, Shared};
 use crate::clock::rfc3339;
-use crate::compat::fields::Fields;
-use crate::compat::{fault, results, seed};
+use crate::compat::fields::{Fields, seed};
+use crate::compat::outcome::{fault, results};
 use crate::error::{Failure, Result};
 use crate::jobs::Job;
 use crate::keys::Key;
 use crate::request::{JobRequest, Mode};
 use crate::submit::{Submission, submit};
-use crate::{uploads, watch};
+use crate::uploads;
 
 const MODEL: &str = "wavespeed-ai/wan-2.2/animate";
 /// How long a request in their synchronous mode is held.
@@ -61,7 +61,7 @@ async fn create(
     let submission = Submission { surface: "wavespeed", external_id: None, idempotency, request, warnings: fields.left() };
     let mut job = submit(&app, &key, submission).await?;
     if is_held {
-        job = (*watch::wait(&app, &job.id, HELD).await?).clone();
+        job = (*app.watch.wait(&app.database, &app.stop, &job.id, HELD).await?).clone();
     }
     let mut data = prediction(&app, &job).await?;
     if is_held && !job.is_over() {
