@@ -223,15 +223,28 @@ pub async fn cancel(database: &Database, id: &str) -> Result<()> {
 }
 
 /// Takes a job for a worker. A job that runs is taken only with the task that its worker had: the queue gives that to another when the worker is
-/// dead, and a second task of the same job is of no use.
-pub async fn claim(database: &Database, id: &str, task: &str, worker: &str) -> Result<Option<Job>> {
+/// dead, and a second task of the same job is of no use. Where the worker gave a sign of life within `silent` milliseconds, the queue is wrong,
+/// as it may be after an outage: it is to ask again.
+pub async fn claim(database: &Database, id: &str, task: &str, worker: &str, silent: i64) -> Result<Option<Job>> {
     let now = now();
     let sql = "UPDATE job SET deaths = deaths + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END), strikes = strikes + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END),
             lease = lease + 1, state = 'preparing', stage = '', task = $2,
             worker = $3, started = COALESCE(started, $4), beat = $4, history = history || $5, seq = seq + 1
-        WHERE id = $1 AND (state = 'queued' OR (state IN ('preparing', 'running', 'encoding') AND task = $2)) RETURNING *";
+        WHERE id = $1 AND (state = 'queued' OR (state IN ('preparing', 'running', 'encoding') AND task = $2 AND beat < $6)) RETURNING *";
     let history = format!(",preparing@{now}");
-    Ok(on!(database, pool => sqlx::query_as(sql).bind(id).bind(task).bind(worker).bind(now).bind(history).fetch_optional(pool).await?))
+    let claimed: Option<Job> = on!(database, pool => {
+        let query = sqlx::query_as(sql).bind(id).bind(task).bind(worker).bind(now).bind(history);
+        query.bind(now - silent).fetch_optional(pool).await?
+    });
+    if claimed.is_some() {
+        return Ok(claimed);
+    }
+    let sql = "SELECT COUNT(*) FROM job WHERE id = $1 AND state IN ('preparing', 'running', 'encoding') AND task = $2";
+    let held: i64 = on!(database, pool => sqlx::query_scalar(sql).bind(id).bind(task).fetch_one(pool).await?);
+    if held > 0 {
+        return Err(Failure::new(axum::http::StatusCode::CONFLICT, "held", format!("job {id} is held by a worker that lives")));
+    }
+    Ok(None)
 }
 
 /// Whether someone else has the job now.

@@ -169,7 +169,8 @@ impl Worker {
             // Taken in the moment of a stop: to the next.
             return Err(Failure::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "stopping", "this worker stops"));
         }
-        let Some(job) = jobs::claim(&self.app.database, id, task, &self.name).await? else { return Ok(()) };
+        let silent = self.app.config.heartbeat_ms as i64;
+        let Some(job) = jobs::claim(&self.app.database, id, task, &self.name, silent).await? else { return Ok(()) };
         tracing::info!(job = id, lease = job.lease, deaths = job.deaths, "claimed");
         if job.strikes >= MAX_STRIKES {
             let message = format!("{} workers died of this job in a row", job.strikes);
