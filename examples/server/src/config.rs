@@ -42,6 +42,8 @@ pub struct Config {
     pub max_frames: usize,
     /// Between signs of life of a worker; after three that are missed it is taken for dead.
     pub heartbeat_ms: u64,
+    /// Workers that may die of a job, with no checkpoint between, before it is given up.
+    pub max_deaths: i64,
     /// Between two checkpoints of a job; 0 for one a step.
     pub checkpoint_ms: u64,
     /// The largest file.
@@ -79,6 +81,7 @@ impl Default for Config {
             max_pixels: 3840 * 2160,
             max_frames: 120 * 60,
             heartbeat_ms: 5000,
+            max_deaths: 3,
             checkpoint_ms: 30_000,
             max_upload: 200_000_000,
             max_body: 96 << 20,

@@ -10,9 +10,6 @@ use crate::error::{Failure, Result};
 use crate::queue::{self, Push};
 use crate::request::JobRequest;
 
-/// Workers that may die of a job, with no checkpoint between, before it is given up.
-pub const MAX_STRIKES: i64 = 3;
-
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Job {
     pub id: String,

@@ -17,7 +17,7 @@ use crate::engine::EngineThread;
 use crate::error::{Failure, Result};
 use crate::generate::{self, End, Files, Order, Told};
 use crate::inputs;
-use crate::jobs::{self, Ending, FrameRun, Hold, Job, MAX_STRIKES, Output, Progress};
+use crate::jobs::{self, Ending, FrameRun, Hold, Job, Output, Progress};
 use crate::queue::{self, Handler};
 use crate::request::{Format, JobRequest};
 use crate::store::Written;
@@ -172,7 +172,7 @@ impl Worker {
         let silent = self.app.config.heartbeat_ms as i64;
         let Some(job) = jobs::claim(&self.app.database, id, task, &self.name, silent).await? else { return Ok(()) };
         tracing::info!(job = id, lease = job.lease, deaths = job.deaths, "claimed");
-        if job.strikes >= MAX_STRIKES {
+        if job.strikes >= self.app.config.max_deaths {
             let message = format!("{} workers died of this job in a row", job.strikes);
             return self.end(&job, Ending::Failed { code: "worker_died".into(), message }, &[]).await;
         }

@@ -5,6 +5,7 @@ survival.py [KILLS [TEST ...]]"""
 import hashlib
 import random
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -75,7 +76,7 @@ def sleeper(database):
         first = site.worker()
         job = site.submit(**LONG)
         wait_for(lambda: site.job(job["id"])["step"] >= 1, 60)
-        first.send_signal(signal.SIGSTOP)
+        stop_between_writes(site, first)
         site.worker()
         ended = site.wait(job["id"])
         need(ended["state"] == "completed", str(ended["error"]))
@@ -86,6 +87,25 @@ def sleeper(database):
         found = [path.relative_to(site.store).as_posix() for path in (site.folder / "files/jobs" / job["id"]).rglob("*") if path.is_file()]
         need(len(found) == 1, f"one file is left: {found}")
         figure("SIGSTOP past the lease", "one result, one file, nothing written by the sleeper")
+
+
+def stop_between_writes(site, process):
+    """A process that is stopped in the middle of a write holds all of SQLite up, which no server can help."""
+    for _ in range(50):
+        process.send_signal(signal.SIGSTOP)
+        if not site.database.startswith("sqlite:"):
+            return
+        connection = sqlite3.connect(site.database[len("sqlite:"):], timeout=1, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    need(False, "it is stopped between two writes")
 
 
 def rolling(database):
