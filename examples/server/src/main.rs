@@ -203,7 +203,11 @@ async fn background(app: &Shared, works: bool, stop: Stop) -> Result<(), String>
         }
     };
     // In this task: the queue's futures cannot go to another. A worker that cannot work ends the process.
-    let all = async { tokio::try_join!(async { Ok(deliver.await) }, work).map(drop) };
+    let deliver = async {
+        deliver.await;
+        Ok(())
+    };
+    let all = async { tokio::try_join!(deliver, work).map(drop) };
     tokio::pin!(all);
     let ended = tokio::select! {
         ended = &mut all => Some(ended),
