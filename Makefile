@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up what they need; see README.md.
 
-.PHONY: demo demo-model test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl
+.PHONY: demo demo-model server server-test test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -11,6 +11,15 @@ export XDG_RUNTIME_DIR ?= $(or $(TMPDIR),/tmp)
 demo: driver
 	$(CARGO) build --release --examples
 	./examples/demo/run
+
+# The job server with the demo's checkpoint; it prints the address of its page.
+server: driver
+	cd examples/server && $(CARGO) run --release -- serve
+
+# Minutes: real clients, kills and chaos on SQLite and Postgres, the page in Chromium. Installs what is missing where it can.
+server-test: driver
+	cd examples/server && $(CARGO) fmt --check && $(CARGO) clippy --all-targets --features accidents -- -D warnings
+	./examples/server/tests/run
 
 test: driver
 	@command -v ffmpeg >/dev/null || echo "wan-animate: tests that need the program ffmpeg are passed over; \`make test-all\` installs it"

@@ -1,0 +1,84 @@
+//! Both databases: one schema, one set of statements.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Executor, SqlitePool};
+
+/// Runs the same body with either pool.
+macro_rules! on {
+    ($database:expr, $pool:ident => $body:expr) => {
+        match $database {
+            $crate::db::Database::Sqlite($pool) => $body,
+            #[cfg(feature = "postgres")]
+            $crate::db::Database::Postgres($pool) => $body,
+        }
+    };
+}
+pub(crate) use on;
+
+/// SQLite for one machine, Postgres for many.
+#[derive(Clone, Debug)]
+pub enum Database {
+    Sqlite(SqlitePool),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+}
+
+impl Database {
+    /// Connects, and makes the tables that are missing.
+    pub async fn open(url: &str) -> Result<Self, sqlx::Error> {
+        let database = Self::connect(url).await?;
+        database.set_up().await?;
+        Ok(database)
+    }
+
+    async fn connect(url: &str) -> Result<Self, sqlx::Error> {
+        if url.starts_with("sqlite") {
+            // A commit is on disk before a client is told of its job.
+            let options = SqliteConnectOptions::from_str(url)?.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+            let options = options.synchronous(SqliteSynchronous::Full).busy_timeout(Duration::from_secs(30));
+            return Ok(Self::Sqlite(SqlitePoolOptions::new().max_connections(8).connect_with(options).await?));
+        }
+        #[cfg(feature = "postgres")]
+        if url.starts_with("postgres") {
+            let pool = sqlx::postgres::PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10));
+            return Ok(Self::Postgres(pool.connect(url).await?));
+        }
+        Err(sqlx::Error::Configuration(format!("{url}: neither sqlite: nor postgres:").into()))
+    }
+
+    async fn set_up(&self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(pool) => apalis_sqlite::SqliteStorage::migrations().run(pool).await?,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => {
+                // Two processes that start together would both make the tables.
+                let mut lock = pool.acquire().await?;
+                lock.execute("SELECT pg_advisory_lock(7262024)").await?;
+                let made = apalis_postgres::PostgresStorage::setup(pool).await;
+                lock.execute("SELECT pg_advisory_unlock(7262024)").await?;
+                made.map_err(|error| sqlx::Error::Configuration(error.to_string().into()))?;
+            }
+        }
+        for statement in include_str!("schema.sql").split(';').filter(|statement| !statement.trim().is_empty()) {
+            on!(self, pool => { pool.execute(AssertSqlSafe(statement.to_string())).await?; });
+        }
+        Ok(())
+    }
+
+    /// Whether it answers.
+    pub async fn is_up(&self) -> bool {
+        on!(self, pool => sqlx::query("SELECT 1").execute(pool).await.is_ok())
+    }
+
+    /// A value that all processes share, made by `make` where there is none yet.
+    pub async fn setting(&self, name: &str, make: impl FnOnce() -> String) -> Result<String, sqlx::Error> {
+        let value = make();
+        on!(self, pool => {
+            sqlx::query("INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING").bind(name).bind(value).execute(pool).await?;
+            sqlx::query_scalar("SELECT value FROM setting WHERE name = $1").bind(name).fetch_one(pool).await
+        })
+    }
+}

@@ -1,0 +1,235 @@
+"""What jobs survive: kills, sleeps, stops, poison, lost devices, duplicates, cancels. On SQLite, and on Postgres where it is installed.
+
+survival.py [KILLS [TEST ...]]"""
+
+import hashlib
+import random
+import signal
+import sqlite3
+import sys
+import threading
+import time
+
+from harness import SMALL, Failed, Site, backends, figure, need, wait_for
+
+# A job of two segments, of some seconds.
+LONG = {**SMALL, "steps": 4, "max_frames": 33, "segment_frames": 17}
+
+
+def sites(database):
+    return Site(database.fresh() if database else None)
+
+
+def digest(site, job):
+    need(job["state"] == "completed", f"the job is completed: {job['error']}\n{site.logs()}")
+    return hashlib.sha256(site.result(job)).hexdigest()
+
+
+def transitions(job, state):
+    return sum(1 for moment in job["history"] if moment["state"] == state)
+
+
+def kills(database, count):
+    """Line 2: kill -9 at random moments; the bytes are those of a run that nobody disturbed."""
+    with sites(database) as site:
+        site.serve("--no-worker")
+        worker = site.worker()
+        wanted = digest(site, site.wait(site.submit(**LONG)["id"]))
+        started = time.time()
+        site.wait(site.submit(**LONG)["id"])
+        length = time.time() - started
+        takeovers, again = [], []
+        other = site.worker()
+        steps = 4 * 2
+        for _ in range(count):
+            wait_for(lambda: len(site.ask("GET", "/api/v1/capabilities")["workers"]) >= 2, 60)
+            job = site.submit(**LONG)
+            running = wait_for(lambda: (found := site.job(job["id"]))["state"] != "queued" and found, 30)
+            time.sleep(random.random() * length)
+            before = site.job(job["id"])
+            owner = site.sql(f"SELECT worker FROM job WHERE id = '{job['id']}'")[0][0].split("-")[0]
+            victim = worker if str(worker.pid) == owner else other
+            victim.kill()
+            victim.wait()
+            killed = time.time()
+            if site.job(job["id"])["state"] != "completed":
+                leases = transitions(before, "preparing")
+                taken = wait_for(lambda: (found := site.job(job["id"])) and (transitions(found, "preparing") > leases or found["state"] == "completed") and time.time(), 60, site.logs)
+                takeovers.append(taken - killed)
+            if victim is worker:
+                worker = site.worker()
+            else:
+                other = site.worker()
+            ended = site.wait(job["id"])
+            need(digest(site, ended) == wanted, f"the bytes are the same: {ended}")
+            need(transitions(ended, "completed") == 1, "it is completed once")
+            again.append(site.steps(job["id"]) - steps)
+        figure("kill -9", f"{count} moments, all byte-equal; taken over in {max(takeovers, default=0):.1f} s at most; steps made again at most {max(again)}")
+        need(max(takeovers, default=0) <= 5, "another worker goes on within 5 s")
+        need(max(again) <= 1, f"no more steps are made again than those since the last checkpoint, and one: {again}")
+
+
+def sleeper(database):
+    """Line 3: a worker that is stopped for longer than its lease writes nothing when it wakes."""
+    with sites(database) as site:
+        site.serve("--no-worker")
+        first = site.worker()
+        job = site.submit(**LONG)
+        wait_for(lambda: site.job(job["id"])["step"] >= 1, 60)
+        stop_between_writes(site, first)
+        site.worker()
+        ended = site.wait(job["id"])
+        need(ended["state"] == "completed", str(ended["error"]))
+        first.send_signal(signal.SIGCONT)
+        time.sleep(3)
+        later = site.job(job["id"])
+        need(later["version"] == ended["version"] and later["outputs"] == ended["outputs"], "the sleeper wrote nothing")
+        found = [path.relative_to(site.store).as_posix() for path in (site.folder / "files/jobs" / job["id"]).rglob("*") if path.is_file()]
+        need(len(found) == 1, f"one file is left: {found}")
+        figure("SIGSTOP past the lease", "one result, one file, nothing written by the sleeper")
+
+
+def stop_between_writes(site, process):
+    """A process that is stopped in the middle of a write holds all of SQLite up, which no server can help."""
+    for _ in range(50):
+        process.send_signal(signal.SIGSTOP)
+        if not site.database.startswith("sqlite:"):
+            return
+        connection = sqlite3.connect(site.database[len("sqlite:"):], timeout=1, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    need(False, "it is stopped between two writes")
+
+
+def rolling(database):
+    """Line 4: SIGTERM gives the job back; ten restarts in a row lose nothing."""
+    with sites(database) as site:
+        site.serve("--no-worker")
+        worker = site.worker()
+        wanted = digest(site, site.wait(site.submit(**LONG)["id"]))
+        jobs = [site.submit(**LONG)["id"] for _ in range(3)]
+        gone = []
+        for _ in range(10):
+            time.sleep(1 + random.random() * 2)
+            worker.terminate()
+            began = time.time()
+            worker.wait(timeout=40)
+            gone.append(time.time() - began)
+            worker = site.worker()
+        for id in jobs:
+            ended = site.wait(id)
+            need(digest(site, ended) == wanted, "the bytes are the same")
+            need(ended["deaths"] == 0, "a planned stop is no death")
+        figure("SIGTERM", f"10 restarts, gone within {max(gone):.2f} s, nothing lost, no deaths")
+        need(max(gone) <= 3.5, f"gone within a step and a second: {gone}")
+
+
+def poison(database):
+    """Line 5: a job that kills its workers is given up, beside jobs that do not; a lost device moves on."""
+    with sites(database) as site:
+        site.serve("--no-worker")
+        stop = threading.Event()
+
+        def supervise():
+            worker = site.worker()
+            while not stop.wait(0.2):
+                if worker.poll() is not None:
+                    worker = site.worker()
+
+        thread = threading.Thread(target=supervise)
+        thread.start()
+        bad = site.submit(prompt="abort the process")["id"]
+        good = [site.submit(seed=seed)["id"] for seed in range(5)]
+        lost = site.submit(prompt="lose the device once")["id"]
+        store = site.submit(prompt="fail five times")["id"]
+        ended = site.wait(bad, 120)
+        need(ended["state"] == "failed" and ended["error"]["code"] == "worker_died", str(ended["error"]))
+        starts = transitions(ended, "preparing") - 1
+        for id in [*good, lost, store]:
+            job = site.wait(id, 120)
+            need(job["state"] == "completed", f"{job['error']}")
+        stop.set()
+        thread.join()
+        figure("poison", f"failed worker_died after {starts} starts; 5 others, a lost device and 5 failures of the store completed")
+        need(starts == 3, "three starts")
+
+
+def duplicates(database):
+    """Line 7: fifty of the same at once are one job."""
+    with sites(database) as site:
+        site.serve("--no-worker")
+        site.inputs()
+        ids, errors = set(), []
+
+        def submit(n):
+            try:
+                ids.add(site.submit(headers={"idempotency-key": "one"})["id"])
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=submit, args=(n,)) for n in range(50)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        need(not errors and len(ids) == 1, f"one job: {ids} {errors[:1]}")
+        need(int(site.sql("SELECT COUNT(*) FROM job")[0][0]) == 1, "one row")
+        try:
+            site.submit(headers={"idempotency-key": "one"}, steps=3)
+            need(False, "another body is refused")
+        except Failed as error:
+            need(error.status == 409, str(error))
+        figure("50 duplicates at once", "1 job; another body: 409")
+        task = {"taskType": "videoInference", "taskUUID": "7c1e8a54-8f05-4a4a-9f2a-4dbd1a4a0b11", "model": "runware:200@8", "positivePrompt": "x",
+                "inputs": {"referenceImages": [site.inputs()["image"]], "referenceVideos": [site.inputs()["video"]]}}
+        threads = [threading.Thread(target=lambda: site.ask("POST", "/v1", [task])) for _ in range(50)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        need(int(site.sql("SELECT COUNT(*) FROM job")[0][0]) == 2, "one job of one taskUUID")
+        figure("one taskUUID 50 times", "1 job")
+
+
+def cancels(database):
+    """Line 8: a queued job at once, one that runs within a second and a submission; the GPU is free."""
+    with sites(database) as site:
+        site.serve()
+        site.wait(site.submit()["id"])
+        long = site.submit(**{**LONG, "steps": 50})["id"]
+        queued = site.submit()["id"]
+        after = site.submit()["id"]
+        wait_for(lambda: site.job(long)["step"] >= 1, 60)
+        began = time.time()
+        job = site.ask("POST", f"/api/v1/jobs/{queued}/cancel")
+        at_once = time.time() - began
+        need(job["state"] == "cancelled", job["state"])
+        began = time.time()
+        site.ask("POST", f"/api/v1/jobs/{long}/cancel")
+        job = site.wait(long)
+        running = time.time() - began
+        need(job["state"] == "cancelled", job["state"])
+        need(site.wait(after)["state"] == "completed", "the next job runs")
+        figure("cancel", f"queued {at_once * 1000:.0f} ms, running {running:.2f} s")
+        need(at_once <= 0.25 and running <= 2, "in time")
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    tests = {"kills": lambda database: kills(database, count), "sleeper": sleeper, "rolling": rolling, "poison": poison, "duplicates": duplicates, "cancels": cancels}
+    wanted = sys.argv[2:] or list(tests)
+    only = [name for name in wanted if name in ("sqlite", "postgres")]
+    wanted = [name for name in wanted if name in tests] or list(tests)
+    for backend, database in backends():
+        if only and backend not in only:
+            continue
+        print(backend, flush=True)
+        for name in wanted:
+            tests[name](database)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""Uploads, results, webhooks, addresses, times and formats: lines 10, 11, 12, 13 and 14.
+
+web.py [PYTHON_WITH_STANDARDWEBHOOKS]"""
+
+import hashlib
+import http.client
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from harness import DEMO, SMALL, Failed, Site, figure, free_port, memory, need, wait_for
+
+
+def status(function):
+    try:
+        function()
+        return 200
+    except Failed as error:
+        return error.status
+
+
+def put(url, pieces, length):
+    """Streams a body; the answer's status."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=120)
+    connection.putrequest("PUT", f"{parts.path}?{parts.query}")
+    connection.putheader("content-length", str(length))
+    connection.endheaders()
+    try:
+        for piece in pieces:
+            connection.send(piece)
+    except OSError:
+        pass
+    return connection.getresponse().status
+
+
+def uploads(site, server):
+    """Line 10."""
+    announce = lambda **fields: site.ask("POST", "/api/v1/uploads", fields)["upload_url"]
+    million = os.urandom(1_000_000)
+    put(announce(), [million] * 5, 5_000_000)
+    peak, stop = [memory(server)], threading.Event()
+    before = peak[0]
+
+    def watch():
+        while not stop.wait(0.02):
+            peak.append(memory(server))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    need(put(announce(size=200_000_000), [million] * 200, 200_000_000) == 200, "200 MB are taken")
+    stop.set()
+    thread.join()
+    grown = (max(peak) - before) / 1e6
+    figure("200 MB upload", f"{grown:.1f} MB more memory")
+    need(grown <= 10, "at most 10 MB more")
+    need(put(announce(), [million] * 201, 201_000_000) == 413, "the 201st MB is refused")
+    need(status(lambda: announce(size=200_000_001)) == 413, "and where it is announced")
+    need(put(announce(size=5), [b"123456"], 6) == 400, "another length is refused")
+    need(put(announce(sha256="0" * 64), [b"123456"], 6) == 400, "another digest is refused")
+    need(put(announce(sha256=hashlib.sha256(b"123456").hexdigest(), size=6), [b"123456"], 6) == 200, "the right ones are taken")
+    url = announce()
+    need(put(url.replace("expires=1", "expires=2"), [b"1"], 1) == 403, "a changed time is refused")
+    need(put(url.split("?")[0] + "?expires=1&signature=" + url[-64:], [b"1"], 1) == 403, "one that is over is refused")
+    figure("201st MB, wrong length, wrong digest, expired address", "413, 400, 400, 403")
+
+
+def results(site):
+    job = site.wait(site.submit()["id"])
+    url = job["outputs"][0]["url"]
+    whole = site.ask("GET", url, raw=True)
+
+    def get(**headers):
+        request = urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status, answer.read(), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            return error.code, b"", dict(error.headers)
+
+    code, body, headers = get(Range="bytes=10-19")
+    need(code == 206 and body == whole[10:20] and headers["content-range"] == f"bytes 10-19/{len(whole)}", "a range")
+    need(get(Range="bytes=-5")[1] == whole[-5:], "the end")
+    need(get(Range=f"bytes={len(whole)}-")[0] == 416, "behind the end")
+    need(get(If_None_Match=headers["etag"])[0] == 304, "known already")
+    need(get(Range="bytes=0-1", If_Range='"other"')[1] == whole, "another file's range")
+    need(status(lambda: site.ask("GET", url.replace("signature=", "signature=0"), headers={"authorization": ""})) == 403, "a wrong signature")
+    need(status(lambda: site.ask("GET", f"/api/v1/jobs/{job['id']}", headers={"authorization": "Bearer wa_wrongwrong"})) == 401, "a wrong key")
+    other = site.ask("POST", "/api/v1/keys", {"name": "other"})["key"]
+    need(status(lambda: site.ask("GET", f"/api/v1/jobs/{job['id']}", headers={"authorization": f"Bearer {other}"})) == 404, "another's job")
+    need(status(lambda: site.ask("GET", "/api/v1/keys", headers={"authorization": f"Bearer {other}"})) == 403, "no admin")
+    figure("Range, ETag, If-Range, keys", "206, 416, 304, 401, 404, 403")
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """Keeps what it is sent, and answers what it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self, answers=()):
+        self.calls, self.answers = [], list(answers)
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                receiver.calls.append((self.command, self.path, dict(self.headers), body))
+                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            do_GET = do_POST = do_PUT = answer
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+VERIFY = """
+import json, sys
+from standardwebhooks import Webhook
+call = json.load(sys.stdin)
+Webhook(call["secret"]).verify(call["body"], call["headers"])
+"""
+
+
+def webhooks(site, python):
+    """Line 12."""
+    import hmac
+
+    receiver, put_to = Receiver([500, 500, 500]), Receiver()
+    job = site.submit(webhook=receiver.url + "/hook", upload_to=put_to.url + "/there.mp4")
+    dead = site.submit(webhook=f"http://127.0.0.1:{free_port()}/")
+    job = site.wait(job["id"])
+    wait_for(lambda: len(receiver.calls) == 4, 60)
+    need(len({headers["webhook-id"] for _, _, headers, _ in receiver.calls}) == 1, "the same id every time")
+    need(json.loads(receiver.calls[3][3])["outputs"][0]["sha256"] == job["outputs"][0]["sha256"], "it tells of the result")
+    need(hashlib.sha256(put_to.calls[0][3]).hexdigest() == job["outputs"][0]["sha256"], "the result was PUT")
+    secret = site.sql("SELECT webhook_secret FROM api_key")[0][0]
+    headers = {name.lower(): value for name, value in receiver.calls[3][2].items()}
+    call = json.dumps({"secret": secret, "body": receiver.calls[3][3].decode(), "headers": headers})
+    verified = subprocess.run([python, "-c", VERIFY], input=call, text=True, capture_output=True)
+    if "No module named" in verified.stderr:
+        print("  standardwebhooks: passed over, not installed")
+    else:
+        need(verified.returncode == 0, verified.stderr)
+    time.sleep(0.5)
+    states = site.ask("GET", f"/api/v1/jobs/{job['id']}/deliveries")
+    need(states[0]["state"] == "delivered" and states[0]["tries"] == 4, str(states))
+    need(site.wait(dead["id"])["state"] == "completed", "a dead receiver blocks no job")
+    vendor = Receiver()
+    body = {"image": site.inputs()["image"], "video": site.inputs()["video"], "seed": 7}
+    made = site.ask("POST", f"/api/v3/wavespeed-ai/wan-2.2/animate?webhook={urllib.parse.quote(vendor.url)}", body)["data"]
+    site.ask("POST", f"/api/v1/jobs/{made['id']}/cancel")
+    wait_for(lambda: vendor.calls, 60)
+    _, _, headers, body = vendor.calls[0]
+    headers = {name.lower(): value for name, value in headers.items()}
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    wanted = hmac.new(secret.removeprefix("whsec_").encode(), signed, "sha256").hexdigest()
+    need(headers["webhook-signature"] == f"v3,{wanted}", "WaveSpeed's scheme")
+    figure("webhooks", "500 x 3, then delivered with one id, verified; WaveSpeed's scheme verified; a dead receiver blocks nothing")
+
+
+def guard():
+    """Line 11: no address of the own network is connected to, as an input, a webhook or an upload, nor through a redirect or a name."""
+    listener = socket.socket()
+    listener.bind(("0.0.0.0", 0))
+    listener.listen(100)
+    listener.setblocking(False)
+    port = listener.getsockname()[1]
+    hosts = """127.0.0.1 127.1 127.0.1 127.255.255.254 2130706433 0x7f000001 0x7f.1 0177.0.0.1 017700000001 0 0.0.0.0 [::1] [::] [::ffff:127.0.0.1] [::ffff:7f00:1]
+        [::127.0.0.1] [64:ff9b::7f00:1] [2002:7f00:1::] localhost LOCALHOST localhost. 169.254.169.254 [::ffff:169.254.169.254] 2852039166 0xa9fea9fe 10.0.0.1 172.16.0.1
+        192.168.0.1 100.64.0.1 192.0.0.1 198.18.0.1 224.0.0.1 240.0.0.1 255.255.255.255 [fc00::1] [fe80::1] [fd00:ec2::254] [ff02::1] ip6-localhost user@127.0.0.1
+        example.com@127.0.0.1 127.0.0.1%2f 127。0。0。1 ①②⑦.0.0.1""".split()
+    urls = [f"http://{host}:{port}/x" for host in hosts] + [f"https://{host}:{port}/x" for host in hosts[:12]]
+    urls += ["gopher://127.0.0.1/x", "file:///etc/passwd", "ftp://127.0.0.1/x", "dict://127.0.0.1/x", "http://", "http:///x", "//127.0.0.1/x", f"http://{socket.gethostname()}:{port}/"]
+    with Site(allow_private=False) as site:
+        site.serve()
+        refused_late = []
+        for url in urls:
+            for field in ("video", "webhook", "upload_to"):
+                try:
+                    refused_late.append((field, url, site.submit(**{field: url})["id"]))
+                except Failed as error:
+                    need(error.status == 400, f"{url}: {error}")
+        # Names are resolved where they are needed: such a job fails, and such a webhook is not called.
+        for field, url, id in refused_late:
+            job = site.wait(id)
+            need(job["state"] == ("failed" if field == "video" else "completed"), f"{field} {url}: {job['state']}")
+        time.sleep(2)
+        connections = 0
+        try:
+            while listener.accept():
+                connections += 1
+        except BlockingIOError:
+            pass
+        figure("hostile addresses", f"{len(urls)} each as input, webhook and upload: {connections} connections")
+        need(connections == 0, "nobody connected")
+
+
+def expiry(site, server):
+    """Line 14."""
+    job = site.wait(site.submit(ttl=60)["id"])
+    path = site.folder / "files" / site.sql(f"SELECT file FROM output WHERE job_id = '{job['id']}'")[0][0]
+    need(path.exists(), "the result is there")
+    url = job["outputs"][0]["url"]
+    copy = site.folder / "copy.sqlite"
+    site.sql(f"VACUUM INTO '{copy}'")
+    import sqlite3
+
+    need(sqlite3.connect(copy).execute("PRAGMA integrity_check").fetchone()[0] == "ok", "a copy of the running database opens")
+    yield
+    wait_for(lambda: time.time() * 1000 > job["expires"], 90)
+    need(status(lambda: site.ask("GET", url)) == 410, "gone")
+    need(status(lambda: site.ask("GET", f"/api/v1/jobs/{job['id']}/outputs/0")) == 410, "gone for its owner")
+    began = time.time()
+    wait_for(lambda: not path.exists(), 60)
+    figure("ttl of 60 s", f"410 after it, the file gone {time.time() - began:.0f} s later; a copy of the running database opens")
+
+
+def full_disk():
+    """Line 14: a disk that is full, and has room again later."""
+    folder = Path(tempfile.mkdtemp(prefix="wan-disk-"))
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True).returncode:
+        print("  full disk: passed over, no disk can be mounted here")
+        return
+    try:
+        with Site(store=str(folder)) as site:
+            site.serve("--no-worker")
+            job = site.submit()
+            ballast = folder / "ballast"
+            with open(ballast, "wb", buffering=0) as file:
+                try:
+                    while file.write(b"0" * 4096):
+                        pass
+                except OSError:
+                    pass
+            site.worker()
+            wait_for(lambda: int(site.sql(f"SELECT failures FROM job WHERE id = '{job['id']}'")[0][0]) >= 2, 60, site.logs)
+            ballast.unlink()
+            ended = site.wait(job["id"])
+            need(ended["state"] == "completed", str(ended["error"]))
+            failures = site.sql(f"SELECT failures FROM job WHERE id = '{job['id']}'")[0][0]
+            figure("full disk", f"{failures} tries failed; completed when there was room")
+    finally:
+        subprocess.run(["umount", "-l", folder])
+
+
+def readme(site):
+    """Line 18: the README's call by curl, as it stands there."""
+    text = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    call = text[text.index("curl -s"):]
+    call = call[: call.index("```")].replace("localhost:8080", f"127.0.0.1:{site.port}")
+    done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, env={**os.environ, "KEY": site.key}, cwd=DEMO.parent.parent)
+    job = json.loads(done.stdout)
+    need(job["state"] == "completed", f"{done.stdout} {done.stderr}")
+    figure("the README's curl", f"{job['outputs'][0]['frames']} frames")
+
+
+def formats(site):
+    """Line 13, as far as ffprobe goes."""
+    if not shutil.which("ffprobe"):
+        print("  ffprobe: passed over, not installed")
+        return
+    sound = site.folder / "sound.mp4"
+    subprocess.run(["ffmpeg", "-y", "-loglevel", "error", "-i", DEMO / "driving.mp4", "-f", "lavfi", "-i", "sine=440:duration=3", "-c:v", "copy", "-c:a", "aac", "-shortest", sound], check=True)
+    video = site.upload(sound)
+    sizes = []
+    for format in ("mp4", "mov", "gif"):
+        job = site.wait(site.submit(format=format, video=video, max_frames=17)["id"])
+        need(job["state"] == "completed", str(job["error"]))
+        path = site.folder / f"result.{format}"
+        path.write_bytes(site.result(job))
+        said = subprocess.run(["ffprobe", "-v", "error", "-show_streams", "-of", "json", path], capture_output=True, text=True, check=True).stdout
+        streams = json.loads(said)["streams"]
+        need(streams[0]["width"] == 96 and len(streams) == (1 if format == "gif" else 2), f"{format}: {said}")
+        if format != "gif":
+            lengths = [float(stream["duration"]) for stream in streams]
+            need(abs(lengths[0] - lengths[1]) <= 0.025, f"sound and pictures end together: {lengths}")
+            packets = lambda file: [packet["data_hash"] for packet in json.loads(subprocess.run(
+                ["ffprobe", "-v", "error", "-select_streams", "a", "-show_packets", "-show_data_hash", "md5", "-of", "json", file], capture_output=True, check=True).stdout)["packets"]]
+            copied, all = packets(path), packets(sound)
+            # Without those before the first frame, by which a decoder warms up.
+            need(any(all[first:first + len(copied)] == copied for first in range(3)), f"{format}: the sound's packets are the driving clip's")
+    ratios, best = [], site.folder / "best.mp4"
+    for quality in (100, 20, 60, 99):
+        job = site.wait(site.submit(quality=quality)["id"])
+        path = best if quality == 100 else site.folder / "other.mp4"
+        path.write_bytes(site.result(job))
+        if quality != 100:
+            sizes.append(job["outputs"][0]["bytes"])
+            said = subprocess.run(["ffmpeg", "-i", path, "-i", best, "-lavfi", "psnr", "-f", "null", "-"], capture_output=True, text=True).stderr
+            ratios.append(float(said.rsplit("average:", 1)[1].split()[0]))
+    need(ratios == sorted(ratios) and ratios[0] < ratios[2], f"the PSNR rises with the quality: {ratios}")
+    need(status(lambda: site.submit(format="webm")) == 400, "WebM is refused by name where it is not built in")
+    figure("formats", f"mp4, mov, gif open in ffprobe; packets of the sound are equal; quality 20, 60, 99: {sizes} bytes, PSNR beside 100 {ratios}")
+
+
+def main():
+    python = sys.argv[1] if len(sys.argv) > 1 else sys.executable
+    with Site() as site:
+        server = site.serve()
+        late = expiry(site, server)
+        next(late)
+        uploads(site, server)
+        results(site)
+        webhooks(site, python)
+        formats(site)
+        readme(site)
+        list(late)
+    full_disk()
+    guard()
+
+
+if __name__ == "__main__":
+    main()
