@@ -29,7 +29,7 @@ struct Composed {
 impl Composed {
     fn new(kernel: &'static Kernel, elements: &[Element], constants: &[(&'static str, u32)], dialect: Dialect) -> Self {
         let what = format!("{} of {elements:?} with {constants:?}, {dialect:?}", kernel.name);
-        let for_metal = kernel.needs != Needs::CooperativeMatrix || constants.contains(&("VEC4S", 0));
+        let for_metal = kernel.needs != Needs::CooperativeMatrix || constants.contains(&("VEC4_ARRAYS", 0));
         Self { what, text: kernel.compose(elements, constants, dialect), dialect, needs: kernel.needs, for_metal }
     }
 

@@ -12,21 +12,21 @@
 //     out = sum / row_sum
 //
 // The element-to-lane mapping of a cooperative matrix is opaque, and so sums cannot be scaled in registers: they go through workgroup
-// memory. That is why row_max follows the scores only when it must. P_SHIFT makes probs larger, so that small ones are still normal numbers of f16:
-// 2^(RESCALE_THRESHOLD + P_SHIFT) is 32,768, and the largest f16 65,504.
+// memory. That is why row_max follows the scores only when it must. P_SHIFT makes probs larger, so that small ones are still normal
+// numbers of f16: 2^(RESCALE_THRESHOLD + P_SHIFT) is 32,768, and the largest f16 65,504.
 //
 // Numbers past `dim` are zeros in q alone, which is enough. Loads stand behind no condition: compilers would wait for each at once.
 // Past the end they read the last keys again, whose probs are zeros. Where TRANSPOSED says so, values are kept by dimension, so that their
-// fragments are read like those of keys: a lane turns LV blocks of four by four in registers. A lane carries LX vec4s of keys. Arrays are
-// declared by vec4s (SPIR-V) or one by one (Metal).
+// fragments are read like those of keys: a thread transposes LV blocks of four by four in registers. It carries LX vec4s of keys. Arrays
+// are declared by vec4s (SPIR-V) or one by one (Metal).
 // #import attention
 
 const KEYS: u32 = FN * SIZE;
 const DIM: u32 = FD * SIZE;
 const ROWS: u32 = FM * SIZE; // queries of a subgroup
 const BR: u32 = SG * ROWS;
-const PER: u32 = LANES / ROWS; // lanes that share a query
-const OWN: u32 = KEYS / PER / 4u; // vec4s of a lane's keys
+const PER: u32 = LANES / ROWS; // threads that share a query
+const OWN: u32 = KEYS / PER / 4u; // vec4s of a thread's keys
 // Rows of workgroup memory in vec4s, padded against bank conflicts.
 const K_ROW: u32 = (DIM + PAD) / 4u;
 // #if TRANSPOSED
@@ -44,7 +44,7 @@ const LOG2_E: f32 = 1.4426950408889634;
 
 // Of a multiple of 16 bytes, as all arrays here: others have been seen to move the rest off the alignment that fragments need.
 var<workgroup> rescale_needed: array<u32, 4>;
-// #if VEC4S
+// #if VEC4_ARRAYS
 const UNIT: u32 = 1u;
 var<workgroup> k_tile: array<vec4<f16>, KEYS * K_ROW>;
 var<workgroup> v_tile: array<vec4<f16>, V_FOURS>;
@@ -93,7 +93,7 @@ fn scores_at(four: u32) -> vec4<f32> {
 }
 // #end
 
-// Among the lanes that share a query.
+// Among the threads that share a query.
 fn row_max_of(x: f32) -> f32 {
     var row_max = x;
     for (var step = 1u; step < PER; step *= 2u) { row_max = max(row_max, subgroupShuffleXor(row_max, step)); }
@@ -110,7 +110,7 @@ fn row_sum_of(x: f32) -> f32 {
 fn power(x: vec4<f32>) -> vec4<f32> { return exp2(max(x, vec4<f32>(-140.0))); }
 
 // SIZE numbers from `begin` on of a subgroup's queries, to where its probs will be.
-fn put_queries(begin: u32, strip: u32, here: Place, p: Params, subgroup: Subgroup) {
+fn put_queries(begin: u32, strip: u32, here: TileOrigin, p: Params, subgroup: Subgroup) {
     for (var four = subgroup.lane; four < ROWS * SIZE / 4u; four += LANES) {
         let row = strip + four / (SIZE / 4u);
         let d = begin + four % (SIZE / 4u) * 4u;
@@ -119,7 +119,7 @@ fn put_queries(begin: u32, strip: u32, here: Place, p: Params, subgroup: Subgrou
     }
 }
 
-// A lane's part of its query in a fragment that is stored from `column` of the scores on.
+// A thread's part of its query in a fragment that is stored from `column` of the scores on.
 fn scale_scores(row: u32, part: u32, column: u32, factor: f32) {
     for (var c = part * (SIZE / PER); c < (part + 1u) * (SIZE / PER); c += 4u) {
         let at = row * SCORE_ROW + (column + c) / 4u;
@@ -135,18 +135,18 @@ fn store_scores(fragment: u32, row: u32, part: u32, begin: u32, at: u32, factor:
     }
 }
 
-fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
-    let here = place_of(group, BR, p);
+fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
+    let here = tile_origin(group, BR, p);
     let strip = subgroup.id * ROWS;
-    // What this lane weighs: one query, and some of its keys.
+    // What this thread weighs: one query, and some of its keys.
     let row = strip + subgroup.lane / PER;
     let part = subgroup.lane % PER;
     let prob_at = row * PROB_ROW + part * OWN;
     let score_at = row * SCORE_ROW + part * OWN;
     let scale = p.scale * LOG2_E;
     var shift = MASKED; // scaled row_max - P_SHIFT
-    var row_sum = 0.0; // of this lane's keys
-    if (lane == 0u) { rescale_needed[0] = 0u; }
+    var row_sum = 0.0; // of this thread's keys
+    if (thread == 0u) { rescale_needed[0] = 0u; }
 
     // Queries.
     // #for d in FD
@@ -159,20 +159,20 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     workgroupBarrier();
     // #end
 
-    // Where this lane's keys and blocks of values begin, in vec4s.
+    // Where this thread's keys and blocks of values begin, in vec4s.
     let width = here.width / 4u;
     let last_row = (p.k_len - 1u) * width;
     let last_four = p.dim / 4u - 1u;
     // #for x in LX
-    let k_at_$x = here.keys / 4u + min((lane + $xu * WG) % (DIM / 4u), last_four);
-    let k_row_$x = (lane + $xu * WG) / (DIM / 4u) * width;
-    let put_k_$x = (lane + $xu * WG) / (DIM / 4u) * K_ROW + (lane + $xu * WG) % (DIM / 4u);
+    let k_at_$x = here.keys / 4u + min((thread + $xu * WG) % (DIM / 4u), last_four);
+    let k_row_$x = (thread + $xu * WG) / (DIM / 4u) * width;
+    let put_k_$x = (thread + $xu * WG) / (DIM / 4u) * K_ROW + (thread + $xu * WG) % (DIM / 4u);
     var k_$x = k_data[k_at_$x + min(k_row_$x, last_row)];
     put_k(put_k_$x, k_$x);
     // #end
     // #if TRANSPOSED
     // #for b in LV
-    let block_$b = (lane + $bu * WG) % BLOCKS;
+    let block_$b = (thread + $bu * WG) % BLOCKS;
     let v_at_$b = here.keys / 4u + min(block_$b / (KEYS / 4u), last_four);
     let v_row_$b = block_$b % (KEYS / 4u) * 4u * width;
     let put_v_$b = block_$b / (KEYS / 4u) * 4u * V_ROW + block_$b % (KEYS / 4u);
@@ -263,7 +263,7 @@ fn attention_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             sum_$i_$d = coopLoadT<coop_mat$sizex$size<f32, C>>(&scores[taken_out_$i_$d], SCORE_ROW * UNIT);
             // #end
             // #end
-            if (lane == 0u) { rescale_needed[0] = 0u; }
+            if (thread == 0u) { rescale_needed[0] = 0u; }
         }
         // #for x in LX
         put_k(put_k_$x, k_$x);

@@ -1,11 +1,11 @@
 // out = softmax(q k^T * scale + bias) v for each head and batch, by tiles of 64 keys with a running maximum and sum in f32.
 // q, out: [batches * q_len, heads * dim]; k, v: [batches * k_len, heads * dim]; bias: [heads, q_len, k_len] where BIASED is 1.
-// A workgroup makes BR queries of one head. For each tile, a lane first scores QUERIES queries against four keys; then one lane
-// for each query turns scores into probs; then the lanes stand as COLS columns of VEC4S vectors along dim times groups of ROWS
+// A workgroup makes BR queries of one head. For each tile, a thread first scores QUERIES queries against four keys; then one thread
+// for each query turns scores into probs; then the threads stand as COLS columns of VECS vectors along dim times groups of ROWS
 // queries, and gather the values.
 // #import attention, attention_bias, online_softmax_rows
 
-const ACROSS: u32 = 16u; // lanes side by side along the keys
+const ACROSS: u32 = 16u; // threads side by side along the keys
 const QUERIES: u32 = BR * ACROSS / WG;
 const ROWS: u32 = BR * COLS / WG;
 const STRIDE: u32 = ACROSS + 1u; // odd, so that the rows of `probs` begin in different banks
@@ -13,23 +13,23 @@ const STRIDE: u32 = ACROSS + 1u; // odd, so that the rows of `probs` begin in di
 var<workgroup> probs: array<vec4<f32>, BR * STRIDE>;
 var<workgroup> rescale: array<f32, BR>;
 
-fn attention_reg(group: u32, lane: u32, p: Params) {
-    let here = place_of(group, BR, p);
-    let query = lane / ACROSS * QUERIES;
+fn attention_reg(group: u32, thread: u32, p: Params) {
+    let here = tile_origin(group, BR, p);
+    let query = thread / ACROSS * QUERIES;
     var q_rows: array<u32, QUERIES>;
     for (var i = 0u; i < QUERIES; i++) { q_rows[i] = here.queries + min(here.first + query + i, p.q_len - 1u) * here.width; }
     var scores: array<vec4<f32>, QUERIES>;
-    var columns: array<u32, VEC4S>;
-    for (var c = 0u; c < VEC4S; c++) { columns[c] = min((lane % COLS + c * COLS) * 4u, (p.dim - 1u) & ~3u); }
-    let row = lane / COLS * ROWS;
-    var sums: array<vec4<f32>, ROWS * VEC4S>;
-    for (var i = 0u; i < ROWS * VEC4S; i++) { sums[i] = vec4<f32>(); }
+    var columns: array<u32, VECS>;
+    for (var c = 0u; c < VECS; c++) { columns[c] = min((thread % COLS + c * COLS) * 4u, (p.dim - 1u) & ~3u); }
+    let row = thread / COLS * ROWS;
+    var sums: array<vec4<f32>, ROWS * VECS>;
+    for (var i = 0u; i < ROWS * VECS; i++) { sums[i] = vec4<f32>(); }
     var row_max = MASKED;
     var row_sum = 0.0;
 
     for (var tile = 0u; tile < p.k_len; tile += ACROSS * 4u) {
         // Scores.
-        let key = tile + lane % ACROSS * 4u;
+        let key = tile + thread % ACROSS * 4u;
         let last = p.k_len - 1u;
         let vec4s = min(ACROSS, (p.k_len - tile + 3u) / 4u);
         let k_rows = here.keys + min(vec4<u32>(key, key + 1u, key + 2u, key + 3u), vec4<u32>(last)) * here.width;
@@ -52,23 +52,23 @@ fn attention_reg(group: u32, lane: u32, p: Params) {
                 score += bias_four((here.head * p.q_len + min(here.first + query + i, p.q_len - 1u)) * p.k_len + key, p.k_len - key);
             }
             if (BIASED == 2u) { score += shift_of(vec4<u32>(key, key + 1u, key + 2u, key + 3u), p); }
-            probs[(query + i) * STRIDE + lane % ACROSS] = select(vec4<f32>(MASKED), score, inside);
+            probs[(query + i) * STRIDE + thread % ACROSS] = select(vec4<f32>(MASKED), score, inside);
         }
         workgroupBarrier();
 
         // Weights.
-        if (lane < BR) { online_softmax(lane, vec4s, &row_max, &row_sum); }
+        if (thread < BR) { online_softmax(thread, vec4s, &row_max, &row_sum); }
         workgroupBarrier();
 
         // Values.
         for (var i = 0u; i < ROWS; i++) {
-            for (var c = 0u; c < VEC4S; c++) { sums[i * VEC4S + c] *= rescale[row + i]; }
+            for (var c = 0u; c < VECS; c++) { sums[i * VECS + c] *= rescale[row + i]; }
         }
         for (var j = 0u; j < vec4s; j++) {
             let k = tile + j * 4u;
             let v_rows = here.keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * here.width;
-            var v4: array<mat4x4<f32>, VEC4S>;
-            for (var c = 0u; c < VEC4S; c++) {
+            var v4: array<mat4x4<f32>, VECS>;
+            for (var c = 0u; c < VECS; c++) {
                 let n = p.dim - columns[c];
                 v4[c] = mat4x4<f32>(
                     v_load(v_rows.x + columns[c], n),
@@ -79,20 +79,20 @@ fn attention_reg(group: u32, lane: u32, p: Params) {
             }
             for (var i = 0u; i < ROWS; i++) {
                 let prob = probs[(row + i) * STRIDE + j];
-                for (var c = 0u; c < VEC4S; c++) { sums[i * VEC4S + c] += v4[c] * prob; }
+                for (var c = 0u; c < VECS; c++) { sums[i * VECS + c] += v4[c] * prob; }
             }
         }
         workgroupBarrier();
     }
 
-    if (lane < BR) { rescale[lane] = 1.0 / row_sum; }
+    if (thread < BR) { rescale[thread] = 1.0 / row_sum; }
     workgroupBarrier();
-    for (var c = 0u; c < VEC4S; c++) {
-        let column = (lane % COLS + c * COLS) * 4u;
+    for (var c = 0u; c < VECS; c++) {
+        let column = (thread % COLS + c * COLS) * 4u;
         for (var i = 0u; i < ROWS; i++) {
             if (column >= p.dim || here.first + row + i >= p.q_len) { continue; }
             let e = here.queries + (here.first + row + i) * here.width + column;
-            out_store(e, p.dim - column, sums[i * VEC4S + c] * rescale[row + i]);
+            out_store(e, p.dim - column, sums[i * VECS + c] * rescale[row + i]);
         }
     }
 }

@@ -1,5 +1,5 @@
 // See attention_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes
-// BR queries of one head. A lane scores four keys of each tile of 32, then gathers VEC4S vectors along dim of the values; queries
+// BR queries of one head. A lane scores four keys of each tile of 32, then gathers VECS vectors along dim of the values; queries
 // and probs are handed round by shuffles, so that nothing needs workgroup memory.
 // #import attention, attention_bias
 
@@ -19,21 +19,21 @@ fn sum_of(x: f32) -> f32 {
 }
 
 fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
-    let here = place_of(group, BR, p);
+    let here = tile_origin(group, BR, p);
     let last = p.k_len - 1u;
     let mine = subgroup.lane * 4u;
     var q_rows: array<u32, BR>;
     var row_max: array<f32, BR>;
     var row_sum: array<f32, BR>; // of this lane's keys
-    var sums: array<array<vec4<f32>, VEC4S>, BR>;
+    var sums: array<array<vec4<f32>, VECS>, BR>;
     for (var i = 0u; i < BR; i++) {
         q_rows[i] = here.queries + min(here.first + i, p.q_len - 1u) * here.width;
         row_max[i] = MASKED;
         row_sum[i] = 0.0;
-        for (var c = 0u; c < VEC4S; c++) { sums[i][c] = vec4<f32>(); }
+        for (var c = 0u; c < VECS; c++) { sums[i][c] = vec4<f32>(); }
     }
-    var columns: array<u32, VEC4S>;
-    for (var c = 0u; c < VEC4S; c++) { columns[c] = min(c * 32u + mine, (p.dim - 1u) & ~3u); }
+    var columns: array<u32, VECS>;
+    for (var c = 0u; c < VECS; c++) { columns[c] = min(c * 32u + mine, (p.dim - 1u) & ~3u); }
 
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
         // Scores.
@@ -72,7 +72,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             scores[i] = select(vec4<f32>(), exp_p(score - row_max[i]), inside);
             let factor = exp_p(vec4<f32>(before - row_max[i])).x;
             row_sum[i] = row_sum[i] * factor + dot(scores[i], vec4<f32>(1.0));
-            for (var c = 0u; c < VEC4S; c++) { sums[i][c] *= factor; }
+            for (var c = 0u; c < VECS; c++) { sums[i][c] *= factor; }
         }
 
         // Values.
@@ -80,8 +80,8 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         for (var l = 0u; l < vec4s; l++) {
             let k = tile + l * 4u;
             let v_rows = here.keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * here.width;
-            var v4: array<mat4x4<f32>, VEC4S>;
-            for (var c = 0u; c < VEC4S; c++) {
+            var v4: array<mat4x4<f32>, VECS>;
+            for (var c = 0u; c < VECS; c++) {
                 let at = v_rows + columns[c];
                 let n = p.dim - columns[c];
                 v4[c] = mat4x4<f32>(v_load(at.x, n), v_load(at.y, n), v_load(at.z, n), v_load(at.w, n));
@@ -89,7 +89,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             for (var i = 0u; i < BR; i++) {
                 let w = subgroupShuffle(scores[i], l);
                 // Four keys at a time: one by one, the rounding of many keys alike would add up.
-                for (var c = 0u; c < VEC4S; c++) {
+                for (var c = 0u; c < VECS; c++) {
                     sums[i][c] += fma(w.wwww, v4[c][3], fma(w.zzzz, v4[c][2], fma(w.yyyy, v4[c][1], w.xxxx * v4[c][0])));
                 }
             }
@@ -98,7 +98,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
 
     for (var i = 0u; i < BR; i++) {
         let factor = 1.0 / sum_of(row_sum[i]);
-        for (var c = 0u; c < VEC4S; c++) {
+        for (var c = 0u; c < VECS; c++) {
             let column = c * 32u + mine;
             if (here.first + i < p.q_len && column < p.dim) {
                 out_store(here.queries + (here.first + i) * here.width + column, p.dim - column, sums[i][c] * factor);

@@ -1,11 +1,11 @@
-// See attention_reg. For at most KEYS keys: a lane makes one query of one head with all its scores in registers.
+// See attention_reg. For at most KEYS keys: a thread makes one query of one head with all its scores in registers.
 
 const MASKED: f32 = -3.0e38;
 
 struct Params { q_len: u32, k_len: u32, heads: u32, count: u32, dim: u32, scale: f32, shift_from: u32, shift_to: u32, shift: f32 }
 
-fn attention_short(group: u32, lane: u32, p: Params) {
-    let at = group * WG + lane;
+fn attention_short(group: u32, thread: u32, p: Params) {
+    let at = group * WG + thread;
     if (at >= p.count) { return; }
     let row = at / p.heads;
     let width = p.heads * p.dim;

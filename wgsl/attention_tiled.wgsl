@@ -2,11 +2,11 @@
 //
 //     for each tile of KEYS keys:
 //         for each slice of SLICE numbers of queries and keys:
-//             copy it to workgroup memory, transposed, so that a lane reads four queries or four keys at once
-//             score += q * k, four by four a lane
+//             copy it to workgroup memory, transposed, so that a thread reads four queries or four keys at once
+//             score += q * k, four by four a thread
 //         copy the scores to workgroup memory
-//         row_max, factor = 2^(old row_max - row_max), prob = e^(score - row_max), row_sum, by one lane a query
-//         sum = sum * factor + prob * v, a lane VEC4S vec4s along dim of ROWS queries
+//         row_max, factor = 2^(old row_max - row_max), prob = e^(score - row_max), row_sum, by one thread a query
+//         sum = sum * factor + prob * v, a thread VECS vec4s along dim of ROWS queries
 //     out = sum / row_sum
 // #import attention, attention_bias, online_softmax_rows, transposed
 
@@ -22,23 +22,23 @@ const K_AT: u32 = SLICE * BR / 4u;
 var<workgroup> probs: array<vec4<f32>, K_AT + SLICE * ACROSS>;
 var<workgroup> rescale: array<f32, BR>;
 
-fn attention_tiled(group: u32, lane: u32, p: Params) {
-    let here = place_of(group, BR, p);
+fn attention_tiled(group: u32, thread: u32, p: Params) {
+    let here = tile_origin(group, BR, p);
     let last = p.k_len - 1u;
-    // What this lane transposes of a slice: four queries by four numbers, and half of the lanes as much of keys.
-    let block = lane / (SLICE / 4u);
-    let block_d = lane % (SLICE / 4u) * 4u;
+    // What this thread transposes of a slice: four queries by four numbers, and half of the threads as much of keys.
+    let block = thread / (SLICE / 4u);
+    let block_d = thread % (SLICE / 4u) * 4u;
     let last_d = (p.dim - 1u) & ~3u;
     let queries = here.queries + min(here.first + block * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.q_len - 1u)) * here.width;
     // Its scores.
-    let key_four = lane % ACROSS;
-    let query_four = lane / ACROSS;
+    let key_four = thread % ACROSS;
+    let query_four = thread / ACROSS;
     // Its sums.
-    let row = lane / 16u * ROWS;
-    var columns: array<u32, VEC4S>;
-    for (var c = 0u; c < VEC4S; c++) { columns[c] = min((lane % 16u + c * 16u) * 4u, (p.dim - 1u) & ~3u); }
-    var sums: array<vec4<f32>, ROWS * VEC4S>;
-    for (var i = 0u; i < ROWS * VEC4S; i++) { sums[i] = vec4<f32>(); }
+    let row = thread / 16u * ROWS;
+    var columns: array<u32, VECS>;
+    for (var c = 0u; c < VECS; c++) { columns[c] = min((thread % 16u + c * 16u) * 4u, (p.dim - 1u) & ~3u); }
+    var sums: array<vec4<f32>, ROWS * VECS>;
+    for (var i = 0u; i < ROWS * VECS; i++) { sums[i] = vec4<f32>(); }
     var row_max = MASKED;
     var row_sum = 0.0;
 
@@ -88,33 +88,33 @@ fn attention_tiled(group: u32, lane: u32, p: Params) {
 
         // Weights.
         let vec4s = min(ACROSS, (p.k_len - tile + 3u) / 4u);
-        if (lane < BR) { online_softmax(lane, vec4s, &row_max, &row_sum); }
+        if (thread < BR) { online_softmax(thread, vec4s, &row_max, &row_sum); }
         workgroupBarrier();
 
         // Values.
         for (var i = 0u; i < ROWS; i++) {
-            for (var c = 0u; c < VEC4S; c++) { sums[i * VEC4S + c] *= rescale[row + i]; }
+            for (var c = 0u; c < VECS; c++) { sums[i * VECS + c] *= rescale[row + i]; }
         }
         for (var j = 0u; j < vec4s; j++) {
             let v_rows = here.keys + min(tile + j * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * here.width;
-            for (var c = 0u; c < VEC4S; c++) {
+            for (var c = 0u; c < VECS; c++) {
                 let at = v_rows + columns[c];
                 let n = p.dim - columns[c];
                 let v4 = mat4x4<f32>(v_load(at.x, n), v_load(at.y, n), v_load(at.z, n), v_load(at.w, n));
-                for (var i = 0u; i < ROWS; i++) { sums[i * VEC4S + c] += v4 * probs[(row + i) * STRIDE + j]; }
+                for (var i = 0u; i < ROWS; i++) { sums[i * VECS + c] += v4 * probs[(row + i) * STRIDE + j]; }
             }
         }
         // `rescale` are written only behind barriers of the next tile's scores.
     }
 
     workgroupBarrier();
-    if (lane < BR) { rescale[lane] = 1.0 / row_sum; }
+    if (thread < BR) { rescale[thread] = 1.0 / row_sum; }
     workgroupBarrier();
-    for (var c = 0u; c < VEC4S; c++) {
-        let column = (lane % 16u + c * 16u) * 4u;
+    for (var c = 0u; c < VECS; c++) {
+        let column = (thread % 16u + c * 16u) * 4u;
         for (var i = 0u; i < ROWS; i++) {
             if (column >= p.dim || here.first + row + i >= p.q_len) { continue; }
-            out_store(here.queries + (here.first + row + i) * here.width + column, p.dim - column, sums[i * VEC4S + c] * rescale[row + i]);
+            out_store(here.queries + (here.first + row + i) * here.width + column, p.dim - column, sums[i * VECS + c] * rescale[row + i]);
         }
     }
 }

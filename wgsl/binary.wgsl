@@ -22,13 +22,13 @@ fn function(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     }
 }
 
-fn binary(group: u32, lane: u32, p: Params) {
+fn binary(group: u32, thread: u32, p: Params) {
     if (WALK == 0u) {
-        let e = (group * WG + lane) * 4u;
+        let e = (group * WG + thread) * 4u;
         if (e < p.count) { out_store(e, 4u, function(a_load(e, 4u), b_load(e, 4u))); }
         return;
     }
-    let number = group * WG + lane;
+    let number = group * WG + thread;
     let e = number * WALK;
     if (e >= p.count) { return; }
     let i = indices(number, Six(p.e0, p.e1, p.e2, p.e3, p.e4, p.e5));

@@ -1,6 +1,6 @@
 // out[b, y, x, c] = act(bias[c] + sum over taps of w[tap, c] * x[b, y * stride + dy - pad, x * stride + dx - pad, c]), and what lib/finish
-// adds: a kernel for each channel; zeros outside. A lane makes four channels of PIXELS pixels of a row, so that it reads a weight once for
-// all of them, and with SLIDE, for windows that move by one column, an element of the image once for all columns of the window.
+// adds: a kernel for each channel; zeros outside. A thread makes four channels of PIXELS pixels of a row, so that it reads a weight once
+// for all of them, and with SLIDE, for windows that move by one column, an element of the image once for all columns of the window.
 // #import window, finish
 
 // Of four channels, at a column seen from the padding's first of the line that begins with this pixel.
@@ -10,8 +10,8 @@ fn element_at(line: u32, column: u32, channel: u32, n: u32, p: Params) -> vec4<f
     return select(vec4<f32>(), x, inside);
 }
 
-fn channelwise(group: u32, lane: u32, p: Params) {
-    let index = group * WG + lane;
+fn channelwise(group: u32, thread: u32, p: Params) {
+    let index = group * WG + thread;
     if (index >= p.count) { return; }
     let vec4s = (p.channels + 3u) / 4u;
     let strips = (p.out_w + PIXELS - 1u) / PIXELS;

@@ -9,12 +9,12 @@
 //         copy the registers to workgroup memory, zeros where there is no pixel or channel
 //     store the sums fragment by fragment, through workgroup memory, since the element-to-lane mapping of a cooperative matrix is opaque
 //
-// A lane carries four channels of LX pixels and LW rows of w. Loads stand behind no condition of a lane's own: compilers would
+// A thread carries four channels of LX pixels and LW rows of w. Loads stand behind no condition of a thread's own: compilers would
 // wait for each at once.
 // #import finish, taps, operand_tiles
 
-const ACROSS: u32 = BK / 4u; // lanes along a row of a slice
-const APART: u32 = WG / ACROSS; // rows between a lane's vec4s
+const ACROSS: u32 = BK / 4u; // threads along a row of a slice
+const APART: u32 = WG / ACROSS; // rows between a thread's vec4s
 
 // What one tap of an output pixel sees: whether there is a pixel, and where it begins, in vec4s; some pixel's where there is none.
 struct Seen { at: u32, inside: bool }
@@ -46,17 +46,17 @@ fn finish_fragment(pixel: u32, col: u32, subgroup: Subgroup, p: Params) {
     }
 }
 
-fn conv_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
+fn conv_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     let pixel = group / p.column_groups * BM;
     let col = group % p.column_groups * BN;
     let tile_row = subgroup.id / SN * FM * SIZE;
     let tile_col = subgroup.id % SN * FN * SIZE;
-    let own_row = lane / ACROSS;
-    let own_four = lane % ACROSS;
+    let own_row = thread / ACROSS;
+    let own_four = thread % ACROSS;
     let put_at = own_row * ROW + own_four;
     let vec4s = p.in_c / 4u;
     let taps = p.k_t * p.k_h * p.k_w;
-    // Frames differ from lane to lane only where there is no past: see `conv`.
+    // Frames differ from thread to thread only where there is no past: see `conv`.
     let front = first_tap(pixel, p).x;
     // A causal convolution of one frame has whole taps in the padding.
     var tap = select(0u, u32(max(-i32(p.past) - front, 0)), p.out_t == 1u) * p.k_h * p.k_w;

@@ -1,7 +1,7 @@
 // Convolution over [T, H, W, C], channels last, as an implicit matrix product: out[pixel, n] = residual + act(bias[n] + sum over
 // taps and channels of x[pixel moved by the tap, c] * w[n, tap, c]). Outside of x there are zeros, but for the frames of the past
 // that stand before it in tensors of their own, the newest first; then T of x is 1. With up = 1, x is seen at twice its height and
-// width (nearest neighbour). A lane makes TM pixels of TN channels; a workgroup is WN lanes of channels wide.
+// width (nearest neighbour). A thread makes TM pixels of TN channels; a workgroup is WN threads of channels wide.
 // #import finish, taps
 
 // Adds the products of four channels, from `w_at` on in the tap of the first of TN rows.
@@ -16,10 +16,10 @@ fn gather(sums: ptr<function, array<vec4<f32>, TM * TN / 4u>>, x4: array<vec4<f3
     }
 }
 
-fn conv_reg(group: u32, lane: u32, p: Params) {
+fn conv_reg(group: u32, thread: u32, p: Params) {
     let pixels = p.out_t * p.out_h * p.out_w;
-    let pixel = (group / p.column_groups * (WG / WN) + lane / WN) * TM;
-    let col = (group % p.column_groups * WN + lane % WN) * TN;
+    let pixel = (group / p.column_groups * (WG / WN) + thread / WN) * TM;
+    let col = (group % p.column_groups * WN + thread % WN) * TN;
     if (pixel >= pixels || col >= p.out_c) { return; }
     var sums: array<vec4<f32>, TM * TN / 4u>;
     for (var i = 0u; i < TM * TN / 4u; i++) { sums[i] = vec4<f32>(); }

@@ -1,23 +1,23 @@
 // See conv_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup, and LANES of
-// it make TM pixels of 4 LANES VEC4S channels, TM by 4 VEC4S a lane; the others make the pixels after them. Of each pixel its lanes load
+// it make TM pixels of 4 LANES VECS channels, TM by 4 VECS a lane; the others make the pixels after them. Of each pixel its lanes load
 // 4 LANES channels at once, four each, and hand them round by shuffles, or with FEW four each of as many taps as have them; the weights
-// lie in the order in which they are read: [tile, tap, c, 4 LANES VEC4S].
+// lie in the order in which they are read: [tile, tap, c, 4 LANES VECS].
 // #import finish, taps
 
-const COLS: u32 = 4u * LANES * VEC4S;
+const COLS: u32 = 4u * LANES * VECS;
 
 // Adds the products of `vec4s` times four channels that lanes from `first` on have, with weights from `w_at` on.
-fn gather(sums: ptr<function, array<array<vec4<f32>, VEC4S>, TM>>, x4: array<vec4<f32>, TM>, w_at: u32, vec4s: u32, first: u32) {
+fn accumulate(sums: ptr<function, array<array<vec4<f32>, VECS>, TM>>, x4: array<vec4<f32>, TM>, w_at: u32, vec4s: u32, first: u32) {
     for (var l = 0u; l < vec4s; l++) {
         let at = w_at + l * 4u * COLS;
-        var w4: array<mat4x4<f32>, VEC4S>;
-        for (var j = 0u; j < VEC4S; j++) {
+        var w4: array<mat4x4<f32>, VECS>;
+        for (var j = 0u; j < VECS; j++) {
             let e = at + j * 4u * LANES;
             w4[j] = mat4x4<f32>(w_load(e, 4u), w_load(e + COLS, 4u), w_load(e + 2u * COLS, 4u), w_load(e + 3u * COLS, 4u));
         }
         for (var i = 0u; i < TM; i++) {
             let x = subgroupShuffle(x4[i], first + l);
-            for (var j = 0u; j < VEC4S; j++) {
+            for (var j = 0u; j < VECS; j++) {
                 (*sums)[i][j] = fma(x.wwww, w4[j][3], fma(x.zzzz, w4[j][2], fma(x.yyyy, w4[j][1], fma(x.xxxx, w4[j][0], (*sums)[i][j]))));
             }
         }
@@ -27,23 +27,23 @@ fn gather(sums: ptr<function, array<array<vec4<f32>, VEC4S>, TM>>, x4: array<vec
 fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let pixels = p.out_t * p.out_h * p.out_w;
     let own_lane = subgroup.lane % LANES;
-    // None of it is known to be 0 where the lanes are all of the subgroup, but for this.
+    // By `select`, so that compilers know it to be 0 where LANES are all of the subgroup.
     let first = select(subgroup.lane - own_lane, 0u, LANES == 8u);
     let pixel = (group / p.column_groups * (8u / LANES) + first / LANES) * TM;
     let tile = group % p.column_groups;
     let mine = own_lane * 4u;
-    let depth = (p.in_c + 3u) / 4u * 4u;
-    var sums: array<array<vec4<f32>, VEC4S>, TM>;
+    let in_c_padded = (p.in_c + 3u) / 4u * 4u;
+    var sums: array<array<vec4<f32>, VECS>, TM>;
     var at: array<vec3<i32>, TM>;
     var place = pixel_at(pixel, p);
     for (var i = 0u; i < TM; i++) {
         at[i] = first_tap_at(place, p);
         place = next_pixel(place, p);
-        for (var j = 0u; j < VEC4S; j++) { sums[i][j] = vec4<f32>(); }
+        for (var j = 0u; j < VECS; j++) { sums[i][j] = vec4<f32>(); }
     }
     let taps = p.k_t * p.k_h * p.k_w;
     // Of few channels, the lanes load those of several taps at once.
-    let vec4s = depth / 4u;
+    let vec4s = in_c_padded / 4u;
     let pieces = select(0u, taps * vec4s, FEW == 1u);
     for (var piece = 0u; piece < pieces; piece += LANES) {
         let own = min(piece + own_lane, pieces - 1u);
@@ -54,7 +54,7 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             let is_in = is_inside(at[i] + offset, p);
             x4[i] = select(vec4<f32>(), x_load(select(0u, start_of(at[i] + offset, p), is_in) + c, p.in_c - c), is_in);
         }
-        gather(&sums, x4, (tile * pieces + piece) * 4u * COLS + mine, min(LANES, pieces - piece), first);
+        accumulate(&sums, x4, (tile * pieces + piece) * 4u * COLS + mine, min(LANES, pieces - piece), first);
     }
     for (var tap = 0u; tap < select(taps, 0u, FEW == 1u); tap++) {
         var starts: array<u32, TM>;
@@ -70,26 +70,26 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         // take every one.
         let frame = select(at[0].x + offset_of(tap, p).x, 0, PAST == 0u);
         let channels = select(0u, p.in_c, any_inside);
-        let w_at = (tile * taps + tap) * depth * COLS + mine;
+        let w_at = (tile * taps + tap) * in_c_padded * COLS + mine;
         var x4: array<vec4<f32>, TM>;
         for (var c = 0u; c < select(channels, 0u, frame < 0); c += 4u * LANES) {
             let e = select(0u, c + mine, c + mine < p.in_c);
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + e, p.in_c - e), inside[i]); }
-            gather(&sums, x4, w_at + c * COLS, min(LANES, (depth - c) / 4u), first);
+            accumulate(&sums, x4, w_at + c * COLS, min(LANES, (in_c_padded - c) / 4u), first);
         }
         if (PAST == 0u) { continue; }
         for (var c = 0u; c < select(0u, channels, frame == -1); c += 4u * LANES) {
             let e = select(0u, c + mine, c + mine < p.in_c);
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past1_load(starts[i] + e, p.in_c - e), inside[i]); }
-            gather(&sums, x4, w_at + c * COLS, min(LANES, (depth - c) / 4u), first);
+            accumulate(&sums, x4, w_at + c * COLS, min(LANES, (in_c_padded - c) / 4u), first);
         }
         for (var c = 0u; c < select(0u, channels, frame == -2); c += 4u * LANES) {
             let e = select(0u, c + mine, c + mine < p.in_c);
             for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past2_load(starts[i] + e, p.in_c - e), inside[i]); }
-            gather(&sums, x4, w_at + c * COLS, min(LANES, (depth - c) / 4u), first);
+            accumulate(&sums, x4, w_at + c * COLS, min(LANES, (in_c_padded - c) / 4u), first);
         }
     }
-    for (var j = 0u; j < VEC4S; j++) {
+    for (var j = 0u; j < VECS; j++) {
         let col = tile * COLS + j * 4u * LANES + mine;
         if (col >= p.out_c) { continue; }
         let n = p.out_c - col;

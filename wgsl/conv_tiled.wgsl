@@ -1,23 +1,23 @@
-// See conv_reg. A workgroup makes WG pixels of BN channels, TM by TN a lane; slices of 16 channels of one tap go through workgroup
-// memory, transposed so that a lane reads vec4s of pixels and vec4s of channels. A lane's vec4s lie as far apart as there are lanes
-// along them, so that lanes beside each other read beside each other.
+// See conv_reg. A workgroup makes WG pixels of BN channels, TM by TN a thread; slices of 16 channels of one tap go through workgroup
+// memory, transposed so that a thread reads vec4s of pixels and vec4s of channels. A thread's vec4s lie as far apart as there are threads
+// along them, so that threads beside each other read beside each other.
 // #import finish, taps, transposed
 
-const BM: u32 = WG; // so each lane turns one block of four pixels by four channels
+const BM: u32 = WG; // so each thread turns one block of four pixels by four channels
 const SLICE: u32 = 16u;
 const ACROSS: u32 = BN / TN;
 
 var<workgroup> x_slice: array<vec4<f32>, SLICE * BM / 4u>;
 var<workgroup> w_slice: array<vec4<f32>, SLICE * BN / 4u>;
 
-fn conv_tiled(group: u32, lane: u32, p: Params) {
+fn conv_tiled(group: u32, thread: u32, p: Params) {
     let pixels = p.out_t * p.out_h * p.out_w;
     let pixel = group / p.column_groups * BM;
     let col = group % p.column_groups * BN;
-    let y = lane / ACROSS;
-    let x = lane % ACROSS;
-    let block_row = lane / (SLICE / 4u);
-    let block_c = lane % (SLICE / 4u) * 4u;
+    let y = thread / ACROSS;
+    let x = thread % ACROSS;
+    let block_row = thread / (SLICE / 4u);
+    let block_c = thread % (SLICE / 4u) * 4u;
     var at: array<vec3<i32>, 4>;
     for (var i = 0u; i < 4u; i++) { at[i] = first_tap(pixel + block_row * 4u + i, p); }
     var sums: array<vec4<f32>, TM * TN / 4u>;
@@ -36,7 +36,7 @@ fn conv_tiled(group: u32, lane: u32, p: Params) {
             }
             rows = transposed(rows);
             for (var i = 0u; i < 4u; i++) { x_slice[(block_c + i) * (BM / 4u) + block_row] = rows[i]; }
-            for (var b = lane; b < SLICE * BN / 16u; b += WG) {
+            for (var b = thread; b < SLICE * BN / 16u; b += WG) {
                 let d = b % (SLICE / 4u) * 4u;
                 let row = b / (SLICE / 4u);
                 var weights = array<vec4<f32>, 4>();

@@ -5,8 +5,8 @@
 
 struct Params { count: u32, cols: u32, scale: f32 }
 
-// Numbers of a few bits in `stored`, little-endian words, by byte offset `at`. Four functions end in 4: they give the four
-// numbers from an element `i` on, which is a multiple of four. What they make of the bits is exact, and independent of how a driver
+// Numbers of a few bits in `stored`, little-endian words, by byte offset `at`. Functions of an element `i` give the four
+// numbers from it on, which is a multiple of four. What they make of the bits is exact, and independent of how a driver
 // treats numbers too small for f16's or f32's normal range.
 
 fn word_at(at: u32) -> u32 {
@@ -23,18 +23,18 @@ fn bytes4(at: u32) -> vec4<u32> { return (vec4<u32>(word_at(at)) >> vec4<u32>(0u
 fn as_signed(bytes: vec4<u32>) -> vec4<f32> { return vec4<f32>(bitcast<vec4<i32>>(bytes << vec4<u32>(24u)) >> vec4<u32>(24u)); }
 
 // An f16 at an even offset.
-fn half_at(at: u32) -> f32 {
+fn f16_at(at: u32) -> f32 {
     let bits = stored_get(at >> 2u) >> ((at & 2u) * 8u);
     let normal = bitcast<f32>(((bits & 0x7fffu) << 13u) + 0x38000000u);
     let magnitude = select(normal, f32(bits & 0x3ffu) * 5.9604644775390625e-8, (bits & 0x7c00u) == 0u);
     return select(magnitude, -magnitude, (bits & 0x8000u) != 0u);
 }
 
-// Of 32 numbers of 4 bits in 16 bytes, the low halves first.
-fn nibbles4(at: u32, i: u32) -> vec4<u32> { return (bytes4(at + (i & 15u)) >> vec4<u32>((i >> 4u) * 4u)) & vec4<u32>(15u); }
+// Of 32 numbers of 4 bits in 16 bytes, the low nibbles first.
+fn nibbles_of_32(at: u32, i: u32) -> vec4<u32> { return (bytes4(at + (i & 15u)) >> vec4<u32>((i >> 4u) * 4u)) & vec4<u32>(15u); }
 
-// Of 256 numbers: each 32 bytes hold 64 of them, the low halves first.
-fn half_bytes4(at: u32, i: u32) -> vec4<u32> {
+// Of 256 numbers: each 32 bytes hold 64 of them, the low nibbles first.
+fn nibbles_of_256(at: u32, i: u32) -> vec4<u32> {
     return (bytes4(at + i / 64u * 32u + i % 32u) >> vec4<u32>(i % 64u / 32u * 4u)) & vec4<u32>(15u);
 }
 
@@ -54,14 +54,14 @@ fn scale_and_minimum(at: u32, i: u32) -> vec2<f32> {
     return vec2<f32>(vec2<u32>(last & 15u, last >> 4u) | (high >> vec2<u32>(2u)));
 }
 
-// The table of both formats of 4-bit places.
-fn place(i: u32) -> f32 {
+// The table of both formats of 4-bit codes.
+fn codebook(i: u32) -> f32 {
     // -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113
     let words = vec4<u32>(0xbfad9881u, 0xf6eaddcfu, 0x26190d01u, 0x71594535u);
     return f32(bitcast<i32>(words[i >> 2u] << (24u - (i & 3u) * 8u)) >> 24u);
 }
 
-fn places4(i: vec4<u32>) -> vec4<f32> { return vec4<f32>(place(i.x), place(i.y), place(i.z), place(i.w)); }
+fn codebook4(i: vec4<u32>) -> vec4<f32> { return vec4<f32>(codebook(i.x), codebook(i.y), codebook(i.z), codebook(i.w)); }
 
 // One sign, four exponent and three mantissa bits.
 fn load_f8e4m3(e: u32) -> vec4<f32> {
@@ -84,31 +84,31 @@ fn load_f8e5m2(e: u32) -> vec4<f32> {
 fn load_i8(e: u32) -> vec4<f32> { return as_signed(bytes4(e)); }
 
 // 32 numbers of 4 bits around 8, one scale: 18 bytes.
-fn load_q4_0(at: u32, i: u32) -> vec4<f32> { return half_at(at) * (vec4<f32>(nibbles4(at + 2u, i)) - 8.0); }
+fn load_q4_0(at: u32, i: u32) -> vec4<f32> { return f16_at(at) * (vec4<f32>(nibbles_of_32(at + 2u, i)) - 8.0); }
 
 // 32 numbers of 4 bits, a scale and a minimum: 20 bytes.
-fn load_q4_1(at: u32, i: u32) -> vec4<f32> { return half_at(at) * vec4<f32>(nibbles4(at + 4u, i)) + half_at(at + 2u); }
+fn load_q4_1(at: u32, i: u32) -> vec4<f32> { return f16_at(at) * vec4<f32>(nibbles_of_32(at + 4u, i)) + f16_at(at + 2u); }
 
 // 32 numbers of 5 bits around 16, one scale: 22 bytes.
 fn load_q5_0(at: u32, i: u32) -> vec4<f32> {
     let fifth = bits4(word_at(at + 2u), i) << vec4<u32>(4u);
-    return half_at(at) * (vec4<f32>(nibbles4(at + 6u, i) | fifth) - 16.0);
+    return f16_at(at) * (vec4<f32>(nibbles_of_32(at + 6u, i) | fifth) - 16.0);
 }
 
 // 32 numbers of 5 bits, a scale and a minimum: 24 bytes.
 fn load_q5_1(at: u32, i: u32) -> vec4<f32> {
     let fifth = bits4(word_at(at + 4u), i) << vec4<u32>(4u);
-    return half_at(at) * vec4<f32>(nibbles4(at + 8u, i) | fifth) + half_at(at + 2u);
+    return f16_at(at) * vec4<f32>(nibbles_of_32(at + 8u, i) | fifth) + f16_at(at + 2u);
 }
 
 // 32 signed bytes, one scale: 34 bytes.
-fn load_q8_0(at: u32, i: u32) -> vec4<f32> { return half_at(at) * as_signed(bytes4(at + 2u + i)); }
+fn load_q8_0(at: u32, i: u32) -> vec4<f32> { return f16_at(at) * as_signed(bytes4(at + 2u + i)); }
 
 // 256 numbers of 2 bits, a scale and a minimum of 4 bits for each 16: 84 bytes.
 fn load_q2_k(at: u32, i: u32) -> vec4<f32> {
     let scale = byte_at(at + i / 16u);
-    let minimum = half_at(at + 82u) * f32(scale >> 4u);
-    return half_at(at + 80u) * f32(scale & 15u) * vec4<f32>(pairs4(at + 16u, i)) - minimum;
+    let minimum = f16_at(at + 82u) * f32(scale >> 4u);
+    return f16_at(at + 80u) * f32(scale & 15u) * vec4<f32>(pairs4(at + 16u, i)) - minimum;
 }
 
 // 256 numbers of 3 bits around 4, a scale of 6 bits around 32 for each 16: 110 bytes.
@@ -117,39 +117,39 @@ fn load_q3_k(at: u32, i: u32) -> vec4<f32> {
     let low = (byte_at(at + 96u + group % 8u) >> (group / 8u * 4u)) & 15u;
     let high = (byte_at(at + 104u + group % 4u) >> (group / 4u * 2u)) & 3u;
     let third = ((bytes4(at + i % 32u) >> vec4<u32>(i / 32u)) & vec4<u32>(1u)) << vec4<u32>(2u);
-    return half_at(at + 108u) * (f32(low | (high << 4u)) - 32.0) * (vec4<f32>(pairs4(at + 32u, i) | third) - 4.0);
+    return f16_at(at + 108u) * (f32(low | (high << 4u)) - 32.0) * (vec4<f32>(pairs4(at + 32u, i) | third) - 4.0);
 }
 
 // 256 numbers of 4 bits, a scale and a minimum of 6 bits for each 32: 144 bytes.
 fn load_q4_k(at: u32, i: u32) -> vec4<f32> {
     let group = scale_and_minimum(at + 4u, i / 32u);
-    return half_at(at) * group.x * vec4<f32>(half_bytes4(at + 16u, i)) - half_at(at + 2u) * group.y;
+    return f16_at(at) * group.x * vec4<f32>(nibbles_of_256(at + 16u, i)) - f16_at(at + 2u) * group.y;
 }
 
 // 256 numbers of 5 bits, a scale and a minimum of 6 bits for each 32: 176 bytes.
 fn load_q5_k(at: u32, i: u32) -> vec4<f32> {
     let group = scale_and_minimum(at + 4u, i / 32u);
     let fifth = ((bytes4(at + 16u + i % 32u) >> vec4<u32>(i / 32u)) & vec4<u32>(1u)) << vec4<u32>(4u);
-    return half_at(at) * group.x * vec4<f32>(half_bytes4(at + 48u, i) | fifth) - half_at(at + 2u) * group.y;
+    return f16_at(at) * group.x * vec4<f32>(nibbles_of_256(at + 48u, i) | fifth) - f16_at(at + 2u) * group.y;
 }
 
 // 256 numbers of 6 bits around 32, a signed byte as scale for each 16: 210 bytes.
 fn load_q6_k(at: u32, i: u32) -> vec4<f32> {
-    // Each 64 bytes hold the low bits of 128 numbers, low halves first.
+    // Each 64 bytes hold the low bits of 128 numbers, low nibbles first.
     let low = (bytes4(at + i / 128u * 64u + i % 64u) >> vec4<u32>(i % 128u / 64u * 4u)) & vec4<u32>(15u);
     let scale = as_signed(vec4<u32>(byte_at(at + 192u + i / 16u))).x;
-    return half_at(at + 208u) * scale * (vec4<f32>(low | (pairs4(at + 128u, i) << vec4<u32>(4u))) - 32.0);
+    return f16_at(at + 208u) * scale * (vec4<f32>(low | (pairs4(at + 128u, i) << vec4<u32>(4u))) - 32.0);
 }
 
-// 32 places of 4 bits in a table, one scale: 18 bytes.
-fn load_iq4_nl(at: u32, i: u32) -> vec4<f32> { return half_at(at) * places4(nibbles4(at + 2u, i)); }
+// 32 codes of 4 bits in a codebook, one scale: 18 bytes.
+fn load_iq4_nl(at: u32, i: u32) -> vec4<f32> { return f16_at(at) * codebook4(nibbles_of_32(at + 2u, i)); }
 
-// 256 places of 4 bits in a table, a scale of 6 bits around 32 for each 32: 136 bytes.
+// 256 codes of 4 bits in a codebook, a scale of 6 bits around 32 for each 32: 136 bytes.
 fn load_iq4_xs(at: u32, i: u32) -> vec4<f32> {
     let group = i / 32u;
     let low = (byte_at(at + 4u + group / 2u) >> (group % 2u * 4u)) & 15u;
     let high = (byte_at(at + 2u + group / 4u) >> (group % 4u * 2u)) & 3u;
-    return half_at(at) * (f32(low | (high << 4u)) - 32.0) * places4(nibbles4(at + 8u + group * 16u, i % 32u));
+    return f16_at(at) * (f32(low | (high << 4u)) - 32.0) * codebook4(nibbles_of_32(at + 8u + group * 16u, i % 32u));
 }
 
 fn numbers4(e: u32) -> vec4<f32> {
@@ -180,17 +180,17 @@ fn nearest_f16(x: vec4<f32>) -> vec4<f32> {
     return select(normal, small, abs(x) < vec4<f32>(6.103515625e-5));
 }
 
-// A lane makes VEC4S times four numbers, a workgroup those that lie together.
-const VEC4S = 4u;
+// A thread makes VECS times four numbers, a workgroup those that lie together.
+const VECS = 4u;
 
-fn dequantize(group: u32, lane: u32, p: Params) {
-    for (var i = 0u; i < VEC4S; i++) {
-        let e = ((group * VEC4S + i) * WG + lane) * 4u;
+fn dequantize(group: u32, thread: u32, p: Params) {
+    for (var i = 0u; i < VECS; i++) {
+        let e = ((group * VECS + i) * WG + thread) * 4u;
         if (e >= p.count) { return; }
         var factor = p.scale;
         if (ROW_SCALES == 1u) { factor = scales_get(e / p.cols); }
         var x = factor * numbers4(e);
-        if (HALF == 1u) { x = nearest_f16(x); }
+        if (F16_OUT == 1u) { x = nearest_f16(x); }
         out_store(e, 4u, x);
     }
 }

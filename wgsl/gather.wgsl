@@ -3,8 +3,8 @@
 
 struct Params { count: u32, cols: u32, first: u32, shard: u32 }
 
-fn gather(group: u32, lane: u32, p: Params) {
-    let four = group * WG + lane;
+fn gather(group: u32, thread: u32, p: Params) {
+    let four = group * WG + thread;
     let vec4s = (p.cols + 3u) / 4u;
     let r = four / vec4s;
     if (r >= p.count) { return; }

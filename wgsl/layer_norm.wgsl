@@ -4,20 +4,20 @@
 
 struct Params { rows: u32, cols: u32, eps: f32, unit: f32 }
 
-fn layer_norm(group: u32, lane: u32, p: Params) {
+fn layer_norm(group: u32, thread: u32, p: Params) {
     let row = group * p.cols;
     var sum = 0.0;
-    for (var c = lane * 4u; c < p.cols; c += WG * 4u) { sum += dot(x_load(row + c, p.cols - c), vec4<f32>(1.0)); }
-    let mean = workgroup_sum(lane, sum) / f32(p.cols);
+    for (var c = thread * 4u; c < p.cols; c += WG * 4u) { sum += dot(x_load(row + c, p.cols - c), vec4<f32>(1.0)); }
+    let mean = workgroup_sum(thread, sum) / f32(p.cols);
     var squares = 0.0;
-    for (var c = lane * 4u; c < p.cols; c += WG * 4u) {
+    for (var c = thread * 4u; c < p.cols; c += WG * 4u) {
         // Lanes past the end of a row load zeros, which must not count.
         let inside = vec4<u32>(c, c + 1u, c + 2u, c + 3u) < vec4<u32>(p.cols);
         let d = select(vec4<f32>(), x_load(row + c, p.cols - c) - mean, inside);
         squares += dot(d, d);
     }
-    let factor = inverseSqrt(workgroup_sum(lane, squares) / f32(p.cols) + p.eps);
-    for (var c = lane * 4u; c < p.cols; c += WG * 4u) {
+    let factor = inverseSqrt(workgroup_sum(thread, squares) / f32(p.cols) + p.eps);
+    for (var c = thread * 4u; c < p.cols; c += WG * 4u) {
         let n = p.cols - c;
         out_store(row + c, n, (x_load(row + c, n) - mean) * factor * (p.unit + scale_load(c, n)) + shift_load(c, n));
     }

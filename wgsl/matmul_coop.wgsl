@@ -9,16 +9,16 @@
 //     store the sums fragment by fragment, through workgroup memory, since the element-to-lane mapping of a cooperative matrix is opaque
 //
 // Loads stand behind no condition: compilers would wait for each at once. Past the end they read the last numbers again, which
-// become zeros on their way to workgroup memory where TAIL says that `inner` is no multiple of BK. A lane loads RUN vec4s beside
+// become zeros on their way to workgroup memory where TAIL says that `inner` is no multiple of BK. A thread loads RUN vec4s beside
 // each other, of LX rows of x and LW rows of w.
 // #import epilogue, operand_tiles
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
 
-const ACROSS: u32 = BK / (4u * RUN); // lanes along a row of a tile
-const APART: u32 = WG / ACROSS; // rows between a lane's loads
+const ACROSS: u32 = BK / (4u * RUN); // threads along a row of a tile
+const APART: u32 = WG / ACROSS; // rows between a thread's loads
 
-// Where a lane's loads of a row begin, in units of RUN vec4s; where four `e` of the one `next` units further on lies; and what of it
+// Where a thread's loads of a row begin, in units of RUN vec4s; where four `e` of the one `next` units further on lies; and what of it
 // there is.
 // #if TAIL
 fn row_at(row: u32, unit: u32, p: Params) -> u32 { return row * (p.inner / 4u); }
@@ -46,16 +46,16 @@ fn finish_fragment(row: u32, col: u32, subgroup: Subgroup, p: Params) {
     }
 }
 
-// Where a lane's load of this number goes in a tile.
+// Where a thread's load of this number goes in a tile.
 fn put_at(number: u32) -> u32 { return number / ACROSS * ROW + number % ACROSS * RUN; }
 
-fn matmul_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
+fn matmul_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     let row = group / p.column_groups * BM;
     let col = group % p.column_groups * BN;
     let tile_row = subgroup.id / SN * FM * SIZE;
     let tile_col = subgroup.id % SN * FN * SIZE;
-    let own_row = lane / ACROSS;
-    let own_unit = lane % ACROSS;
+    let own_row = thread / ACROSS;
+    let own_unit = thread % ACROSS;
     // #for x in LX
     let x_row_$x = row_at(min(row + own_row + $xu * APART, p.rows - 1u), own_unit, p);
     // #for e in RUN
@@ -70,12 +70,12 @@ fn matmul_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     // #end
     // #for x in LX
     // #for e in RUN
-    put_x(put_at(lane + $xu * WG) + $eu, kept(first_x_$x_$e, own_unit, 0u, $eu, p));
+    put_x(put_at(thread + $xu * WG) + $eu, kept(first_x_$x_$e, own_unit, 0u, $eu, p));
     // #end
     // #end
     // #for w in LW
     // #for e in RUN
-    put_w(put_at(lane + $wu * WG) + $eu, kept(first_w_$w_$e, own_unit, 0u, $eu, p));
+    put_w(put_at(thread + $wu * WG) + $eu, kept(first_w_$w_$e, own_unit, 0u, $eu, p));
     // #end
     // #end
     // #for i in FM
@@ -112,12 +112,12 @@ fn matmul_coop(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         workgroupBarrier();
         // #for x in LX
         // #for e in RUN
-        put_x(put_at(lane + $xu * WG) + $eu, kept(x_$x_$e, own_unit, next, $eu, p));
+        put_x(put_at(thread + $xu * WG) + $eu, kept(x_$x_$e, own_unit, next, $eu, p));
         // #end
         // #end
         // #for w in LW
         // #for e in RUN
-        put_w(put_at(lane + $wu * WG) + $eu, kept(w_$w_$e, own_unit, next, $eu, p));
+        put_w(put_at(thread + $wu * WG) + $eu, kept(w_$w_$e, own_unit, next, $eu, p));
         // #end
         // #end
     }

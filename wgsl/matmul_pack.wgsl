@@ -1,6 +1,6 @@
 // The weights of matmul_sg in the order in which it reads them: for each 64 columns of the product and each k, with `inner` rounded up to
-// whole 32s, a lane's 4 + 4 numbers, those of columns 4 lane.. and 32 + 4 lane.. . FORM says how they are stored, and w is: 0 f32,
-// 1 f16, 2 bf16. A lane here takes four k of the eight columns of a lane there.
+// whole 32s, a thread's 4 + 4 numbers, those of columns 4 thread.. and 32 + 4 thread.. . FORM says how they are stored, and w is: 0 f32,
+// 1 f16, 2 bf16. A thread here takes four k of the eight columns of a thread there.
 
 // Columns from..shard of the product, which are rows of w.
 struct Params { inner: u32, depth: u32, from_row: u32, shard: u32, vec4s: u32 }
@@ -10,8 +10,8 @@ fn pair(low: f32, high: f32) -> u32 {
     return pack2x16float(vec2<f32>(low, high));
 }
 
-fn matmul_pack(group: u32, lane: u32, p: Params) {
-    let at = group * WG + lane;
+fn matmul_pack(group: u32, thread: u32, p: Params) {
+    let at = group * WG + thread;
     if (at >= p.vec4s) { return; }
     let target_lane = at % 8u;
     let k = at / 8u * 4u % p.depth;

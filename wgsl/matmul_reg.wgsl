@@ -1,14 +1,14 @@
 // out[m, n] = residual[m, n] + gate[n] * act(sum over k of x[m, k] * w[n, k] + bias[n]); gate is 1 and residual 0 where absent. A
-// lane makes TM rows of TN columns in registers; a workgroup is WN lanes wide. `w` is a run of rows of the whole matrix, whose
+// thread makes TM rows of TN columns in registers; a workgroup is WN threads wide. `w` is a run of rows of the whole matrix, whose
 // first is column `first` of `out`. All kernels of products but those of cooperative matrices sum along k in order, one fused
 // multiply-add after the other: so results do not depend on the tile, nor on how many rows there are.
 // #import epilogue
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
 
-fn matmul_reg(group: u32, lane: u32, p: Params) {
-    let row = (group / p.column_groups * (WG / WN) + lane / WN) * TM;
-    let col = (group % p.column_groups * WN + lane % WN) * TN;
+fn matmul_reg(group: u32, thread: u32, p: Params) {
+    let row = (group / p.column_groups * (WG / WN) + thread / WN) * TM;
+    let col = (group % p.column_groups * WN + thread % WN) * TN;
     if (row >= p.rows || col >= p.shard) { return; }
     var sums: array<vec4<f32>, TM * TN / 4u>;
     for (var i = 0u; i < TM * TN / 4u; i++) { sums[i] = vec4<f32>(); }

@@ -1,6 +1,6 @@
-// See matmul_reg. A workgroup makes BM rows of BN columns, TM by TN a lane; tiles of BK numbers of x and w go through workgroup memory,
-// transposed so that a lane reads vec4s of rows and vec4s of columns. A lane's vec4s lie BM / (TM / 4) rows and BN / (TN / 4) columns
-// apart, so that lanes beside each other read beside each other.
+// See matmul_reg. A workgroup makes BM rows of BN columns, TM by TN a thread; tiles of BK numbers of x and w go through workgroup memory,
+// transposed so that a thread reads vec4s of rows and vec4s of columns. A thread's vec4s lie BM / (TM / 4) rows and BN / (TN / 4) columns
+// apart, so that threads beside each other read beside each other.
 // #import epilogue
 
 struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column_groups: u32 }
@@ -26,15 +26,15 @@ fn w_block(row: u32, k: u32, p: Params) -> mat4x4<f32> {
     return transpose(mat4x4<f32>(rows[0], rows[1], rows[2], rows[3]));
 }
 
-fn matmul_tiled(group: u32, lane: u32, p: Params) {
+fn matmul_tiled(group: u32, thread: u32, p: Params) {
     let row = group / p.column_groups * BM;
     let col = group % p.column_groups * BN;
-    let y = lane / ACROSS;
-    let x = lane % ACROSS;
+    let y = thread / ACROSS;
+    let x = thread % ACROSS;
     var sums: array<vec4<f32>, TM * TN / 4u>;
     for (var i = 0u; i < TM * TN / 4u; i++) { sums[i] = vec4<f32>(); }
     for (var k = 0u; k < p.inner; k += BK) {
-        for (var b = lane; b < BK * BM / 16u; b += WG) {
+        for (var b = thread; b < BK * BM / 16u; b += WG) {
             let block = x_block(row + b / (BK / 4u) * 4u, k + b % (BK / 4u) * 4u, p);
             let at = b % (BK / 4u) * BM + b / (BK / 4u);
             x_tile[at] = block[0];
@@ -42,7 +42,7 @@ fn matmul_tiled(group: u32, lane: u32, p: Params) {
             x_tile[at + BM / 2u] = block[2];
             x_tile[at + BM / 4u * 3u] = block[3];
         }
-        for (var b = lane; b < BK * BN / 16u; b += WG) {
+        for (var b = thread; b < BK * BN / 16u; b += WG) {
             let block = w_block(col + b / (BK / 4u) * 4u, k + b % (BK / 4u) * 4u, p);
             let at = b % (BK / 4u) * BN + b / (BK / 4u);
             w_tile[at] = block[0];

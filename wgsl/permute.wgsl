@@ -20,8 +20,8 @@ fn source(out_index: u32, p: Params) -> u32 {
     return e + i % p.n1 * p.s1 + i / p.n1 * p.s0;
 }
 
-fn permute(group: u32, lane: u32, p: Params) {
-    let e = (group * WG + lane) * 4u;
+fn permute(group: u32, thread: u32, p: Params) {
+    let e = (group * WG + thread) * 4u;
     if (e >= p.count) { return; }
     let last = p.count - 1u;
     out_store(e, 4u, vec4<f32>(

@@ -2,8 +2,8 @@
 
 struct Params { count: u32 }
 
-fn pixels(group: u32, lane: u32, p: Params) {
-    let e = (group * WG + lane) * 4u;
+fn pixels(group: u32, thread: u32, p: Params) {
+    let e = (group * WG + thread) * 4u;
     if (e >= p.count) { return; }
     let samples = unpack4xU8(bytes_get(e >> 2u));
     out_store(e, 4u, vec4<f32>(values_get(samples.x), values_get(samples.y), values_get(samples.z), values_get(samples.w)));

@@ -3,8 +3,8 @@
 // the window's first place.
 // #import window
 
-fn pool(group: u32, lane: u32, p: Params) {
-    let index = group * WG + lane;
+fn pool(group: u32, thread: u32, p: Params) {
+    let index = group * WG + thread;
     if (index >= p.count) { return; }
     let at = place_of(index, p);
     let n = p.channels - at.channel;

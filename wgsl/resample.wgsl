@@ -3,8 +3,8 @@
 
 struct Params { count: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32, channels: u32 }
 
-fn resample(group: u32, lane: u32, p: Params) {
-    let index = group * WG + lane;
+fn resample(group: u32, thread: u32, p: Params) {
+    let index = group * WG + thread;
     if (index >= p.count) { return; }
     let vec4s = (p.channels + 3u) / 4u;
     let c = index % vec4s * 4u;

@@ -3,8 +3,8 @@
 
 struct Params { count: u32, width: u32, stride: u32 }
 
-fn rgba8(group: u32, lane: u32, p: Params) {
-    let pixel = group * WG + lane;
+fn rgba8(group: u32, thread: u32, p: Params) {
+    let pixel = group * WG + thread;
     if (pixel >= p.count) { return; }
     let samples = vec3<f32>(frames_get(pixel * 3u), frames_get(pixel * 3u + 1u), frames_get(pixel * 3u + 2u));
     let exponents = bitcast<vec3<u32>>(samples) & vec3<u32>(0x7f800000u);

@@ -3,8 +3,8 @@
 
 struct Params { count: u32, cols: u32, places: u32, rotated: u32 }
 
-fn rope(group: u32, lane: u32, p: Params) {
-    let e = (group * WG + lane) * 4u;
+fn rope(group: u32, thread: u32, p: Params) {
+    let e = (group * WG + thread) * 4u;
     if (e >= p.count) { return; }
     let row = e / p.cols;
     let x4 = x_load(e, 4u);

@@ -27,8 +27,8 @@ fn entry_of_block(y: u32, x: u32, c: u32, p: Params) -> f32 {
     return x_get((y / p.space * p.in_w + x / p.space) * p.in_c + entry / p.share);
 }
 
-fn shortcut(group: u32, lane: u32, p: Params) {
-    let e = group * WG + lane;
+fn shortcut(group: u32, thread: u32, p: Params) {
+    let e = group * WG + thread;
     if (e >= p.count) { return; }
     let c = e % p.out_c;
     let x = e / p.out_c % p.out_w;

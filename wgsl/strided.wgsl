@@ -8,8 +8,8 @@ struct Params {
     o0: i32, o1: i32, o2: i32, o3: i32, o4: i32, o5: i32,
 }
 
-fn strided(group: u32, lane: u32, p: Params) {
-    let e = group * WG + lane;
+fn strided(group: u32, thread: u32, p: Params) {
+    let e = group * WG + thread;
     if (e >= p.count) { return; }
     let i = indices(e, Six(p.e0, p.e1, p.e2, p.e3, p.e4, p.e5));
     let read = i[0] * p.x0 + i[1] * p.x1 + i[2] * p.x2 + i[3] * p.x3 + i[4] * p.x4 + i[5] * p.x5;

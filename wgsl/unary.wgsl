@@ -30,8 +30,8 @@ fn function(x: vec4<f32>, a: f32, b: f32) -> vec4<f32> {
     }
 }
 
-fn unary(group: u32, lane: u32, p: Params) {
-    let e = (group * WG + lane) * 4u;
+fn unary(group: u32, thread: u32, p: Params) {
+    let e = (group * WG + thread) * 4u;
     if (e >= p.count) { return; }
     out_store(e, 4u, function(x_load(e, 4u), p.a, p.b));
 }

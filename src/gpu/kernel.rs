@@ -1,6 +1,6 @@
 //! WGSL kernel files: what each is called, and what it needs around it.
 //!
-//! A file in `wgsl/` declares `struct Params` and a function named as the file, `fn NAME(group: u32, lane: u32, p: Params)`,
+//! A file in `wgsl/` declares `struct Params` and a function named as the file, `fn NAME(group: u32, thread: u32, p: Params)`,
 //! and reaches its tensors through accessors that are generated from each slot's element format:
 //! `NAME_load(e, n) -> vec4<f32>` (elements e.. of which n are wanted; e is a multiple of four from the start of a row),
 //! `NAME_get(e)` (one element), `NAME_store(e, n, v)` and, for f32, `NAME_set(e, v)`. Slots must not be called as
@@ -54,7 +54,7 @@ pub struct Kernel {
     pub name: &'static str,
     /// The file.
     pub source: &'static str,
-    /// Lanes of a workgroup, where no constant `WG` says otherwise.
+    /// Threads of a workgroup, where no constant `WG` says otherwise.
     pub workgroup: u32,
     /// Its tensors, in binding order.
     pub slots: &'static [Slot],
@@ -70,7 +70,7 @@ pub struct Kernel {
 }
 
 /// What a kernel needs of the adapter. All but [`Needs::Nothing`] adds an argument to the kernel's function:
-/// `fn NAME(group: u32, lane: u32, p: Params, subgroup: Subgroup)`, where `Subgroup` holds the subgroup's number `id` in the
+/// `fn NAME(group: u32, thread: u32, p: Params, subgroup: Subgroup)`, where `Subgroup` holds the subgroup's number `id` in the
 /// workgroup and the `lane` in the subgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
@@ -79,7 +79,7 @@ pub enum Needs {
     /// Subgroups, of eight lanes on software drivers.
     Subgroups,
     /// Cooperative matrices, and so f16 and subgroups. As fragments can be neither indexed nor passed on, the file and its libraries have blocks:
-    /// what stands between `// #for i in FM` and `// #end` is repeated for all `$i` below the constant `FM`, and of `// #if VEC4S`, `// #else`,
+    /// what stands between `// #for i in FM` and `// #end` is repeated for all `$i` below the constant `FM`, and of `// #if VEC4_ARRAYS`, `// #else`,
     /// `// #end` one part stays. `$size` stands for the constant `SIZE`. `NAME_f16(four) -> vec4<f16>` reads a slot's four of that number.
     CooperativeMatrix,
 }

@@ -12,7 +12,7 @@ pub static DEQUANTIZE: Kernel = Kernel {
         Slot::read("scales", &[Element::Absent, Element::F32]),
         Slot::write("out", &[Element::F32x4, Element::F16x4]),
     ],
-    variants: &[&[("FORMAT", &FORMATS), ("ROW_SCALES", &[0, 1]), ("HALF", &[0, 1])]],
+    variants: &[&[("FORMAT", &FORMATS), ("ROW_SCALES", &[0, 1]), ("F16_OUT", &[0, 1])]],
     ..Kernel::of("dequantize", include_str!("../../wgsl/dequantize.wgsl"), size_of::<Params>())
 };
 
@@ -77,7 +77,7 @@ pub fn dequantize(
     };
     let out = rec.alloc(&[rows, cols], dtype)?;
     let params = Params { count: out.len() as u32, cols: cols as u32, scale };
-    let constants = [("FORMAT", format), ("ROW_SCALES", u32::from(rows_scales.is_some())), ("HALF", u32::from(dtype == DType::F16))];
+    let constants = [("FORMAT", format), ("ROW_SCALES", u32::from(rows_scales.is_some())), ("F16_OUT", u32::from(dtype == DType::F16))];
     let args = [Arg::index(stored), rows_scales.map_or(Arg::ABSENT, Arg::scalar), Arg::flat(&out)];
     rec.dispatch(&DEQUANTIZE, &constants, &params, &args, out.len().div_ceil(1024), Cost::of(2.0 * out.len() as f64, &args))?;
     Ok(out)

@@ -15,11 +15,11 @@ pub static NORM_ROPE: Kernel = Kernel {
         Slot::read("sin", VECTOR),
         Slot::write("out", WRITE),
     ],
-    variants: &[&[("VEC4S", &[0, 1]), ("WG", &[8, 16, 32, 64])]],
+    variants: &[&[("ALIGNED4", &[0, 1]), ("WG", &[8, 16, 32, 64])]],
     ..Kernel::of("norm_rope", include_str!("../../wgsl/norm_rope.wgsl"), size_of::<Params>())
 };
 
-params!(Params { tokens: u32, cols: u32, half: u32, eps: f32 });
+params!(Params { tokens: u32, cols: u32, half_dim: u32, eps: f32 });
 
 /// The angles of every token's pairs, [L, D / 2] each.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +38,11 @@ pub fn norm_rope(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, rota
         return Err(Error::Input(format!("x: C is {}, which is no multiple of the head's {}", x.cols(), 2 * half)));
     }
     let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
-    let params = Params { tokens: dims.get("L") as u32, cols: x.cols() as u32, half: half as u32, eps };
+    let params = Params { tokens: dims.get("L") as u32, cols: x.cols() as u32, half_dim: half as u32, eps };
     let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(cos), Arg::rows(sin), Arg::rows(&out)];
     rec.dispatch(
         &NORM_ROPE,
-        &[("VEC4S", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))],
+        &[("ALIGNED4", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))],
         &params,
         &args,
         dims.get("L"),

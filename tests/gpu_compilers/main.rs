@@ -111,7 +111,7 @@ impl fmt::Display for Report {
 
 /// The values by which compositions of a kernel differ.
 fn name_of(kernel: &Kernel, constants: &Constants) -> String {
-    const SAME: [&str; 9] = ["SIZE", "LANES", "VEC4S", "WG", "LX", "LW", "LV", "PAD", "RUN"];
+    const SAME: [&str; 9] = ["SIZE", "LANES", "VEC4_ARRAYS", "WG", "LX", "LW", "LV", "PAD", "RUN"];
     let shown = constants.iter().filter(|(name, _)| *name != "ACT" && (kernel.needs == Needs::Nothing || !SAME.contains(name)));
     let shown: Vec<_> = shown.map(|(name, value)| format!("{name}{value}")).collect();
     [&[kernel.name.to_string()], &shown[..]].concat().join(" ")

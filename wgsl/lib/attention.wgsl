@@ -15,12 +15,12 @@ fn exp_p(x: vec4<f32>) -> vec4<f32> { return exp(max(x, vec4<f32>(-100.0))); }
 
 // Where a workgroup works: the first of its queries, its head, the length of a row, and where the batch's queries and keys of the
 // head begin.
-struct Place { first: u32, head: u32, width: u32, queries: u32, keys: u32 }
+struct TileOrigin { first: u32, head: u32, width: u32, queries: u32, keys: u32 }
 
-fn place_of(group: u32, tile: u32, p: Params) -> Place {
+fn tile_origin(group: u32, tile: u32, p: Params) -> TileOrigin {
     let head = group / p.q_tiles % p.heads;
     let batch = group / (p.q_tiles * p.heads);
     let width = p.heads * p.dim;
     let at = vec2<u32>(p.q_len, p.k_len) * batch * width + head * p.dim;
-    return Place(group % p.q_tiles * tile, head, width, at.x, at.y);
+    return TileOrigin(group % p.q_tiles * tile, head, width, at.x, at.y);
 }

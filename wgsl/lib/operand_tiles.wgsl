@@ -8,7 +8,7 @@ const BK: u32 = 32u;
 const ROW: u32 = (BK + PAD) / 4u; // in vec4s
 
 var<workgroup> sums: array<f32, SM * SN * SIZE * SIZE>;
-// #if VEC4S
+// #if VEC4_ARRAYS
 const UNIT: u32 = 1u;
 var<workgroup> x_tile: array<vec4<f16>, BM * ROW>;
 var<workgroup> w_tile: array<vec4<f16>, BN * ROW>;

@@ -1,13 +1,13 @@
-// Sums over the WG lanes of a workgroup; WG is a power of two.
+// Sums over the WG threads of a workgroup; WG is a power of two.
 
 var<workgroup> partial: array<f32, WG>;
 
-fn workgroup_sum(lane: u32, value: f32) -> f32 {
+fn workgroup_sum(thread: u32, value: f32) -> f32 {
     workgroupBarrier(); // an earlier sum may still be read
-    partial[lane] = value;
+    partial[thread] = value;
     for (var half = WG / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if (lane < half) { partial[lane] += partial[lane + half]; }
+        if (thread < half) { partial[thread] += partial[thread + half]; }
     }
     workgroupBarrier();
     return partial[0];

@@ -1,4 +1,4 @@
-// Windows that move over images [b, h, w, c], for kernels of which a lane makes four channels of a pixel.
+// Windows that move over images [b, h, w, c], for kernels of which a thread makes four channels of a pixel.
 
 struct Params {
     count: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32, channels: u32,

@@ -20,7 +20,7 @@ const fn tile(size: u32, [sg, fm, keys, transposed]: [u32; 4], dim: u32, lanes: 
         along,
         transposed,
         ("LANES", lanes),
-        ("VEC4S", vec4s),
+        ("VEC4_ARRAYS", vec4s),
         pad,
         carried,
         blocks,

@@ -7,11 +7,11 @@ use crate::ops::attention::call::{Call, Params, SLOTS};
 pub static ATTENTION_REG: Kernel = Kernel {
     slots: SLOTS,
     variants: &[
-        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("VEC4S", &[1]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[32]), ("COLS", &[16]), ("VEC4S", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[32]), ("VEC4S", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[64]), ("VEC4S", &[2]), ("WG", &[128]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[128]), ("VEC4S", &[2]), ("WG", &[256]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("VECS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[32]), ("COLS", &[16]), ("VECS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[32]), ("VECS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[64]), ("VECS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[16]), ("COLS", &[128]), ("VECS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1, 2])],
     ],
     ..Kernel::of("attention_reg", include_str!("../../../wgsl/attention_reg.wgsl"), size_of::<Params>())
 };
@@ -27,5 +27,5 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
         257..=512 => (16, 64, 2, 128),
         _ => (16, 128, 2, 256),
     };
-    call.dispatch_biased(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("VEC4S", vec4s), ("WG", lanes)], queries)
+    call.dispatch_biased(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("VECS", vec4s), ("WG", lanes)], queries)
 }

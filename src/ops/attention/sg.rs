@@ -8,8 +8,8 @@ pub static ATTENTION_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: SLOTS,
     variants: &[
-        &[("BR", &[QUERIES]), ("VEC4S", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[WIDE]), ("VEC4S", &[5, 6, 7, 8]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[QUERIES]), ("VECS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[WIDE]), ("VECS", &[5, 6, 7, 8]), ("BIASED", &[0, 1, 2])],
     ],
     needs: Needs::Subgroups,
     ..Kernel::of("attention_sg", include_str!("../../../wgsl/attention_sg.wgsl"), size_of::<Params>())
@@ -22,5 +22,5 @@ const WIDE: u32 = 8;
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let vec4s = (call.dim as u32).div_ceil(4 * Family::SG_LANES);
     let queries = if vec4s > 4 { WIDE } else { QUERIES };
-    call.dispatch_biased(rec, &ATTENTION_SG, &[("BR", queries), ("VEC4S", vec4s)], queries)
+    call.dispatch_biased(rec, &ATTENTION_SG, &[("BR", queries), ("VECS", vec4s)], queries)
 }

@@ -7,7 +7,7 @@ use crate::ops::attention::call::{Call, Params, SLOTS};
 pub static ATTENTION_TILED: Kernel = Kernel {
     workgroup: 128,
     slots: SLOTS,
-    variants: &[&[("VEC4S", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])]],
+    variants: &[&[("VECS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])]],
     ..Kernel::of("attention_tiled", include_str!("../../../wgsl/attention_tiled.wgsl"), size_of::<Params>())
 };
 
@@ -15,5 +15,5 @@ pub static ATTENTION_TILED: Kernel = Kernel {
 const QUERIES: u32 = 64;
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
-    call.dispatch_biased(rec, &ATTENTION_TILED, &[("VEC4S", (call.dim as u32).div_ceil(64))], QUERIES)
+    call.dispatch_biased(rec, &ATTENTION_TILED, &[("VECS", (call.dim as u32).div_ceil(64))], QUERIES)
 }

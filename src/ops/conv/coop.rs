@@ -10,7 +10,7 @@ use crate::ops::finish::ALL_ACTIVATIONS;
 /// multiples of, or 64. Arrays are declared by vec4s, or one by one. LX and LW are the vec4s of each operand that a lane carries.
 const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32, vec4s: u32) -> [(&'static str, u32); 11] {
     let [across, down] = [("SM", sm), ("SN", sn)];
-    let [by_fours, pad] = [("VEC4S", vec4s), ("PAD", Coop::new(size, lanes, vec4s == 0).padding())];
+    let [by_fours, pad] = [("VEC4_ARRAYS", vec4s), ("PAD", Coop::new(size, lanes, vec4s == 0).padding())];
     let [x, w] = [("LX", fm * size * 8 / (sn * lanes)), ("LW", channels * 8 / (sm * sn * lanes))];
     let all = ("WG", sm * sn * lanes);
     [("SIZE", size), across, down, ("FM", fm), ("FN", channels / (sn * size)), ("LANES", lanes), by_fours, pad, x, w, all]

@@ -10,10 +10,10 @@ pub static CONV_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: &slots(&[Element::F32x4, Element::F16x4]),
     variants: &[
-        &[("TM", &[PIXELS]), ("VEC4S", &[1, 2, 3]), ("LANES", &[8]), ("FEW", &[0]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
-        &[("TM", &[PIXELS]), ("VEC4S", &[1, 2, 3]), ("LANES", &[8]), ("FEW", &[1]), ("PAST", &[0]), ("ACT", ALL_ACTIVATIONS)],
-        &[("TM", &[PIXELS]), ("VEC4S", &[1]), ("LANES", &[1, 2, 4]), ("FEW", &[0]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
-        &[("TM", &[PIXELS]), ("VEC4S", &[1]), ("LANES", &[1, 2, 4]), ("FEW", &[1]), ("PAST", &[0]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("VECS", &[1, 2, 3]), ("LANES", &[8]), ("FEW", &[0]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("VECS", &[1, 2, 3]), ("LANES", &[8]), ("FEW", &[1]), ("PAST", &[0]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("VECS", &[1]), ("LANES", &[1, 2, 4]), ("FEW", &[0]), ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", &[PIXELS]), ("VECS", &[1]), ("LANES", &[1, 2, 4]), ("FEW", &[1]), ("PAST", &[0]), ("ACT", ALL_ACTIVATIONS)],
     ],
     needs: Needs::Subgroups,
     ..Kernel::of("conv_sg", include_str!("../../../wgsl/conv_sg.wgsl"), size_of::<Params>())
@@ -28,6 +28,6 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let lanes = (tile / 4).min(Family::SG_LANES as usize) as u32;
     let is_few = call.weight.in_channels() <= FEW && call.weight.depth() > call.weight.in_channels() && call.options.past[0].is_none();
     let vec4s = tile.div_ceil(CHANNELS) as u32;
-    let constants = [("TM", PIXELS), ("VEC4S", vec4s), ("LANES", lanes), ("FEW", u32::from(is_few)), call.past()];
+    let constants = [("TM", PIXELS), ("VECS", vec4s), ("LANES", lanes), ("FEW", u32::from(is_few)), call.past()];
     call.dispatch(rec, &CONV_SG, &constants, [PIXELS * Family::SG_LANES / lanes, tile as u32])
 }

@@ -30,7 +30,7 @@ impl Tile {
         let (Coop { size, lanes, ones, .. }, [sm, sn], [fm, across]) = (self.matrices, self.subgroups, self.fragments);
         let (run, all) = (if lanes == 64 { 2 } else { 1 }, sm * sn * lanes);
         let [x, w] = [("LX", fm * size * 8 / (sn * lanes * run)), ("LW", across * size * 8 / (sm * lanes * run))];
-        let [down, right, vec4s] = [("SM", sm), ("SN", sn), ("VEC4S", !ones as u32)];
+        let [down, right, vec4s] = [("SM", sm), ("SN", sn), ("VEC4_ARRAYS", !ones as u32)];
         let [lanes, run, pad] = [("LANES", lanes), ("RUN", run), ("PAD", self.matrices.padding())];
         [("SIZE", size), down, right, ("FM", fm), ("FN", across), lanes, vec4s, run, pad, x, w, ("WG", all)]
     }
