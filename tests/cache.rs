@@ -109,8 +109,7 @@ fn plans_are_kept_and_streaming_changes_no_bit() -> Result<()> {
 /// as it uses. Where none is, it takes less.
 #[test]
 fn denoising_takes_what_is_planned() -> Result<()> {
-    for (cache, is_computed_late) in
-        [("first-block:0.1", true), ("dual-block:0.1:1", true), ("easy:0.5", true), ("easy:1000", true), ("dual-block:2:1", false)]
+    for (cache, is_computed_late) in [("first-block:0.1", true), ("dual-block:0.1:1", true), ("easy:0.5", true), ("dual-block:2:1", false)]
     {
         // A plan is of the first run of a pipeline, and of it whole: the first of two segments is conditioned on less.
         let device = Device::builder().build()?;
