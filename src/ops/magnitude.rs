@@ -13,7 +13,7 @@ pub fn row_magnitudes(rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
     reduce(rec, &magnitudes, Reduction::Sum)
 }
 
-/// The sum of each of these [L]. Waits for the GPU, once.
+/// The sum of each of these `[L]`. Waits for the GPU, once.
 pub fn sums(rec: &mut Recorder, rows: &[Tensor]) -> Result<Vec<f64>> {
     let all = concat(rec, &rows.iter().collect::<Vec<_>>())?;
     let mut values = rec.download(&all)?.into_iter().map(f64::from);

@@ -89,10 +89,7 @@ fn plans_are_kept_and_streaming_changes_no_bit() -> Result<()> {
         println!("{cache}: {computed}");
         assert!(computed.contains('0'), "{cache} reuses nothing");
         let peak = device.memory_use().peak;
-        match cache.starts_with("mask") || cache.starts_with("taylor") {
-            true => assert_eq!(peak, plan.peak(), "{cache}"),
-            false => assert!(peak <= plan.peak() && 10 * peak >= 9 * plan.peak(), "{cache}: {peak} of {}", plan.peak()),
-        }
+        assert_eq!(peak, plan.peak(), "{cache}");
         drop(resident);
         let budget = crate::common::named_budget(request(&pipeline(&device, MemoryBudget::bytes(1 << 20))?, Some(cache))?.plan());
         let streamed = pipeline(&device, MemoryBudget::bytes(budget))?;
@@ -107,8 +104,7 @@ fn plans_are_kept_and_streaming_changes_no_bit() -> Result<()> {
 /// as it uses. Where none is, it takes less.
 #[test]
 fn denoising_takes_what_is_planned() -> Result<()> {
-    for (cache, is_computed_late) in
-        [("first-block:0.1", true), ("dual-block:0.1:1", true), ("easy:0.5", true), ("easy:1000", true), ("dual-block:2:1", false)]
+    for (cache, is_computed_late) in [("first-block:0.1", true), ("dual-block:0.1:1", true), ("easy:0.5", true), ("dual-block:2:1", false)]
     {
         // A plan is of the first run of a pipeline, and of it whole: the first of two segments is conditioned on less.
         let device = Device::builder().build()?;

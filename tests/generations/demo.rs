@@ -132,6 +132,19 @@ fn animate(pipeline: &AnimatePipeline, cache: Option<Cache>) -> (Vec<RgbImage>, 
 }
 
 /// Prints what each cache leaves of the time and of the picture. The best one keeps the picture in less than 1 / 1.6 of the passes.
+///
+/// Measured, on a driver in software: steps computed of 20, processor time of denoising in parts of that without a cache, dB to the frames
+/// without one, dB to the truth (24.07 without). Of the four blocks of this small model the caches that look compute one or two in each step.
+///
+/// | cache | computed | time | dB to no cache | dB to the truth |
+/// |---|---|---|---|---|
+/// | mag:0.06 / 0.12 / 0.24:6 | 13 / 10 / 8 | 0.60 / 0.49 / 0.47 | 58.3 / 52.3 / 41.3 | 24.07 / 24.09 / 24.08 |
+/// | tea:0.13 / 0.19 / 0.26 | 2 / 2 / 2 | 0.15 / 0.14 / 0.16 | 30.5 / 30.5 / 30.5 | 23.33 / 23.33 / 23.33 |
+/// | first-block:0.05 / 0.1 / 0.2 | 8 / 5 / 3 | 0.65 / 0.46 / 0.41 | 53.4 / 46.6 / 34.8 | 24.07 / 24.06 / 23.79 |
+/// | dual-block:0.05:2 / 0.1:2 / 0.2:2 | 11 / 8 / 6 | 0.75 / 0.74 / 0.59 | 56.2 / 50.1 / 37.9 | 24.07 / 24.07 / 23.93 |
+/// | easy:0.05 / 0.1 / 0.2 | 8 / 6 / 5 | 0.43 / 0.32 / 0.26 | 45.0 / 36.2 / 27.1 | 23.99 / 23.72 / 22.07 |
+/// | taylor:2 / 3 / 5 | 11 / 9 / 7 | 0.53 / 0.45 / 0.36 | 45.0 / 43.3 / 38.2 | 24.08 / 24.07 / 24.01 |
+/// | scm:slow / medium / fast | 15 / 12 / 8 | 0.68 / 0.54 / 0.40 | 39.2 / 41.4 / 31.8 | 24.05 / 24.08 / 23.56 |
 #[test]
 #[ignore = "takes minutes"]
 fn what_caches_cost() {

@@ -2,7 +2,7 @@
 
     [EASYCACHE=DIR] [TEACACHE=DIR] python caches.py [--out ../goldens/caches]
 
-Needs cache-dit 1.5.3 beside requirements.txt. `EASYCACHE` and `TEACACHE` are checkouts of https://github.com/H-EmbodVis/EasyCache (the goldens:
+`EASYCACHE` and `TEACACHE` are checkouts of https://github.com/H-EmbodVis/EasyCache (the goldens:
 commit 5127804) and https://github.com/ali-vilab/TeaCache (7c10efc), which are on no package index; cases of one that is not given stay as
 they are. Their published `forward` runs as it is, over the modules of diffusers' model.
 

@@ -44,7 +44,7 @@ fn unrounded(values: Host, weights: DType) -> Host {
 fn causal(x: Host, w: Host, upsample: bool, weights: DType) -> Case {
     let (x, w) = (unrounded(x, weights), unrounded(w, weights));
     let frames = x.shape[0];
-    let pad = [(2, 0), (1, 1), (1, 1)];
+    let pad = [(w.shape[2] - 1, 0), (1, 1), (1, 1)];
     let [first, second, last] = [3, 2, 1].map(|back| {
         let size = x.values.len() / frames;
         let values = if back <= frames { x.values[(frames - back) * size..][..size].to_vec() } else { vec![0.0; size] };
@@ -106,6 +106,10 @@ pub fn cases() -> Vec<Case> {
         let (x, w) = random(x, outs, [3, 3, 3]);
         causal(x.to(x_type), w, upsample, weights)
     };
+    let over_two = |weights| {
+        let (x, w) = random([2, 3, 5, 8], 24, [2, 3, 3]);
+        causal(x, w, false, weights)
+    };
     let residual = |shape: [usize; 4], activation| oracle::Options {
         bias: bias(shape[3]),
         activation,
@@ -145,6 +149,8 @@ pub fn cases() -> Vec<Case> {
         causal_of([3, 3, 2, 12], 64, true, [F32, F32]),
         causal_of([3, 3, 2, 12], 64, true, [F16, F16]),
         causal_of([1, 9, 8, 36], 20, false, [F32, F16]),
+        over_two(F32),
+        over_two(F16),
         case("and all that follows, in f16", f16_x, f16_w, residual([2, 9, 11, 96], Activation::Silu), [F16, F16]),
         case("strided, in f16", strided_x, strided_w, options(1, 2, [(0, 0), (0, 1), (0, 1)]), [F16, F32]),
         typed("f16 weights", F32, [F16, F32]),
