@@ -10,7 +10,7 @@ pub static ATTENTION_TILED: Kernel = Kernel {
     libs: &[ATTENTION, ATTENTION_BIAS, ATTENTION_WEIGHTS, TURNED],
     workgroup: 128,
     slots: SLOTS,
-    variants: &[&[("FOURS", &[1, 2, 3, 4]), ("BIASED", &[0, 1])]],
+    variants: &[&[("FOURS", &[1, 2]), ("BIASED", &[0, 1])], &[("FOURS", &[3, 4]), ("BIASED", &[0, 1])]],
     ..Kernel::of("attention_tiled", include_str!("../../../wgsl/attention_tiled.wgsl"), size_of::<Params>())
 };
 
