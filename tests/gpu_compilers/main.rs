@@ -219,15 +219,22 @@ const LEAST_SHARES: [(&str, &str, [f64; 3]); 5] = [
     ("attention_tiled", "FOURS2", [0.8, 0.0, 0.0]),
 ];
 
-/// Kernels that are known to spill, on chips that run others before them by their own drivers: those with cooperative matrices.
-const SPILLS: [(&str, &str); 4] = [("ampere", "conv_reg"), ("m1", "conv_reg"), ("m1", "conv_tiled"), ("m1", "attention_reg")];
+/// Kernels that are known to spill: on chips that run others before them by their own drivers, those with cooperative matrices; and those of attention
+/// in the widest heads, a little.
+const SPILLS: [(&str, &str); 5] = [
+    ("ampere", "conv_reg"),
+    ("ampere", "attention_coop SG4 FM1 FN1 FD16 TURNED0"),
+    ("m1", "conv_reg"),
+    ("m1", "conv_tiled"),
+    ("m1", "attention_reg"),
+];
 
 /// What a kernel falls short of on its chip.
 fn faults(chip: Chip, chip_name: &str, report: &Report) -> Vec<String> {
     let mut faults = Vec::new();
     let mut hold = |holds: bool, what: String| faults.extend((!holds).then(|| format!("{}: {what}", report.name)));
     let (kernel, hot) = (report.kernel, &report.hot);
-    if !SPILLS.contains(&(chip_name, kernel.name)) {
+    if !SPILLS.iter().any(|&(chip, name)| chip == chip_name && report.name.starts_with(name)) {
         hold(report.spills == 0, format!("{} registers or bytes spilled", report.spills));
     }
     let cooperative = kernel.needs == Needs::CooperativeMatrix;
