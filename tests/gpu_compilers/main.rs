@@ -221,12 +221,13 @@ const LEAST_SHARES: [(&str, &str, [f64; 3]); 5] = [
 
 /// Kernels that are known to spill: on chips that run others before them by their own drivers, those with cooperative matrices; and those of attention
 /// in the widest heads, a little.
-const SPILLS: [(&str, &str); 5] = [
+const SPILLS: [(&str, &str); 6] = [
     ("ampere", "conv_reg"),
     ("ampere", "attention_coop SG4 FM1 FN1 FD16 TURNED0"),
     ("m1", "conv_reg"),
     ("m1", "conv_tiled"),
     ("m1", "attention_reg"),
+    ("m1", "attention_tiled FOURS4"),
 ];
 
 /// What a kernel falls short of on its chip.
@@ -252,7 +253,7 @@ fn faults(chip: Chip, chip_name: &str, report: &Report) -> Vec<String> {
                 hold(hot.matrix > 0, "no matrix instruction in the hot loop".into());
                 hold(hot.serial_loads <= 2, format!("{} of {} loads are waited for one by one", hot.serial_loads, hot.loads));
                 hold(hot.narrow_lds_loads == 0, format!("{} loads of 16 bits from workgroup memory", hot.narrow_lds_loads));
-                let wide = report.name.starts_with("attention_coop SG4 FM2");
+                let wide = report.name.starts_with("attention_coop SG4 FM2") || report.name.contains("FD16");
                 hold(report.waves >= if wide { 2 } else { 3 }, format!("{} waves", report.waves));
             }
         }
