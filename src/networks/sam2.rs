@@ -203,13 +203,15 @@ impl Video {
         Ok(())
     }
 
-    /// Those that are prompted first.
+    /// Those that are prompted first: where nobody is in those that should be, the first in which somebody is.
     fn keyframes(&self) -> Vec<usize> {
         let step = (self.chunk.len() / KEYFRAMES).max(1);
-        match self.prompts.guide {
-            MaskGuide::Official => self.chunk.clone().step_by(step).collect(),
-            MaskGuide::Confident => self.chunk.clone().find(|&index| self.said(index).is_some()).into_iter().collect(),
-        }
+        let is_said = |index: &usize| self.said(*index).is_some();
+        let official: Vec<_> = match self.prompts.guide {
+            MaskGuide::Official => self.chunk.clone().step_by(step).filter(is_said).collect(),
+            MaskGuide::Confident => Vec::new(),
+        };
+        if official.is_empty() { self.chunk.clone().find(is_said).into_iter().collect() } else { official }
     }
 
     /// What is said of a frame: by hand, or else of the person in it.

@@ -47,7 +47,6 @@ pub static ATTENTION_COOP: Kernel = Kernel {
         &tile(16, [8, 1, 16, 0], 128, 32, 1),
         &tile(16, [4, 1, 32, 1], 128, 32, 1),
         &tile(16, [8, 1, 32, 1], 128, 32, 1),
-        &tile(16, [4, 1, 16, 1], 256, 32, 1),
         &tile(16, [4, 1, 16, 0], 256, 32, 1),
         // AMD.
         &tile(16, [4, 1, 32, 1], 64, 64, 1),
@@ -99,9 +98,8 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
 fn shapes(matrices: Coop, dim: u32, device: &Device) -> &'static [[u32; 4]] {
     let has_48_kib = device.limits().max_compute_workgroup_storage_size >= 48 << 10;
     match (matrices.size, matrices.lanes) {
-        // Sums and queries of so wide heads take most of the registers, and keys and values most of 32 KiB.
-        (16, 32) if dim > 128 => &[[4, 1, 16, 1], [4, 1, 16, 0]],
-        (8, 8) if dim > 128 => &[[4, 1, 16, 0]],
+        // Sums and queries of so wide heads take most of the registers, of which turning values takes more, and keys and values most of 32 KiB.
+        (16, 32) | (8, 8) if dim > 128 => &[[4, 1, 16, 0]],
         _ if dim > 128 => &[[4, 1, 16, 1]],
         (8, 32) => &[[4, 2, 32, 1]],
         (16, 32) if dim > 64 && has_48_kib => &[[4, 1, 16, 1], [8, 1, 16, 1], [4, 1, 16, 0], [8, 1, 16, 0], [4, 1, 32, 1], [8, 1, 32, 1]],

@@ -7,7 +7,7 @@ use crate::ops::attention::call::{Call, Params, SLOTS};
 pub static ATTENTION_TILED: Kernel = Kernel {
     workgroup: 128,
     slots: SLOTS,
-    variants: &[&[("VECS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])]],
+    variants: &[&[("VECS", &[1, 2]), ("BIASED", &[0, 1, 2])], &[("VECS", &[3, 4]), ("BIASED", &[0, 1, 2])]],
     ..Kernel::of("attention_tiled", include_str!("../../../wgsl/attention_tiled.wgsl"), size_of::<Params>())
 };
 
