@@ -20,7 +20,7 @@ fn official_points(person: &WholeBody) -> [Keypoint; 8] {
     let points = person.points();
     OFFICIAL.map(|(a, b)| {
         let (a, b) = (points[a], points[b]);
-        Keypoint { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0, score: (a.score + b.score) / 2.0 }
+        Keypoint { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0, score: a.score.min(b.score) }
     })
 }
 
