@@ -1,8 +1,5 @@
 //! Checkpoints in the layout of the official releases, made where they are needed: their weights follow from a formula.
 
-#[path = "published.rs"]
-mod published;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -11,8 +8,8 @@ use half::bf16;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use self::published::{Named, fill, write_safetensors, write_torch};
 use super::common::{golden_json, golden_path};
+use crate::published::{Named, fill, write_safetensors, write_torch};
 
 /// What a file of the release holds.
 #[derive(Deserialize)]
