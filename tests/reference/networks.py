@@ -1,4 +1,4 @@
-"""Two small pose networks of random weights, and the points that the reference finds with them, for tests/networks.rs.
+"""Two small pose networks of random weights, and the points that the reference finds with them, for tests/generations/networks.rs.
 
     WAN_OFFICIAL=DIR RTMLIB=DIR python tests/reference/networks.py [OUT]
 

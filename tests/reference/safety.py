@@ -1,4 +1,4 @@
-"""Two small classifiers of random weights, and the scores that the recipes of real ones give with them, for tests/safety.rs.
+"""Two small classifiers of random weights, and the scores that the recipes of real ones give with them, for tests/generations/safety.rs.
 
     python tests/reference/safety.py [OUT [OPEN_NSFW_ONNX PICTURE..]]
 
