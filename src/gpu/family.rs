@@ -64,17 +64,17 @@ pub(crate) struct Coop {
     pub(crate) size: u32,
     /// Lanes of a subgroup.
     pub(crate) lanes: u32,
-    /// Whether they are loaded from arrays of single numbers, as Metal must, rather than of vec4s.
-    pub(crate) ones: bool,
+    /// Whether they are loaded from arrays of scalars, as Metal must, rather than of vec4s.
+    pub(crate) scalar_arrays: bool,
 }
 
 impl Coop {
-    pub(crate) const fn new(size: u32, lanes: u32, ones: bool) -> Self {
-        Self { size, lanes, ones }
+    pub(crate) const fn new(size: u32, lanes: u32, scalar_arrays: bool) -> Self {
+        Self { size, lanes, scalar_arrays }
     }
 
-    /// Numbers by which rows of f16 in workgroup memory are longer than what they hold, so that lanes that read a fragment's rows meet in no bank:
-    /// NVIDIA's cards read 16 bytes of a row at once, others 8.
+    /// Elements of f16 by which rows in workgroup memory are padded against bank conflicts of lanes that read a fragment's rows: NVIDIA's cards
+    /// read 16 bytes of a row at once, others 8.
     pub(crate) const fn padding(self) -> u32 {
         if self.size == 16 && self.lanes == 32 { 8 } else { 4 }
     }

@@ -47,6 +47,20 @@ pub(crate) const fn tiles<const TILES: usize, const CONSTANTS: usize>(
     tiles
 }
 
+/// The constants of each tile of a table.
+macro_rules! constants_of {
+    ($tiles:ident, $count:expr, $constants:expr) => {{
+        let mut all = [[("", 0); $constants]; $count];
+        let mut number = 0;
+        while number < all.len() {
+            all[number] = $tiles[number].constants();
+            number += 1;
+        }
+        all
+    }};
+}
+pub(crate) use constants_of;
+
 /// One kernel file and what it needs around it.
 #[derive(Debug)]
 pub struct Kernel {

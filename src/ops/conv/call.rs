@@ -46,7 +46,7 @@ pub struct ConvOptions<'a> {
     /// What follows the sums.
     pub finish: Finish<'a>,
     /// Frames [1, H, W, C] before x, the newest first, seen where the padding in time would be; then T of x is 1. Where a newer one
-    /// is missing, so are all the older ones.
+    /// is missing, so are all the older scalar_arrays.
     pub past: [Option<&'a Tensor>; 2],
 }
 

@@ -1,20 +1,69 @@
 //! Convolutions by cooperative matrices of f16, summed in f32.
 
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{READ_OPTIONAL, VECTOR_OPTIONAL, WRITE};
+use crate::gpu::kernel::{READ_OPTIONAL, VECTOR_OPTIONAL, WRITE, constants_of, tiles};
 use crate::gpu::{Element, Kernel, Needs, Recorder, Slot, family::Coop};
 use crate::ops::conv::call::{Call, Params};
 use crate::ops::finish::ALL_ACTIVATIONS;
 
-/// A workgroup is `sm` by `sn` subgroups of `lanes`, a subgroup `fm` by FN fragments of `size` by `size`: 96 channels, which the VAEs have
-/// multiples of, or 64. Arrays are declared by vec4s, or one by one. LX and LW are the vec4s of each operand that a lane carries.
-const fn tile(size: u32, [sm, sn]: [u32; 2], fm: u32, channels: u32, lanes: u32, vec4s: u32) -> [(&'static str, u32); 11] {
-    let [across, down] = [("SM", sm), ("SN", sn)];
-    let [by_fours, pad] = [("VEC4_ARRAYS", vec4s), ("PAD", Coop::new(size, lanes, vec4s == 0).padding())];
-    let [x, w] = [("LX", fm * size * 8 / (sn * lanes)), ("LW", channels * 8 / (sm * sn * lanes))];
-    let all = ("WG", sm * sn * lanes);
-    [("SIZE", size), across, down, ("FM", fm), ("FN", channels / (sn * size)), ("LANES", lanes), by_fours, pad, x, w, all]
+/// A workgroup is `subgroups` of pixels by channels, each of which makes `fragments` fragments of pixels by as many as there are in `channels`: 96,
+/// which the VAEs have multiples of, or 64.
+#[derive(Clone, Copy)]
+struct Tile {
+    matrices: Coop,
+    subgroups: [u32; 2],
+    fragments: u32,
+    channels: u32,
 }
+
+impl Tile {
+    const fn new(matrices: Coop, subgroups: [u32; 2], fragments: u32, channels: u32) -> Self {
+        Self { matrices, subgroups, fragments, channels }
+    }
+
+    const fn pixels(self) -> u32 {
+        self.subgroups[0] * self.fragments * self.matrices.size
+    }
+
+    /// LX and LW are the vec4s of each operand that a thread carries.
+    const fn constants(self) -> [(&'static str, u32); 11] {
+        let (Coop { size, lanes, scalar_arrays, .. }, [sm, sn]) = (self.matrices, self.subgroups);
+        [
+            ("SIZE", size),
+            ("SM", sm),
+            ("SN", sn),
+            ("FM", self.fragments),
+            ("FN", self.channels / (sn * size)),
+            ("LANES", lanes),
+            ("VEC4_ARRAYS", !scalar_arrays as u32),
+            ("PAD", self.matrices.padding()),
+            ("LX", self.fragments * size * 8 / (sn * lanes)),
+            ("LW", self.channels * 8 / (sm * sn * lanes)),
+            ("WG", sm * sn * lanes),
+        ]
+    }
+}
+
+const NVIDIA: Coop = Coop::new(16, 32, false);
+const AMD: Coop = Coop::new(16, 64, false);
+const APPLE: Coop = Coop::new(8, 32, true);
+// Both ways of declaring arrays, for the sake of tests.
+const SOFTWARE: [Coop; 2] = [Coop::new(8, 8, false), Coop::new(8, 8, true)];
+
+static TILES: [Tile; 10] = [
+    Tile::new(NVIDIA, [4, 2], 2, 96),
+    Tile::new(NVIDIA, [4, 2], 2, 64),
+    Tile::new(AMD, [2, 2], 4, 96),
+    Tile::new(AMD, [2, 2], 4, 64),
+    Tile::new(APPLE, [4, 2], 2, 96),
+    Tile::new(APPLE, [4, 2], 2, 64),
+    Tile::new(SOFTWARE[0], [4, 2], 2, 96),
+    Tile::new(SOFTWARE[0], [4, 2], 2, 64),
+    Tile::new(SOFTWARE[1], [4, 2], 2, 96),
+    Tile::new(SOFTWARE[1], [4, 2], 2, 64),
+];
+
+static CONSTANTS: [[(&str, u32); 11]; 10] = constants_of!(TILES, 10, 11);
 
 const PAST: &[Element] = &[Element::Absent, Element::F32x4, Element::NativeF16x4];
 
@@ -30,32 +79,16 @@ pub static CONV_COOP: Kernel = Kernel {
         Slot::read("slope", VECTOR_OPTIONAL),
         Slot::write("out", WRITE),
     ],
-    tiles: &[
-        // NVIDIA.
-        &tile(16, [4, 2], 2, 96, 32, 1),
-        &tile(16, [4, 2], 2, 64, 32, 1),
-        // AMD.
-        &tile(16, [2, 2], 4, 96, 64, 1),
-        &tile(16, [2, 2], 4, 64, 64, 1),
-        // Apple.
-        &tile(8, [4, 2], 2, 96, 32, 0),
-        &tile(8, [4, 2], 2, 64, 32, 0),
-        // Software, both ways of declaring tiles.
-        &tile(8, [4, 2], 2, 96, 8, 1),
-        &tile(8, [4, 2], 2, 64, 8, 1),
-        &tile(8, [4, 2], 2, 96, 8, 0),
-        &tile(8, [4, 2], 2, 64, 8, 0),
-    ],
+    tiles: &tiles(&CONSTANTS),
     variants: &[&[("ACT", ALL_ACTIVATIONS)]],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("conv_coop", include_str!("../../../wgsl/conv_coop.wgsl"), size_of::<Params>())
 };
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
-    let matrices = rec.device().coop().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
-    let (size, lanes) = (matrices.size, matrices.lanes);
-    let ([sm, sn], fm) = if lanes == 64 { ([2, 2], 4) } else { ([4, 2], 2) };
     let channels = if call.weight.out_channels().is_multiple_of(96) { 96 } else { 64 };
-    let constants = tile(size, [sm, sn], fm, channels, lanes, u32::from(!matrices.ones));
-    call.dispatch(rec, &CONV_COOP, &constants, [sm * fm * size, channels])
+    let matrices = rec.device().coop();
+    let tile = TILES.into_iter().find(|tile| Some(tile.matrices) == matrices && tile.channels == channels);
+    let tile = tile.ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
+    call.dispatch(rec, &CONV_COOP, &tile.constants(), [tile.pixels(), channels])
 }

@@ -1,19 +1,23 @@
 //! Convolutions through workgroup memory.
 
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder, kernel::READ};
+use crate::gpu::kernel::{READ, tiles};
+use crate::gpu::{Kernel, Recorder};
 use crate::ops::conv::call::{Call, Params, slots};
 use crate::ops::finish::ALL_ACTIVATIONS;
 
 pub static CONV_TILED: Kernel = Kernel {
     slots: &slots(READ),
-    variants: &[
-        &[("BN", &[96]), ("TM", &[8]), ("TN", &[12]), ("WG", &[64]), ("ACT", ALL_ACTIVATIONS)],
-        &[("BN", &[64]), ("TM", &[8]), ("TN", &[8]), ("WG", &[64, 128]), ("ACT", ALL_ACTIVATIONS)],
-        &[("BN", &[32]), ("TM", &[4]), ("TN", &[8]), ("WG", &[64]), ("ACT", ALL_ACTIVATIONS)],
-    ],
+    tiles: &tiles(&TILES),
+    variants: &[&[("ACT", ALL_ACTIVATIONS)]],
     ..Kernel::of("conv_tiled", include_str!("../../../wgsl/conv_tiled.wgsl"), size_of::<Params>())
 };
+
+const fn tile(bn: u32, tm: u32, tn: u32, threads: u32) -> [(&'static str, u32); 4] {
+    [("BN", bn), ("TM", tm), ("TN", tn), ("WG", threads)]
+}
+
+static TILES: [[(&str, u32); 4]; 4] = [tile(96, 8, 12, 64), tile(64, 8, 8, 128), tile(64, 8, 8, 64), tile(32, 4, 8, 64)];
 
 /// Tiles of so many workgroups fill a GPU; of fewer, smaller ones are better.
 const ENOUGH: usize = 256;
@@ -22,10 +26,11 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let (pixels, channels) = (call.out.rows(), call.weight.out_channels());
     let large = pixels.div_ceil(128) * channels.div_ceil(64) >= ENOUGH;
     // 96 fits the channels of the VAEs, which are multiples of it.
-    let (bn, tm, tn, lanes) = match channels {
-        _ if channels.is_multiple_of(96) => (96, 8, 12, 64),
-        ..=32 => (32, 4, 8, 64),
-        _ => (64, 8, 8, if large { 128 } else { 64 }),
+    let constants = match channels {
+        _ if channels.is_multiple_of(96) => TILES[0],
+        ..=32 => TILES[3],
+        _ => TILES[if large { 1 } else { 2 }],
     };
-    call.dispatch(rec, &CONV_TILED, &[("BN", bn), ("TM", tm), ("TN", tn), ("WG", lanes)], [lanes, bn])
+    let [(_, columns), _, _, (_, threads)] = constants;
+    call.dispatch(rec, &CONV_TILED, &constants, [threads, columns])
 }

@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::kernel::{params, tiles};
+use crate::gpu::kernel::{constants_of, params, tiles};
 use crate::gpu::{Arg, Cost, Element, Family, Kernel, Needs, Recorder, Slot, Tensor, family::Coop};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::gemm::call::{BIAS, GATE, Gemm, OUT, Params, RESIDUAL};
@@ -16,8 +16,8 @@ struct Tile {
 }
 
 impl Tile {
-    const fn new(size: u32, subgroups: [u32; 2], fragments: [u32; 2], lanes: u32, ones: bool) -> Self {
-        Self { matrices: Coop::new(size, lanes, ones), subgroups, fragments }
+    const fn new(size: u32, subgroups: [u32; 2], fragments: [u32; 2], lanes: u32, scalar_arrays: bool) -> Self {
+        Self { matrices: Coop::new(size, lanes, scalar_arrays), subgroups, fragments }
     }
 
     const fn extents(self) -> [u32; 2] {
@@ -25,12 +25,12 @@ impl Tile {
         [sm * fm * self.matrices.size, sn * across * self.matrices.size]
     }
 
-    /// LX and LW are the loads of each operand that a lane makes, of RUN vec4s each: AMD's compiler makes one of two, others rather have single ones.
+    /// LX and LW are the loads of each operand that a lane makes, of RUN vec4s each: AMD's compiler makes one of two, others rather have single scalar_arrays.
     const fn constants(self) -> [(&'static str, u32); 12] {
-        let (Coop { size, lanes, ones, .. }, [sm, sn], [fm, across]) = (self.matrices, self.subgroups, self.fragments);
+        let (Coop { size, lanes, scalar_arrays, .. }, [sm, sn], [fm, across]) = (self.matrices, self.subgroups, self.fragments);
         let (run, all) = (if lanes == 64 { 2 } else { 1 }, sm * sn * lanes);
         let [x, w] = [("LX", fm * size * 8 / (sn * lanes * run)), ("LW", across * size * 8 / (sm * lanes * run))];
-        let [down, right, vec4s] = [("SM", sm), ("SN", sn), ("VEC4_ARRAYS", !ones as u32)];
+        let [down, right, vec4s] = [("SM", sm), ("SN", sn), ("VEC4_ARRAYS", !scalar_arrays as u32)];
         let [lanes, run, pad] = [("LANES", lanes), ("RUN", run), ("PAD", self.matrices.padding())];
         [("SIZE", size), down, right, ("FM", fm), ("FN", across), lanes, vec4s, run, pad, x, w, ("WG", all)]
     }
@@ -53,15 +53,7 @@ static TILES: [Tile; 9] = [
     Tile::new(8, [2, 4], [4, 2], 8, true),
 ];
 
-static CONSTANTS: [[(&str, u32); 12]; 9] = {
-    let mut all = [[("", 0); 12]; 9];
-    let mut number = 0;
-    while number < all.len() {
-        all[number] = TILES[number].constants();
-        number += 1;
-    }
-    all
-};
+static CONSTANTS: [[(&str, u32); 12]; 9] = constants_of!(TILES, 9, 12);
 
 pub static MATMUL_COOP: Kernel = Kernel {
     workgroup: 256,
