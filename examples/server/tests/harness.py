@@ -150,8 +150,9 @@ class Site:
         except urllib.error.HTTPError as error:
             raise Failed(error.code, error.read().decode("utf8", "replace")) from None
 
-    def upload(self, path):
-        data = Path(path).read_bytes()
+    def upload(self, path, more=b""):
+        """A file, with more bytes at its end where a test wants that."""
+        data = Path(path).read_bytes() + more
         place = self.ask("POST", "/api/v1/uploads", {"filename": Path(path).name, "size": len(data)})
         self.ask("PUT", place["upload_url"], data)
         return place["uri"]
