@@ -359,7 +359,7 @@ impl JobRequest {
     fn check_windows(&self, windows: Windows) -> Result<()> {
         within("windows.frames", windows.frames, 5, 121)?;
         within("windows.overlap", windows.overlap, 4, windows.frames - 1)?;
-        if windows.frames % 4 != 1 || windows.overlap % 4 != 0 {
+        if windows.frames % 4 != 1 || !windows.overlap.is_multiple_of(4) {
             return Err(Failure::field("windows", "`windows`: `frames` is 4n + 1, and `overlap` 4n"));
         }
         if self.cache.as_ref().is_some_and(|cache| !cache.starts_with("easy")) {
