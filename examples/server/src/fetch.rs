@@ -390,8 +390,9 @@ mod tests {
     #[tokio::test]
     async fn bodies_without_an_end_are_broken_off() {
         let fetch = fetch(|_| Vec::new());
+        let chunks: &[u8] = Box::leak(format!("10000\r\n{}\r\n", "x".repeat(1 << 16)).into_bytes().into_boxed_slice());
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        for (head, body) in [("HTTP/1.1 200 OK\r\n\r\n", &[7; 1 << 16][..]), (chunked, b"4\r\nabcd\r\n")] {
+        for (head, body) in [("HTTP/1.1 200 OK\r\n\r\n", &[7; 1 << 16][..]), (chunked, chunks)] {
             let endless = Server::outside(head, body, Some(Duration::ZERO)).await;
             assert_eq!(input(&fetch, &endless.url(), 100_000).await, Err("too_large"), "{head}");
         }
