@@ -1,6 +1,7 @@
 //! A look at the files that strangers brought, in a process of its own with little memory and little time: each is decoded there from its beginning to
 //! its end before the worker decodes it. One that kills a decoder, fills the memory or never ends costs its own job and nothing else.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -73,8 +74,7 @@ pub async fn examine(config: &Config, files: &Files) -> Result<()> {
 }
 
 async fn look(config: &Config, field: &str, path: &Path) -> Result<()> {
-    let program = std::env::current_exe().map_err(Failure::internal)?;
-    let mut command = tokio::process::Command::new(program);
+    let mut command = tokio::process::Command::new(program().map_err(Failure::internal)?);
     command.arg("examine").args(["--memory", &config.decode_memory.to_string(), "--seconds", &config.decode_seconds.to_string()]);
     command.args(["--frames", &config.max_frames.to_string()]).args((field == "image").then_some("--picture")).arg(path);
     // Nothing of what the server knows: no credentials of its database or its store.
@@ -96,6 +96,12 @@ async fn look(config: &Config, field: &str, path: &Path) -> Result<()> {
             &format!("its decoder died ({}) with {} bytes and {} s", ended(done.status), config.decode_memory, config.decode_seconds),
         )),
     }
+}
+
+/// The one that runs, even where another release was put in its place meanwhile.
+fn program() -> io::Result<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    if own.exists() { Ok(own.into()) } else { std::env::current_exe() }
 }
 
 fn at_fault(field: &str, why: &str) -> Failure {
