@@ -359,7 +359,7 @@ def looks(site):
         archive = zipfile.ZipFile(io.BytesIO(answer.read()))
     names = archive.namelist()
     need(archive.testzip() is None and names == [f"{n:06}.png" for n in range(17)] and archive.read(names[16])[:4] == b"\x89PNG", str(names))
-    need(status(lambda: site.ask("GET", f"/api/v1/jobs/{job['id']}/preview.jpg", raw=True)) == 404, "none when it is over")
+    wait_for(lambda: status(lambda: site.ask("GET", f"/api/v1/jobs/{job['id']}/preview.jpg", raw=True)) == 404, 10)
     with urllib.request.urlopen(site.url + "/docs") as answer:
         page, policy = answer.read().decode(), answer.headers["content-security-policy"]
     need("openapi.json" in page and "://" not in page and "default-src 'none'" in policy, "a page that needs no other host")
