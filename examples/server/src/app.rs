@@ -41,7 +41,7 @@ impl App {
         Ok(Arc::new(Self {
             desk: Desk::default(),
             store: Store::open(&config.store())?,
-            fetch: Fetch { allow_private: config.allow_private },
+            fetch: Fetch::new(config.allow_private, config.reachable.clone()),
             public_url: config.public_url(),
             secret,
             keys: Keys::new(config.rate),

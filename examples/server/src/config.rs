@@ -1,6 +1,7 @@
 //! What is set for a whole server: defaults, over them a TOML file, over that the command line.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -42,10 +43,14 @@ pub struct Config {
     pub max_frames: usize,
     /// Between signs of life of a worker; after three that are missed it is taken for dead.
     pub heartbeat_ms: u64,
-    /// Workers that may die of a job, with no checkpoint between, before it is given up.
+    /// Workers that may die of a job, with no checkpoint between, before it is given up; four times as many where workers die of others too.
     pub max_deaths: i64,
     /// Between two checkpoints of a job; 0 for one a step.
     pub checkpoint_ms: u64,
+    /// Bytes of memory in which a file of a job can be decoded, or is refused.
+    pub decode_memory: u64,
+    /// Seconds of a processor in which it can.
+    pub decode_seconds: u64,
     /// The largest file.
     pub max_upload: u64,
     /// The largest JSON body or WebSocket message, which may hold files as data URIs.
@@ -58,6 +63,8 @@ pub struct Config {
     pub rate: u32,
     /// Connections to addresses of the own network are allowed to inputs, webhooks and uploads: for tests.
     pub allow_private: bool,
+    /// Addresses of the own network that inputs, webhooks and uploads may go to all the same.
+    pub reachable: Vec<IpAddr>,
     /// Webhooks of inference.sh's shape have the numbers of its newer clients.
     pub infsh_new_webhooks: bool,
 }
@@ -83,12 +90,15 @@ impl Default for Config {
             heartbeat_ms: 5000,
             max_deaths: 3,
             checkpoint_ms: 30_000,
+            decode_memory: 4 << 30,
+            decode_seconds: 300,
             max_upload: 200_000_000,
             max_body: 96 << 20,
             ttl: 7 * 86_400,
             prices: BTreeMap::new(),
             rate: 100,
             allow_private: false,
+            reachable: Vec::new(),
             infsh_new_webhooks: false,
         }
     }

@@ -39,7 +39,9 @@ impl Database {
             // A commit is on disk before a client is told of its job.
             let options = SqliteConnectOptions::from_str(url)?.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
             let options = options.synchronous(SqliteSynchronous::Full).busy_timeout(Duration::from_secs(30));
-            return Ok(Self::Sqlite(SqlitePoolOptions::new().max_connections(8).connect_with(options).await?));
+            // A connection to a file does not get lost: to ask it before each use would double the turns that a small query waits for.
+            let pool = SqlitePoolOptions::new().max_connections(8).test_before_acquire(false);
+            return Ok(Self::Sqlite(pool.connect_with(options).await?));
         }
         #[cfg(feature = "postgres")]
         if url.starts_with("postgres") {

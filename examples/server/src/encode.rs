@@ -1,9 +1,13 @@
 //! From stored frames to a file: always from their 8 bits, so that a job that was interrupted gives the bytes of one that was not.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use wan_animate::video::{Audio, Effort, Frame, Frames, VideoOptions, VideoWriter, open_image};
 use wan_animate::{Error, Result};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::generate::Files;
 use crate::request::{Format, JobRequest, Sound};
@@ -21,6 +25,10 @@ pub fn encode(request: &JobRequest, files: &Files, frames: &[PathBuf], fps: f64,
             Err(_) => warnings.push("audio_not_copied"),
         }
     }
+    if request.format == Format::Frames {
+        archive(frames, to)?;
+        return Ok(warnings);
+    }
     let first = frames.first().ok_or_else(|| Error::Input("there are no frames".into()))?;
     let (width, height) = open_image(first.as_path())?.dimensions();
     let mut writer = VideoWriter::create_with(to, width, height, fps, &options)?;
@@ -29,6 +37,19 @@ pub fn encode(request: &JobRequest, files: &Files, frames: &[PathBuf], fps: f64,
     }
     writer.finish()?;
     Ok(warnings)
+}
+
+/// The pictures themselves, which are packed already.
+fn archive(frames: &[PathBuf], to: &Path) -> Result<()> {
+    let write = || {
+        let mut archive = ZipWriter::new(BufWriter::new(File::create(to)?));
+        for (number, frame) in frames.iter().enumerate() {
+            archive.start_file(format!("{number:06}.png"), SimpleFileOptions::default().compression_method(CompressionMethod::Stored))?;
+            std::io::copy(&mut File::open(frame)?, &mut archive)?;
+        }
+        archive.finish()?.flush()
+    };
+    write().map_err(|error| Error::Io { path: to.into(), error })
 }
 
 /// Of the first input that has any. Frames that keep no time of their own have none that would fit.

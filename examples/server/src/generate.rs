@@ -13,12 +13,14 @@ use wan_animate::image::{ImageFormat, RgbImage};
 use wan_animate::networks::NetworkFiles;
 use wan_animate::preprocess::{Aspect, Preprocess, Retarget, area_size};
 use wan_animate::video::{Frames, Motion, Scene, open_image};
-use wan_animate::{AnimatePipeline, AnimateRequest, Cancel, Error, Event, Generation, Result, Sampler, State, Step};
+use wan_animate::{AnimatePipeline, AnimateRequest, Cancel, Error, Event, Generation, Latents, Result, Sampler, State, Step};
 
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::request::{JobRequest, Mode};
 
+/// Between two previews.
+const PREVIEWS: Duration = Duration::from_secs(1);
 /// Frames a second where no input says any.
 const DEFAULT_FPS: f64 = 16.0;
 
@@ -49,6 +51,8 @@ pub enum Told {
     Step(Step),
     /// A finished frame as PNG.
     Frame(Vec<u8>),
+    /// What the frames that are made will look like, small, as JPEG.
+    Preview(Vec<u8>),
     /// It can go on from here: the state's file, and the frames that had left.
     Checkpoint(Vec<u8>, usize),
     Warning(String),
@@ -66,7 +70,7 @@ pub fn generate(engine: &mut Engine, order: Order) -> Result<End> {
     let config = engine.config().clone();
     let pipeline = engine.pipeline(&order.request.loras)?;
     let (request, fps) = build(pipeline, &config, &order)?;
-    let mut request = request.seed(order.seed).num_videos(order.request.count as usize).cancel(order.cancel.clone());
+    let mut request = request.seed(order.seed).num_videos(order.request.count as usize).previews(true).cancel(order.cancel.clone());
     if let Some(state) = &order.state {
         request = request.resume(state.clone());
     }
@@ -86,10 +90,16 @@ pub fn generate(engine: &mut Engine, order: Order) -> Result<End> {
 }
 
 fn run(mut generation: Generation, order: &Order, between: Duration) -> Result<End> {
-    let mut last = Instant::now();
+    let (mut last, mut shown) = (Instant::now(), None);
     while let Some(event) = generation.next() {
         let is_step = matches!(event, Ok(Event::Step(_)));
-        relay(event?, order)?;
+        match event? {
+            Event::Preview(latents) if shown.is_none_or(|at: Instant| at.elapsed() >= PREVIEWS) => {
+                shown = Some(Instant::now());
+                preview(&latents, order)?;
+            }
+            event => relay(event, order)?,
+        }
         let drained = order.drain.load(Ordering::Relaxed);
         if drained || (is_step && last.elapsed() >= between) {
             let state = generation.state();
@@ -109,8 +119,17 @@ fn relay(event: Event, order: &Order) -> Result<()> {
         Event::Progress(progress) => tell(order, Told::Stage(progress.to_string())),
         Event::Step(step) => tell(order, Told::Step(step)),
         Event::Warning(warning) => tell(order, Told::Warning(warning)),
-        Event::Frame(frame) => tell(order, Told::Frame(png(&frame.to_rgb8())?)),
+        Event::Frame(frame) => tell(order, Told::Frame(encoded(&frame.to_rgb8(), ImageFormat::Png)?)),
         _ => Ok(()),
+    }
+}
+
+/// The picture in the middle.
+fn preview(latents: &Latents, order: &Order) -> Result<()> {
+    let pictures = latents.to_rgb().unwrap_or_default();
+    match pictures.get(pictures.len() / 2) {
+        Some(picture) => tell(order, Told::Preview(encoded(picture, ImageFormat::Jpeg)?)),
+        None => Ok(()),
     }
 }
 
@@ -119,9 +138,9 @@ fn tell(order: &Order, told: Told) -> Result<()> {
     order.told.blocking_send(told).map_err(|_| Error::Cancelled)
 }
 
-pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+fn encoded(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).map_err(Error::foreign)?;
+    picture.write_to(&mut bytes, format).map_err(Error::foreign)?;
     Ok(bytes.into_inner())
 }
 
@@ -218,6 +237,8 @@ fn settings(mut request: AnimateRequest, config: &Config, job: &JobRequest) -> R
     request = job.guidance_scale.into_iter().fold(request, |request, scale| request.guidance_scale(scale));
     request = job.shift.into_iter().fold(request, |request, shift| request.shift(shift));
     request = job.max_frames.into_iter().fold(request, |request, frames| request.num_frames(frames));
+    request = job.windows.into_iter().fold(request, |request, windows| request.windows(windows.frames, windows.overlap));
+    request = job.color_anchor.into_iter().fold(request, |request, strength| request.color_anchor(strength));
     if let Some(name) = &job.scheduler {
         request = request.scheduler(name.parse::<Sampler>()?);
     }

@@ -46,22 +46,23 @@ fn source(app: &App, field: &str, text: &str) -> Result<Source> {
 /// Files in the request itself become uploads, so that a job's row is small; the others are looked at. Says what the files hold: digests of
 /// uploads, and addresses.
 pub async fn take_in(app: &App, key_id: &str, request: &mut JobRequest) -> Result<Vec<String>> {
-    let mut held = Vec::new();
+    let (mut held, mut named) = (Vec::new(), Vec::new());
     for (field, file) in request.files_mut() {
-        let id = match source(app, field, file)? {
-            Source::Bytes(bytes) => uploads::store(app, key_id, field, Bytes::from(bytes)).await?,
-            Source::Upload(id) => id,
-            Source::Address(url) => {
-                held.push(format!("{field} {url}"));
-                continue;
-            }
-        };
-        let upload = uploads::find(app, &id).await?.filter(|upload| upload.key_id == key_id && upload.expires > now());
+        match source(app, field, file)? {
+            Source::Bytes(bytes) => named.push((field, file, uploads::store(app, key_id, field, Bytes::from(bytes)).await?)),
+            Source::Upload(id) => named.push((field, file, id)),
+            Source::Address(url) => held.push(format!("{field} {url}")),
+        }
+    }
+    let mut found = uploads::find_all(app, named.iter().map(|(_, _, id)| id)).await?;
+    found.retain(|upload| upload.key_id == key_id && upload.expires > now());
+    for (field, file, id) in named {
+        let upload = found.iter().find(|upload| upload.id == id);
         let upload = upload.ok_or_else(|| Failure::field(field, format!("`{field}`: there is no upload {id}")))?;
         if upload.state != "stored" {
             return Err(Failure::field(field, format!("`{field}`: upload {id} is not complete")));
         }
-        held.push(format!("{field} {}", upload.sha256.unwrap_or_default()));
+        held.push(format!("{field} {}", upload.sha256.as_deref().unwrap_or_default()));
         *file = format!("upload://{id}");
     }
     for (field, url) in [("webhook", &request.webhook), ("upload_to", &request.upload_to)] {

@@ -1,6 +1,8 @@
 //! The table of jobs, which is the truth: every statement on it. What a worker writes names the lease that it has; where that is no longer
 //! the job's, nothing is written.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
 
@@ -113,28 +115,38 @@ pub struct NewJob {
     pub warnings: Vec<String>,
 }
 
+/// Jobs of one statement; each has 13 values, of which SQLite takes 32766.
+const ROWS: usize = 500;
+
 /// The rows and the queue's tasks, or nothing. None for one that was submitted before.
 pub async fn submit(database: &Database, all: &[NewJob]) -> Result<Vec<Option<Job>>> {
-    let mut jobs = Vec::new();
+    let rows = all.iter().map(|new| Ok((uuid::Uuid::now_v7().to_string(), new, as_json(&new.request)?, as_json(&new.warnings)?)));
+    let rows = rows.collect::<Result<Vec<_>>>()?;
+    let mut written = HashMap::new();
     on!(database, pool => {
         let mut tx = pool.begin().await?;
-        for new in all {
-            let (id, now) = (uuid::Uuid::now_v7().to_string(), now());
-            let request = serde_json::to_string(&new.request).map_err(Failure::internal)?;
-            let warnings = serde_json::to_string(&new.warnings).map_err(Failure::internal)?;
-            let sql = "INSERT INTO job (id, key_id, surface, external_id, idempotency, request_hash, request, state, history, priority, seed, created, warnings, run_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11, $12, $11) ON CONFLICT (key_id, idempotency) DO NOTHING RETURNING *";
-            let query = sqlx::query_as(sql).bind(&id).bind(&new.key_id).bind(new.surface).bind(&new.external_id).bind(&new.idempotency);
-            let query = query.bind(&new.request_hash).bind(&request).bind(format!("queued@{now}")).bind(new.request.priority);
-            let job = query.bind(new.seed).bind(now).bind(warnings).fetch_optional(&mut *tx).await?;
-            if job.is_some() {
-                tx.push(queue::JOBS, &id, new.request.priority, None).await?;
-            }
-            jobs.push(job);
+        for rows in rows.chunks(ROWS) {
+            let now = now();
+            let mut query = QueryBuilder::new(
+                "INSERT INTO job (id, key_id, surface, external_id, idempotency, request_hash, request, state, history, priority, seed, created, warnings, run_at) ",
+            );
+            query.push_values(rows, |mut row, (id, new, request, warnings)| {
+                row.push_bind(id).push_bind(&new.key_id).push_bind(new.surface).push_bind(&new.external_id).push_bind(&new.idempotency);
+                row.push_bind(&new.request_hash).push_bind(request).push("'queued'").push_bind(format!("queued@{now}"));
+                row.push_bind(new.request.priority).push_bind(new.seed).push_bind(now).push_bind(warnings).push_bind(now);
+            });
+            query.push(" ON CONFLICT (key_id, idempotency) DO NOTHING RETURNING *");
+            let jobs: Vec<Job> = query.build_query_as().persistent(false).fetch_all(&mut *tx).await?;
+            tx.push(queue::JOBS, &jobs.iter().map(|job| (job.id.as_str(), job.priority)).collect::<Vec<_>>(), None).await?;
+            written.extend(jobs.into_iter().map(|job| (job.id.clone(), job)));
         }
         tx.commit().await?;
     });
-    Ok(jobs)
+    Ok(rows.iter().map(|(id, ..)| written.remove(id)).collect())
+}
+
+fn as_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Failure::internal)
 }
 
 /// A second submission of the same is the first one's job; of another, a conflict.
@@ -187,7 +199,8 @@ pub async fn queued(database: &Database, key_id: &str) -> Result<i64> {
 
 /// How many are before this one.
 pub async fn ahead(database: &Database, job: &Job) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM job WHERE state = 'queued' AND (priority > $1 OR (priority = $1 AND id < $2))";
+    // Two counts, each of which the index answers by itself.
+    let sql = "SELECT (SELECT COUNT(*) FROM job WHERE state = 'queued' AND priority > $1) + (SELECT COUNT(*) FROM job WHERE state = 'queued' AND priority = $1 AND id < $2)";
     Ok(on!(database, pool => sqlx::query_scalar(sql).bind(job.priority).bind(&job.id).fetch_one(pool).await?))
 }
 
@@ -225,7 +238,7 @@ pub async fn cancel(database: &Database, id: &str) -> Result<()> {
 pub async fn claim(database: &Database, id: &str, task: &str, worker: &str, silent: i64) -> Result<Option<Job>> {
     let now = now();
     let sql = "UPDATE job SET deaths = deaths + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END), strikes = strikes + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END),
-            lease = lease + 1, state = 'preparing', stage = '', task = $2,
+            died = CASE WHEN state = 'queued' THEN died ELSE $4 END, lease = lease + 1, state = 'preparing', stage = '', task = $2,
             worker = $3, started = COALESCE(started, $4), beat = $4, history = history || $5, seq = seq + 1
         WHERE id = $1 AND (state = 'queued' OR (state IN ('preparing', 'running', 'encoding') AND task = $2 AND beat < $6)) RETURNING *";
     let history = format!(",preparing@{now}");
@@ -242,6 +255,14 @@ pub async fn claim(database: &Database, id: &str, task: &str, worker: &str, sile
         return Err(Failure::new(axum::http::StatusCode::CONFLICT, "held", format!("job {id} is held by a worker that lives")));
     }
     Ok(None)
+}
+
+/// Other jobs that workers died of since one began: how many got on afterwards, and of how many that is open, as they have fewer than `most` strikes.
+pub async fn others_that_lost_workers(database: &Database, job: &Job, most: i64) -> Result<(i64, i64)> {
+    let sql = "SELECT COUNT(CASE WHEN strikes = 0 THEN 1 END),
+            COUNT(CASE WHEN strikes > 0 AND strikes < $3 AND state IN ('queued', 'preparing', 'running', 'encoding') THEN 1 END)
+        FROM job WHERE id <> $1 AND died >= $2";
+    Ok(on!(database, pool => sqlx::query_as(sql).bind(&job.id).bind(job.started).bind(most).fetch_one(pool).await?))
 }
 
 /// Whether someone else has the job now.
@@ -315,7 +336,7 @@ pub async fn release(database: &Database, job: &Job, failures: i64, wait: i64) -
         let query = sqlx::query(sql).bind(&job.id).bind(job.lease).bind(failures).bind(now + wait).bind(format!(",queued@{now}"));
         let held = query.execute(&mut *tx).await?.rows_affected() == 1;
         if held {
-            tx.push(queue::JOBS, &job.id, job.priority, (wait > 0).then_some(now + wait)).await?;
+            tx.push(queue::JOBS, &[(&job.id, job.priority)], (wait > 0).then_some(now + wait)).await?;
         }
         tx.commit().await?;
         Ok(held)
@@ -345,7 +366,8 @@ pub async fn finish(database: &Database, job: &Job, ending: &Ending, warnings: &
     on!(database, pool => {
         let mut tx = pool.begin().await?;
         let sql = "UPDATE job SET state = $3, error_code = $4, error = $5, warnings = $6, finished = $7, inference_ms = $8, cost = $9, expires = $10,
-                history = history || $11, progress = CASE WHEN $3 = 'completed' THEN 1.0 ELSE progress END, eta_ms = NULL, stage = '', state_key = NULL, seq = seq + 1
+                history = history || $11, progress = CASE WHEN $3 = 'completed' THEN 1.0 ELSE progress END, eta_ms = NULL, stage = '', state_key = NULL,
+                strikes = CASE WHEN $3 = 'completed' THEN 0 ELSE strikes END, seq = seq + 1
             WHERE id = $1 AND lease = $2 AND state IN ('preparing', 'running', 'encoding') RETURNING *";
         let query = sqlx::query_as(sql).bind(&job.id).bind(job.lease).bind(state).bind(code).bind(message).bind(warnings).bind(now);
         let ended: Option<Job> = query.bind(inference_ms).bind(cost).bind(expires).bind(format!(",{state}@{now}")).fetch_optional(&mut *tx).await?;
@@ -383,10 +405,10 @@ pub async fn wake_stalled(database: &Database, silent_ms: i64) -> Result<u64> {
         on!(database, pool => {
             let mut tx = pool.begin().await?;
             let sql = "UPDATE job SET deaths = deaths + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END), strikes = strikes + (CASE WHEN state = 'queued' THEN 0 ELSE 1 END),
-                state = 'queued', lease = lease + 1, run_at = $3, seq = seq + 1 WHERE id = $1 AND seq = $2";
+                died = CASE WHEN state = 'queued' THEN died ELSE $3 END, state = 'queued', lease = lease + 1, run_at = $3, seq = seq + 1 WHERE id = $1 AND seq = $2";
             let rows = sqlx::query(sql).bind(&job.id).bind(job.seq).bind(now()).execute(&mut *tx).await?.rows_affected();
             if rows == 1 {
-                tx.push(queue::JOBS, &job.id, job.priority, None).await?;
+                tx.push(queue::JOBS, &[(&job.id, job.priority)], None).await?;
                 woken += 1;
             }
             tx.commit().await?;

@@ -11,6 +11,7 @@ mod desk;
 mod encode;
 mod engine;
 mod error;
+mod examine;
 mod fetch;
 mod generate;
 mod inputs;
@@ -39,6 +40,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, Shared};
 use crate::config::Options;
 use crate::db::Database;
+use crate::examine::Examination;
 
 /// How long what is under way has after a first signal.
 const GRACE: Duration = Duration::from_secs(30);
@@ -78,6 +80,9 @@ enum Command {
     },
     /// Prints the OpenAPI description.
     Openapi,
+    /// Decodes a file within limits, and says what is wrong with it.
+    #[command(hide = true)]
+    Examine(Examination),
 }
 
 #[derive(Subcommand)]
@@ -103,6 +108,9 @@ enum KeyCommand {
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
+    if let Command::Examine(examination) = &command_line.command {
+        return ExitCode::from(examination.run());
+    }
     log(command_line.log_json);
     // One provider of cryptography for all that speaks TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -154,6 +162,7 @@ async fn run(command: Command) -> Result<(), String> {
             let database = Database::open(&config.database()).await.map_err(|error| error.to_string())?;
             keys_command(&database, command).await.map_err(|error| error.to_string())
         }
+        Command::Examine(_) => Ok(()),
         Command::Openapi => {
             let description = <api::docs::Description as utoipa::OpenApi>::openapi();
             println!("{}", description.to_pretty_json().map_err(|error| error.to_string())?);

@@ -30,8 +30,8 @@ pub struct Look {
 
 /// The queue's half of a transaction.
 pub trait Push {
-    /// A task for what has this id; not before `run_at`, in milliseconds.
-    fn push(&mut self, queue: &str, id: &str, priority: i64, run_at: Option<i64>) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// A task for each that has one of these ids, with its priority; not before `run_at`, in milliseconds.
+    fn push(&mut self, queue: &str, ids: &[(&str, i64)], run_at: Option<i64>) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// A webhook that is to be called with output `output` of a job.
     fn insert_delivery(&mut self, job_id: &str, output: usize, url: &str) -> impl Future<Output = sqlx::Result<String>> + Send;
@@ -55,8 +55,9 @@ fn protocol(error: impl std::fmt::Display) -> sqlx::Error {
 macro_rules! push {
     ($connection:ty, |$to:ident, $queue:ident, $tasks:ident| $push:expr) => {
         impl Push for $connection {
-            async fn push(&mut self, $queue: &str, id: &str, priority: i64, run_at: Option<i64>) -> sqlx::Result<()> {
-                let $tasks = vec![task(id, priority, run_at).map_err(protocol)?];
+            async fn push(&mut self, $queue: &str, ids: &[(&str, i64)], run_at: Option<i64>) -> sqlx::Result<()> {
+                let $tasks =
+                    ids.iter().map(|(id, priority)| task(id, *priority, run_at).map_err(protocol)).collect::<sqlx::Result<Vec<_>>>()?;
                 let $to = self;
                 $push.await.map_err(protocol)
             }
@@ -65,7 +66,7 @@ macro_rules! push {
                 let id = format!("msg_{}", uuid::Uuid::now_v7().simple());
                 let sql = "INSERT INTO delivery (id, job_id, output, url, state, created) VALUES ($1, $2, $3, $4, 'waiting', $5)";
                 sqlx::query(sql).bind(&id).bind(job_id).bind(output as i64).bind(url).bind(now()).execute(&mut *self).await?;
-                self.push(DELIVERIES, &id, 0, None).await?;
+                self.push(DELIVERIES, &[(&id, 0)], None).await?;
                 Ok(id)
             }
         }

@@ -54,6 +54,10 @@ pub struct JobRequest {
     pub segment_frames: Option<usize>,
     /// Frames that a segment takes over from the one before, 1 to 5.
     pub overlap: usize,
+    /// The whole video at once, by windows, in place of segments.
+    pub windows: Option<Windows>,
+    /// How far the colours of a segment are held to those of the one before, 0 to 1.
+    pub color_anchor: Option<f64>,
     /// Frames to leave out at the start.
     pub frame_offset: usize,
     /// Frames to make at most.
@@ -114,6 +118,8 @@ impl Default for JobRequest {
             scheduler: None,
             segment_frames: None,
             overlap: 1,
+            windows: None,
+            color_anchor: None,
             frame_offset: 0,
             max_frames: None,
             count: 1,
@@ -154,6 +160,8 @@ pub enum Format {
     Mov,
     Webm,
     Gif,
+    /// A ZIP of PNG files.
+    Frames,
 }
 
 impl Format {
@@ -163,6 +171,7 @@ impl Format {
             Self::Mov => "mov",
             Self::Webm => "webm",
             Self::Gif => "gif",
+            Self::Frames => "zip",
         }
     }
 
@@ -171,6 +180,7 @@ impl Format {
             "mov" => "video/quicktime",
             "webm" => "video/webm",
             "gif" => "image/gif",
+            "zip" => "application/zip",
             _ => "video/mp4",
         }
     }
@@ -205,6 +215,16 @@ pub struct LoraChoice {
 
 fn one() -> f32 {
     1.0
+}
+
+/// Windows of a video that is denoised as one.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Windows {
+    /// 4n + 1, 5 to 121.
+    pub frames: usize,
+    /// Frames that two have in common, 4n.
+    pub overlap: usize,
 }
 
 /// How the mask of a person who is replaced grows.
@@ -325,6 +345,8 @@ impl JobRequest {
                 return Err(Failure::field("segment_frames", format!("`segment_frames` is {frames}; it is 4n + 1")));
             }
         }
+        within("color_anchor", self.color_anchor.unwrap_or(0.0), 0.0, 1.0)?;
+        self.windows.map_or(Ok(()), |windows| self.check_windows(windows))?;
         if let Some(mask) = self.mask_options {
             within("mask_options.iterations", mask.iterations, 1, 10)?;
             within("mask_options.kernel_size", mask.kernel_size, 3, 15)?;
@@ -332,6 +354,18 @@ impl JobRequest {
             within("mask_options.h_subdivisions", mask.h_subdivisions, 1, 64)?;
         }
         self.loras.iter().try_for_each(|lora| within("loras.weight", lora.weight, -4.0, 4.0))
+    }
+
+    fn check_windows(&self, windows: Windows) -> Result<()> {
+        within("windows.frames", windows.frames, 5, 121)?;
+        within("windows.overlap", windows.overlap, 4, windows.frames - 1)?;
+        if windows.frames % 4 != 1 || !windows.overlap.is_multiple_of(4) {
+            return Err(Failure::field("windows", "`windows`: `frames` is 4n + 1, and `overlap` 4n"));
+        }
+        if self.cache.as_ref().is_some_and(|cache| !cache.starts_with("easy")) {
+            return Err(Failure::unsupported("cache", "`cache`: with `windows` there is easy"));
+        }
+        Ok(())
     }
 
     fn check_names(&self, config: &Config) -> Result<()> {
@@ -356,7 +390,7 @@ impl JobRequest {
             return Err(Failure::unsupported("safety", "this server has no classifier"));
         }
         if self.format == Format::Webm && !cfg!(feature = "webm") {
-            return Err(Failure::unsupported("format", "this server was built without WebM; there are mp4, mov and gif"));
+            return Err(Failure::unsupported("format", "this server was built without WebM; there are mp4, mov, gif and frames"));
         }
         Ok(())
     }
@@ -395,7 +429,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let config = Config::default();
         assert!(request().check(&config).is_ok());
-        let cases: [(&str, JobRequest); 12] = [
+        let cases: [(&str, JobRequest); 15] = [
             ("image", JobRequest { image: String::new(), ..request() }),
             ("video", JobRequest { video: None, ..request() }),
             ("width", JobRequest { width: Some(16), ..request() }),
@@ -406,6 +440,9 @@ mod tests {
             ("segment_frames", JobRequest { segment_frames: Some(6), ..request() }),
             ("scheduler", JobRequest { scheduler: Some("best".into()), ..request() }),
             ("cache", JobRequest { cache: Some("best".into()), ..request() }),
+            ("windows", JobRequest { windows: Some(Windows { frames: 16, overlap: 4 }), ..request() }),
+            ("windows.overlap", JobRequest { windows: Some(Windows { frames: 17, overlap: 17 }), ..request() }),
+            ("color_anchor", JobRequest { color_anchor: Some(1.5), ..request() }),
             ("safety", JobRequest { safety: SafetyMode::Fast, ..request() }),
             ("retarget", JobRequest { retarget: true, mode: Mode::Replace, ..request() }),
         ];

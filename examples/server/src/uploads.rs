@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures::Stream;
+use sqlx::QueryBuilder;
 
 use crate::app::App;
 use crate::clock::now;
@@ -59,6 +60,23 @@ pub async fn announce(app: &App, key_id: &str, name: &str, kind: &str, size: Opt
 
 pub async fn find(app: &App, id: &str) -> Result<Option<Upload>> {
     Ok(on!(&app.database, pool => sqlx::query_as("SELECT * FROM upload WHERE id = $1").bind(id).fetch_optional(pool).await?))
+}
+
+/// Those of these that there are.
+pub async fn find_all(app: &App, ids: impl Iterator<Item = &String>) -> Result<Vec<Upload>> {
+    let ids: Vec<_> = ids.collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(on!(&app.database, pool => {
+        let mut query = QueryBuilder::new("SELECT * FROM upload WHERE id IN (");
+        let mut list = query.separated(", ");
+        ids.iter().for_each(|id| {
+            list.push_bind(*id);
+        });
+        query.push(")");
+        query.build_query_as().fetch_all(pool).await?
+    }))
 }
 
 /// Takes a body in as it comes; what is not what was announced is thrown away.

@@ -45,7 +45,7 @@ async fn deliver(app: &App, id: &str) -> Result<()> {
         let sql = "UPDATE delivery SET tries = tries + 1, state = $2, last = $3 WHERE id = $1";
         sqlx::query(sql).bind(id).bind(state).bind(last).execute(&mut *tx).await?;
         if state == "waiting" {
-            tx.push(queue::DELIVERIES, id, 0, Some(in_time(pause(delivery.tries)))).await?;
+            tx.push(queue::DELIVERIES, &[(id, 0)], Some(in_time(pause(delivery.tries)))).await?;
         }
         tx.commit().await?;
     });

@@ -15,6 +15,7 @@ use crate::clock::in_time;
 use crate::encode;
 use crate::engine::EngineThread;
 use crate::error::{Failure, Result};
+use crate::examine;
 use crate::generate::{self, End, Files, Order, Told};
 use crate::inputs;
 use crate::jobs::{self, Ending, FrameRun, Hold, Job, Output, Progress};
@@ -24,6 +25,8 @@ use crate::store::Written;
 
 /// Between two signs of life, and about so long a cancel takes to be seen.
 const BEAT: Duration = Duration::from_millis(250);
+/// How many times as many deaths a job survives where workers die of others too.
+const DOUBT: i64 = 4;
 /// Failures of the GPU, the store or the database that a job survives.
 const MAX_FAILURES: i64 = 8;
 
@@ -40,6 +43,14 @@ enum Stop {
     },
     /// It may go better another time, or on another worker.
     Retry(String),
+}
+
+/// What is thought of a job that workers died of.
+enum Verdict {
+    Run,
+    /// Others lost workers as well, and it is not known yet whether they get on.
+    Wait,
+    Kills,
 }
 
 impl From<Failure> for Stop {
@@ -172,9 +183,13 @@ impl Worker {
         let silent = self.app.config.heartbeat_ms as i64;
         let Some(job) = jobs::claim(&self.app.database, id, task, &self.name, silent).await? else { return Ok(()) };
         tracing::info!(job = id, lease = job.lease, deaths = job.deaths, "claimed");
-        if job.strikes >= self.app.config.max_deaths {
-            let message = format!("{} workers died of this job in a row", job.strikes);
-            return self.end(&job, Ending::Failed { code: "worker_died".into(), message }, &[]).await;
+        match self.verdict(&job).await? {
+            Verdict::Run => {}
+            Verdict::Wait => return insist(|| jobs::release(&self.app.database, &job, 0, silent)).await.map(drop),
+            Verdict::Kills => {
+                let message = format!("{} workers died of this job in a row", job.strikes);
+                return self.end(&job, Ending::Failed { code: "worker_died".into(), message }, &[]).await;
+            }
         }
         let request = job.request()?;
         let folder = self.app.config.data.join("scratch").join(format!("{id}-{}", job.lease));
@@ -187,6 +202,22 @@ impl Worker {
             Err(stop) => stop,
         };
         self.stop(&run, stop).await
+    }
+
+    /// Whether workers die of a job, by how many did since it last got on. Where they are killed from outside, they die of others too, which get
+    /// on when they are tried again; a job that kills gets nowhere, nor do its like.
+    async fn verdict(&self, job: &Job) -> Result<Verdict> {
+        let allowed = self.app.config.max_deaths;
+        if job.strikes < allowed {
+            return Ok(Verdict::Run);
+        }
+        let (got_on, open) = jobs::others_that_lost_workers(&self.app.database, job, allowed).await?;
+        Ok(match () {
+            () if job.strikes >= allowed * DOUBT => Verdict::Kills,
+            () if got_on > 0 => Verdict::Run,
+            () if open > 0 => Verdict::Wait,
+            () => Verdict::Kills,
+        })
     }
 
     async fn stop(&self, run: &Run<'_>, stop: Stop) -> Result<()> {
@@ -252,6 +283,9 @@ impl Run<'_> {
         let (request, folder) = (self.request.clone(), self.folder.clone());
         self.at.stage = "fetching".into();
         let files = self.holding(async move { inputs::bring(&app, &request, &folder).await }).await??;
+        self.at.stage = "examining".into();
+        let (app, brought) = (self.worker.app.clone(), files.clone());
+        self.holding(async move { examine::examine(&app.config, &brought).await }).await??;
         self.advance("running").await?;
         let made: usize = self.at.frame_runs.iter().map(|run| run.frames).sum();
         let all = self.at.total_frames as usize * self.request.count as usize;
@@ -413,6 +447,10 @@ impl Run<'_> {
             Told::Step(step) => self.step(&step),
             Told::Warning(warning) => self.warnings.push(warning),
             Told::Frame(png) => self.keep_frame(png).await?,
+            Told::Preview(jpeg) => {
+                // One that is not there is none.
+                let _ = self.app().store.put(&self.key("preview.jpg"), jpeg).await;
+            }
             Told::Checkpoint(state, frames) => self.keep_state(state, frames).await?,
         }
         Ok(())

@@ -19,8 +19,7 @@ def main():
 
 
 def chaos(database, count, outage):
-    # Kills come from outside here, and on a slow machine often before a first checkpoint: they say nothing of the jobs.
-    with Site(database.fresh(), max_deaths=20) as site:
+    with Site(database.fresh()) as site:
         site.serve("--no-worker")
         first = site.url
         site.serve("--no-worker")

@@ -1,15 +1,17 @@
-"""Line 16: jobs with their files in S3, as moto emulates it.
+"""Line 16: what jobs survive, uploads, results, webhooks and pictures, with all files in S3 as moto emulates it, on SQLite.
 
-clouds.py PYTHON_WITH_MOTO"""
+clouds.py PYTHON_WITH_MOTO [KILLS]"""
 
+import os
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
-from harness import Site, figure, free_port, need, wait_for
-from survival import LONG, transitions
+import survival
+import web
+from harness import Site, figure, free_port, wait_for
 
 
 def main():
@@ -24,20 +26,18 @@ def main():
     try:
         wait_for(lambda: answers(endpoint), 30)
         urllib.request.urlopen(urllib.request.Request(f"{endpoint}/videos", method="PUT"))
-        environment = {"AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-        with Site(store="s3://videos/here") as site:
-            site.serve("--no-worker", env=environment)
-            worker = site.worker(env=environment)
-            wanted = site.wait(site.submit(**LONG)["id"])
-            need(wanted["state"] == "completed", f"{wanted['error']}\n{site.logs()}")
-            job = site.submit(**LONG)
-            wait_for(lambda: site.job(job["id"])["segment"] == 2, 60)
-            worker.kill()
-            site.worker(env=environment)
-            ended = site.wait(job["id"])
-            need(ended["outputs"][0]["sha256"] == wanted["outputs"][0]["sha256"] and transitions(ended, "preparing") == 2, "the bytes are the same after a kill")
-            need(len(site.result(ended)) == ended["outputs"][0]["bytes"], "the result is fetched")
-            figure("S3 (emulated by moto)", "upload, job, kill -9, resumed from its checkpoint, byte-equal, download")
+        os.environ.update(AWS_ENDPOINT=endpoint, AWS_ALLOW_HTTP="true", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", AWS_REGION="us-east-1",
+                          WAN_ANIMATE_TEST_STORE="s3://videos/here")
+        survival.kills(None, int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+        for test in (survival.sleeper, survival.rolling, survival.poison, survival.cancels):
+            test(None)
+        with Site() as site:
+            server = site.serve()
+            web.uploads(site, server)
+            web.results(site)
+            web.webhooks(site, str(python))
+            web.looks(site)
+        figure("S3 (emulated by moto)", "all of the above")
     finally:
         emulator.kill()
 

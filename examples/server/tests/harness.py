@@ -89,7 +89,9 @@ class Site:
     def __init__(self, database=None, store=None, **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="wan-server-"))
         self.database = database or f"sqlite:{self.folder}/server.sqlite"
-        self.store = store or str(self.folder / "files")
+        # Where other tests say so, all of them are run on another store.
+        elsewhere = os.environ.get("WAN_ANIMATE_TEST_STORE")
+        self.store = store or (f"{elsewhere}/{random.randrange(10**9)}" if elsewhere else str(self.folder / "files"))
         settings = {"heartbeat_ms": 1000, "checkpoint_ms": 0, "allow_private": True, "rate": 100000, **settings}
         self.config = self.folder / "server.toml"
         self.configure(**settings)
@@ -150,8 +152,9 @@ class Site:
         except urllib.error.HTTPError as error:
             raise Failed(error.code, error.read().decode("utf8", "replace")) from None
 
-    def upload(self, path):
-        data = Path(path).read_bytes()
+    def upload(self, path, more=b""):
+        """A file, with more bytes at its end where a test wants that."""
+        data = Path(path).read_bytes() + more
         place = self.ask("POST", "/api/v1/uploads", {"filename": Path(path).name, "size": len(data)})
         self.ask("PUT", place["upload_url"], data)
         return place["uri"]

@@ -9,8 +9,8 @@ try {
   const problems = [];
   page.on("pageerror", error => problems.push(error.message));
   page.on("console", message => message.type() === "error" && !message.text().includes("404") && problems.push(message.text()));
-  // Frames go when the job ends, which a page learns a moment later.
-  page.on("response", answer => answer.status() >= 400 && !answer.url().includes("/frames/") && problems.push(answer.status() + " " + answer.url()));
+  // Frames and previews go when the job ends, which a page learns a moment later.
+  page.on("response", answer => answer.status() >= 400 && !/frames|preview/.test(answer.url()) && problems.push(answer.status() + " " + answer.url()));
   await page.goto(PAGE);
   await page.waitForFunction(() => !location.hash.includes("key"));
   await page.setInputFiles("#image", IMAGE);

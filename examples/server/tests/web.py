@@ -1,6 +1,6 @@
 """Uploads, results, webhooks, addresses, times and formats: lines 10, 11, 12, 13 and 14.
 
-web.py [PYTHON_WITH_STANDARDWEBHOOKS]"""
+web.py [PYTHON_WITH_STANDARDWEBHOOKS [TEST ...]]"""
 
 import hashlib
 import http.client
@@ -107,17 +107,18 @@ class Receiver(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answers=()):
+    def __init__(self, answers=(), body=b""):
         self.calls, self.answers = [], list(answers)
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def answer(self):
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                receiver.calls.append((self.command, self.path, dict(self.headers), body))
+                taken, data = self.rfile.read(int(self.headers.get("content-length", 0))), body
+                receiver.calls.append((self.command, self.path, dict(self.headers), taken))
                 self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
-                self.send_header("content-length", "0")
+                self.send_header("content-length", str(len(data)))
                 self.end_headers()
+                self.wfile.write(data)
 
             do_GET = do_POST = do_PUT = answer
 
@@ -174,6 +175,43 @@ def webhooks(site, python):
     figure("webhooks", "500 x 3, then delivered with one id, verified; WaveSpeed's scheme verified; a dead receiver blocks nothing")
 
 
+class Outside(http.server.ThreadingHTTPServer):
+    """Stands for a host of the internet: leads inside, or never ends."""
+
+    daemon_threads = True
+
+    def __init__(self, inside):
+        outside = self
+        self.calls = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                outside.calls.append(self.path)
+                kind, _, number = self.path.strip("/").partition("/")
+                if kind == "endless":
+                    self.send_response(200)
+                    self.end_headers()
+                    try:
+                        while self.wfile.write(b"0" * 65536):
+                            pass
+                    except OSError:
+                        return
+                location = {"inside": f"http://{inside}/x", "name": f"http://localhost:{inside.split(':')[1]}/x", "file": "file:///etc/passwd", "loop": "/loop", "twice": "/inside/302"}[kind]
+                self.send_response(int(number or 302))
+                self.send_header("location", location)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            do_GET = do_POST = do_PUT = answer
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.2", 0), Handler)
+        self.url = f"http://127.0.0.2:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
 def guard():
     """Line 11: no address of the own network is connected to, as an input, a webhook or an upload, nor through a redirect or a name."""
     listener = socket.socket()
@@ -187,8 +225,8 @@ def guard():
         example.com@127.0.0.1 127.0.0.1%2f 127。0。0。1 ①②⑦.0.0.1""".split()
     urls = [f"http://{host}:{port}/x" for host in hosts] + [f"https://{host}:{port}/x" for host in hosts[:12]]
     urls += ["gopher://127.0.0.1/x", "file:///etc/passwd", "ftp://127.0.0.1/x", "dict://127.0.0.1/x", "http://", "http:///x", "//127.0.0.1/x", f"http://{socket.gethostname()}:{port}/"]
-    with Site(allow_private=False) as site:
-        site.serve()
+    with Site(allow_private=False, reachable=["127.0.0.2"], max_upload=10_000_000) as site:
+        server = site.serve()
         refused_late = []
         for url in urls:
             for field in ("video", "webhook", "upload_to"):
@@ -200,6 +238,20 @@ def guard():
         for field, url, id in refused_late:
             job = site.wait(id)
             need(job["state"] == ("failed" if field == "video" else "completed"), f"{field} {url}: {job['state']}")
+        outside = Outside(f"127.0.0.1:{port}")
+        led = [f"{outside.url}/{path}" for path in ("inside/301", "inside/302", "inside/303", "inside/307", "inside/308", "name", "file", "loop", "twice")]
+        before = memory(server)
+        for url in [*led, f"{outside.url}/endless"]:
+            job = site.wait(site.submit(video=url)["id"])
+            need(job["state"] == "failed" and job["error"]["code"] in ("address_refused", "too_large"), f"{url}: {job['error']}")
+        grown = (memory(server) - before) / 1e6
+        need(grown < 50, f"an endless body fills no memory: {grown:.0f} MB")
+        for url in led[:5]:
+            job = site.wait(site.submit(webhook=url, upload_to=url)["id"])
+            need(job["state"] == "completed" and "upload_failed" in job["warnings"], f"{url}: {job['warnings']}")
+            delivery = wait_for(lambda: (found := site.ask("GET", f"/api/v1/jobs/{job['id']}/deliveries")[0])["tries"] and found, 30)
+            need(delivery["state"] != "delivered" and delivery["last"] == url[-3:], f"{url}: {delivery}")
+        need(len(outside.calls) > 20, "the redirects were asked for")
         time.sleep(2)
         connections = 0
         try:
@@ -207,7 +259,7 @@ def guard():
                 connections += 1
         except BlockingIOError:
             pass
-        figure("hostile addresses", f"{len(urls)} each as input, webhook and upload: {connections} connections")
+        figure("hostile addresses", f"{len(urls)} each as input, webhook and upload, {len(led)} redirects into the own network and an endless body: {connections} connections")
         need(connections == 0, "nobody connected")
 
 
@@ -259,15 +311,59 @@ def full_disk():
         subprocess.run(["umount", "-l", folder])
 
 
-def readme(site):
-    """Line 18: the README's call by curl, as it stands there."""
+def readme(site, python):
+    """Line 18: the README's examples, as they stand there."""
     text = (Path(__file__).resolve().parent.parent / "README.md").read_text()
-    call = text[text.index("curl -s"):]
-    call = call[: call.index("```")].replace("localhost:8080", f"127.0.0.1:{site.port}")
-    done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, env={**os.environ, "KEY": site.key}, cwd=DEMO.parent.parent)
+    server = f"127.0.0.1:{site.port}"
+    part = lambda kind, first: text[(at := text.index(first, text.index(f"```{kind}\n", text.index("## By program")))):text.index("```", at)].replace("localhost:8080", server)
+    environment = {**os.environ, "KEY": site.key}
+    done = subprocess.run(["bash", "-c", part("sh", "curl -s")], capture_output=True, text=True, env=environment, cwd=DEMO.parent.parent)
     job = json.loads(done.stdout)
     need(job["state"] == "completed", f"{done.stdout} {done.stderr}")
     figure("the README's curl", f"{job['outputs'][0]['frames']} frames")
+    folder = Path(tempfile.mkdtemp(prefix="wan-readme-"))
+    for name in ("reference.png", "driving.mp4"):
+        shutil.copy(DEMO / name, folder)
+    driving = Receiver(body=(DEMO / "driving.mp4").read_bytes())
+    script = part("python", "import os").replace("https://example.org", driving.url)
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, env=environment, cwd=folder)
+    if "No module named" in done.stderr:
+        print("  the README's Python: passed over, the client is not installed")
+    else:
+        need(done.returncode == 0 and (folder / "out.mp4").read_bytes()[4:8] == b"ftyp", done.stderr)
+        figure("the README's Python", f"{(folder / 'out.mp4').stat().st_size} bytes")
+    modules = Path(os.path.abspath(python)).parent.parent.parent / "node_modules"
+    if not (modules / "wavespeed").exists():
+        print("  the README's JavaScript: passed over, the client is not installed")
+        return
+    (folder / "node_modules").symlink_to(modules)
+    (folder / "example.mjs").write_text(part("js", "import"))
+    done = subprocess.run(["node", "example.mjs"], capture_output=True, text=True, env=environment, cwd=folder)
+    url = done.stdout.strip()
+    need(done.returncode == 0 and site.ask("GET", url, raw=True, headers={"authorization": ""})[4:8] == b"ftyp", done.stderr)
+    figure("the README's JavaScript", "its result was fetched")
+
+
+def looks(site):
+    """Previews, frames as an archive, and the API's page."""
+    import io
+    import zipfile
+
+    job = site.submit(**{**SMALL, "steps": 12, "max_frames": 17, "segment_frames": 17, "format": "frames"})
+    preview = wait_for(lambda: status(lambda: site.ask("GET", f"/api/v1/jobs/{job['id']}/preview.jpg", raw=True)) == 200 and site.ask("GET", f"/api/v1/jobs/{job['id']}/preview.jpg", raw=True), 60, site.logs)
+    need(preview[:3] == b"\xff\xd8\xff", "a JPEG of a job that runs")
+    job = site.wait(job["id"])
+    need(job["state"] == "completed", str(job["error"]))
+    with urllib.request.urlopen(job["outputs"][0]["url"]) as answer:
+        need(answer.headers["content-type"] == "application/zip", answer.headers["content-type"])
+        archive = zipfile.ZipFile(io.BytesIO(answer.read()))
+    names = archive.namelist()
+    need(archive.testzip() is None and names == [f"{n:06}.png" for n in range(17)] and archive.read(names[16])[:4] == b"\x89PNG", str(names))
+    wait_for(lambda: status(lambda: site.ask("GET", f"/api/v1/jobs/{job['id']}/preview.jpg", raw=True)) == 404, 10)
+    with urllib.request.urlopen(site.url + "/docs") as answer:
+        page, policy = answer.read().decode(), answer.headers["content-security-policy"]
+    need("openapi.json" in page and "://" not in page and "default-src 'none'" in policy, "a page that needs no other host")
+    figure("looks", f"a preview of {len(preview)} bytes while it runs, {len(names)} frames in an archive, /docs needs no other host")
 
 
 def formats(site):
@@ -310,7 +406,14 @@ def formats(site):
 
 
 def main():
-    python = sys.argv[1] if len(sys.argv) > 1 else sys.executable
+    python, only = sys.argv[1] if len(sys.argv) > 1 else sys.executable, sys.argv[2:]
+    if only:
+        with Site() as site:
+            server = site.serve()
+            alone = {"uploads": lambda: uploads(site, server), "results": lambda: results(site), "webhooks": lambda: webhooks(site, python), "formats": lambda: formats(site),
+                     "looks": lambda: looks(site), "readme": lambda: readme(site, python), "full_disk": full_disk, "guard": guard}
+            [alone[name]() for name in only]
+        return
     with Site() as site:
         server = site.serve()
         late = expiry(site, server)
@@ -319,7 +422,8 @@ def main():
         results(site)
         webhooks(site, python)
         formats(site)
-        readme(site)
+        looks(site)
+        readme(site, python)
         list(late)
     full_disk()
     guard()

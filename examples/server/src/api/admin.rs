@@ -90,7 +90,7 @@ pub async fn capabilities(State(app): State<Shared>, _: Key) -> Result<Json<Valu
     let workers: Vec<_> =
         workers.iter().map(|it| json!({ "adapter": it.adapter, "memory": it.memory, "release": it.release, "seen": it.seen })).collect();
     let config = &app.config;
-    let formats = if cfg!(feature = "webm") { &["mp4", "mov", "gif", "webm"][..] } else { &["mp4", "mov", "gif"][..] };
+    let formats = if cfg!(feature = "webm") { &["mp4", "mov", "gif", "frames", "webm"][..] } else { &["mp4", "mov", "gif", "frames"][..] };
     Ok(Json(json!({
         "modes": ["animate", "replace"],
         "formats": formats,

@@ -1,16 +1,20 @@
 //! Results, frames and uploads, in whole or in part.
 
+use std::io::Cursor;
+
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use wan_animate::image::{ImageFormat, load_from_memory_with_format};
 
 use crate::api::auth::own_job;
 use crate::api::uploads::Signature;
 use crate::app::{App, Shared};
 use crate::clock::now;
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Output};
+use crate::jobs::{self, Job, Output};
 use crate::keys::Key;
 use crate::request::Format;
 use crate::{sign, uploads};
@@ -109,6 +113,30 @@ pub async fn frame(State(app): State<Shared>, key: Key, Path((id, name)): Path<(
     let lease = run.ok_or_else(|| Failure::not_found("frame"))?.lease;
     let bytes = app.store.get(&format!("jobs/{id}/{lease}/{number:06}.png")).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
+}
+
+/// What a job that runs will come to, as JPEG: a small picture of the last step, or else the last frame.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/preview.jpg", params(("id" = String, Path)),
+    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 401), (status = 404), (status = 429)))]
+pub async fn preview(State(app): State<Shared>, key: Key, Path(id): Path<String>) -> Result<Response> {
+    let job = own_job(&app, &key, &id).await?;
+    let bytes = match app.store.get(&format!("jobs/{id}/{}/preview.jpg", job.lease)).await {
+        Err(error) if error.code == "not_found" => last_frame(&app, &job).await?,
+        found => found?,
+    };
+    Ok(([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")], bytes).into_response())
+}
+
+async fn last_frame(app: &App, job: &Job) -> Result<Bytes> {
+    let runs = job.frame_runs();
+    let (Some(last), count) = (runs.last(), runs.iter().map(|run| run.frames).sum::<usize>()) else {
+        return Err(Failure::not_found("preview"));
+    };
+    let png = app.store.get(&format!("jobs/{}/{}/{:06}.png", job.id, last.lease, count.saturating_sub(1))).await?;
+    let mut bytes = Cursor::new(Vec::new());
+    let picture = load_from_memory_with_format(&png, ImageFormat::Png).map_err(Failure::internal)?;
+    picture.write_to(&mut bytes, ImageFormat::Jpeg).map_err(Failure::internal)?;
+    Ok(bytes.into_inner().into())
 }
 
 pub async fn upload(State(app): State<Shared>, key: Key, Path(id): Path<String>, headers: HeaderMap) -> Result<Response> {

@@ -225,11 +225,11 @@ fn loras(fields: &mut Fields) -> Result<Vec<LoraChoice>> {
 /// Their caches are the library's. The Python client spells two fields in its own way.
 fn accelerate(options: &mut Fields, request: &mut JobRequest) -> Result<()> {
     let first = options.or("fbCache", false)? | options.or("fbcache", false)?;
-    let first_threshold = options.or("fbCacheThreshold", 0.25)?;
+    let first_threshold = share(options, "fbCacheThreshold", 0.25)?;
     let tea = options.or("teaCache", false)?;
-    let distance = options.or("teaCacheDistance", 0.5)?;
+    let distance = share(options, "teaCacheDistance", 0.5)?;
     let dual = options.or("dbCache", false)?;
-    let dual_threshold = options.or("dbCacheThreshold", 0.25)?;
+    let dual_threshold = share(options, "dbCacheThreshold", 0.25)?;
     options.refuse("dbCacheSkipInterval", "the library's dual-block cache has none")?;
     request.cache = match (first, tea, dual) {
         (false, false, false) => None,
@@ -244,11 +244,21 @@ fn accelerate(options: &mut Fields, request: &mut JobRequest) -> Result<()> {
     // Theirs count from 0.
     request.cache_start = start.map(|step| (step + 1).to_string()).or(from.map(|percent| format!("{percent}%")));
     request.cache_end = end.map(|step| step.to_string()).or(to.map(|percent| format!("{percent}%")));
-    request.cache_max_consecutive = options.take("cacheMaxConsecutiveSteps")?;
+    request.cache_max_consecutive = request.cache.is_some().then_some(options.or("cacheMaxConsecutiveSteps", 3)?);
     match options.left().first() {
         Some(name) => Err(Failure::unsupported("acceleratorOptions", name.clone())),
         None => Ok(()),
     }
+}
+
+/// A number from 0 to 1.
+fn share(options: &mut Fields, name: &str, default: f64) -> Result<f64> {
+    let share: f64 = options.or(name, default)?;
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    let field = format!("acceleratorOptions.{name}");
+    Err(Failure::field(&field, format!("`{field}` is {share}; it goes from 0 to 1")))
 }
 
 /// An item for each result, one that says "processing" before there are any, or an error.
@@ -419,7 +429,9 @@ mod tests {
             cached(json!({ "teaCache": true, "teaCacheDistance": 0.3, "cacheEndStepPercentage": 80 })).expect("the page's spelling");
         assert_eq!((request.cache.as_deref(), request.cache_end.as_deref()), (Some("tea:0.3"), Some("80%")));
         assert!(request.cache().expect("the library reads it").is_some());
+        assert_eq!(request.cache_max_consecutive, Some(3), "the page's default");
         assert!(cached(json!({ "fbCache": true, "dbCache": true })).is_err());
+        assert!(cached(json!({ "fbCache": true, "fbCacheThreshold": 1.5 })).is_err());
     }
 
     #[test]
