@@ -228,10 +228,15 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
         // #end
         var own: array<vec4<f32>, OWN>;
         for (var c = 0u; c < OWN; c++) { own[c] = scores_at(score_at + c); }
-        if (tile + KEYS > p.k_len || tile + KEYS > p.shift_from && tile < p.shift_to) {
+        // #if SHIFTED
+        if (tile + KEYS > p.shift_from && tile < p.shift_to) {
+            for (var c = 0u; c < OWN; c++) { own[c] += shift_of(tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u), p) / p.scale; }
+        }
+        // #end
+        if (tile + KEYS > p.k_len) {
             for (var c = 0u; c < OWN; c++) {
                 let key = tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-                own[c] = select(vec4<f32>(MASKED), own[c] + shift_of(key, p) / p.scale, key < vec4<u32>(p.k_len));
+                own[c] = select(vec4<f32>(MASKED), own[c], key < vec4<u32>(p.k_len));
             }
         }
         var most = own[0];

@@ -9,8 +9,8 @@ pub struct Cost {
     pub bytes: f64,
 }
 
-/// FLOPs in the time that a byte takes: 5 on software drivers on two cores, 20 to 80 on GPUs. A slice of dispatches that wait for memory comes
-/// out too long on the latter, of which seconds are far; on the former it is right.
+/// FLOPs in the time that a byte takes. `make bench` prints both peaks: on lavapipe with two cores they are 3.3 apart; data sheets of GPUs have 20 to
+/// 80, and none was measured. Where it is too low, dispatches that wait for memory take longer than their slice of time has room for.
 const FLOPS_PER_BYTE: f64 = 8.0;
 
 impl Cost {

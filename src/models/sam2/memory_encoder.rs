@@ -4,10 +4,9 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::layers::{LayerNorm, Linear, Loader, Mlp};
-use crate::models::sam2::{config::Config, neck::pointwise};
+use crate::models::sam2::{config::Config, downscaling::Downscaling, neck::pointwise};
 use crate::ops::Activation;
 use crate::ops::channelwise::channelwise;
-use crate::ops::conv::{ConvOptions, ConvWeight, conv};
 use crate::ops::finish::Finish;
 use crate::ops::lincomb::activate;
 use crate::ops::resample::{Between, resample};
@@ -22,35 +21,6 @@ const STEPS: usize = 4;
 
 /// What a share of a mask from 0 to 1 becomes: a x + b.
 const SHARES: Function = Function::Affine(20.0, -10.0);
-
-/// A convolution that halves an image and has four times as many channels.
-#[derive(Debug)]
-struct Step {
-    conv: ConvWeight,
-    bias: Tensor,
-    norm: LayerNorm,
-}
-
-impl Step {
-    fn load(loader: &Loader, number: usize) -> Result<Self> {
-        let (inputs, outputs) = (1 << (2 * number), 4 << (2 * number));
-        let conv = loader.scope(3 * number);
-        Ok(Self {
-            conv: conv.conv("weight", &[outputs, inputs, 3, 3])?,
-            bias: conv.tensor("bias", &[outputs])?,
-            norm: LayerNorm::load(loader, &(3 * number + 1).to_string(), outputs, EPS)?,
-        })
-    }
-
-    /// [1, H, W, C] to [1, H / 2, W / 2, 4 C] in f32.
-    fn forward(&self, rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
-        let finish = Finish { bias: Some(&self.bias), ..Default::default() };
-        let options = ConvOptions { stride: 2, pad: [(0, 0), (1, 1), (1, 1)], finish, ..Default::default() };
-        let x = conv(rec, x, &self.conv, options, DType::F32)?;
-        let normed = self.norm.forward(rec, &x.reshape(&[x.rows(), x.cols()]), DType::F32)?;
-        Ok(activate(rec, &normed, Activation::GeluErf, DType::F32)?.reshape(x.shape()))
-    }
-}
 
 /// A block of ConvNeXt.
 #[derive(Debug)]
@@ -97,7 +67,7 @@ impl Block {
 pub struct MemoryEncoder {
     image_size: usize,
     side: usize,
-    mask_steps: [Step; STEPS],
+    mask_steps: [Downscaling; STEPS],
     mask_proj: Linear,
     pix_feat_proj: Linear,
     fuser: [Block; 2],
@@ -108,7 +78,7 @@ impl MemoryEncoder {
     /// From `memory_encoder.`
     pub fn load(loader: &Loader, config: &Config) -> Result<Self> {
         let (width, mask) = (config.hidden_size, loader.scope("mask_downsampler.encoder"));
-        let step = |number| Step::load(&mask, number);
+        let step = |number| Downscaling::load(&mask, number, [1 << (2 * number), 4 << (2 * number)], 3);
         let block = |number: usize| Block::load(&loader.scope(format_args!("fuser.layers.{number}")), width, config.memory_fuser_dim);
         Ok(Self {
             image_size: config.image_size,

@@ -7,6 +7,7 @@
 pub mod choice;
 pub mod config;
 pub mod decoder;
+pub mod downscaling;
 pub mod hiera;
 pub mod memory_attention;
 pub mod memory_encoder;

@@ -3,12 +3,8 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
-use crate::layers::{LayerNorm, Linear, Loader};
-use crate::models::sam2::{config::Config, neck::pointwise, positions};
-use crate::ops::Activation;
-use crate::ops::conv::{ConvOptions, ConvWeight, conv};
-use crate::ops::finish::Finish;
-use crate::ops::lincomb::activate;
+use crate::layers::{Linear, Loader};
+use crate::models::sam2::{config::Config, downscaling::Downscaling, neck::pointwise, positions};
 
 /// Kinds of points that have an embedding: outside of the object, within it, and the two corners of a box.
 const KINDS: usize = 4;
@@ -41,43 +37,12 @@ const MASK_CHANNELS: [usize; 3] = [1, 4, 16];
 /// How sure an earlier mask may be.
 const SURE: f32 = 32.0;
 
-/// Added to variances by the norms of masks.
-const EPS: f32 = 1e-6;
-
-/// Halves height and width of a mask.
-#[derive(Debug)]
-struct Step {
-    conv: ConvWeight,
-    bias: Tensor,
-    norm: LayerNorm,
-}
-
-impl Step {
-    fn load(loader: &Loader, number: usize) -> Result<Self> {
-        let (inputs, outputs, conv) = (MASK_CHANNELS[number], MASK_CHANNELS[number + 1], loader.scope(3 * number));
-        Ok(Self {
-            conv: conv.conv("weight", &[outputs, inputs, 2, 2])?,
-            bias: conv.tensor("bias", &[outputs])?,
-            norm: LayerNorm::load(loader, &(3 * number + 1).to_string(), outputs, EPS)?,
-        })
-    }
-
-    /// [1, H, W, C] to [1, H / 2, W / 2, C'] in f32.
-    fn forward(&self, rec: &mut Recorder, x: &Tensor) -> Result<Tensor> {
-        let finish = Finish { bias: Some(&self.bias), ..Default::default() };
-        let options = ConvOptions { stride: 2, finish, ..Default::default() };
-        let x = conv(rec, x, &self.conv, options, DType::F32)?;
-        let normed = self.norm.forward(rec, &x.reshape(&[x.rows(), x.cols()]), DType::F32)?;
-        Ok(activate(rec, &normed, Activation::GeluErf, DType::F32)?.reshape(x.shape()))
-    }
-}
-
 /// Makes tokens of prompts, on the host: they are few.
 #[derive(Debug)]
 pub struct PromptEncoder {
     image_size: usize,
     side: usize,
-    mask_steps: [Step; 2],
+    mask_steps: [Downscaling; 2],
     mask_proj: Linear,
     /// [2, C / 2]
     matrix: Vec<f32>,
@@ -97,10 +62,11 @@ impl PromptEncoder {
         let row = |name: &str| loader.values(name, &[1, width])?();
         let grid = || Ok(positions::grid(&matrix()?, side));
         let mask = loader.scope("mask_downscaling");
+        let step = |number: usize| Downscaling::load(&mask, number, [MASK_CHANNELS[number], MASK_CHANNELS[number + 1]], 2);
         Ok(Self {
             image_size: config.image_size,
             side,
-            mask_steps: [Step::load(&mask, 0)?, Step::load(&mask, 1)?],
+            mask_steps: [step(0)?, step(1)?],
             mask_proj: pointwise(&mask, "6", MASK_CHANNELS[2], width)?,
             matrix: matrix()?,
             kinds: [

@@ -106,6 +106,7 @@ pub static ATTENTION_COOP: Kernel = Kernel {
     workgroup: 256,
     slots: &[Slot::read("q", F16), Slot::read("k", F16), Slot::read("v", F16), Slot::write("out", &[Element::F32x4, Element::F16x4])],
     tiles: &tiles(&CONSTANTS),
+    variants: &[&[("SHIFTED", &[1, 0])]],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("attention_coop", include_str!("../../../wgsl/attention_coop.wgsl"), size_of::<Params>())
 };
@@ -136,5 +137,6 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
 fn run(rec: &mut Recorder, call: &Call, tile: Tile) -> Result<()> {
     let queries = tile.subgroups * tile.fragments * tile.matrices.size;
     let args = [Arg::native_f16(call.q), Arg::native_f16(call.k), Arg::native_f16(call.v), Arg::aligned(call.out, true)];
-    call.dispatch(rec, &ATTENTION_COOP, &tile.constants(), &args, queries)
+    let constants = [&tile.constants()[..], &[("SHIFTED", u32::from(call.how.shift.is_some()))]].concat();
+    call.dispatch(rec, &ATTENTION_COOP, &constants, &args, queries)
 }
