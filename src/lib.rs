@@ -126,7 +126,7 @@ pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, Device, DeviceBuilder, Family, GpuFrame, MemoryUse, Profile, Tune, WhenBusy, profile::Span};
 pub use layers::Precision;
 pub use location::Location;
-pub use models::dit::beside::DrivingCache;
+pub use models::dit::{beside::DrivingCache, radial::RadialAttention};
 pub use models::inspect::{WeightsReport, inspect_weights};
 pub use models::vae::tiling::VaeTiling;
 pub use pipelines::checkpoint::{expert::Expert, variant::Animate2Variant};

@@ -19,7 +19,7 @@
 // Past the end they read the last keys again, whose probs are zeros. Where TRANSPOSED says so, values are kept by dimension, so that their
 // fragments are read like those of keys: a thread transposes LV blocks of four by four in registers. It carries LX vec4s of keys. Arrays
 // are declared by vec4s (SPIR-V) or one by one (Metal).
-// #import attention
+// #import attention, key_ranges
 
 const KEYS: u32 = FN * SIZE;
 const DIM: u32 = FD * SIZE;
@@ -161,13 +161,19 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
 
     // Where this thread's keys and blocks of values begin, in vec4s.
     let width = here.width / 4u;
+    // #if RANGED
+    var seen = first_seen(here.first, p);
+    var done = seen.tile * width; // rows before the tile
+    // #else
+    var done = 0u;
+    // #end
     let last_row = (p.k_len - 1u) * width;
     let last_four = p.dim / 4u - 1u;
     // #for x in LX
     let k_at_$x = here.keys / 4u + min((thread + $xu * WG) % (DIM / 4u), last_four);
     let k_row_$x = (thread + $xu * WG) / (DIM / 4u) * width;
     let put_k_$x = (thread + $xu * WG) / (DIM / 4u) * K_ROW + (thread + $xu * WG) % (DIM / 4u);
-    var k_$x = k_data[k_at_$x + min(k_row_$x, last_row)];
+    var k_$x = k_data[k_at_$x + min(k_row_$x + done, last_row)];
     put_k(put_k_$x, k_$x);
     // #end
     // #if TRANSPOSED
@@ -178,9 +184,16 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     let put_v_$b = block_$b / (KEYS / 4u) * 4u * V_ROW + block_$b % (KEYS / 4u);
     // #end
     // #end
-    var done = 0u; // rows before the tile
 
+    // #if RANGED
+    while (seen.tile < seen.end) {
+        let tile = seen.tile;
+        let end = seen.end;
+        seen = seen_after(seen, KEYS);
+    // #else
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {
+        let end = p.k_len;
+    // #end
         // Scores.
         // #if TRANSPOSED
         // #for b in LV
@@ -193,7 +206,11 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
         let v_$x = v_data[k_at_$x + min(k_row_$x + done, last_row)];
         // #end
         // #end
+        // #if RANGED
+        done = seen.tile * width;
+        // #else
         done += KEYS * width;
+        // #end
         // #for x in LX
         k_$x = k_data[k_at_$x + min(k_row_$x + done, last_row)];
         // #end
@@ -233,10 +250,10 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
             for (var c = 0u; c < OWN; c++) { own[c] += shift_of(tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u), p) / p.scale; }
         }
         // #end
-        if (tile + KEYS > p.k_len) {
+        if (tile + KEYS > end) {
             for (var c = 0u; c < OWN; c++) {
                 let key = tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-                own[c] = select(vec4<f32>(MASKED), own[c], key < vec4<u32>(p.k_len));
+                own[c] = select(vec4<f32>(MASKED), own[c], key < vec4<u32>(end));
             }
         }
         var most = own[0];

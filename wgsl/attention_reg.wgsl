@@ -3,7 +3,7 @@
 // A workgroup makes BR queries of one head. For each tile, a thread first scores QUERIES queries against four keys; then one thread
 // for each query turns scores into probs; then the threads stand as COLS columns of VECS vectors along dim times groups of ROWS
 // queries, and gather the values.
-// #import attention, attention_bias, online_softmax_rows
+// #import attention, attention_bias, key_ranges, online_softmax_rows
 
 const ACROSS: u32 = 16u; // threads side by side along the keys
 const QUERIES: u32 = BR * ACROSS / WG;
@@ -27,14 +27,15 @@ fn attention_reg(group: u32, thread: u32, p: Params) {
     var row_max = MASKED;
     var row_sum = 0.0;
 
-    for (var tile = 0u; tile < p.k_len; tile += ACROSS * 4u) {
+    for (var seen = first_seen(here.first, p); seen.tile < seen.end; seen = seen_after(seen, ACROSS * 4u)) {
+        let tile = seen.tile;
         // Scores.
         let key = tile + thread % ACROSS * 4u;
-        let last = p.k_len - 1u;
-        let vec4s = min(ACROSS, (p.k_len - tile + 3u) / 4u);
+        let last = seen.end - 1u;
+        let vec4s = min(ACROSS, (seen.end - tile + 3u) / 4u);
         let k_rows = here.keys + min(vec4<u32>(key, key + 1u, key + 2u, key + 3u), vec4<u32>(last)) * here.width;
         for (var i = 0u; i < QUERIES; i++) { scores[i] = vec4<f32>(); }
-        for (var d = 0u; d < select(0u, p.dim, key < p.k_len); d += 4u) {
+        for (var d = 0u; d < select(0u, p.dim, key < seen.end); d += 4u) {
             let n = p.dim - d;
             let k0 = k_load(k_rows.x + d, n);
             let k1 = k_load(k_rows.y + d, n);
@@ -45,7 +46,7 @@ fn attention_reg(group: u32, thread: u32, p: Params) {
                 scores[i] += vec4<f32>(dot(q4, k0), dot(q4, k1), dot(q4, k2), dot(q4, k3));
             }
         }
-        let inside = vec4<u32>(key, key + 1u, key + 2u, key + 3u) < vec4<u32>(p.k_len);
+        let inside = vec4<u32>(key, key + 1u, key + 2u, key + 3u) < vec4<u32>(seen.end);
         for (var i = 0u; i < QUERIES; i++) {
             var score = scores[i] * p.scale;
             if (BIASED == 1u && inside.x) {

@@ -1,7 +1,7 @@
 // See attention_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup and makes
 // BR queries of one head. A lane scores four keys of each tile of 32, then gathers VECS vectors along dim of the values; queries
 // and probs are handed round by shuffles, so that nothing needs workgroup memory.
-// #import attention, attention_bias
+// #import attention, attention_bias, key_ranges
 
 const KEYS: u32 = 32u;
 
@@ -20,7 +20,6 @@ fn sum_of(x: f32) -> f32 {
 
 fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     let here = tile_origin(group, BR, p);
-    let last = p.k_len - 1u;
     let mine = subgroup.lane * 4u;
     var q_rows: array<u32, BR>;
     var row_max: array<f32, BR>;
@@ -35,7 +34,9 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
     var columns: array<u32, VECS>;
     for (var c = 0u; c < VECS; c++) { columns[c] = min(c * 32u + mine, (p.dim - 1u) & ~3u); }
 
-    for (var tile = 0u; tile < p.k_len; tile += KEYS) {
+    for (var seen = first_seen(here.first, p); seen.tile < seen.end; seen = seen_after(seen, KEYS)) {
+        let tile = seen.tile;
+        let last = seen.end - 1u;
         // Scores.
         let key = vec4<u32>(tile + mine, tile + mine + 1u, tile + mine + 2u, tile + mine + 3u);
         let k_rows = here.keys + min(key, vec4<u32>(last)) * here.width;
@@ -59,7 +60,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         }
 
         // Weights.
-        let inside = key < vec4<u32>(p.k_len);
+        let inside = key < vec4<u32>(seen.end);
         for (var i = 0u; i < BR; i++) {
             var score = scores[i] * p.scale;
             if (BIASED == 1u && inside.x) {
@@ -76,7 +77,7 @@ fn attention_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
         }
 
         // Values.
-        let vec4s = min(8u, (p.k_len - tile + 3u) / 4u);
+        let vec4s = min(8u, (seen.end - tile + 3u) / 4u);
         for (var l = 0u; l < vec4s; l++) {
             let k = tile + l * 4u;
             let v_rows = here.keys + min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(last)) * here.width;

@@ -8,7 +8,7 @@
 //         row_max, factor = 2^(old row_max - row_max), prob = e^(score - row_max), row_sum, by one thread a query
 //         sum = sum * factor + prob * v, a thread VECS vec4s along dim of ROWS queries
 //     out = sum / row_sum
-// #import attention, attention_bias, online_softmax_rows, transposed
+// #import attention, attention_bias, key_ranges, online_softmax_rows, transposed
 
 const BR: u32 = 64u;
 const KEYS: u32 = 32u;
@@ -24,7 +24,6 @@ var<workgroup> rescale: array<f32, BR>;
 
 fn attention_tiled(group: u32, thread: u32, p: Params) {
     let here = tile_origin(group, BR, p);
-    let last = p.k_len - 1u;
     // What this thread transposes of a slice: four queries by four numbers, and half of the threads as much of keys.
     let block = thread / (SLICE / 4u);
     let block_d = thread % (SLICE / 4u) * 4u;
@@ -42,7 +41,9 @@ fn attention_tiled(group: u32, thread: u32, p: Params) {
     var row_max = MASKED;
     var row_sum = 0.0;
 
-    for (var tile = 0u; tile < p.k_len; tile += KEYS) {
+    for (var seen = first_seen(here.first, p); seen.tile < seen.end; seen = seen_after(seen, KEYS)) {
+        let tile = seen.tile;
+        let last = seen.end - 1u;
         // Scores.
         var scores: array<vec4<f32>, 4>;
         for (var i = 0u; i < 4u; i++) { scores[i] = vec4<f32>(); }
@@ -74,7 +75,7 @@ fn attention_tiled(group: u32, thread: u32, p: Params) {
         }
         workgroupBarrier();
         let key = tile + key_four * 4u;
-        let inside = key + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.k_len);
+        let inside = key + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(seen.end);
         for (var i = 0u; i < 4u; i++) {
             let query = query_four * 4u + i;
             var score = scores[i] * p.scale;
@@ -87,7 +88,7 @@ fn attention_tiled(group: u32, thread: u32, p: Params) {
         workgroupBarrier();
 
         // Weights.
-        let vec4s = min(ACROSS, (p.k_len - tile + 3u) / 4u);
+        let vec4s = min(ACROSS, (seen.end - tile + 3u) / 4u);
         if (thread < BR) { online_softmax(thread, vec4s, &row_max, &row_sum); }
         workgroupBarrier();
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::cache::CacheOptions;
 use clap::Args;
-use wan_animate::{Latents, Preset, Request, Result, Sampler, State, VaeTiling};
+use wan_animate::{Latents, Preset, RadialAttention, Request, Result, Sampler, State, VaeTiling};
 
 use super::safety::SafetyArguments;
 
@@ -40,6 +40,10 @@ pub struct Settings {
     preset: Option<Preset>,
     #[command(flatten)]
     pub cache: CacheOptions,
+    /// Self-attention that looks the less at a frame the farther away it is, for segments of many tokens: 0.2 or 0.8, the width of what is seen.
+    /// All is seen in the first blocks and steps, one of each. Results are others; --plan says what it saves.
+    #[arg(long, value_name = "DECAY[:BLOCKS[:STEPS]]")]
+    radial_attention: Option<RadialAttention>,
     /// What is not to be seen, where the guidance scale is above 1; by default the official long list of flaws.
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
@@ -101,6 +105,9 @@ impl Settings {
         }
         if let Some(cache) = self.cache.cache()? {
             request = request.cache(cache);
+        }
+        if let Some(radial) = self.radial_attention {
+            request = request.radial_attention(radial);
         }
         request = request.calibrate(self.cache.calibrate.is_some());
         request = request.previews(self.preview.is_some());

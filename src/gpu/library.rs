@@ -12,7 +12,7 @@ macro_rules! libraries {
     };
 }
 
-libraries! { activation attention attention_bias online_softmax_rows epilogue finish operand_tiles reduce reduce_max inverse_rms taps transposed walk window }
+libraries! { activation attention attention_bias key_ranges online_softmax_rows epilogue finish operand_tiles reduce reduce_max inverse_rms taps transposed walk window }
 
 const IMPORT: &str = "// #import ";
 

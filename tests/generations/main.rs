@@ -28,6 +28,7 @@ mod masks;
 mod networks;
 mod official_release;
 mod official_video;
+mod radial;
 mod real_inputs;
 mod safety;
 mod settings;

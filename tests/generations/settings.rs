@@ -4,7 +4,9 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use wan_animate::video::Effort;
-use wan_animate::{Animate2Variant, Family, Precision, Preset, Sampler, Scheduler, Spacing, Storage, Tune, VaeTiling};
+use wan_animate::{
+    Animate2Variant, Family, Precision, Preset, RadialAttention, Sampler, Scheduler, Spacing, Storage, Tune, VaeTiling,
+};
 
 fn samplers() -> Vec<Sampler> {
     let spacings = || [Spacing::Uniform, Spacing::Karras, Spacing::Exponential, Spacing::Beta];
@@ -44,6 +46,7 @@ fn what_is_printed_is_parsed() {
     parsed_again([Effort::Fast, Effort::Balanced, Effort::Small]);
     parsed_again([Storage::Bf16, Storage::F16, Storage::F32, Storage::Fp8, Storage::Q8_0]);
     parsed_again(Family::ALL);
+    parsed_again([RadialAttention::default(), RadialAttention::default().decay(0.8).dense_layers(2).dense_steps(11)]);
 }
 
 #[cfg(feature = "serde")]
@@ -67,6 +70,7 @@ mod json {
         read_again(Spacing::Sigmas(vec![1.0, 0.5]), r#"{"sigmas":[1.0,0.5]}"#);
         read_again(Preset::Lightning, r#""lightning""#);
         read_again(Precision::F16, r#""f16""#);
+        read_again(RadialAttention::default(), r#""0.2:1:1""#);
         read_again(Tune::Off, r#""off""#);
         read_again(VaeTiling::Pixels(256), r#""256""#);
         read_again(Effort::Small, r#""small""#);

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use crate::common::{Golden, assert_close, golden_weights, sample_2};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::models::dit::SessionOptions;
+use wan_animate::unversioned::layers::Loader;
+use wan_animate::unversioned::models::dit::block::Block;
+use wan_animate::unversioned::models::dit::cache::work::Work;
+use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
 use wan_animate::unversioned::models::dit::animate2::Animate2;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::self_keys::SelfKeys;
 use wan_animate::unversioned::models::spec::Sizes;
-use wan_animate::unversioned::ops::{attention::Shift, copy::concat, lincomb::lincomb};
-use wan_animate::{Cancel, Device, DrivingCache, Precision, wgpu};
+use wan_animate::unversioned::ops::{
+    attention::Heads, attention::KeyRanges, attention::Shift, attention::attention, copy::concat, lincomb::lincomb,
+};
+use wan_animate::{Cancel, Device, DrivingCache, Family, Precision, RadialAttention, wgpu};
 
 /// Both sides round to f32 at every step of a few hundred operations in different orders.
 const F32: f64 = 2e-5;
@@ -82,6 +87,61 @@ fn keys_by_groups_of_heads_are_the_same_bits() {
         assert!(whole == attended(40 * 48 * 4, dtype, true));
         assert!(whole[0] != whole[1] && whole[0] != whole[2]);
     }
+}
+
+/// Where all keys are seen, they are seen as without ranges, in every family that runs here.
+#[test]
+fn ranges_of_all_keys_change_no_bit() {
+    for family in Family::ALL.into_iter().filter(|family| crate::common::device().0.families().contains(family)) {
+        let device = Device::builder().family(family).build().expect("a device");
+        for (dtype, dim) in [(DType::F32, 20), (DType::F16, 64), (DType::F16, 128), (DType::F16, 256)] {
+            let mut rec = Recorder::new(&device, Cancel::new());
+            let rec = &mut rec;
+            let mut rows = |seed: usize, count: usize| {
+                let values: Vec<f32> = (0..count * dim).map(|i| ((i * 7919 + seed * 104_729) % 997) as f32 / 400.0 - 1.2).collect();
+                let x = rec.upload(&[count, dim], &values).expect("fits");
+                lincomb(rec, &[(1.0, &x)], dtype).expect("rounds")
+            };
+            let [q, k, v] = [rows(0, 200), rows(1, 333), rows(2, 333)];
+            let all = KeyRanges::upload(rec, &[vec![0..333], vec![0..333]]).expect("fits");
+            let mut attended = |ranges| {
+                let how = Heads { ranges, ..Heads::scaled(1, dim) };
+                let out = attention(rec, &q, &k, &v, how, DType::F32).expect("attends");
+                rec.download(&out).expect("read back")
+            };
+            assert!(attended(Some(&all)) == attended(None), "{family}, {dtype} {dim}");
+        }
+    }
+}
+
+/// What a small transformer predicts of nine frames of drawn numbers, worked on so many tokens at a time.
+fn radial(radial: Option<RadialAttention>, tokens: usize) -> Vec<f32> {
+    let (device, mut rec) = crate::common::device();
+    let rec = &mut rec;
+    let weights = golden_weights("family/t2v/transformer");
+    let config = Config::of(&weights).expect("a configuration");
+    let model = Dit::<Block>::load(&Loader::new(&device, &weights, Precision::F32), &config).expect("loads");
+    let mut session = model.session(SessionOptions { tokens, ..SessionOptions::default() });
+    let upload = |rec: &mut Recorder, seed: usize, shape: &[usize]| {
+        let value = |i: usize| ((i * 7919 + seed * 104_729) % 997) as f32 / 300.0 - 1.6;
+        rec.upload(shape, &(0..shape.iter().product()).map(value).collect::<Vec<_>>()).expect("fits")
+    };
+    let text = upload(rec, 1, &[config.text_len, config.text_dim]);
+    model.add_prompt(rec, &mut session, &text, None).expect("a prompt");
+    let latents = upload(rec, 2, &[config.in_channels().expect("known"), 9, 4, 6]);
+    let work = Work { radial, ..Work::default() };
+    let predicted = model.predict(rec, &mut session, 0, &latents, Timestep::Of(500.0), work, &mut ()).expect("predicts");
+    rec.download(&predicted.velocity).expect("read back")
+}
+
+#[test]
+fn radial_attention_is_the_same_bits_in_any_runs() {
+    let dense = radial(None, usize::MAX);
+    let some = radial(Some(RadialAttention::default()), usize::MAX);
+    assert!(some.iter().all(|value| value.is_finite()) && some != dense);
+    assert!(radial(Some(RadialAttention::default()), 1) == some);
+    // No layer is left.
+    assert!(radial(Some(RadialAttention::default().dense_layers(99)), usize::MAX) == dense);
 }
 
 /// What Animate-2 predicts, and the bytes of weights that were on the GPU at once.

@@ -13,6 +13,7 @@ use crate::layers::{Linear, Loader, Precision, stack::Stack};
 use crate::models::dit::cache::{layer_cache, layer_cache::LayerCache, work::Work};
 use crate::models::dit::embed::{self, ConditionEmbedder, TimeEmbedding, Timestep};
 use crate::models::dit::prediction::Prediction;
+use crate::models::dit::radial::Radial;
 use crate::models::dit::runs::{self, TokenRun};
 use crate::models::dit::session::{Prompt, Session, SessionOptions};
 use crate::models::dit::{block::Block, config::Config, grid::Grid, hooks::Hooks, hooks::Layer, modulation::modulation, positions};
@@ -44,6 +45,8 @@ pub struct Pass {
     grid: Grid,
     times: Vec<TimeEmbedding>,
     runs: Vec<TokenRun>,
+    /// What is attended to, where not everything.
+    radial: Option<Radial>,
 }
 
 impl<L: Layer + 'static> Dit<L> {
@@ -128,6 +131,7 @@ impl<L: Layer + 'static> Dit<L> {
         let on_host = session.options.cache_on_host;
         let ((front, back), all) = (work.ends, self.blocks.all().end);
         let mut pass = self.begin(rec, session, prompt, latents, timestep, hooks)?;
+        pass.radial = work.radial.map(|radial| radial.over(rec, pass.grid.sizes())).transpose()?;
         let before = if front > 0 { layer_cache::tokens(rec, &pass.runs, false)? } else { Vec::new() };
         self.layers(rec, session, &mut pass, 0..front, hooks)?;
         let reuses = session.cache.reuses(rec, prompt, &work, &before, &pass.runs, on_host)?;
@@ -161,7 +165,7 @@ impl<L: Layer + 'static> Dit<L> {
         let (parts, timesteps): (Vec<_>, Vec<_>) = timestep.parts(grid.frames).into_iter().unzip();
         let times = timesteps.into_iter().map(|timestep| self.condition_embedder.time(rec, timestep)).collect::<Result<_>>()?;
         let runs = self.embed(rec, &grid, latents, &parts, session.options.tokens, hooks)?;
-        Ok(Pass { prompt, grid, times, runs })
+        Ok(Pass { prompt, grid, times, runs, radial: None })
     }
 
     /// Passes the tokens through a range of layers. Nothing of the layers after it is loaded.
@@ -183,7 +187,8 @@ impl<L: Layer + 'static> Dit<L> {
             let keys = prompt.keys(rec, block, number, self.precision, options.keep_keys && !prompt.once)?;
             let mut beside = hooks.beside(number);
             let mut after = |rec: &mut Recorder, run: &TokenRun, x| hooks.after_block(rec, layer, run.frames.clone(), x);
-            block.forward(rec, &mut pass.runs, &pass.times, (&keys, &mut beside), &mut after, self.precision)?;
+            let sight = pass.radial.as_ref().and_then(|radial| radial.of_layer(number));
+            block.forward(rec, &mut pass.runs, &pass.times, (&keys, &mut beside, sight), &mut after, self.precision)?;
             hooks.take_back(beside);
             Ok(())
         })

@@ -7,7 +7,7 @@ use crate::layers::{LayerNorm, Linear, Loader, Mlp, Precision, RmsNorm};
 use crate::models::dit::beside::{Beside, Kept, Seen};
 use crate::models::dit::embed::{self, MODULATION, TimeEmbedding};
 use crate::models::dit::projections::{KeyProjections, Projections};
-use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, runs::TokenRun, self_keys::SelfKeys};
+use crate::models::dit::{config::Config, modulation::modulation, positions::Angles, radial::Sight, runs::TokenRun, self_keys::SelfKeys};
 use crate::ops::{
     Activation, attention::Heads, attention::Shift, attention::attention, copy::concat, copy::slice, layer_norm::Affine,
     layer_norm::layer_norm, lincomb::lincomb, norm_rope::Rotation,
@@ -72,7 +72,7 @@ impl Block {
         }
     }
 
-    /// Replaces the tokens x [L, C] of all runs, in f32. `times` are the timesteps that runs point to.
+    /// Replaces the tokens x [L, C] of all runs, in f32. `times` are the timesteps that runs point to; `sight` says which of all tokens each sees.
     ///
     /// Everything but the keys and values of self-attention is computed run by run, so that no other tensor is longer than a run.
     pub fn forward(
@@ -80,7 +80,7 @@ impl Block {
         rec: &mut Recorder,
         runs: &mut [TokenRun],
         times: &[TimeEmbedding],
-        (keys, beside): (&CrossKeys, &mut Beside),
+        (keys, beside, sight): (&CrossKeys, &mut Beside, Sight),
         after: &mut AfterBlock,
         precision: Precision,
     ) -> Result<()> {
@@ -89,7 +89,7 @@ impl Block {
         let vectors = vectors.collect::<Result<Vec<_>>>()?;
         let own = self.self_keys(rec, runs, &vectors, beside, operand)?;
         for run in runs {
-            let x = self.forward_run(rec, run, &vectors[run.time], &own, (keys, &*beside), operand)?;
+            let x = self.forward_run(rec, run, &vectors[run.time], &own, (keys, &*beside, sight), operand)?;
             run.x = after(rec, run, x)?;
         }
         Ok(())
@@ -101,14 +101,14 @@ impl Block {
         run: &TokenRun,
         vectors: &[Tensor; MODULATION],
         own: &SelfKeys,
-        (keys, beside): (&CrossKeys, &Beside),
+        (keys, beside, sight): (&CrossKeys, &Beside, Sight),
         operand: DType,
     ) -> Result<Tensor> {
         let [_, _, gate_msa, c_shift_msa, c_scale_msa, c_gate_msa] = vectors;
         let normed = self.norm1(rec, run, vectors, operand)?;
         let attended = match beside {
             Beside::See(seen) => self.attention_beside(rec, &normed, run, own, seen, operand)?,
-            _ => self.self_attention(rec, &normed, &run.angles, own, operand)?,
+            _ => self.self_attention(rec, &normed, run, (own, sight), operand)?,
         };
         let x = self.attn1.to_out.forward_residual(rec, &attended, Some(gate_msa), &run.x)?;
 
@@ -181,10 +181,24 @@ impl Block {
         norm.forward_rotated(rec, &projected, Rotation { cos: &angles.cos, sin: &angles.sin }, inputs)
     }
 
-    fn self_attention(&self, rec: &mut Recorder, x: &Tensor, angles: &Angles, keys: &SelfKeys, operand: DType) -> Result<Tensor> {
+    fn self_attention(
+        &self,
+        rec: &mut Recorder,
+        x: &Tensor,
+        run: &TokenRun,
+        (keys, sight): (&SelfKeys, Sight),
+        operand: DType,
+    ) -> Result<Tensor> {
         let own = &self.attn1;
-        let q = self.rotated(rec, &own.to_q, &own.norm_q, x, angles, self.attention_operand(x.cols(), operand))?;
-        keys.attend(rec, &q, keys.tokens(), None, operand)
+        let q = self.rotated(rec, &own.to_q, &own.norm_q, x, &run.angles, self.attention_operand(x.cols(), operand))?;
+        let Some(seen) = sight else { return keys.attend(rec, &q, keys.tokens(), None, operand) };
+        let frame = q.rows() / run.frames.len();
+        let mut attend = |(place, ranges)| {
+            let q = slice(rec, &q, place * frame, frame)?;
+            keys.attend_ranges(rec, &q, ranges, operand)
+        };
+        let attended = seen[run.frames.clone()].iter().enumerate().map(&mut attend).collect::<Result<Vec<_>>>()?;
+        concat(rec, &attended.iter().collect::<Vec<_>>())
     }
 
     /// Self-attention of a run to all tokens, which are those of `keys` but for its last frame, and to the frame of another video before each of

@@ -24,6 +24,7 @@ pub mod names;
 pub mod positions;
 pub mod prediction;
 pub mod projections;
+pub mod radial;
 pub mod runs;
 pub mod self_keys;
 pub mod session;

@@ -3,7 +3,9 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor, arena::largest_buffer};
-use crate::ops::{attention::Heads, attention::Shift, attention::attention, copy::concat, copy::slice, operand_dtype, permute::permute};
+use crate::ops::{
+    attention::Heads, attention::KeyRanges, attention::Shift, attention::attention, copy::concat, copy::slice, operand_dtype, permute::permute,
+};
 
 /// See the module. What is computed is the same bits however many groups there are.
 #[derive(Debug)]
@@ -51,8 +53,20 @@ impl SelfKeys {
 
     /// Attention of queries [L, C] to the first of the tokens.
     pub fn attend(&self, rec: &mut Recorder, q: &Tensor, tokens: usize, shift: Option<Shift>, dtype: DType) -> Result<Tensor> {
+        self.attend_as(rec, q, tokens, Heads { shift, ..self.own() }, dtype)
+    }
+
+    /// The same to some of all tokens.
+    pub fn attend_ranges(&self, rec: &mut Recorder, q: &Tensor, ranges: &KeyRanges, dtype: DType) -> Result<Tensor> {
+        self.attend_as(rec, q, self.tokens(), Heads { ranges: Some(ranges), ..self.own() }, dtype)
+    }
+
+    fn own(&self) -> Heads<'static> {
+        Heads::scaled(self.heads, self.width / self.groups.len())
+    }
+
+    fn attend_as(&self, rec: &mut Recorder, q: &Tensor, tokens: usize, how: Heads, dtype: DType) -> Result<Tensor> {
         let (count, width) = (self.groups.len(), self.width / self.groups.len());
-        let how = Heads { shift, ..Heads::scaled(self.heads, width) };
         let [(k, v)] = &self.groups[..] else {
             let all = grouped(rec, q, count)?.reshape(&[count, q.rows(), width]);
             let attended = self.groups.iter().enumerate().map(|(number, (k, v))| {

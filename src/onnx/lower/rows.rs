@@ -100,7 +100,7 @@ fn attend(run: &Run, rec: &mut Recorder, node: &Node, shape: &[usize]) -> Result
         Ok(widened(rec, own, width)?.ordered(rec, &[0, 2, 1, 3])?.reshape(&[batches * len, heads * width]))
     };
     let (q, k, v) = (side_by_side(node.input(0).unwrap_or(0), queries)?, side_by_side(key, keys)?, side_by_side(value, keys)?);
-    let how = Heads { heads, batches, scale: node.float_or("scale", 1.0).unwrap_or(1.0), bias: None, shift: None };
+    let how = Heads { heads, batches, scale: node.float_or("scale", 1.0).unwrap_or(1.0), bias: None, shift: None, ranges: None };
     let out = attention(rec, &q, &k, &v, how, DType::F32)?.reshape(&[batches, queries, heads, width]);
     Ok(Some(vec![Laid { tensor: out, order: vec![0, 2, 1, 3] }]))
 }

@@ -1,14 +1,20 @@
 //! One attention: its shapes, its scale, and what every family's kernel takes of it.
 
 use crate::error::{Error, Result};
-use crate::gpu::kernel::params;
+use crate::gpu::kernel::{Variants, params};
 use crate::gpu::{Arg, Cost, Element, Kernel, Recorder, Slot, Tensor, kernel::READ, kernel::WRITE};
+use crate::ops::attention::ranges::KeyRanges;
 
 const BIAS: &[Element] = &[Element::Absent, Element::F32];
 
+pub(super) const RANGES: Slot = Slot::read("ranges", &[Element::Absent, Element::U32]);
+
 /// The slots of every kernel that takes a bias.
 pub(super) const SLOTS: &[Slot] =
-    &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), Slot::write("out", WRITE)];
+    &[Slot::read("q", READ), Slot::read("k", READ), Slot::read("v", READ), Slot::read("bias", BIAS), RANGES, Slot::write("out", WRITE)];
+
+/// What may be done about scores: nothing, a bias, a shift, or keys that are not seen.
+pub(super) const SCORES: &[Variants] = &[&[("BIASED", &[0, 1, 2]), ("RANGED", &[0])], &[("BIASED", &[0]), ("RANGED", &[1])]];
 
 // Of every kernel; `tiles` are those of the queries of one head. Scores of keys `from..to` are raised by `shift`.
 params!(Params { q_len: u32, k_len: u32, heads: u32, tiles: u32, dim: u32, scale: f32, from: u32, to: u32, shift: f32 });
@@ -26,6 +32,8 @@ pub struct Heads<'a> {
     pub bias: Option<&'a Tensor>,
     /// A number that is added to the scores of some keys of each batch; not beside a bias.
     pub shift: Option<Shift>,
+    /// Which keys are seen, where not all; for one batch, and beside neither a bias nor a shift.
+    pub ranges: Option<&'a KeyRanges>,
 }
 
 /// See [`Heads::shift`].
@@ -39,7 +47,7 @@ pub struct Shift {
 impl Heads<'_> {
     /// One batch of heads with scores divided by the root of the head dim.
     pub fn scaled(heads: usize, width: usize) -> Self {
-        Self { heads, batches: 1, scale: 1.0 / ((width / heads.max(1)) as f32).sqrt(), bias: None, shift: None }
+        Self { heads, batches: 1, scale: 1.0 / ((width / heads.max(1)) as f32).sqrt(), bias: None, shift: None, ranges: None }
     }
 }
 
@@ -65,7 +73,8 @@ impl Call<'_> {
         constants: &[(&'static str, u32)],
         queries: u32,
     ) -> Result<()> {
-        let constants = [constants, &[("BIASED", if self.how.shift.is_some() { 2 } else { u32::from(self.how.bias.is_some()) })]].concat();
+        let biased = if self.how.shift.is_some() { 2 } else { u32::from(self.how.bias.is_some()) };
+        let constants = [constants, &[("BIASED", biased), self.ranged()]].concat();
         self.dispatch(rec, kernel, &constants, &self.args(), queries)
     }
 
@@ -81,9 +90,18 @@ impl Call<'_> {
         rec.dispatch(kernel, constants, &self.params(tiles), args, self.how.batches * self.how.heads * tiles, self.cost(args))
     }
 
+    pub(super) fn ranged(&self) -> (&'static str, u32) {
+        ("RANGED", u32::from(self.how.ranges.is_some()))
+    }
+
+    pub(super) fn ranges(&self) -> Arg<'_> {
+        self.how.ranges.map_or(Arg::ABSENT, |ranges| Arg::index(&ranges.table))
+    }
+
     /// Of both products.
     pub(super) fn cost(&self, args: &[Arg]) -> Cost {
-        Cost::of(4.0 * self.q.len() as f64 * self.k_len as f64, args)
+        let pairs = self.how.ranges.map_or(self.q.rows() * self.k_len, |ranges| ranges.pairs(self.q_len));
+        Cost::of(4.0 * self.q.cols() as f64 * pairs as f64, args)
     }
 
     pub(super) fn params(&self, tiles: usize) -> Params {
@@ -102,10 +120,11 @@ impl Call<'_> {
     }
 
     /// [`SLOTS`]
-    pub(super) fn args(&self) -> [Arg<'_>; 5] {
+    pub(super) fn args(&self) -> [Arg<'_>; 6] {
         let vec4s = self.dim.is_multiple_of(4);
         let bias = self.how.bias.map_or(Arg::ABSENT, Arg::scalar);
-        [Arg::aligned(self.q, vec4s), Arg::aligned(self.k, vec4s), Arg::aligned(self.v, vec4s), bias, Arg::aligned(self.out, vec4s)]
+        let [q, k, v, out] = [self.q, self.k, self.v, self.out].map(|tensor| Arg::aligned(tensor, vec4s));
+        [q, k, v, bias, self.ranges(), out]
     }
 }
 
@@ -131,6 +150,12 @@ pub(super) fn check(q: &Tensor, k: &Tensor, v: &Tensor, how: Heads) -> Result<(u
         && (from > to || to > k_len || how.bias.is_some())
     {
         return Err(Error::Input(format!("attention to {k_len} keys with other scores for {from} to {to}, or with a bias beside that")));
+    }
+    if let Some(ranges) = how.ranges
+        && (!ranges.suits(q_len, k_len) || batches != 1 || how.bias.is_some() || how.shift.is_some())
+    {
+        let message = format!("attention of {q_len} queries in {batches} batches to ranges of {k_len} keys that are for others, or with a bias");
+        return Err(Error::Input(message));
     }
     if width / heads > 1024 {
         return Err(Error::Unsupported(format!("attention heads of {}, at most 1024", width / heads)));

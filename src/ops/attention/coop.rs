@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{constants_of, tiles};
 use crate::gpu::{Arg, Device, Element, Family, Kernel, Needs, Recorder, Slot, family::Coop};
-use crate::ops::{attention::call::Call, attention::call::Params, tuned::fastest_tile};
+use crate::ops::{attention::call::Call, attention::call::Params, attention::call::RANGES, tuned::fastest_tile};
 
 /// A workgroup is `subgroups` subgroups, each of which makes `fragments` fragments of queries, over tiles of `keys` keys, in heads of up to `dim`.
 #[derive(Clone, Copy)]
@@ -104,9 +104,9 @@ const F16: &[Element] = &[Element::NativeF16x4];
 
 pub static ATTENTION_COOP: Kernel = Kernel {
     workgroup: 256,
-    slots: &[Slot::read("q", F16), Slot::read("k", F16), Slot::read("v", F16), Slot::write("out", &[Element::F32x4, Element::F16x4])],
+    slots: &[Slot::read("q", F16), Slot::read("k", F16), Slot::read("v", F16), RANGES, Slot::write("out", &[Element::F32x4, Element::F16x4])],
     tiles: &tiles(&CONSTANTS),
-    variants: &[&[("SHIFTED", &[1, 0])]],
+    variants: &[&[("SHIFTED", &[1, 0]), ("RANGED", &[0])], &[("SHIFTED", &[0]), ("RANGED", &[1])]],
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("attention_coop", include_str!("../../../wgsl/attention_coop.wgsl"), size_of::<Params>())
 };
@@ -136,7 +136,8 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
 
 fn run(rec: &mut Recorder, call: &Call, tile: Tile) -> Result<()> {
     let queries = tile.subgroups * tile.fragments * tile.matrices.size;
-    let args = [Arg::native_f16(call.q), Arg::native_f16(call.k), Arg::native_f16(call.v), Arg::aligned(call.out, true)];
-    let constants = [&tile.constants()[..], &[("SHIFTED", u32::from(call.how.shift.is_some()))]].concat();
+    let [q, k, v] = [call.q, call.k, call.v].map(Arg::native_f16);
+    let args = [q, k, v, call.ranges(), Arg::aligned(call.out, true)];
+    let constants = [&tile.constants()[..], &[("SHIFTED", u32::from(call.how.shift.is_some())), call.ranged()]].concat();
     call.dispatch(rec, &ATTENTION_COOP, &constants, &args, queries)
 }

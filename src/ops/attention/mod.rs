@@ -5,6 +5,7 @@
 
 mod call;
 mod coop;
+mod ranges;
 mod reg;
 mod sg;
 mod short;
@@ -12,6 +13,7 @@ mod tiled;
 
 pub use call::{Heads, Shift};
 pub use coop::ATTENTION_COOP;
+pub use ranges::{BLOCK, KeyRanges};
 pub use reg::ATTENTION_REG;
 pub use sg::ATTENTION_SG;
 pub use short::ATTENTION_SHORT;
@@ -33,7 +35,7 @@ pub fn attention(rec: &mut Recorder, q: &Tensor, k: &Tensor, v: &Tensor, how: He
 impl Call<'_> {
     /// In the family that suits the device; the same for few keys in all of them.
     fn record(&self, rec: &mut Recorder) -> Result<()> {
-        if self.k_len <= short::KEYS && self.how.bias.is_none() && self.how.shift.is_none() {
+        if self.k_len <= short::KEYS && self.how.bias.is_none() && self.how.shift.is_none() && self.how.ranges.is_none() {
             return short::record(rec, self);
         }
         let device = rec.device().clone();
@@ -78,7 +80,7 @@ fn test(device: &Device, family: Family) -> Result<()> {
     let (q_on, k_on, v_on) = (upload(QUERIES, &q)?, upload(KEYS, &k)?, upload(KEYS, &v)?);
     let mut rec = Recorder::new(device, crate::Cancel::new());
     let out = rec.alloc(&[QUERIES, WIDTH], DType::F32)?;
-    let how = Heads { heads: HEADS, batches: 1, scale: 0.5, bias: None, shift: None };
+    let how = Heads { heads: HEADS, batches: 1, scale: 0.5, bias: None, shift: None, ranges: None };
     Call { q: &q_on, k: &k_on, v: &v_on, how, out: &out, q_len: QUERIES, k_len: KEYS, dim: DIM }.record_in(&mut rec, family)?;
     family::agree(&rec.download(&out)?, &(0..QUERIES * WIDTH).map(exact).collect::<Vec<_>>(), 2e-3)
 }

@@ -1,31 +1,34 @@
 //! Attention for any device and any head dim: keys and values are read where they lie.
 
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder};
-use crate::ops::attention::call::{Call, Params, SLOTS};
+use crate::gpu::{Kernel, Recorder, kernel::tiles};
+use crate::ops::attention::call::{Call, Params, SCORES, SLOTS};
 
 pub static ATTENTION_REG: Kernel = Kernel {
     slots: SLOTS,
-    variants: &[
-        &[("BR", &[32]), ("COLS", &[4, 8, 16]), ("VECS", &[1]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[32]), ("COLS", &[16]), ("VECS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[32]), ("VECS", &[2]), ("WG", &[64]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[64]), ("VECS", &[2]), ("WG", &[128]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[16]), ("COLS", &[128]), ("VECS", &[2]), ("WG", &[256]), ("BIASED", &[0, 1, 2])],
-    ],
+    tiles: &tiles(&TILES),
+    variants: SCORES,
     ..Kernel::of("attention_reg", include_str!("../../../wgsl/attention_reg.wgsl"), size_of::<Params>())
 };
 
+/// Queries of a workgroup, and how its lanes share the head dim.
+const fn tile(queries: u32, columns: u32, vec4s: u32, lanes: u32) -> [(&'static str, u32); 4] {
+    [("BR", queries), ("COLS", columns), ("VECS", vec4s), ("WG", lanes)]
+}
+
+/// What fits in 16 KiB of workgroup memory and in registers, for heads of up to 16, 32, 64, .. 1024.
+static TILES: [[(&str, u32); 4]; 7] = [
+    tile(32, 4, 1, 64),
+    tile(32, 8, 1, 64),
+    tile(32, 16, 1, 64),
+    tile(32, 16, 2, 64),
+    tile(16, 32, 2, 64),
+    tile(16, 64, 2, 128),
+    tile(16, 128, 2, 256),
+];
+
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
-    // Queries of a workgroup, and how its lanes share the head dim: what fits in 16 KiB of workgroup memory and in registers.
-    let (queries, columns, vec4s, lanes) = match call.dim {
-        ..=16 => (32, 4, 1, 64),
-        17..=32 => (32, 8, 1, 64),
-        33..=64 => (32, 16, 1, 64),
-        65..=128 => (32, 16, 2, 64),
-        129..=256 => (16, 32, 2, 64),
-        257..=512 => (16, 64, 2, 128),
-        _ => (16, 128, 2, 256),
-    };
-    call.dispatch_biased(rec, &ATTENTION_REG, &[("BR", queries), ("COLS", columns), ("VECS", vec4s), ("WG", lanes)], queries)
+    let size = call.dim.next_power_of_two().max(16);
+    let tile = &TILES[(size.ilog2() - 4) as usize];
+    call.dispatch_biased(rec, &ATTENTION_REG, tile, tile[0].1)
 }

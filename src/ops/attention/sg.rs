@@ -8,8 +8,10 @@ pub static ATTENTION_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: SLOTS,
     variants: &[
-        &[("BR", &[QUERIES]), ("VECS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[WIDE]), ("VECS", &[5, 6, 7, 8]), ("BIASED", &[0, 1, 2])],
+        &[("BR", &[QUERIES]), ("VECS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2]), ("RANGED", &[0])],
+        &[("BR", &[WIDE]), ("VECS", &[5, 6, 7, 8]), ("BIASED", &[0, 1, 2]), ("RANGED", &[0])],
+        &[("BR", &[QUERIES]), ("VECS", &[1, 2, 3, 4]), ("BIASED", &[0]), ("RANGED", &[1])],
+        &[("BR", &[WIDE]), ("VECS", &[5, 6, 7, 8]), ("BIASED", &[0]), ("RANGED", &[1])],
     ],
     needs: Needs::Subgroups,
     ..Kernel::of("attention_sg", include_str!("../../../wgsl/attention_sg.wgsl"), size_of::<Params>())

@@ -16,7 +16,7 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let count = call.q.rows() * call.how.heads;
     // `tiles` is the number of lanes that have work.
     let params = call.params(count);
-    let [q, k, v, _, out] = call.args();
+    let [q, k, v, _, _, out] = call.args();
     let args = [q, k, v, out];
     rec.dispatch(&ATTENTION_SHORT, &[("KEYS", KEYS as u32)], &params, &args, count.div_ceil(64), call.cost(&args))
 }

@@ -2,12 +2,13 @@
 
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder};
-use crate::ops::attention::call::{Call, Params, SLOTS};
+use crate::ops::attention::call::{Call, Params, SCORES, SLOTS};
 
 pub static ATTENTION_TILED: Kernel = Kernel {
     workgroup: 128,
     slots: SLOTS,
-    variants: &[&[("VECS", &[1, 2]), ("BIASED", &[0, 1, 2])], &[("VECS", &[3, 4]), ("BIASED", &[0, 1, 2])]],
+    tiles: &[&[("VECS", 1)], &[("VECS", 2)], &[("VECS", 3)], &[("VECS", 4)]],
+    variants: SCORES,
     ..Kernel::of("attention_tiled", include_str!("../../../wgsl/attention_tiled.wgsl"), size_of::<Params>())
 };
 

@@ -11,6 +11,8 @@ pub(crate) struct Rehearsed {
     /// Of a step that is computed: FLOPs, and [`work`](crate::gpu::Cost::work).
     pub step_operations: f64,
     pub step_work: f64,
+    /// Where tokens need not see all others in that step.
+    pub radial: Option<RadialPlan>,
     /// Of a segment.
     conditioning_work: f64,
     /// Of a segment on whole frames.
@@ -28,6 +30,17 @@ pub(crate) struct Rehearsed {
     pub steps: Steps,
 }
 
+/// What radial attention leaves to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RadialPlan {
+    /// Of all pairs of tokens, in the layers and steps that are not dense.
+    pub share: f64,
+    /// At the beginning of the dry run.
+    dense_steps: usize,
+    /// FLOPs of a dense step; 0 where there is none.
+    pub dense_operations: f64,
+}
+
 /// Work of a stage's pieces.
 #[derive(Default)]
 struct Pieces {
@@ -42,6 +55,7 @@ impl Rehearsed {
             stages: Vec::new(),
             step_operations: 0.0,
             step_work: 0.0,
+            radial: generation.radial().map(|(share, dense_steps)| RadialPlan { share, dense_steps, dense_operations: 0.0 }),
             conditioning_work: 0.0,
             decoding_work: 0.0,
             largest_buffer: Largest::default(),
@@ -69,10 +83,7 @@ impl Rehearsed {
                     let usage = device.memory_use();
                     current = Some((stage, usage.current - usage.peak_weights));
                 }
-                Event::Step(_) => {
-                    rehearsed.step_operations = rehearsed.step_operations.max(done().0 - begun.0);
-                    rehearsed.step_work = rehearsed.step_work.max(done().1 - begun.1);
-                }
+                Event::Step(step) => rehearsed.step(step.step, done().0 - begun.0, done().1 - begun.1),
                 Event::Progress(progress) => rehearsed.piece(progress, done().1 - begun.1, &mut pieces),
                 // Comes of the step that is to follow.
                 Event::Preview(_) => continue,
@@ -87,6 +98,17 @@ impl Rehearsed {
             rehearsed.driving_host = rehearsal.driving();
         }
         Ok(rehearsed)
+    }
+
+    /// Counts a step of these FLOPs and this work: as dense, where later ones are not.
+    fn step(&mut self, number: usize, flops: f64, work: f64) {
+        match self.radial.as_mut().filter(|radial| number < radial.dense_steps) {
+            Some(radial) => radial.dense_operations = radial.dense_operations.max(flops),
+            None => {
+                self.step_operations = self.step_operations.max(flops);
+                self.step_work = self.step_work.max(work);
+            }
+        }
     }
 
     /// Counts a piece of work. Latent frames that are not looked at take what those before do.

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::cache::steps::Steps;
 use crate::gpu::{Device, rehearsal::Largest};
 use crate::models::dit::beside::DrivingCache;
-use crate::pipelines::plan::{rehearsed::Rehearsed, stage::StagePlan, stage::gib};
+use crate::pipelines::plan::{rehearsed::RadialPlan, rehearsed::Rehearsed, stage::StagePlan, stage::gib};
 use crate::pipelines::run::{arrangement::Arrangement, arrangement::place, event::Stage, forecast::Forecast, pace::Weights};
 
 /// What a generation takes, stage by stage. Printed, it is a table.
@@ -25,6 +25,7 @@ pub struct Plan {
     /// For the time of a step.
     step_work: f64,
     step_seconds: Option<f64>,
+    radial: Option<RadialPlan>,
     weights: Weights,
     steps: Steps,
 }
@@ -38,7 +39,7 @@ impl Plan {
         rehearsed: Rehearsed,
         weights: Weights,
     ) -> Self {
-        let Rehearsed { stages, step_operations, step_work, largest_buffer, tile, host, driving_host, steps, .. } = rehearsed;
+        let Rehearsed { stages, step_operations, step_work, largest_buffer, tile, host, driving_host, steps, radial, .. } = rehearsed;
         let resident = |stage| arrangement.resident(stage).min(layers.len());
         let stages = stages.into_iter().map(|stage| StagePlan { resident: resident(stage.stage), ..stage }).collect();
         Self {
@@ -55,6 +56,7 @@ impl Plan {
             step_operations,
             step_work,
             step_seconds: None,
+            radial,
             weights,
             steps,
         }
@@ -161,7 +163,13 @@ impl Plan {
         (0..self.steps.count()).map(|step| self.steps.may_reuse(step))
     }
 
-    /// Floating-point operations of a step that is computed, additions and multiplications.
+    /// With [radial attention](crate::Request::radial_attention), the part that is left of all pairs of tokens that could see each other, in the
+    /// layers and steps that are not dense.
+    pub fn attention_share(&self) -> Option<f64> {
+        self.radial.map(|radial| radial.share)
+    }
+
+    /// Floating-point operations of a step that is computed, additions and multiplications. With radial attention, of a step that is not dense.
     pub fn step_operations(&self) -> f64 {
         self.step_operations
     }
@@ -218,6 +226,12 @@ impl fmt::Display for Plan {
         }
         if let Some(driving) = self.driving {
             writeln!(f, "{}", self.driving_in_words(driving))?;
+        }
+        if let Some(RadialPlan { share, dense_operations, .. }) = self.radial {
+            write!(f, "radial attention looks at {:.1} % of all pairs of tokens; ", 100.0 * share)?;
+            if dense_operations > 0.0 {
+                write!(f, "dense steps take {dense_operations:.3e} operations; ")?;
+            }
         }
         write!(f, "{:.3e} operations a step", self.step_operations)?;
         match self.step_seconds {

@@ -11,9 +11,9 @@ pub(crate) mod task;
 
 use crate::cache::settings::Cache;
 use crate::cancel::Cancel;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::WhenBusy;
-use crate::models::vae::tiling::VaeTiling;
+use crate::models::{dit::radial::RadialAttention, vae::tiling::VaeTiling};
 use crate::pipelines::checkpoint::transformer::Transformer;
 use crate::pipelines::request::{pipeline::Pipeline, preset::Preset, task::Task};
 use crate::pipelines::run::{
@@ -153,6 +153,16 @@ impl<T> Request<T> {
     /// solvers that add noise or a LoRA for few steps, [`Event::Warning`](crate::Event::Warning) says so. Default: all are computed.
     pub fn cache(mut self, cache: impl Into<Cache>) -> Self {
         self.settings.cache = Some(cache.into());
+        self
+    }
+
+    /// That tokens far from each other need not see each other, for segments of many tokens: see [`RadialAttention`]. Default: all see all.
+    ///
+    /// `start` fails with [`Error::Input`](crate::Error::Input) where all steps would be dense, and with
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for Animate-2, whose tokens see those of
+    /// another video.
+    pub fn radial_attention(mut self, radial: RadialAttention) -> Self {
+        self.settings.radial = Some(radial);
         self
     }
 
@@ -308,6 +318,7 @@ impl<T: Task> Request<T> {
         settings.given = task.given(size)?;
         settings.shift = settings.shift.or_else(|| task.shift(width * height));
         let plan = settings.plan(&parts.scheduler, task.steps())?;
+        check_radial(settings.radial, &task, plan.evaluations.len())?;
         let caching = task.clone();
         let job = task.job(&settings, canvas, arrangement);
         let mut warnings = caching::warnings(settings.cache.as_ref(), &caching, &plan);
@@ -318,5 +329,18 @@ impl<T: Task> Request<T> {
         let mut generation = Generation::new(&parts, settings, course, canvas, description, job, forecast)?;
         warnings.into_iter().for_each(|warning| generation.warn(warning));
         Ok(generation)
+    }
+}
+
+/// Whether there are steps in which tokens need not see all others.
+fn check_radial<T: Task>(radial: Option<RadialAttention>, task: &T, steps: usize) -> Result<()> {
+    match radial {
+        Some(_) if task.driving_cache().is_some() => {
+            Err(Error::Unsupported("radial attention with Animate-2, whose tokens see those of the driving video beside their own".into()))
+        }
+        Some(radial) if radial.dense_steps >= steps => {
+            Err(Error::Input(format!("radial attention with {} dense steps of {steps}; fewer must be", radial.dense_steps)))
+        }
+        _ => Ok(()),
     }
 }

@@ -24,6 +24,12 @@ impl Canvas {
         self.windows.map_or(all, |windows| 1 + windows.latent_frames(all - 1))
     }
 
+    /// Of patches of two by two latents, as all pipelines have them.
+    pub fn tokens_of_a_frame(&self) -> usize {
+        let [_, _, rows, cols] = self.latents;
+        rows / 2 * (cols / 2)
+    }
+
     /// Pixels on a side of the tiles that the VAE may come to after whole frames, the largest first: none where the request says which.
     pub fn smaller_tiles(&self, vae: &Config) -> Vec<u32> {
         let ([_, _, rows, cols], unit) = (self.latents, vae.pixels_per_latent());

@@ -12,7 +12,7 @@ use crate::driving::Stride;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
-use crate::models::vae::{Vae, preview::RgbFactors};
+use crate::models::{dit::radial::RadialAttention, vae::Vae, vae::preview::RgbFactors};
 use crate::ops::lincomb::lincomb;
 use crate::pipelines::checkpoint::{expert::Expert, parts::Decoders, parts::Parts};
 use crate::pipelines::run::event::{Event, Progress, Stage, Step};
@@ -145,6 +145,9 @@ impl Generation {
         settings.describe(&course.plan, &canvas, &mut description);
         let state = resume::begin(&settings, &course, &canvas, description)?;
         let Course { plan, steps, calibration } = course;
+        // A plan looks at few steps: at one that is dense, if any is.
+        let fewer = |radial: RadialAttention| if settings.is_planned { radial.dense_steps(radial.dense_steps.min(1)) } else { radial };
+        let reuse = Reuse::new(steps, calibration, settings.radial.map(fewer));
         let (phase, stage) = match job.has_raw_video() {
             true => (Phase::Preprocess, Stage::Preprocessing),
             false => (Phase::Encode(0), Stage::Encoding),
@@ -157,7 +160,7 @@ impl Generation {
             settings,
             canvas,
             plan,
-            reuse: Reuse::new(steps, calibration),
+            reuse,
             phase,
             queue: VecDeque::from([Queued::Event(Event::Stage(stage))]),
             expert: None,
@@ -216,6 +219,12 @@ impl Generation {
     /// Which evaluations are computed.
     pub(crate) fn steps(&self) -> &Steps {
         self.reuse.steps()
+    }
+
+    /// Where tokens need not see all others: the part of all pairs that is left to see, and how many steps are dense.
+    pub(crate) fn radial(&self) -> Option<(f64, usize)> {
+        let radial = self.reuse.radial()?;
+        Some((radial.share(self.canvas.latent_frames_of_a_pass(), self.canvas.tokens_of_a_frame()), radial.dense_steps))
     }
 
     /// Tells of a setting that may do harm, before anything else.

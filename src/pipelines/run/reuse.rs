@@ -3,7 +3,7 @@
 use crate::cache::{judge::Judge, steps::Steps, steps::Way};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::models::dit::cache::work::{How, Work};
+use crate::models::dit::{cache::work::How, cache::work::Work, radial::RadialAttention};
 use crate::pipelines::run::{
     calibration::Calibration, denoise::guide, job::Job, job::unprepared, predictions, predictions::Predictions, state::Reused,
 };
@@ -23,12 +23,13 @@ pub(crate) struct Reuse {
     /// Where they are reused in place of what layers did.
     predictions: Predictions,
     calibration: Option<Calibration>,
+    radial: Option<RadialAttention>,
 }
 
 impl Reuse {
-    pub fn new(steps: Steps, calibration: Option<Calibration>) -> Self {
+    pub fn new(steps: Steps, calibration: Option<Calibration>, radial: Option<RadialAttention>) -> Self {
         let (judges, decided, sources, predictions) = (Vec::new(), Vec::new(), Vec::new(), Predictions::default());
-        Self { steps, judges, decided, sources, is_resumed: false, predictions, calibration }
+        Self { steps, judges, decided, sources, is_resumed: false, predictions, calibration, radial }
     }
 
     pub fn steps(&self) -> &Steps {
@@ -108,13 +109,22 @@ impl Reuse {
     fn work(&self, number: usize, branch: usize) -> Work<'_> {
         let (measures, is_measured) = self.steps.measures(number);
         let how = match (self.steps.way(), self.judges.get(branch)) {
-            (Way::Easy(_), _) => return Work::default(),
+            (Way::Easy(_), _) => return Work { radial: self.radial_at(number), ..Work::default() },
             _ if !self.steps.may_reuse(number) => How::Compute,
             (_, Some(judge)) => How::Judge(judge),
             (_, None) => How::Reuse,
         };
         let keeps = self.steps.keeps(number) || is_measured && branch == 0;
-        Work { ends: self.steps.ends(), number, order: self.steps.order(), keeps, measures: measures && branch == 0, how }
+        let (ends, order, radial) = (self.steps.ends(), self.steps.order(), self.radial_at(number));
+        Work { ends, number, order, keeps, measures: measures && branch == 0, how, radial }
+    }
+
+    pub fn radial(&self) -> Option<RadialAttention> {
+        self.radial
+    }
+
+    fn radial_at(&self, number: usize) -> Option<RadialAttention> {
+        self.radial.filter(|radial| number >= radial.dense_steps)
     }
 
     /// The session takes over what evaluations before the saved state had left it.

@@ -7,6 +7,7 @@ use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gpu::WhenBusy;
+use crate::models::dit::radial::RadialAttention;
 use crate::models::vae::tiling::VaeTiling;
 use crate::pipelines::run::{
     budget::MemoryBudget, canvas::Canvas, description::Description, latents::Latents, state::Position, state::State,
@@ -40,6 +41,8 @@ pub struct Settings {
     pub given: Option<Arc<Vec<f32>>>,
     /// What is reused; without one, nothing.
     pub cache: Option<Cache>,
+    /// Which tokens see which; without it, all see all.
+    pub radial: Option<RadialAttention>,
     /// Whether what a cache goes by is measured.
     pub calibrate: bool,
     /// How far colours of a segment are held to those of the one before, 0 to 1.
@@ -83,6 +86,7 @@ impl Settings {
         if let Some(cache) = &self.cache {
             cache.check()?;
         }
+        self.radial.map_or(Ok(()), RadialAttention::check)?;
         if self.calibrate && self.cache.is_some() {
             return Err(Error::Input(
                 "calibration with a cache: what is measured must be computed in each step; leave one of them out".into(),
@@ -146,6 +150,9 @@ impl Settings {
         description.set("schedule", Digest::of(format!("{plan:?}").as_bytes()));
         if let Some(cache) = &self.cache {
             description.set("cache", format!("{cache:?}"));
+        }
+        if let Some(radial) = self.radial {
+            description.set("radial attention", radial);
         }
         if self.color_anchor > 0.0 {
             description.set("color anchor", self.color_anchor);

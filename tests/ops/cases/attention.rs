@@ -1,7 +1,7 @@
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
-use wan_animate::unversioned::ops::attention::{Heads, Shift, attention};
+use wan_animate::unversioned::ops::attention::{Heads, KeyRanges, Shift, attention};
 
 use crate::case::{Case, Refusal};
 use crate::host::{Host, send};
@@ -11,14 +11,15 @@ fn case(what: &str, [q, k, v]: [Host; 3], how: oracle::Heads, dtype: DType) -> C
     let how2 = how.clone();
     let run = move |rec: &mut Recorder, [q, k, v]: [&Tensor; 3]| {
         let bias = send(&how.bias, rec)?;
-        let how = Heads { heads: how.heads, batches: how.batches, scale: how.scale, bias: bias.as_ref(), shift: how.shift };
-        attention(rec, q, k, v, how, dtype)
+        let ranges = how.ranges.as_ref().map(|ranges| KeyRanges::upload(rec, ranges)).transpose()?;
+        let oracle::Heads { heads, batches, scale, shift, .. } = how;
+        attention(rec, q, k, v, Heads { heads, batches, scale, bias: bias.as_ref(), shift, ranges: ranges.as_ref() }, dtype)
     };
     Case::new(name, [&q.clone(), &k.clone(), &v.clone()], run, move || oracle::attention(&q, &k, &v, &how2))
 }
 
 fn heads(heads: usize, dim: usize) -> oracle::Heads {
-    oracle::Heads { heads, batches: 1, scale: 1.0 / (dim as f32).sqrt(), bias: None, shift: None }
+    oracle::Heads { heads, batches: 1, scale: 1.0 / (dim as f32).sqrt(), bias: None, shift: None, ranges: None }
 }
 
 fn random(q_len: usize, k_len: usize, width: usize) -> [Host; 3] {
@@ -43,6 +44,25 @@ fn all_shifted() -> Vec<Case> {
         shifted("in f16 with some keys' scores lowered", halves(70, 197, 256), (2, 128), (60, 121), -1.3),
         shifted("in f16 with some keys' scores raised by much", halves(70, 197, 128), (2, 64), (100, 170), 40.0),
         batches,
+    ]
+}
+
+/// Keys that are not seen, by blocks of 128 queries: ranges within a tile, over several, one after the other, of one key.
+fn all_ranged() -> Vec<Case> {
+    let ranged = |what, tensors: [Host; 3], (count, dim): (usize, usize), blocks: &[&[(usize, usize)]], dtype| {
+        let ranges = blocks.iter().map(|ranges| ranges.iter().map(|&(from, to)| from..to).collect()).collect();
+        case(what, tensors, oracle::Heads { ranges: Some(ranges), ..heads(count, dim) }, dtype)
+    };
+    let halves = |q_len, k_len, width| random(q_len, k_len, width).map(|host| host.to(F16));
+    let some: [&[(usize, usize)]; 2] = [&[(3, 20), (37, 90)], &[(70, 71)]];
+    vec![
+        ranged("to some keys", random(300, 150, 40), (2, 20), &[&[(0, 10), (20, 101), (149, 150)], &[(0, 150)], &[(64, 128)]], F32),
+        ranged("of few queries to some keys", random(5, 90, 40), (2, 20), &[&[(1, 9), (11, 12)]], F32),
+        ranged("to some of few keys", random(5, 6, 10), (1, 10), &[&[(1, 3), (5, 6)]], F32),
+        ranged("of wide heads to some keys", random(130, 90, 384), (1, 384), &some, F32),
+        ranged("in f16 to some keys", halves(131, 90, 128), (2, 64), &some, F16),
+        ranged("in f16 to some keys", halves(131, 90, 128), (1, 128), &some, F32),
+        ranged("in f16 of wide heads to some keys", halves(131, 90, 200), (1, 200), &some, F32),
     ]
 }
 
@@ -137,13 +157,17 @@ pub fn cases() -> Vec<Case> {
         sharp("with large logits", 1e2),
         sharp("with huge logits", 1e4),
     ];
-    rest.into_iter().chain(all_shifted()).collect()
+    rest.into_iter().chain(all_shifted()).chain(all_ranged()).collect()
 }
 
 pub fn refusals() -> Vec<Refusal> {
     let refused = |says, inputs: [Host; 3], how: oracle::Heads| Refusal { says, run: case("refused", inputs, how, F32).run };
     let unequal = |k: [usize; 2], v: [usize; 2]| [Host::random(1, &[4, 12], 1.0), Host::random(2, &k, 1.0), Host::random(3, &v, 1.0)];
     let biased = |batches, shape: &[usize]| oracle::Heads { batches, bias: Some(Host::random(1, shape, 1.0)), ..heads(2, 6) };
+    let ranges = |blocks: &[&[(usize, usize)]]| {
+        let of_block = |ranges: &&[(usize, usize)]| ranges.iter().map(|&(from, to)| from..to).collect();
+        oracle::Heads { ranges: Some(blocks.iter().map(of_block).collect()), ..heads(2, 6) }
+    };
     let shift = |keys| oracle::Heads { shift: Some(Shift { keys, by: 1.0 }), ..heads(2, 6) };
     vec![
         refused("attention of q [4, 12], k [5, 12] and v [6, 12]", unequal([5, 12], [6, 12]), heads(2, 6)),
@@ -156,12 +180,19 @@ pub fn refusals() -> Vec<Refusal> {
         refused("attention bias: shape [2, 4, 4], expected [2, 4, 6]", unequal([6, 12], [6, 12]), biased(1, &[2, 4, 4])),
         refused("attention bias", unequal([6, 12], [6, 12]), biased(2, &[2, 2, 3])),
         refused("6 keys with other scores for 4 to 7", unequal([6, 12], [6, 12]), shift((4, 7))),
+        refused("which do not rise", unequal([6, 12], [6, 12]), ranges(&[&[(0, 3), (3, 4)]])),
+        refused("which do not rise", unequal([6, 12], [6, 12]), ranges(&[&[]])),
+        refused("for others, or with a bias", unequal([6, 12], [6, 12]), ranges(&[&[(0, 7)]])),
+        refused("for others, or with a bias", unequal([6, 12], [6, 12]), ranges(&[&[(0, 6)], &[(0, 6)]])),
+        refused("for others, or with a bias", unequal([6, 12], [6, 12]), oracle::Heads { shift: shift((1, 2)).shift, ..ranges(&[&[(0, 6)]]) }),
         refused("heads of 1025, at most 1024", random(1, 1, 1025), heads(1, 1025)),
         refused("`q` of the kernel `attention_short` cannot be", random(4, 4, 12).map(|host| host.to(F16)), heads(2, 6)),
     ]
 }
 
 pub mod oracle {
+    use std::ops::Range;
+
     use wan_animate::unversioned::dtype::DType;
     use wan_animate::unversioned::ops::attention::Shift;
 
@@ -175,6 +206,7 @@ pub mod oracle {
         pub scale: f32,
         pub bias: Option<Host>,
         pub shift: Option<Shift>,
+        pub ranges: Option<Vec<Vec<Range<usize>>>>,
     }
 
     pub fn attention(q: &Host, k: &Host, v: &Host, how: &Heads) -> Vec<Approx> {
@@ -190,13 +222,16 @@ pub mod oracle {
                 let scaled = scaled + Approx::exact(by);
                 how.bias.as_ref().map_or(scaled, |bias| scaled + bias.at((head * q_len + query) * k_len + key))
             };
-            let scores: Vec<_> = (0..k_len).map(score).collect();
+            let sees = |key: &usize| how.ranges.as_ref().is_none_or(|blocks| blocks[query / 128].iter().any(|range| range.contains(key)));
+            let seen: Vec<usize> = (0..k_len).filter(sees).collect();
+            let scores: Vec<_> = seen.iter().map(|&key| score(key)).collect();
             let highest = scores.iter().map(|score| score.value).fold(f64::MIN, f64::max);
             let weight = |score: Approx| (score - Approx::exact(highest)).exp();
             // Cooperative matrices take weights as they take the operands, in f16.
             let rounded = |weight: Approx| if q.dtype == DType::F16 { weight.as_f16() } else { weight };
             let weights: Vec<_> = scores.into_iter().map(|score| rounded(weight(score))).collect();
-            sum((0..k_len).map(|key| weights[key] * v.at((keys + key) * width + head * dim + d))) / sum(weights.iter().copied())
+            let values = seen.iter().map(|&key| v.at((keys + key) * width + head * dim + d));
+            sum(weights.iter().zip(values).map(|(&weight, value)| weight * value)) / sum(weights.iter().copied())
         };
         (0..q.values.len()).map(element).collect()
     }

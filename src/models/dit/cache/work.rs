@@ -1,6 +1,7 @@
-//! What a pass does about layers that may be reused.
+//! What a pass does about layers that may be reused, and about tokens that need not see all others.
 
 use crate::cache::judge::Judge;
+use crate::models::dit::radial::RadialAttention;
 
 /// See the module. By default all layers are computed, and nothing is kept.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Work<'a> {
     pub measures: bool,
     /// What is done about the layers between.
     pub how: How<'a>,
+    /// Which tokens see which, where not all see all.
+    pub radial: Option<RadialAttention>,
 }
 
 /// How it is decided whether the layers between the ends are computed.
