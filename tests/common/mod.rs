@@ -135,6 +135,11 @@ impl Golden {
         Self(file.iter().filter_map(|(name, view)| Some((name.to_string(), (view.shape().to_vec(), values(&view)?)))).collect())
     }
 
+    /// Of numbers that no file has.
+    pub fn of(tensors: impl Iterator<Item = (String, Vec<usize>, Vec<f32>)>) -> Self {
+        Self(tensors.map(|(name, shape, values)| (name, (shape, values))).collect())
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

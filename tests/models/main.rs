@@ -4,9 +4,12 @@
 mod common;
 #[path = "../common/published.rs"]
 mod published;
+#[path = "../common/tiny.rs"]
+mod tiny;
 #[path = "../common/tiny_sam2.rs"]
 mod tiny_sam2;
 
+mod accuracy;
 mod clip;
 mod dit;
 mod face;
