@@ -3,31 +3,33 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::layers::Loader;
-use crate::ops::{Activation, epilogue::Epilogue, matmul::matmul, matrix::Matrix};
+use crate::layers::{Loader, Precision};
+use crate::ops::{Activation, epilogue::Epilogue, matmul::matmul, matmul::matmul_int8, matrix::Matrix};
 
 /// x W^T + b.
 #[derive(Clone, Debug)]
 pub struct Linear {
     weight: Matrix,
     bias: Option<Tensor>,
+    int8: bool,
 }
 
 impl Linear {
     /// `name.weight` [outputs, inputs] and `name.bias` `[outputs]`.
     pub fn load(loader: &Loader, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
-        let scope = loader.scope(name);
-        Ok(Self { weight: scope.matrix("weight", &[outputs, inputs])?, bias: Some(scope.tensor("bias", &[outputs])?) })
+        let unbiased = Self::load_without_bias(loader, name, inputs, outputs)?;
+        Ok(Self { bias: Some(loader.scope(name).tensor("bias", &[outputs])?), ..unbiased })
     }
 
     /// `name.weight` alone.
     pub fn load_without_bias(loader: &Loader, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
-        Ok(Self { weight: loader.scope(name).matrix("weight", &[outputs, inputs])?, bias: None })
+        let weight = loader.scope(name).matrix("weight", &[outputs, inputs])?;
+        Ok(Self { weight, bias: None, int8: loader.precision() == Precision::Int8 })
     }
 
     /// From parts that were loaded otherwise.
     pub fn new(weight: Matrix, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+        Self { weight, bias, int8: false }
     }
 
     /// Width of what it makes.
@@ -51,6 +53,10 @@ impl Linear {
     }
 
     fn forward_with(&self, rec: &mut Recorder, x: &Tensor, epilogue: Epilogue, dtype: DType) -> Result<Tensor> {
-        matmul(rec, x, &self.weight, Epilogue { bias: self.bias.as_ref(), ..epilogue }, dtype)
+        let epilogue = Epilogue { bias: self.bias.as_ref(), ..epilogue };
+        match self.int8 {
+            true => matmul_int8(rec, x, &self.weight, epilogue, dtype),
+            false => matmul(rec, x, &self.weight, epilogue, dtype),
+        }
     }
 }

@@ -21,7 +21,7 @@ impl Mlp {
     pub fn load(loader: &Loader, names: [&str; 2], [width, hidden]: [usize; 2], activation: Activation) -> Result<Self> {
         Ok(Self {
             fc1: Linear::load(loader, names[0], width, hidden)?,
-            fc2: Linear::load(loader, names[1], hidden, width)?,
+            fc2: Linear::load(&loader.with_precision(loader.precision().of_floats()), names[1], hidden, width)?,
             activation,
             hidden: loader.precision().operand(),
         })

@@ -128,7 +128,7 @@ impl Sam2Masks {
                 return Err(Error::memory(needed, budget, message));
             }
         }
-        let model = Sam2::load(&Loader::new(&self.device, &self.weights, self.precision), &self.config)?;
+        let model = Sam2::load(&Loader::new(&self.device, &self.weights, self.precision.of_floats()), &self.config)?;
         self.loaded = Some(Loaded { model, rec: Recorder::new(&self.device, Cancel::new()) });
         Ok(())
     }

@@ -79,6 +79,8 @@ pub static KERNELS: &[&Kernel] = &[
     &norm_rope::NORM_ROPE,
     &gemm::coop::CAST_F16,
     &gemm::coop::MATMUL_COOP,
+    &gemm::int8::MATMUL_INT8,
+    &gemm::int8::QUANTIZE_GROUPS,
     &gemm::reg::MATMUL_REG,
     &gemm::sg::MATMUL_PACK,
     &gemm::sg::MATMUL_SG,

@@ -40,7 +40,7 @@ fn what_is_printed_is_parsed() {
         Preset::Animate2Six,
     ]);
     parsed_again([Animate2Variant::Base, Animate2Variant::Distilled]);
-    parsed_again([Precision::F32, Precision::F16]);
+    parsed_again([Precision::F32, Precision::F16, Precision::Int8]);
     parsed_again([Tune::Off, Tune::On, Tune::Force]);
     parsed_again([VaeTiling::Auto, VaeTiling::Off, VaeTiling::Pixels(256)]);
     parsed_again([Effort::Fast, Effort::Balanced, Effort::Small]);

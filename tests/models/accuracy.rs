@@ -271,6 +271,9 @@ fn distances_from_f32() {
             let weights = quantised(&tensors, folder.path(), form);
             row(&format!("f16, weights in {form}"), distance(&subject.predict(&weights, Precision::F16), &exact));
         }
+        let int8 = distance(&subject.predict(&subject.weights(), Precision::Int8), &exact);
+        row("int8", int8);
+        assert!(int8 <= bf16, "{name}: {int8:.2e}");
     }
 }
 

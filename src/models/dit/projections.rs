@@ -29,7 +29,7 @@ impl Projections {
             to_q: Linear::load(loader, "to_q", width, width)?,
             norm_q: RmsNorm::load(loader, "norm_q", normed, eps)?,
             keys: KeyProjections::load(loader, ["to_k", "norm_k", "to_v"], [width, width], normed, eps)?,
-            to_out: Linear::load(loader, to_out, width, width)?,
+            to_out: Linear::load(&loader.with_precision(loader.precision().of_floats()), to_out, width, width)?,
         })
     }
 

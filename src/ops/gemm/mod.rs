@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod coop;
+pub mod int8;
 pub mod reg;
 pub mod sg;
 pub mod tiled;

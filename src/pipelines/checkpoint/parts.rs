@@ -130,7 +130,7 @@ impl<T> Parts<T> {
     fn encode_texts(&self, rec: &mut Recorder, prompts: &[&String]) -> Result<Vec<Tensor>> {
         let (weights, config) = &self.encoders.text_encoder;
         let device = rec.device().clone();
-        let encoder = umt5::Encoder::open(&device, weights, self.precision, config)?;
+        let encoder = umt5::Encoder::open(&device, weights, self.precision.of_floats(), config)?;
         let (tokenizer, length) = (&self.encoders.tokenizer, self.encoders.text_len);
         let cleaned = |prompt: &String| if self.encoders.cleans { clean(prompt) } else { prompt.clone() };
         let ids: Vec<_> = prompts.iter().map(|prompt| tokenizer.encode(&cleaned(prompt), umt5::MAX_TOKENS.min(length))).collect();
@@ -146,7 +146,7 @@ impl<T> Parts<T> {
     pub fn image_embeddings(&self, rec: &mut Recorder, images: &[&RgbImage]) -> Result<Option<Tensor>> {
         let Some(ImageEncoder { weights, config, processor }) = &self.encoders.image_encoder else { return Ok(None) };
         let device = rec.device().clone();
-        let encoder = clip::VisionModel::open(&device, weights, self.precision, config)?;
+        let encoder = clip::VisionModel::open(&device, weights, self.precision.of_floats(), config)?;
         let size = config.image_size;
         let embeddings = images.iter().map(|image| {
             let pixels = || match processor {

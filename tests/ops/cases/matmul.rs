@@ -3,7 +3,7 @@ use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::matrix::Matrix;
-use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
+use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul, matmul::matmul_int8};
 
 use crate::case::{Case, Refusal};
 use crate::host::{Host, matrix, send};
@@ -18,6 +18,51 @@ fn case(what: &str, x: Host, w: Host, epilogue: oracle::Epilogue, dtype: DType) 
         matmul(rec, x, &w, epilogue, dtype)
     };
     Case::new(name, [&x2.clone()], run, move || oracle::matmul(&x2, &w2, &epilogue2))
+}
+
+/// In 8 bits.
+fn int8(what: &str, x: Host, w: Host, epilogue: oracle::Epilogue, dtype: DType) -> Case {
+    let name = format!("matmul int8 {what}: {:?} {} by {:?} {}", x.shape, x.dtype, w.shape, w.dtype);
+    let (x2, w2, epilogue2) = (x.clone(), w.clone(), epilogue.clone());
+    let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
+        let w = matrix(&w, rec.device())?;
+        let (bias, gate, residual) = (send(&epilogue.bias, rec)?, send(&epilogue.gate, rec)?, send(&epilogue.residual, rec)?);
+        let epilogue = Epilogue { bias: bias.as_ref(), activation: epilogue.activation, gate: gate.as_ref(), residual: residual.as_ref() };
+        matmul_int8(rec, x, &w, epilogue, dtype)
+    };
+    Case::new(name, [&x2.clone()], run, move || oracle::matmul_int8(&x2, &w2, &epilogue2))
+}
+
+/// Whole numbers from -127 to 127 times a power of two for each 32, the first of which are the largest.
+fn whole(seed: u64, rows: usize, cols: usize) -> Host {
+    let numbers = Host::random(seed, &[rows, cols], 127.49);
+    Host::new(&[rows, cols], |i| {
+        let (group, place) = (i / 32, i % 32);
+        let code = if place == 0 { if group % 2 == 0 { 127.0 } else { -127.0 } } else { numbers.values[i].round() };
+        code * 2f32.powi(-(group as i32 % 5) - 3)
+    })
+}
+
+fn all_int8() -> Vec<Case> {
+    let plain = oracle::Epilogue::default;
+    let exact = |what, [rows, inner, cols]: [usize; 3], types: [DType; 3], epilogue| {
+        let (x, w) = (whole(1, rows, inner).to(types[0]), whole(2, cols, inner).to(types[1]));
+        int8(what, x, w, epilogue, types[2])
+    };
+    let mut cases = vec![
+        exact("one tile", [33, 64, 96], [F32; 3], plain()),
+        exact("several tiles", [150, 96, 200], [F16, F16, F32], full(150, 200, Activation::None)),
+        exact("larger tiles", [900, 32, 600], [F16, Bf16, F16], bias_only(600, Activation::None)),
+        exact("the largest tiles", [1100, 32, 980], [F16, F16, F32], plain()),
+        exact("columns of no vec4s", [40, 64, 21], [F16, F16, F32], full(40, 21, Activation::None)),
+        exact("few rows", [9, 64, 24], [F16, F16, F32], plain()),
+        exact("rows of no groups", [33, 40, 24], [F16, F16, F32], plain()),
+        int8("of any numbers", Host::random(6, &[40, 160], 3.0), Host::random(7, &[36, 160], 0.2), full(40, 36, Activation::GeluTanh), F32),
+        int8("of zeros", Host::new(&[20, 64], |i| if i % 64 < 32 { 0.0 } else { 1.0 }), whole(3, 32, 64), plain(), F32),
+    ];
+    let activated = |activation| exact("and an activation", [33, 32, 64], [F16, F16, F32], bias_only(64, activation));
+    cases.extend(Activation::ALL.map(activated));
+    cases
 }
 
 fn random(rows: usize, inner: usize, cols: usize) -> (Host, Host) {
@@ -99,6 +144,7 @@ pub fn cases() -> Vec<Case> {
     let activated =
         |activation| [[9, 8, 20], [1, 8, 20], [40, 32, 64]].map(|size| sized("and an activation", size, bias_only(size[2], activation)));
     cases.extend(Activation::ALL.into_iter().flat_map(activated));
+    cases.extend(all_int8());
     cases
 }
 
@@ -145,8 +191,51 @@ pub mod oracle {
     }
 
     pub fn matmul(x: &Host, w: &Host, epilogue: &Epilogue) -> Vec<Approx> {
+        finished(x, w, epilogue, |row, col| sum((0..x.cols()).map(|k| x.at(row * x.cols() + k) * w.at(col * x.cols() + k))))
+    }
+
+    /// A group's integers are exact, and those of all groups are summed.
+    pub fn matmul_int8(x: &Host, w: &Host, epilogue: &Epilogue) -> Vec<Approx> {
+        let (x_groups, w_groups) = (groups(x), groups(w));
+        let of_a_row = x.cols() / 32;
+        if x.cols() % 32 != 0 || x.rows() <= 16 {
+            return matmul(x, w, epilogue);
+        }
+        finished(x, w, epilogue, |row, col| {
+            let group = |g: usize| {
+                let (a, b) = (&x_groups[row * of_a_row + g], &w_groups[col * of_a_row + g]);
+                let product: i64 = a.codes.iter().zip(&b.codes).map(|(a, b)| a * b).sum();
+                // A number half way between two steps may have become either.
+                let unsure = a.rounding.iter().zip(&b.codes).map(|(error, code)| error * (*code as f64).abs()).sum::<f64>()
+                    + b.rounding.iter().zip(&a.codes).map(|(error, code)| error * (*code as f64).abs()).sum::<f64>()
+                    + a.rounding.iter().zip(&b.rounding).map(|(a, b)| a * b).sum::<f64>();
+                Approx::exact(product as f64).widened(unsure) * (a.step * b.step)
+            };
+            sum((0..of_a_row).map(group))
+        })
+    }
+
+    /// 32 numbers of a row in steps, and by how many steps a code may be another.
+    struct Group {
+        step: Approx,
+        codes: Vec<i64>,
+        rounding: Vec<f64>,
+    }
+
+    fn groups(host: &Host) -> Vec<Group> {
+        let group = |values: &[f32]| {
+            let most = values.iter().fold(0f32, |most, value| most.max(value.abs()));
+            let step = Approx::exact(most) / Approx::exact(127.0f32);
+            let steps = values.iter().map(|&value| f64::from(value) / step.value.max(1e-30));
+            let near = |steps: f64| if (steps.abs().fract() - 0.5).abs() < 1e-4 { 1.0 } else { 0.0 };
+            Group { step, codes: steps.clone().map(|steps| steps.round() as i64).collect(), rounding: steps.map(near).collect() }
+        };
+        host.values.chunks(32).map(group).collect()
+    }
+
+    fn finished(x: &Host, w: &Host, epilogue: &Epilogue, product: impl Fn(usize, usize) -> Approx) -> Vec<Approx> {
         let element = |row: usize, col: usize| {
-            let product = sum((0..x.cols()).map(|k| x.at(row * x.cols() + k) * w.at(col * x.cols() + k)));
+            let product = product(row, col);
             let biased = epilogue.bias.as_ref().map_or(product, |bias| product + bias.at(col));
             let active = activate(epilogue.activation, biased);
             let gated = epilogue.gate.as_ref().map_or(active, |gate| gate.at(col) * active);
