@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up what they need; see README.md.
 
-.PHONY: demo demo-model server server-test test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl
+.PHONY: demo demo-model server server-test test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl support
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -64,9 +64,14 @@ gpu-report:
 wgsl:
 	@WAN_ANIMATE_KERNEL=$(KERNEL) WAN_ANIMATE_TILE=$(TILE) $(CARGO) test -q --test wgsl -- --ignored --nocapture a_kernel_is_printed
 
+# Which kernels this adapter runs each op by, and how many of the ops' cases are right.
+support: driver
+	$(CARGO) test --test ops -- --ignored --nocapture a_support_matrix_is_printed
+
+# By criterion, so BENCH="FILTER", "--save-baseline NAME" or "--baseline NAME" go to it; then one table.
 # Set WAN_ANIMATE_PYTHON to a Python with PyTorch, and WAN_ANIMATE_BURN to what `make bench-peer` builds, to see them in the same table.
 bench: driver
-	$(CARGO) bench --bench ops
+	$(CARGO) bench --bench ops -- $(BENCH)
 
 # burn on wgpu, which takes many minutes to build.
 bench-peer:

@@ -1,13 +1,11 @@
 //! A step of the transformer, of one block at full width, and the video autoencoder, with random weights of the published shapes.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
-use wan_animate::unversioned::dtype::DType;
-use wan_animate::unversioned::gpu::{Recorder, Sink};
+use wan_animate::unversioned::gpu::{Recorder, Tensor};
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::config::Config;
@@ -15,13 +13,13 @@ use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
 use wan_animate::unversioned::models::sam2::{self, Sam2, memory_attention::Memories};
 use wan_animate::unversioned::models::{spec::Sizes, taehv, taehv::TinyDecoder, vae};
 use wan_animate::unversioned::weights::Weights;
-use wan_animate::{Cancel, Device, Result};
+use wan_animate::{Device, Result};
 
-use crate::published::{Named, fill, tensors, write_safetensors};
-use crate::{Bench, values};
+use crate::Bench;
+use crate::published::{Data, Named, tensors, write_safetensors};
 
 /// The demo's transformer, and a block of the published ones, on so few tokens that a processor is done in seconds.
-pub fn all(bench: &mut Bench) -> Result<()> {
+pub fn small(bench: &mut Bench) -> Result<()> {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo/model/transformer");
     let config: Config = serde_json::from_slice(&std::fs::read(demo.join("config.json")).expect("the demo")).expect("a configuration");
     let weights = demo.join("diffusion_pytorch_model.safetensors");
@@ -97,13 +95,13 @@ fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) ->
         &format!("VAE encode, {of}"),
         load,
         |rec, _| random(rec, &[height, width, 3]),
-        |rec, vae, frame| {
+        move |rec, vae, frame| {
             let mut encoder = vae.encoder();
             (0..frames).try_for_each(|_| encoder.next(rec, frame).map(drop))
         },
     )?;
     let latent = |rec: &mut Recorder, _: &vae::Vae| random(rec, &[height / 8, width / 8, 16]);
-    model(bench, &format!("VAE decode, {of}"), load, latent, |rec, vae, latent| {
+    model(bench, &format!("VAE decode, {of}"), load, latent, move |rec, vae, latent| {
         let mut decoder = vae.decoder();
         (0..frames.div_ceil(4)).try_for_each(|_| decoder.next(rec, latent).map(drop))
     })?;
@@ -129,47 +127,34 @@ fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) ->
     })
 }
 
-/// Times `run`, whose operations a dry run of the same code counts.
-fn model<M, I>(
+/// Times `run` on what `load` and `prepare` give.
+fn model<M: 'static, I: 'static>(
     bench: &mut Bench,
     name: &str,
     load: impl Fn(&Device) -> Result<M>,
     prepare: impl Fn(&mut Recorder, &M) -> Result<I>,
-    run: impl Fn(&mut Recorder, &M, &mut I) -> Result<()>,
+    run: impl Fn(&mut Recorder, &M, &mut I) -> Result<()> + Clone + 'static,
 ) -> Result<()> {
-    let device = bench.rec.device().clone();
-    let dry = device.dry(device.limits().clone());
-    let mut rec = Recorder::new(&dry, Cancel::new());
-    let model = load(&dry)?;
-    let mut inputs = prepare(&mut rec, &model)?;
-    let operations = || dry.rehearsal().map_or(0.0, |rehearsal| rehearsal.cost().flops);
-    run(&mut rec, &model, &mut inputs)?; // what is computed once is no part of a step
-    let before = operations();
-    run(&mut rec, &model, &mut inputs)?;
-    let work = operations() - before;
-
-    let model = load(&device)?;
-    let inputs = RefCell::new(prepare(&mut bench.rec, &model)?);
-    bench.time(name, work as usize, 0, |rec| run(rec, &model, &mut inputs.borrow_mut()))
+    bench.time("model", name, &|rec| {
+        let model = load(&rec.device().clone())?;
+        let (mut inputs, run) = (prepare(rec, &model)?, run.clone());
+        Ok(Box::new(move |rec| run(rec, &model, &mut inputs)))
+    })
 }
 
-fn random(rec: &mut Recorder, shape: &[usize]) -> Result<wan_animate::unversioned::gpu::Tensor> {
-    rec.device().upload("bench", shape, DType::F32, &crate::bytes(shape.iter().product(), DType::F32))
+/// Numbers of both signs.
+pub fn values(count: usize) -> impl Iterator<Item = f32> {
+    (0..count).map(|i| (i * 7919 % 1000) as f32 * 0.002 - 1.0)
+}
+
+fn random(rec: &mut Recorder, shape: &[usize]) -> Result<Tensor> {
+    rec.upload(shape, &values(shape.iter().product()).collect::<Vec<_>>())
 }
 
 /// A file of these tensors with small random numbers, in a folder that goes with the first of the pair.
 fn checkpoint(all: &[Named]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.safetensors");
-    let places = write_safetensors(&path, all);
-    for (tensor, place) in all.iter().zip(places) {
-        let small = values(tensor.shape.iter().product()).map(|value| value * 0.03);
-        let data = match tensor.dtype {
-            "BF16" => small.flat_map(|value| half::bf16::from_f32(value).to_le_bytes()).collect(),
-            "F16" => small.flat_map(|value| half::f16::from_f32(value).to_le_bytes()).collect(),
-            _ => small.flat_map(f32::to_le_bytes).collect(),
-        };
-        fill(&path, &[place], &[data]);
-    }
+    Data::Dense.write(&path, all, &write_safetensors(&path, all));
     (folder, path)
 }
