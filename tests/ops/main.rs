@@ -150,7 +150,7 @@ fn products_sum_in_one_order() {
 /// The bench goes by these figures.
 #[test]
 fn what_is_timed_has_a_cost() {
-    for case in cases::timed(Sizes::Small) {
+    for case in cases::timed(Sizes::Small).chain(cases::dequantize::timed(Sizes::Wan).take(1)) {
         let dry = checked_device().dry(checked_device().limits().clone());
         let mut rec = Recorder::new(&dry, Cancel::new());
         case.run(&mut rec).unwrap_or_else(|error| panic!("{}: {error}", case.name));
