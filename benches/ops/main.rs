@@ -55,7 +55,11 @@ impl Bench {
         let (clock, mut rec) = (Clock::new(&device), Recorder::new(&device, Cancel::new()));
         println!("{}\nfamilies {:?}, {clock}", device.adapter(), device.families());
         let table = Table::new(peaks::operations(&mut rec, &clock)?);
-        println!("peaks: {:.1} GFLOP/s, {:.1} GB/s read and written by copies", table.peak / 1e9, peaks::copied_bytes(&mut rec, &clock)? / 1e9);
+        println!(
+            "peaks: {:.1} GFLOP/s, {:.1} GB/s read and written by copies",
+            table.peak / 1e9,
+            peaks::copied_bytes(&mut rec, &clock)? / 1e9
+        );
         let criterion = Criterion::default()
             .with_measurement(clock.clone())
             // Of steady work in large pieces.

@@ -155,6 +155,7 @@ fn what_is_timed_has_a_cost() {
         let mut rec = Recorder::new(&dry, Cancel::new());
         case.run(&mut rec).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let cost = dry.rehearsal().expect("dry").cost();
+        assert!(case.name.len() <= 52, "{} does not fit in its column", case.name);
         assert!(cost.flops > 0.0 && cost.bytes > 0.0, "{}: {cost:?}", case.name);
     }
 }

@@ -16,7 +16,12 @@ fn a_support_matrix_is_printed() {
     for (op, cases) in cases::by_op() {
         for &family in &families {
             let (right, kernels) = support(family, &cases);
-            println!("{op:<12} {:<7} {right:>4}/{:<4}  {}", family.to_string(), cases.len(), kernels.into_iter().collect::<Vec<_>>().join(" "));
+            println!(
+                "{op:<12} {:<7} {right:>4}/{:<4}  {}",
+                family.to_string(),
+                cases.len(),
+                kernels.into_iter().collect::<Vec<_>>().join(" ")
+            );
         }
     }
 }

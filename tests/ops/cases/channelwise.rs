@@ -65,7 +65,11 @@ pub fn cases() -> Vec<Case> {
 }
 
 pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
-    sizes.small(|| [3, 5].map(|kernel| square(Host::random(1, &[1, 64, 64, 96], 1.0), kernel, 1, (kernel / 2, kernel / 2))))
+    let of = |kernel: usize| {
+        let name = format!("channelwise of [1, 64, 64, 96] by {kernel}x{kernel}");
+        square(Host::random(1, &[1, 64, 64, 96], 1.0), kernel, 1, (kernel / 2, kernel / 2)).named(name)
+    };
+    sizes.small(|| [3, 5].map(of))
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -32,7 +32,7 @@ pub fn cases() -> Vec<Case> {
 pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
     sizes.small(|| {
         let places = Window { kernel: [2, 2], stride: [2, 2], pad: [(0, 0); 2], places: [64, 64] };
-        [case(Host::random(1, &[1, 128, 128, 96], 1.0), Pool::Max, places, F32)]
+        [case(Host::random(1, &[1, 128, 128, 96], 1.0), Pool::Max, places, F32).named("pool Max of [1, 128, 128, 96] by 2x2")]
     })
 }
 

@@ -34,7 +34,9 @@ pub fn cases() -> Vec<Case> {
 }
 
 pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
-    sizes.small(|| [case(&[1024, 1536], &[1024, 768], view(0, &[1536, 1]), view(0, &[768, 1]), &[1024, 768])])
+    sizes.small(|| {
+        [case(&[1024, 1536], &[1024, 768], view(0, &[1536, 1]), view(0, &[768, 1]), &[1024, 768]).named("copy half of [1024, 1536]")]
+    })
 }
 
 pub fn refusals() -> Vec<Refusal> {
