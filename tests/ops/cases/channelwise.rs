@@ -69,7 +69,7 @@ pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
         let name = format!("channelwise of [1, 64, 64, 96] by {kernel}x{kernel}");
         square(Host::random(1, &[1, 64, 64, 96], 1.0), kernel, 1, (kernel / 2, kernel / 2)).named(name)
     };
-    sizes.small(|| [3, 5].map(of))
+    sizes.small(move || [3, 5].map(of))
 }
 
 pub fn refusals() -> Vec<Refusal> {
