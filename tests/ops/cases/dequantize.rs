@@ -115,7 +115,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
-    let shape = if sizes == Sizes::Small { [1024, 1024] } else { [13_824, 5120] };
+    let shape = if sizes == Sizes::Small { [1024, 1024] } else { [5120, 5120] };
     [PLAIN[0], PLAIN[2], block(BlockFormat::Q8_0), block(BlockFormat::Q4K), block(BlockFormat::Q6K)].into_iter().map(move |form| {
         let name = format!("dequantize {} {}x{} to f16", form.0, shape[0], shape[1]);
         kernel("", Stored::new(form, shape).scaled(if form.0.block().is_none() { &[0.5] } else { &[] }), F16).named(name)
