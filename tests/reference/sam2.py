@@ -159,8 +159,10 @@ def image(made: Sam2VideoModel, frame: torch.Tensor, points: torch.Tensor, label
         pixel_values=frame[None], input_points=points[None, None], input_labels=labels[None, None], input_boxes=box[None, None],
         multimask_output=False,
     )
+    # As the original has it where it corrects a mask of a video.
+    earlier = out.pred_masks.clamp(-32, 32)
     corrected = made._single_frame_forward(
-        pixel_values=frame[None], input_points=points[None, None], input_labels=labels[None, None], input_masks=out.pred_masks,
+        pixel_values=frame[None], input_points=points[None, None], input_labels=labels[None, None], input_masks=earlier,
         multimask_output=len(points) < 2,
     )
     return {
