@@ -166,13 +166,14 @@ fn masks_of_three_sources(name: &str, networks: NetworkFiles, video: &Frames) ->
         let request = pipeline.replace_video(&reference, &driving).expect("networks are given");
         frames(request.segment_frames(video.num_frames()).num_inference_steps(2))
     };
-    let [own, followed] = [networks, followed].map(|files| {
+    let [own, followed] = [("own", networks), ("followed", followed)].map(|(source, files)| {
         let mut opened = files.open(&device()).expect("opens");
         let found = opened.find(video, &Search::new().masks(true), &Cancel::new(), &mut |_, _| {}).expect("somebody");
-        let masks = through_files(&found.masks.expect("asked for"), &folder.join("masks"));
+        let masks = found.masks.expect("asked for");
         let made = replaced(driving.clone().networks(files.clone()));
         assert_eq!(made.len(), video.num_frames());
-        assert!(same(&made, &replaced(driving.clone().networks(files).mask(masks.clone()))), "masks of files");
+        let of_files = driving.clone().networks(files).mask(through_files(&masks, &folder.join(source)));
+        assert!(same(&made, &replaced(of_files)), "masks of files");
         (masks, made)
     });
     assert!(!same(&own.1, &followed.1), "other masks");
