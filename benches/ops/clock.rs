@@ -1,6 +1,5 @@
 //! What criterion measures: seconds of the GPU by its own timestamps, and with a software driver those of the process on all processors.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
@@ -87,9 +86,9 @@ fn since_the_first() -> Duration {
 /// This process's seconds on all processors, were it spread evenly among them; Linux alone tells.
 fn processor_seconds() -> Option<f64> {
     let of_thread = |path: &Path| std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
-    let threads = std::fs::read_dir("/proc/self/task").ok()?;
-    let nanos: Option<Vec<_>> = threads.map(|thread| of_thread(&thread.ok()?.path())).collect();
-    Some(nanos?.iter().sum::<u64>() as f64 * 1e-9 / std::thread::available_parallelism().map_or(1, usize::from) as f64)
+    // A thread may end while they are read.
+    let nanos = std::fs::read_dir("/proc/self/task").ok()?.filter_map(|thread| of_thread(&thread.ok()?.path())).sum::<u64>();
+    (nanos > 0).then(|| nanos as f64 * 1e-9 / std::thread::available_parallelism().map_or(1, usize::from) as f64)
 }
 
 /// A timestamp at the end of an empty pass, which the queue comes to when all before it is done.
@@ -98,7 +97,7 @@ pub struct Timestamps {
     queue: wgpu::Queue,
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
-    readable: RefCell<wgpu::Buffer>,
+    readable: wgpu::Buffer,
 }
 
 impl Timestamps {
@@ -110,7 +109,7 @@ impl Timestamps {
         let buffer = |usage| device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 8, usage, mapped_at_creation: false });
         let queries = device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 1 });
         let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-        let readable = RefCell::new(buffer(wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ));
+        let readable = buffer(wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ);
         Some(Self { device, queue, queries, resolved, readable })
     }
 
@@ -123,14 +122,13 @@ impl Timestamps {
         });
         drop(encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes }));
         encoder.resolve_query_set(&self.queries, 0..1, &self.resolved, 0);
-        let readable = self.readable.borrow();
-        encoder.copy_buffer_to_buffer(&self.resolved, 0, &readable, 0, 8);
+        encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.readable, 0, 8);
         self.queue.submit([encoder.finish()]);
-        readable.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("a timestamp"));
+        self.readable.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("a timestamp"));
         self.device.poll(wgpu::PollType::wait_indefinitely()).expect("the GPU");
         let mut ticks = [0; 8];
-        ticks.copy_from_slice(&readable.get_mapped_range(..).expect("mapped"));
-        readable.unmap();
+        ticks.copy_from_slice(&self.readable.get_mapped_range(..).expect("mapped"));
+        self.readable.unmap();
         u64::from_le_bytes(ticks) as f64 * f64::from(self.queue.get_timestamp_period()) * 1e-9
     }
 }

@@ -1,5 +1,6 @@
 //! A step of the transformer, of one block at full width, and the video autoencoder, with random weights of the published shapes.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,8 +23,7 @@ use crate::published::{Data, Named, tensors, write_safetensors};
 pub fn small(bench: &mut Bench) -> Result<()> {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo/model/transformer");
     let config: Config = serde_json::from_slice(&std::fs::read(demo.join("config.json")).expect("the demo")).expect("a configuration");
-    let weights = demo.join("diffusion_pytorch_model.safetensors");
-    step(bench, "demo transformer", &weights, &config, [6, 12, 12])?;
+    step(bench, "demo transformer", |_| demo.join("diffusion_pytorch_model.safetensors"), &config, [6, 12, 12])?;
     block(bench, "1.3B", "diffusers_t2v_1_3b", [12, 8960], [4, 32, 32])?;
     block(bench, "14B", "diffusers_t2v_14b", [40, 13_824], [1, 32, 32])?;
     sam2(bench, "tiny", 256)?;
@@ -45,15 +45,21 @@ fn block(bench: &mut Bench, name: &str, golden: &str, [heads, ffn]: [usize; 2], 
     let config = json!({ "num_attention_heads": heads, "ffn_dim": ffn, "num_layers": 1, "in_channels": 16, "image_dim": null });
     let config: Config = serde_json::from_value(config).expect("a configuration");
     let of_one_block = |tensor: &Named| !tensor.name.starts_with("blocks.") || tensor.name.starts_with("blocks.0.");
-    let (_folder, path) = checkpoint(&tensors(golden, "BF16").into_iter().filter(of_one_block).collect::<Vec<_>>());
-    step(bench, &format!("{name} block"), &path, &config, grid)
+    let checkpoint = Checkpoint::new(tensors(golden, "BF16").into_iter().filter(of_one_block).collect());
+    step(bench, &format!("{name} block"), |device| checkpoint.path_for(device), &config, grid)
 }
 
 /// A pass of all that a transformer does in each step.
-fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames, height, width]: [usize; 3]) -> Result<()> {
+fn step(
+    bench: &mut Bench,
+    name: &str,
+    weights: impl Fn(&Device) -> PathBuf,
+    config: &Config,
+    [frames, height, width]: [usize; 3],
+) -> Result<()> {
     let tokens = frames * (height / 2) * (width / 2);
     let channels = config.in_channels()?;
-    let load = |device: &Device| Dit::load(&Loader::new(device, &Arc::new(Weights::open(weights)?), Precision::F16), config);
+    let load = |device: &Device| Dit::load(&Loader::new(device, &Arc::new(Weights::open(weights(device))?), Precision::F16), config);
     let prepare = |rec: &mut Recorder, dit: &Dit| {
         let text = random(rec, &[512, config.text_dim])?;
         let image = config.added_kv_proj_dim.zip(config.image_dim).map(|(_, width)| random(rec, &[257, width])).transpose()?;
@@ -68,9 +74,9 @@ fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames,
 
 /// An image of `side` x `side` pixels through Hiera, and what it sees of seven others.
 fn sam2(bench: &mut Bench, size: &str, side: usize) -> Result<()> {
-    let (_folder, path) = checkpoint(&tensors(&format!("transformers_sam2_{size}"), "F32"));
-    let config = sam2::config::Config { image_size: side, ..Sizes::of(&models::open(&path)?)? };
-    let load = |device: &Device| Sam2::load(&Loader::new(device, &models::open(&path)?, Precision::F16), &config);
+    let checkpoint = Checkpoint::new(tensors(&format!("transformers_sam2_{size}"), "F32"));
+    let config = sam2::config::Config { image_size: side, ..Sizes::of(&models::open(checkpoint.path())?)? };
+    let load = |device: &Device| Sam2::load(&Loader::new(device, &models::open(checkpoint.path_for(device))?, Precision::F16), &config);
     let pixels = |rec: &mut Recorder, _: &Sam2| random(rec, &[side, side, 3]);
     model(bench, &format!("SAM 2 {size}, Hiera over {side}x{side}"), load, pixels, |rec, sam2, pixels| {
         sam2.hiera().forward(rec, pixels).map(drop)
@@ -86,9 +92,11 @@ fn sam2(bench: &mut Bench, size: &str, side: usize) -> Result<()> {
 }
 
 fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) -> Result<()> {
-    let (_folder, path) = checkpoint(&tensors("diffusers_vae_2_1", "F32"));
-    let load =
-        |device: &Device| vae::Vae::load(&Loader::new(device, &Arc::new(Weights::open(&path)?), Precision::F16), &Default::default());
+    let checkpoint = Checkpoint::new(tensors("diffusers_vae_2_1", "F32"));
+    let load = |device: &Device| {
+        let weights = Arc::new(Weights::open(checkpoint.path_for(device))?);
+        vae::Vae::load(&Loader::new(device, &weights, Precision::F16), &Default::default())
+    };
     let of = format!("{frames} frames of {width}x{height}");
     model(
         bench,
@@ -113,9 +121,9 @@ fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) ->
     model(bench, &format!("VAE, a latent frame of {width}x{height}"), load, prepare, |rec, _, (decoder, latent)| {
         decoder.next(rec, latent).map(drop)
     })?;
-    let (_folder, path) = checkpoint(&tensors("taew2_1", "F16"));
+    let tiny = Checkpoint::new(tensors("taew2_1", "F16"));
     let load = |device: &Device| {
-        let weights = Arc::new(Weights::open(&path)?);
+        let weights = Arc::new(Weights::open(tiny.path_for(device))?);
         TinyDecoder::load(&Loader::new(device, &weights, Precision::F16), &taehv::config::Config::of(&weights)?)
     };
     let prepare = |rec: &mut Recorder, decoder: &TinyDecoder| {
@@ -151,10 +159,31 @@ fn random(rec: &mut Recorder, shape: &[usize]) -> Result<Tensor> {
     rec.upload(shape, &values(shape.iter().product()).collect::<Vec<_>>())
 }
 
-/// A file of these tensors with small random numbers, in a folder that goes with the first of the pair.
-fn checkpoint(all: &[Named]) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("model.safetensors");
-    Data::Dense.write(&path, all, &write_safetensors(&path, all));
-    (folder, path)
+/// A file of tensors with small random numbers, which are written when a device wants them: a dry one does not.
+struct Checkpoint {
+    folder: TempDir,
+    tensors: Vec<Named>,
+    places: Vec<u64>,
+    is_filled: Cell<bool>,
 }
+
+impl Checkpoint {
+    fn new(tensors: Vec<Named>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let places = write_safetensors(&folder.path().join(FILE), &tensors);
+        Self { folder, tensors, places, is_filled: Cell::new(false) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(FILE)
+    }
+
+    fn path_for(&self, device: &Device) -> PathBuf {
+        if device.rehearsal().is_none() && !self.is_filled.replace(true) {
+            Data::Dense.write(&self.path(), &self.tensors, &self.places);
+        }
+        self.path()
+    }
+}
+
+const FILE: &str = "model.safetensors";
