@@ -27,7 +27,8 @@ test: driver
 	rustfmt --edition 2024 --check tests/ops/cases/*.rs # named by a macro, which is not looked into
 	$(CARGO) clippy --all-targets --features serde -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --features serde
-	$(CARGO) test --features serde
+	$(CARGO) test --features serde --lib --tests # not the examples, which are linted above
+	$(CARGO) test --features serde --doc
 	./.ci/package
 
 # Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint, those that need the program ffmpeg or Chromium,

@@ -34,6 +34,8 @@ pub fn cases() -> Vec<Case> {
         case("plain", x(96), oracle::Affine::None, F32),
         case("of odd rows", x(77), oracle::Affine::None, F32),
         case("of two", x(2), oracle::Affine::None, F32),
+        case("of many rows", Host::random(1, &[131, 20], 2.0), oracle::Affine::None, F32),
+        case("of 200", x(200), oracle::Affine::None, F32),
         case("of one", x(1), oracle::Affine::None, F32),
         case("weighted", x(64), oracle::Affine::Weights(a(64), b(64)), F32),
         case("weighted, of odd rows", x(259), oracle::Affine::Weights(a(259), b(259)), F32),

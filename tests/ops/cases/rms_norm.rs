@@ -23,6 +23,8 @@ pub fn cases() -> Vec<Case> {
         case(x(7, 10), Activation::None, F32),
         case(x(3, 128), Activation::Silu, F32),
         case(x(3, 384), Activation::Silu, F32),
+        case(x(131, 3), Activation::None, F32),
+        case(x(70, 64), Activation::Silu, F32),
         case(x(2, 200), Activation::None, F32),
         case(x(2, 1000), Activation::None, F32),
         case(x(2, 5121), Activation::None, F32),
