@@ -21,7 +21,8 @@ use crate::clock::rfc3339;
 use crate::compat::fields::{Fields, seed};
 use crate::compat::outcome::{fault, results};
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::job::Job;
+use crate::jobs;
 use crate::keys::Key;
 use crate::request::{JobRequest, MaskOptions, Mode};
 use crate::submit::{Submission, submit};
@@ -137,11 +138,11 @@ pub async fn task(app: &App, job: &Job, is_new: bool) -> Result<Value> {
     let results = results(app, job).await?;
     let request: Value = serde_json::from_str(&job.request).unwrap_or_default();
     let updated = job.finished.or(job.started).unwrap_or(job.created);
-    let log = format!("{}: {:.0} %", view::state(job), job.progress * 100.0);
+    let log = format!("{}: {:.0} %", view::state(job), job.at.progress * 100.0);
     Ok(json!({
         "id": job.id, "status": number(job, is_new), "status_name": view::state(job), "output": results.first().map(|(_, url)| json!({ "output_video": url })),
         "error": fault(job).map_or("", |(_, message)| message), "session_id": null, "created_at": rfc3339(job.created), "updated_at": rfc3339(updated),
-        "input": request, "logs": [{ "log_type": 0, "content": log }], "progress": (job.progress * 100.0).round(),
+        "input": request, "logs": [{ "log_type": 0, "content": log }], "progress": (job.at.progress * 100.0).round(),
     }))
 }
 
@@ -164,7 +165,7 @@ async fn delete(State(app): State<Shared>, key: Key, Path(id): Path<String>) -> 
 async fn list_files(State(app): State<Shared>, key: Key, Path(id): Path<String>) -> Result<Json<Value>> {
     let job = own_job(&app, &key, &id).await?;
     let files = results(&app, &job).await?;
-    let files: Vec<_> = files.iter().map(|(output, url)| json!({ "id": output.id, "uri": url, "size": output.bytes })).collect();
+    let files: Vec<_> = files.iter().map(|(output, url)| json!({ "id": output.id, "uri": url, "size": output.media.bytes })).collect();
     Ok(success(&files.into()))
 }
 
