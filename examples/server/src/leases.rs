@@ -215,7 +215,8 @@ mod tests {
         waiting_job(&database).await;
         let mut woken = Vec::new();
         for _ in 0..16 {
-            on!(&database, pool => sqlx::query("UPDATE job SET created = created - 60000, run_at = run_at - 60000").execute(pool).await.expect("time"));
+            let sql = "UPDATE job SET created = created - 60000, run_at = run_at - 60000";
+            on!(&database, pool => sqlx::query(sql).execute(pool).await.map(drop).expect("time goes by"));
             woken.push(wake_stalled(&database, 30_000).await.expect("a look"));
         }
         // At the ages of 1, 3, 7 and 15 minutes.
