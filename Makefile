@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up what they need; see README.md.
 
-.PHONY: demo demo-model server server-test test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl
+.PHONY: demo demo-model server server-test test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl support
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -34,8 +34,8 @@ test: driver
 # and all cases of ONNX.
 test-all: test onnx-cases
 	./.ci/programs ffmpeg chromium
-	WAN_ANIMATE_ONNX_CASES=$(abspath $(ONNX)/cases) $(CARGO) test -- --ignored
-	$(CARGO) test --features webm --test video -- --ignored webm
+	WAN_ANIMATE_ONNX_CASES=$(abspath $(ONNX)/cases) $(CARGO) test --features serde -- --ignored
+	$(CARGO) test --features serde,webm --test video -- --ignored webm
 
 # The test cases of ONNX itself, and networks beside onnxruntime; ONNX_NETWORKS may name further files.
 ONNX = target/onnx
@@ -62,11 +62,16 @@ gpu-report:
 
 # A kernel's whole module, as `make wgsl KERNEL=matmul_coop`: of the first of its tiles, or of tile number TILE.
 wgsl:
-	@WAN_ANIMATE_KERNEL=$(KERNEL) WAN_ANIMATE_TILE=$(TILE) $(CARGO) test -q --test wgsl -- --ignored --nocapture a_kernel_is_printed
+	@WAN_ANIMATE_KERNEL=$(KERNEL) WAN_ANIMATE_TILE=$(TILE) $(CARGO) test -q --features serde --test wgsl -- --ignored --nocapture a_kernel_is_printed
 
+# Which kernels this adapter runs each op by, and how many of the ops' cases are right.
+support: driver
+	$(CARGO) test --features serde --test ops -- --ignored --nocapture a_support_matrix_is_printed
+
+# By criterion, so BENCH="FILTER", "--save-baseline NAME" or "--baseline NAME" go to it; then one table.
 # Set WAN_ANIMATE_PYTHON to a Python with PyTorch, and WAN_ANIMATE_BURN to what `make bench-peer` builds, to see them in the same table.
 bench: driver
-	$(CARGO) bench --bench ops
+	$(CARGO) bench --bench ops -- $(BENCH)
 
 # burn on wgpu, which takes many minutes to build.
 bench-peer:
