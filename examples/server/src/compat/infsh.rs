@@ -82,8 +82,6 @@ fn job_request(input: &mut Fields) -> Result<JobRequest> {
         _ => return Err(Failure::field("input.mode", format!("`input.mode` is {mode:?}; there are animation and replacement"))),
     };
     input.refuse("use_flux", "pictures are not edited before they are retargeted")?;
-    // Memory is the server's affair.
-    input.take::<bool>("offload_model")?;
     let (width, height): (u64, u64) = (input.or("resolution_width", 1280)?, input.or("resolution_height", 720)?);
     for (name, side) in [("input.resolution_width", width), ("input.resolution_height", height)] {
         if !(512..=1920).contains(&side) {
@@ -232,8 +230,9 @@ mod tests {
 
     #[test]
     fn the_pages_defaults_stand() {
-        let mut input = Fields::new(json!({ "reference_image": "a", "driving_video": "b" })).expect("an object");
+        let mut input = Fields::new(json!({ "reference_image": "a", "driving_video": "b", "offload_model": true })).expect("an object");
         let request = job_request(&mut input).expect("a request");
+        assert_eq!(input.left(), ["ignored: offload_model"], "memory is the server's own affair");
         assert_eq!((request.area, request.fps, request.steps, request.overlap), (Some(1280 * 720), 30.0, 20, 1));
         assert_eq!((request.guidance_scale, request.shift, request.scheduler.as_deref()), (Some(1.0), Some(5.0), Some("dpm++")));
         let mask = request.mask_options.expect("options");
