@@ -3,6 +3,23 @@ import { chromium } from "playwright-core";
 
 const { PAGE, IMAGE, VIDEO, SHOTS, CHROMIUM } = process.env;
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+/** Line 13, in the page: makes a short video in each format that the server has, and shows it. */
+const openAll = async () => {
+  const id = new URLSearchParams(location.hash.slice(1)).get("job");
+  const { request } = await (await api("api/v1/jobs/" + id)).json();
+  const formats = (await (await api("api/v1/capabilities")).json()).formats.filter(format => format !== "frames");
+  for (const format of formats) {
+    const short = { ...request, format, steps: 1, max_frames: 5, segment_frames: 5 };
+    const job = await (await api("api/v1/jobs?wait=300", json(short))).json();
+    const shown = document.createElement(format === "gif" ? "img" : "video");
+    await new Promise((done, failed) => {
+      shown.onload = shown.onloadeddata = done;
+      shown.onerror = () => failed(new Error(format + " does not open"));
+      shown.src = new URL(job.outputs[0].url).pathname + new URL(job.outputs[0].url).search;
+    });
+  }
+  return formats;
+};
 const need = (condition, what) => { if (!condition) { console.error("FAILED: " + what); process.exit(1); } };
 try {
   const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
@@ -35,6 +52,7 @@ try {
   await page.screenshot({ path: SHOTS + "/dark.png" });
   const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   need(background === "rgb(20, 22, 26)", "dark mode: " + background);
+  const formats = await page.evaluate(openAll);
   need(!problems.length, "no errors in the console: " + problems.join("; "));
   console.log(`  page: ${size.join("x")} plays, after a reload in the middle; keyboard and dark mode work`);
 } catch (error) {
