@@ -1,8 +1,9 @@
-// Line 17: the page in Chromium: upload, watch, play; reload in the middle; keyboard; dark mode. Screenshots go to the folder that is named.
+// Lines 13 and 17: the page in Chromium: upload, watch, play; reload in the middle; keyboard; dark mode. Screenshots go to the folder that is named.
 import { chromium } from "playwright-core";
 
 const { PAGE, IMAGE, VIDEO, SHOTS, CHROMIUM } = process.env;
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+const need = (condition, what) => { if (!condition) { console.error("FAILED: " + what); process.exit(1); } };
 /** Line 13, in the page: makes a short video in each format that the server has, and shows it. */
 const openAll = async () => {
   const id = new URLSearchParams(location.hash.slice(1)).get("job");
@@ -20,7 +21,6 @@ const openAll = async () => {
   }
   return formats;
 };
-const need = (condition, what) => { if (!condition) { console.error("FAILED: " + what); process.exit(1); } };
 try {
   const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
   const problems = [];
@@ -54,7 +54,7 @@ try {
   need(background === "rgb(20, 22, 26)", "dark mode: " + background);
   const formats = await page.evaluate(openAll);
   need(!problems.length, "no errors in the console: " + problems.join("; "));
-  console.log(`  page: ${size.join("x")} plays, after a reload in the middle; keyboard and dark mode work`);
+  console.log(`  page: ${size.join("x")} plays, after a reload in the middle; keyboard and dark mode work; ${formats.join(", ")} open`);
 } catch (error) {
   const page = browser.contexts()[0]?.pages()[0];
   if (page) console.error(await page.evaluate(() => location.href + "\n" + document.body.innerText), await page.screenshot({ path: SHOTS + "/failed.png" }) && "");
