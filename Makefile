@@ -18,7 +18,7 @@ server: driver
 
 # Minutes: real clients, kills and chaos on SQLite and Postgres, the page in Chromium. Installs what is missing where it can.
 server-test: driver
-	cd examples/server && $(CARGO) fmt --check && $(CARGO) clippy --all-targets --features accidents -- -D warnings
+	cd examples/server && $(CARGO) fmt --check && $(CARGO) clippy --release --all-targets --features accidents -- -D warnings
 	./examples/server/tests/run
 
 test: driver
