@@ -90,3 +90,30 @@ pub(super) fn memory_of(adapter: &wgpu::Adapter) -> Option<u64> {
 pub(super) fn memory_of(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
+
+/// Whether shaders multiply and add four bytes in one instruction. Where they do not, wgpu writes it out, which is slower than products in f32.
+pub(super) fn has_byte_products(device: &wgpu::Device) -> bool {
+    match device.adapter_info().backend {
+        wgpu::Backend::Vulkan => has_integer_dot_product(device),
+        // Both come with shader model 6, of which each driver that has it at all has 6.4.
+        wgpu::Backend::Dx12 => device.features().contains(wgpu::Features::SUBGROUP),
+        _ => false,
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", windows))]
+#[expect(unsafe_code, reason = "wgpu gives access to the driver's device through an unsafe function alone")]
+fn has_integer_dot_product(device: &wgpu::Device) -> bool {
+    const VULKAN_1_3: u32 = 1 << 22 | 3 << 12;
+    // SAFETY: the device is borrowed for this function, and nothing is done with the driver's handles but asking for properties.
+    let Some(device) = (unsafe { device.as_hal::<wgpu::hal::api::Vulkan>() }) else { return false };
+    let instance = device.shared_instance().raw_instance();
+    // SAFETY: both handles are alive for as long as `device`, and belong to each other.
+    let version = unsafe { instance.get_physical_device_properties(device.raw_physical_device()) }.api_version;
+    version >= VULKAN_1_3 || device.enabled_device_extensions().contains(&c"VK_KHR_shader_integer_dot_product")
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+fn has_integer_dot_product(_: &wgpu::Device) -> bool {
+    false
+}

@@ -233,6 +233,11 @@ impl Device {
         self.0.families.facts().is_rdna4()
     }
 
+    /// Whether shaders multiply and add four bytes in one instruction.
+    pub(crate) fn has_byte_products(&self) -> bool {
+        self.0.families.facts().byte_products
+    }
+
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {
         &self.0.own.accounting
     }

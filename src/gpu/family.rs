@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::gpu::adapter::has_byte_products;
 
 /// A way of writing kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +95,8 @@ pub(crate) struct Facts {
     /// Least and most lanes of a subgroup; none where shaders cannot use subgroups.
     pub(crate) subgroup: Option<(u32, u32)>,
     pub(crate) f16: bool,
+    /// Whether shaders multiply and add four bytes in one instruction.
+    pub(crate) byte_products: bool,
     /// Rows, columns and depth of the cooperative matrices of f16 that sum in f32, where there are some.
     pub(crate) coop_size: Option<u32>,
     /// Bytes of workgroup memory.
@@ -115,6 +118,7 @@ impl Facts {
             driver: format!("{} {}", info.driver, info.driver_info),
             subgroup: has(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size)),
             f16: has(wgpu::Features::SHADER_F16),
+            byte_products: has_byte_products(device),
             coop_size: coop.filter(|_| has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup,
@@ -314,6 +318,7 @@ mod tests {
             driver: "driver 1".into(),
             subgroup: Some((32, 32)),
             f16: true,
+            byte_products: true,
             coop_size: Some(16),
             workgroup_bytes: 48 << 10,
             invocations: 1024,

@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Sink, Tensor, arena::bytes_of, arena::largest_buffer, sink::Nowhere};
+use crate::gpu::{AdapterSummary, Device, Sink, Tensor, arena::bytes_of, arena::largest_buffer, sink::Nowhere};
 use crate::layers::schema::Schema;
 use crate::ops::{conv::weight::ConvWeight, conv::weight::ReadValues, dequantize::can_dequantize, matrix::Matrix, operand_dtype};
 use crate::weights::{checkpoint::Weights, claim::Claim};
 
 /// In which precision operands of matrix products and attention are stored. Sums, norms, softmax, modulation and the residual
-/// stream are f32 in either.
+/// stream are f32 in all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
@@ -25,9 +25,8 @@ pub enum Precision {
     F16,
     /// As `F16`, but matrix products of the transformer's blocks are in 8 bits: each 32 numbers of a row, of activations as of weights, become whole
     /// steps of 1/127 of the largest among them just before they are multiplied. For GPUs without cooperative matrices whose vector units
-    /// multiply and add four bytes at once, such as AMD's RDNA 2, NVIDIA's Pascal and Intel's Xe, and for DX12; those with cooperative matrices
-    /// are faster in `F16`. Attention stays in f16, and so do products that are added to the tokens, whose rounding would reach the result
-    /// unlessened.
+    /// multiply and add four bytes at once, such as AMD's RDNA 2, NVIDIA's Pascal and Intel's Xe, and for DX12; it is refused where they do not,
+    /// as by Metal. Attention stays in f16, and so do products that are added to the tokens, whose rounding would reach the result unlessened.
     Int8,
 }
 
@@ -64,6 +63,21 @@ impl Precision {
             Self::F32 => DType::F32,
             Self::F16 | Self::Int8 => DType::F16,
         }
+    }
+
+    /// Refuses what the device would only do in a roundabout way, slower than anything else.
+    pub(crate) fn check(self, device: &Device) -> Result<()> {
+        self.check_for(device.adapter(), device.has_byte_products())
+    }
+
+    fn check_for(self, adapter: &AdapterSummary, byte_products: bool) -> Result<()> {
+        if self != Self::Int8 || byte_products {
+            return Ok(());
+        }
+        Err(Error::Unsupported(format!(
+            "precision int8 on {adapter}: it does not multiply four bytes at once (VK_KHR_shader_integer_dot_product of Vulkan, shader model 6.4 of \
+             DX12); choose f16"
+        )))
     }
 
     /// For products that are never in 8 bits.
@@ -208,5 +222,19 @@ impl<'a> Loader<'a> {
 
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn int8_needs_products_of_bytes() {
+        let adapter = AdapterSummary { name: "M4".into(), backend: "Metal".into(), kind: "IntegratedGpu".into(), driver: String::new() };
+        let said = Precision::Int8.check_for(&adapter, false).expect_err("refused").to_string();
+        assert!(said.contains("int8") && said.contains("M4"), "{said}");
+        assert!(Precision::Int8.check_for(&adapter, true).is_ok());
+        assert!([Precision::F32, Precision::F16].into_iter().all(|precision| precision.check_for(&adapter, false).is_ok()));
     }
 }

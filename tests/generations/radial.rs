@@ -89,10 +89,9 @@ fn a_saved_state_knows_of_it() -> Result<()> {
 fn what_it_cannot_be_is_refused() -> Result<()> {
     let device = Device::builder().build()?;
     let pipeline = pipeline(&device, MemoryBudget::default())?;
-    for (radial, why) in [
-        (RadialAttention::default().decay(0.0), "a decay of 0"),
-        (RadialAttention::default().dense_steps(STEPS), "3 dense steps of 3"),
-    ] {
+    for (radial, why) in
+        [(RadialAttention::default().decay(0.0), "a decay of 0"), (RadialAttention::default().dense_steps(STEPS), "3 dense steps of 3")]
+    {
         let request = request(&pipeline, Some(radial))?;
         assert!(matches!(request.plan(), Err(Error::Input(said)) if said.contains(why)), "{why}");
         assert!(matches!(request.start(), Err(Error::Input(said)) if said.contains(why)), "{why}");

@@ -4,9 +4,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use wan_animate::video::Effort;
-use wan_animate::{
-    Animate2Variant, Family, Precision, Preset, RadialAttention, Sampler, Scheduler, Spacing, Storage, Tune, VaeTiling,
-};
+use wan_animate::{Animate2Variant, Family, Precision, Preset, RadialAttention, Sampler, Scheduler, Spacing, Storage, Tune, VaeTiling};
 
 fn samplers() -> Vec<Sampler> {
     let spacings = || [Spacing::Uniform, Spacing::Karras, Spacing::Exponential, Spacing::Beta];

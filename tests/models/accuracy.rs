@@ -182,7 +182,8 @@ fn write(inputs: &Golden, path: &Path) {
 
 /// Signals keep their size: variances of 1 / inputs for matrices, norms around 1, and modulations as diffusers draws them.
 fn write_wide(path: &Path) {
-    let is_deep = |name: &str| name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()?.parse().ok()).is_some_and(|i: usize| i >= 4);
+    let is_deep =
+        |name: &str| name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()?.parse().ok()).is_some_and(|i: usize| i >= 4);
     let mut all = tensors("diffusers_t2v_1_3b", "BF16");
     all.retain(|tensor| !is_deep(&tensor.name));
     let data = |(seed, tensor): (usize, &Named)| {
@@ -244,8 +245,7 @@ fn the_default_is_far_nearer_to_f32_than_bf16() {
 #[test]
 #[ignore = "takes a minute, with a Python several"]
 fn distances_from_f32() {
-    let subjects =
-        [Subject::golden("tiny", BF16[0]), Subject::golden("odd", BF16[1]), Subject::demo(BF16[2]), Subject::wide()];
+    let subjects = [Subject::golden("tiny", BF16[0]), Subject::golden("odd", BF16[1]), Subject::demo(BF16[2]), Subject::wide()];
     println!("{:16} {:24} {:>10} {:>10}", "", "", "distance", "of bf16");
     for subject in &subjects {
         let name = subject.name;

@@ -6,12 +6,12 @@ use crate::common::{Golden, assert_close, golden_weights, sample_2};
 use wan_animate::unversioned::dtype::DType;
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::layers::Loader;
+use wan_animate::unversioned::models::dit::animate2::Animate2;
 use wan_animate::unversioned::models::dit::block::Block;
 use wan_animate::unversioned::models::dit::cache::work::Work;
-use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
-use wan_animate::unversioned::models::dit::animate2::Animate2;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::self_keys::SelfKeys;
+use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
 use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::ops::{
     attention::Heads, attention::KeyRanges, attention::Shift, attention::attention, copy::concat, lincomb::lincomb,

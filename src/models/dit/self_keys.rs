@@ -4,7 +4,8 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor, arena::largest_buffer};
 use crate::ops::{
-    attention::Heads, attention::KeyRanges, attention::Shift, attention::attention, copy::concat, copy::slice, operand_dtype, permute::permute,
+    attention::Heads, attention::KeyRanges, attention::Shift, attention::attention, copy::concat, copy::slice, operand_dtype,
+    permute::permute,
 };
 
 /// See the module. What is computed is the same bits however many groups there are.

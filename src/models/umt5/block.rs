@@ -64,7 +64,12 @@ impl Attention {
 
     fn forward(&self, rec: &mut Recorder, x: &Tensor, buckets: &[u32], residual: &Tensor) -> Result<Tensor> {
         let bias = self.bias(rec, buckets, x.rows())?;
-        self.projections.forward(rec, x, Heads { heads: self.heads, batches: 1, scale: 1.0, bias: Some(&bias), shift: None, ranges: None }, residual)
+        self.projections.forward(
+            rec,
+            x,
+            Heads { heads: self.heads, batches: 1, scale: 1.0, bias: Some(&bias), shift: None, ranges: None },
+            residual,
+        )
     }
 
     /// [N, L, L]

@@ -154,7 +154,8 @@ pub(super) fn check(q: &Tensor, k: &Tensor, v: &Tensor, how: Heads) -> Result<(u
     if let Some(ranges) = how.ranges
         && (!ranges.suits(q_len, k_len) || batches != 1 || how.bias.is_some() || how.shift.is_some())
     {
-        let message = format!("attention of {q_len} queries in {batches} batches to ranges of {k_len} keys that are for others, or with a bias");
+        let message =
+            format!("attention of {q_len} queries in {batches} batches to ranges of {k_len} keys that are for others, or with a bias");
         return Err(Error::Input(message));
     }
     if width / heads > 1024 {

@@ -104,7 +104,13 @@ const F16: &[Element] = &[Element::NativeF16x4];
 
 pub static ATTENTION_COOP: Kernel = Kernel {
     workgroup: 256,
-    slots: &[Slot::read("q", F16), Slot::read("k", F16), Slot::read("v", F16), RANGES, Slot::write("out", &[Element::F32x4, Element::F16x4])],
+    slots: &[
+        Slot::read("q", F16),
+        Slot::read("k", F16),
+        Slot::read("v", F16),
+        RANGES,
+        Slot::write("out", &[Element::F32x4, Element::F16x4]),
+    ],
     tiles: &tiles(&CONSTANTS),
     variants: &[&[("SHIFTED", &[1, 0]), ("RANGED", &[0])], &[("SHIFTED", &[0]), ("RANGED", &[1])]],
     needs: Needs::CooperativeMatrix,

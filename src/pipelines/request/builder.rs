@@ -161,10 +161,12 @@ impl<P: Pipeline> Builder<'_, P> {
     ///
     /// # Errors
     /// [`Error::Weights`](crate::Error::Weights) and [`Error::Io`](crate::Error::Io) naming the file and the tensor that is missing, unknown,
-    /// of the wrong shape or not finite; [`Error::Unsupported`](crate::Error::Unsupported) for a configuration that this crate cannot run;
+    /// of the wrong shape or not finite; [`Error::Unsupported`](crate::Error::Unsupported) for a configuration that this crate cannot run, and
+    /// for [`Precision::Int8`] on an adapter that does not multiply four bytes at once;
     /// [`Error::Limits`](crate::Error::Limits) where the GPU's memory is too small; [`Error::Input`](crate::Error::Input) for a LoRA's weight
     /// out of range or one for an expert that is not there; [`Error::Cancelled`](crate::Error::Cancelled) where the flag is set.
     pub fn build(self) -> Result<P> {
+        self.recipe.precision.check(self.device)?;
         let begun = Instant::now();
         let mut recipe = Recipe { budget: self.budget.on(self.device)?, ..self.recipe };
         if let Some(told) = self.told {
