@@ -1,5 +1,5 @@
-//! How far what a transformer predicts is from what it predicts in f32: in the default precision and with quantised weights, beside what
-//! PyTorch's bf16 does of the same.
+//! How far what a transformer predicts is from what it predicts in f32: in the default precision, with quantised weights, in 8 bits and by
+//! radial attention, beside what PyTorch's bf16 does of the same.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,12 @@ use wan_animate::unversioned::layers::Loader;
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::animate::{Animate, Driving};
 use wan_animate::unversioned::models::dit::block::Block;
+use wan_animate::unversioned::models::dit::cache::work::Work;
 use wan_animate::unversioned::models::dit::config::Config;
 use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
 use wan_animate::unversioned::models::spec::Sizes;
 use wan_animate::unversioned::weights::{NewTensor, Weights, write_safetensors};
-use wan_animate::{Cancel, Device, Precision};
+use wan_animate::{Cancel, Device, Precision, RadialAttention};
 
 use crate::common::{Golden, golden_path};
 use crate::published::{Named, fill, tensors, write_gguf};
@@ -74,6 +75,10 @@ impl Subject {
 
     /// What the model predicts with these weights.
     fn predict(&self, weights: &Weights, precision: Precision) -> Vec<f32> {
+        self.predict_as(weights, precision, Work::default())
+    }
+
+    fn predict_as(&self, weights: &Weights, precision: Precision, work: Work) -> Vec<f32> {
         let device = Device::builder().build().expect("an adapter (`make test` installs a software one)");
         let mut rec = Recorder::new(&device, Cancel::new());
         let rec = &mut rec;
@@ -84,21 +89,21 @@ impl Subject {
         text.resize(config.text_len * config.text_dim, 0.0);
         let text = rec.upload(&[config.text_len, config.text_dim], &text).expect("fits");
         let out = match self.inputs.names().any(|name| name == "pose_hidden_states") {
-            true => self.animate(rec, &loader, &config, &text),
-            false => self.text_to_video(rec, &loader, &config, &text),
+            true => self.animate(rec, &loader, &config, &text, work),
+            false => self.text_to_video(rec, &loader, &config, &text, work),
         };
         rec.download(&out).expect("read back")
     }
 
-    fn text_to_video(&self, rec: &mut Recorder, loader: &Loader, config: &Config, text: &Tensor) -> Tensor {
+    fn text_to_video(&self, rec: &mut Recorder, loader: &Loader, config: &Config, text: &Tensor, work: Work) -> Tensor {
         let model = Dit::<Block>::load(loader, config).expect("loads");
         let mut session = model.session(SessionOptions::default());
         model.add_prompt(rec, &mut session, text, None).expect("a prompt");
         let latents = self.inputs.upload(rec, "hidden_states");
-        model.forward(rec, &mut session, 0, &latents, Timestep::Of(self.timestep()), &mut ()).expect("predicts")
+        model.predict(rec, &mut session, 0, &latents, Timestep::Of(self.timestep()), work, &mut ()).expect("predicts").velocity
     }
 
-    fn animate(&self, rec: &mut Recorder, loader: &Loader, config: &Config, text: &Tensor) -> Tensor {
+    fn animate(&self, rec: &mut Recorder, loader: &Loader, config: &Config, text: &Tensor, work: Work) -> Tensor {
         let model = Animate::load(loader, config).expect("loads");
         let mut session = model.dit().session(SessionOptions::default());
         let [image, pose, latents] =
@@ -109,7 +114,8 @@ impl Subject {
         let motion = model.motion(rec, &faces).expect("a motion");
         let tokens = model.face_tokens(rec, &motion).expect("faces");
         let mut face = model.face_keys(rec, &tokens).expect("faces");
-        model.forward(rec, &mut session, 0, &latents, self.timestep(), Driving { pose: &pose, face: &mut face }).expect("predicts")
+        let driving = Driving { pose: &pose, face: &mut face };
+        model.predict(rec, &mut session, 0, &latents, self.timestep(), work, driving).expect("predicts").velocity
     }
 
     fn timestep(&self) -> f64 {
@@ -274,6 +280,9 @@ fn distances_from_f32() {
         let int8 = distance(&subject.predict(&subject.weights(), Precision::Int8), &exact);
         row("int8", int8);
         assert!(int8 <= bf16, "{name}: {int8:.2e}");
+        // Of frames of few tokens, that is: what it is for has thousands.
+        let radial = Work { radial: Some(RadialAttention::default()), ..Work::default() };
+        row("f32, radial attention", distance(&subject.predict_as(&subject.weights(), Precision::F32, radial), &exact));
     }
 }
 

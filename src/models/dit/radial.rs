@@ -85,6 +85,7 @@ impl RadialAttention {
     }
 
     /// By block of a frame's tokens, which of all tokens see it and are seen, of so many frames of so many tokens.
+    #[doc(hidden)]
     pub fn ranges(self, frame: usize, frames: usize, tokens: usize) -> Vec<Vec<Range<usize>>> {
         let block = |first: usize| {
             let middle = first + (tokens - first).min(BLOCK) / 2;

@@ -41,6 +41,17 @@ pub(crate) struct RadialPlan {
     pub dense_operations: f64,
 }
 
+impl RadialPlan {
+    /// The beginning of a line that goes on with a step's operations.
+    pub fn in_words(self) -> String {
+        let dense = match self.dense_operations > 0.0 {
+            true => format!("dense steps take {:.3e} operations; ", self.dense_operations),
+            false => String::new(),
+        };
+        format!("radial attention looks at {:.1} % of all pairs of tokens; {dense}", 100.0 * self.share)
+    }
+}
+
 /// Work of a stage's pieces.
 #[derive(Default)]
 struct Pieces {

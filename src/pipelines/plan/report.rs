@@ -227,12 +227,7 @@ impl fmt::Display for Plan {
         if let Some(driving) = self.driving {
             writeln!(f, "{}", self.driving_in_words(driving))?;
         }
-        if let Some(RadialPlan { share, dense_operations, .. }) = self.radial {
-            write!(f, "radial attention looks at {:.1} % of all pairs of tokens; ", 100.0 * share)?;
-            if dense_operations > 0.0 {
-                write!(f, "dense steps take {dense_operations:.3e} operations; ")?;
-            }
-        }
+        write!(f, "{}", self.radial.map_or(String::new(), RadialPlan::in_words))?;
         write!(f, "{:.3e} operations a step", self.step_operations)?;
         match self.step_seconds {
             Some(seconds) => write!(f, ", about {seconds:.1} s at the speed measured so far"),

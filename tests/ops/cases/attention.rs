@@ -1,3 +1,4 @@
+use wan_animate::RadialAttention;
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::ops::attention::{Heads, KeyRanges, Shift, attention};
@@ -51,6 +52,14 @@ fn all_shifted() -> Vec<Case> {
     ]
 }
 
+/// Radial attention of one frame of six to all of them: whole frames, bands, and frames that are passed over.
+fn radial(frame: usize) -> Case {
+    const TOKENS: usize = 200;
+    let ranges = RadialAttention::default().ranges(frame, 6, TOKENS);
+    let inputs = random(TOKENS, 6 * TOKENS, 8).map(|host| host.to(F16));
+    case("of radial attention", inputs, oracle::Heads { ranges: Some(ranges), ..heads(1, 8) }, F32)
+}
+
 /// Keys that are not seen, by blocks of 128 queries: ranges within a tile, over several, one after the other, of one key.
 fn all_ranged() -> Vec<Case> {
     let ranged = |what, tensors: [Host; 3], (count, dim): (usize, usize), blocks: &[&[(usize, usize)]], dtype| {
@@ -67,6 +76,8 @@ fn all_ranged() -> Vec<Case> {
         ranged("in f16 to some keys", halves(131, 90, 128), (2, 64), &some, F16),
         ranged("in f16 to some keys", halves(131, 90, 128), (1, 128), &some, F32),
         ranged("in f16 of wide heads to some keys", halves(131, 90, 200), (1, 200), &some, F32),
+        radial(3),
+        radial(5),
     ]
 }
 
