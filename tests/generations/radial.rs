@@ -79,7 +79,7 @@ fn a_saved_state_knows_of_it() -> Result<()> {
     }
     let state = state.expect("a second step");
     let other = request(&pipeline, Some(RadialAttention::default().decay(0.8)))?.resume(state.clone()).start();
-    assert!(matches!(other, Err(Error::Input(why)) if why.contains("radial attention was 0.2:1:1 and is 0.8:1:1")));
+    assert!(matches!(other, Err(Error::Input(why)) if why.contains("radial attention was `0.2:1:1` and is `0.8:1:1`")));
     rest.extend(bits(request(&pipeline, radial)?.resume(state))?);
     assert!(rest == whole);
     Ok(())
