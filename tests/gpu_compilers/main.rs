@@ -221,12 +221,14 @@ const LEAST_SHARES: [(&str, &str, [f64; 3]); 5] = [
 
 /// Kernels that are known to spill: on chips that run others before them by their own drivers, those with cooperative matrices; and those of attention
 /// in the widest heads, a little. M1 has no products of bytes.
-const SPILLS: [(&str, &str); 7] = [
+const SPILLS: [(&str, &str); 9] = [
     ("ampere", "conv_reg"),
     ("ampere", "attention_coop SG4 FM1 FN1 FD16 TRANSPOSED0"),
     ("m1", "conv_reg"),
     ("m1", "conv_tiled"),
     ("m1", "attention_reg"),
+    ("m1", "attention_tiled VECS2 BIASED0 RANGED1"),
+    ("m1", "attention_tiled VECS3"),
     ("m1", "attention_tiled VECS4"),
     ("m1", "matmul_int8"),
 ];
