@@ -72,7 +72,7 @@ fn all_ranged() -> Vec<Case> {
         ranged("to some keys", random(300, 150, 40), (2, 20), &[&[(0, 10), (20, 101), (149, 150)], &[(0, 150)], &[(64, 128)]], F32),
         ranged("of few queries to some keys", random(5, 90, 40), (2, 20), &[&[(1, 9), (11, 12)]], F32),
         ranged("to some of few keys", random(5, 6, 10), (1, 10), &[&[(1, 3), (5, 6)]], F32),
-        ranged("of wide heads to some keys", random(130, 90, 384), (1, 384), &some, F32),
+        ranged("of wide heads to some keys", random(130, 90, 260), (1, 260), &[&[(3, 9), (37, 42)], &[(70, 71)]], F32),
         ranged("in f16 to some keys", halves(131, 90, 128), (2, 64), &some, F16),
         ranged("in f16 to some keys", halves(131, 90, 128), (1, 128), &some, F32),
         ranged("in f16 of wide heads to some keys", halves(131, 90, 200), (1, 200), &some, F32),
