@@ -216,7 +216,7 @@ pub mod oracle {
     pub fn matmul_int8(x: &Host, w: &Host, epilogue: &Epilogue) -> Vec<Approx> {
         let (x_groups, w_groups) = (groups(x), groups(w));
         let of_a_row = x.cols() / 32;
-        if x.cols() % 32 != 0 || x.rows() <= 16 {
+        if !x.cols().is_multiple_of(32) || x.rows() <= 16 {
             return matmul(x, w, epilogue);
         }
         finished(x, w, epilogue, |row, col| {
