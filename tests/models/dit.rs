@@ -1,5 +1,6 @@
 //! The diffusion transformer against goldens of diffusers' `WanAnimateTransformer3DModel`.
 
+use std::iter;
 use std::sync::Arc;
 
 use crate::common::{Golden, assert_close, golden_weights, sample_2};
@@ -103,7 +104,7 @@ fn ranges_of_all_keys_change_no_bit() {
                 lincomb(rec, &[(1.0, &x)], dtype).expect("rounds")
             };
             let [q, k, v] = [rows(0, 200), rows(1, 333), rows(2, 333)];
-            let all = KeyRanges::upload(rec, &vec![Vec::from_iter([0..333]); 2]).expect("fits");
+            let all = KeyRanges::upload(rec, &vec![iter::once(0..333).collect(); 2]).expect("fits");
             let mut attended = |ranges| {
                 let how = Heads { ranges, ..Heads::scaled(1, dim) };
                 let out = attention(rec, &q, &k, &v, how, DType::F32).expect("attends");
