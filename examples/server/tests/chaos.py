@@ -23,7 +23,7 @@ def chaos(database, count, outage):
         site.serve("--no-worker")
         first = site.url
         site.serve("--no-worker")
-        workers = [site.worker() for _ in range(3)]
+        workers = [site.worker(may_end=True) for _ in range(3)]
         ids, stop, kills = [], threading.Event(), [0]
 
         def submit():
@@ -43,7 +43,7 @@ def chaos(database, count, outage):
                 workers[n].kill()
                 workers[n].wait()
                 kills[0] += 1
-                workers[n] = site.worker()
+                workers[n] = site.worker(may_end=True)
 
         site.inputs()
         began = time.time()
@@ -61,10 +61,11 @@ def chaos(database, count, outage):
         threads[1].join()
         # Those that died while the database was away come back.
         while int(site.sql("SELECT COUNT(*) FROM job WHERE state IN ('completed', 'failed')")[0][0]) < count:
+            site.check()
             need(time.time() - began < 1500, f"in time: {site.sql('SELECT state, COUNT(*) FROM job GROUP BY state')}\n{site.logs()}")
             for n, worker in enumerate(workers):
                 if worker.poll() is not None:
-                    workers[n] = site.worker()
+                    workers[n] = site.worker(may_end=True)
             time.sleep(1)
         rows = site.sql("SELECT state, history, deaths, error_code FROM job")
         once = sum(1 for state, history, _, _ in rows if state == "completed" and history.count("completed@") == 1)

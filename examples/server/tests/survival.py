@@ -138,10 +138,10 @@ def poison(database):
         stop = threading.Event()
 
         def supervise():
-            worker = site.worker()
+            worker = site.worker(may_end=True)
             while not stop.wait(0.2):
                 if worker.poll() is not None:
-                    worker = site.worker()
+                    worker = site.worker(may_end=True)
 
         thread = threading.Thread(target=supervise)
         thread.start()
