@@ -62,7 +62,7 @@ def chaos(database, count, outage):
         # Those that died while the database was away come back.
         while int(site.sql("SELECT COUNT(*) FROM job WHERE state IN ('completed', 'failed')")[0][0]) < count:
             site.check()
-            need(time.time() - began < 1500, f"in time: {site.sql('SELECT state, COUNT(*) FROM job GROUP BY state')}\n{site.logs()}")
+            need(time.time() - began < 3600, f"in time: {site.sql('SELECT state, COUNT(*) FROM job GROUP BY state')}\n{site.logs()}")
             for n, worker in enumerate(workers):
                 if worker.poll() is not None:
                     workers[n] = site.worker(may_end=True)
