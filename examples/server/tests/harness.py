@@ -208,7 +208,7 @@ class Site:
     def job(self, id):
         return self.ask("GET", f"/api/v1/jobs/{id}")
 
-    def wait(self, id, seconds=300):
+    def wait(self, id, seconds=1200):
         end = time.time() + seconds
         while time.time() < end:
             try:
