@@ -9,17 +9,15 @@ const BK: u32 = 16u;
 const ACROSS: u32 = BN / TN;
 const X_FOURS: u32 = BM / 4u;
 const FOURS: u32 = X_FOURS + BN / 4u; // of rows: those of x, then those of w
-const STEP: u32 = WG / (BK / 4u);
+const STEP: u32 = WG / (BK / 4u); // fours of rows from one block of a thread to its next
+const_assert FOURS % STEP == 0u;
 
 var<workgroup> tile: array<vec4<f32>, BK * FOURS>;
 
-// Four numbers of each of four rows of x or w, transposed: zeros past `inner`, any number past the last row.
-fn block(four: u32, row: u32, col: u32, k: u32, p: Params) -> mat4x4<f32> {
+// Four numbers of each of four rows, which begin at `rows`, transposed: zeros past `inner`.
+fn block(is_x: bool, rows: vec4<u32>, k: u32, p: Params) -> mat4x4<f32> {
     if (k >= p.inner) { return mat4x4<f32>(); }
-    let is_x = four < X_FOURS;
-    let first = select(col + (four - X_FOURS) * 4u, row + four * 4u, is_x);
-    let last = select(p.shard, p.rows, is_x) - 1u;
-    let at = min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * p.inner + k;
+    let at = rows + k;
     let n = p.inner - k;
     if (is_x) { return transpose(mat4x4<f32>(x_load(at.x, n), x_load(at.y, n), x_load(at.z, n), x_load(at.w, n))); }
     return transpose(mat4x4<f32>(w_load(at.x, n), w_load(at.y, n), w_load(at.z, n), w_load(at.w, n)));
@@ -30,15 +28,23 @@ fn matmul_tiled(group: u32, thread: u32, p: Params) {
     let col = group % p.column_groups * BN;
     let y = thread / ACROSS;
     let x = thread % ACROSS;
-    // What it transposes: four numbers from `inner` on.
-    let inner = thread % (BK / 4u) * 4u;
+    // What this thread transposes: rows, past the last one any, and four numbers of them.
+    let block_four = thread / (BK / 4u);
+    let block_k = thread % (BK / 4u) * 4u;
+    var rows: array<vec4<u32>, FOURS / STEP>;
+    for (var b = 0u; b < FOURS / STEP; b++) {
+        let four = b * STEP + block_four;
+        let is_x = four < X_FOURS;
+        let first = select(col + (four - X_FOURS) * 4u, row + four * 4u, is_x);
+        rows[b] = min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(select(p.shard, p.rows, is_x) - 1u)) * p.inner;
+    }
     var sums: array<vec4<f32>, TM * TN / 4u>;
     for (var i = 0u; i < TM * TN / 4u; i++) { sums[i] = vec4<f32>(); }
     for (var k = 0u; k < p.inner; k += BK) {
-        for (var begin = 0u; begin < FOURS; begin += STEP) {
-            let four = begin + thread / (BK / 4u);
-            let numbers = block(four, row, col, k + inner, p);
-            for (var i = 0u; i < 4u; i++) { tile[(inner + i) * FOURS + four] = numbers[i]; }
+        for (var b = 0u; b < FOURS / STEP; b++) {
+            let four = b * STEP + block_four;
+            let numbers = block(four < X_FOURS, rows[b], k + block_k, p);
+            for (var i = 0u; i < 4u; i++) { tile[(block_k + i) * FOURS + four] = numbers[i]; }
         }
         workgroupBarrier();
         for (var l = 0u; l < BK; l++) {
