@@ -189,6 +189,7 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     while (seen.tile < seen.end) {
         let tile = seen.tile;
         let end = seen.end;
+        done = tile * width; // rather than keep it meanwhile
         seen = seen_after(seen, KEYS);
     // #else
     for (var tile = 0u; tile < p.k_len; tile += KEYS) {

@@ -43,7 +43,9 @@ fn matmul_int8(group: u32, thread: u32, p: Params) {
             let c = i / 2u;
             w_tile[(c % 4u * ACROSS + c / 4u) * ROW + i % 2u] = w_raw((min(col + c, p.shard - 1u) * groups + g) * 2u + i % 2u);
         }
-        for (var c = thread; c < BN; c += WG) { w_tile_steps[c % 4u * ACROSS + c / 4u] = w_steps_get(min(col + c, p.shard - 1u) * groups + g); }
+        for (var c = thread; c < BN; c += WG) {
+            w_tile_steps[c % 4u * ACROSS + c / 4u] = w_steps_get(min(col + c, p.shard - 1u) * groups + g);
+        }
         workgroupBarrier();
         var w0: array<vec4<u32>, 4>;
         var w1: array<vec4<u32>, 4>;

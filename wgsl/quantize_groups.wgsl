@@ -1,5 +1,5 @@
-// Each 32 numbers of x as signed bytes, four in a word of `codes`, and in `steps` what they are to be multiplied with: 1/127 of their largest
-// magnitude. A thread makes one such group.
+// Each 32 numbers of x as signed bytes, four in a word of `codes`, and in `steps` what they are to be multiplied with: 1/127 of their
+// largest magnitude. A thread makes one such group.
 
 struct Params { groups: u32 }
 

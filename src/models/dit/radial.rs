@@ -161,8 +161,8 @@ mod tests {
         let ranges = RadialAttention::default().ranges(5, 21, 3600);
         assert_eq!(ranges.len(), 29);
         // Of its middle, 64: bands of 205 and 128 tokens to either side, rounded up to 256 and 128.
-        assert_eq!(ranges[0][..3], [0..3600, 3600..3600 + 192, 7200..7200 + 320]);
-        assert_eq!(ranges[0][3..5], [3 * 3600..3 * 3600 + 320, 4 * 3600..7 * 3600 + 320]);
+        assert_eq!(ranges[0][..2], [0..3600 + 192, 7200..7200 + 320]);
+        assert_eq!(ranges[0][2..4], [3 * 3600..3 * 3600 + 320, 4 * 3600..7 * 3600 + 320]);
         assert_eq!(ranges[10][1], 3600 + 1344 - 128..3600 + 1344 + 128);
     }
 

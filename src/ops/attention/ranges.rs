@@ -11,7 +11,7 @@ pub const BLOCK: usize = 128;
 /// By block of [`BLOCK`] queries, the keys that it sees.
 #[derive(Clone, Debug)]
 pub struct KeyRanges {
-    /// By block, which word its bounds begin with; where the last ones end; the first key of each range and the one after its last.
+    /// By block, which word its bounds begin with; then by block the first key of each range and the one after its last, and the end twice.
     pub(super) table: Tensor,
     /// By block, how many keys it sees.
     seen: Vec<usize>,
@@ -29,14 +29,12 @@ impl KeyRanges {
         if let Some(wrong) = blocks.iter().find(|ranges| !rises(ranges)) {
             return Err(Error::Input(format!("attention to keys {wrong:?}, which do not rise")));
         }
-        let mut words: Vec<u32> = Vec::new();
-        let mut at = blocks.len() + 1;
-        for ranges in blocks {
-            words.push(at as u32);
-            at += 2 * ranges.len();
+        let mut words: Vec<u32> = vec![0; blocks.len()];
+        for (block, ranges) in blocks.iter().enumerate() {
+            words[block] = words.len() as u32;
+            words.extend(ranges.iter().flat_map(|range| [range.start as u32, range.end as u32]));
+            words.extend(ranges.last().iter().flat_map(|range| [range.end as u32; 2]));
         }
-        words.push(at as u32);
-        words.extend(blocks.iter().flatten().flat_map(|range| [range.start as u32, range.end as u32]));
         let seen = blocks.iter().map(|ranges| ranges.iter().map(Range::len).sum()).collect();
         let end = blocks.iter().flatten().map(|range| range.end).max().unwrap_or(0);
         Ok(Self { table: rec.upload_indices(&words)?, seen, end })

@@ -164,6 +164,7 @@ pub fn cases() -> Vec<Case> {
         causal_of([3, 4, 3, 7], 21, false, [F32, F32]),
         // Large tiles fill a GPU.
         plain("of many pixels", random([1, 128, 128, 1], 65, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("of many pixels, to 96 channels", random([1, 129, 127, 1], 96, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
     ];
     let activated = |activation| {
         let to = |outs| {

@@ -58,6 +58,7 @@ fn all_int8() -> Vec<Case> {
         exact("larger tiles", [900, 32, 600], [F16, Bf16, F16], bias_only(600, Activation::None)),
         exact("the largest tiles", [1100, 32, 980], [F16, F16, F32], plain()),
         exact("columns of no vec4s", [40, 64, 21], [F16, F16, F32], full(40, 21, Activation::None)),
+        exact("and a residual in f16", [33, 32, 64], [F16; 3], with_f16(full(33, 64, Activation::None))),
         exact("few rows", [9, 64, 24], [F16, F16, F32], plain()),
         exact("rows of no groups", [33, 40, 24], [F16, F16, F32], plain()),
         int8("of any numbers", Host::random(6, &[40, 160], 3.0), Host::random(7, &[36, 160], 0.2), full(40, 36, Activation::GeluTanh), F32),
@@ -76,6 +77,10 @@ fn random(rows: usize, inner: usize, cols: usize) -> (Host, Host) {
 fn full(rows: usize, cols: usize, activation: Activation) -> oracle::Epilogue {
     let vector = |seed| Some(Host::random(seed, &[cols], 2.0));
     oracle::Epilogue { bias: vector(3), activation, gate: vector(4), residual: Some(Host::random(5, &[rows, cols], 2.0)) }
+}
+
+fn with_f16(epilogue: oracle::Epilogue) -> oracle::Epilogue {
+    oracle::Epilogue { residual: epilogue.residual.map(|residual| residual.to(F16)), ..epilogue }
 }
 
 fn bias_only(cols: usize, activation: Activation) -> oracle::Epilogue {
@@ -134,8 +139,6 @@ pub fn cases() -> Vec<Case> {
     ];
     let (x, w) = random(33, 64, 96);
     let halves = |what, epilogue| case(what, x.clone().to(F16), w.clone().to(F16), epilogue, F32);
-    let with_f16 =
-        |epilogue: oracle::Epilogue| oracle::Epilogue { residual: epilogue.residual.map(|residual| residual.to(F16)), ..epilogue };
     let (odd_x, odd_w) = random(33, 64, 21);
     cases.extend([
         halves("in f16, and all that follows", full(33, 96, Activation::None)),
