@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up what they need; see README.md.
 
-.PHONY: demo demo-model server server-test test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl
+.PHONY: demo demo-model server server-test test test-all test-drivers gpu-report bench bench-peer fuzz goldens driver wgsl support
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -18,7 +18,7 @@ server: driver
 
 # Minutes: real clients, kills and chaos on SQLite and Postgres, the page in Chromium. Installs what is missing where it can.
 server-test: driver
-	cd examples/server && $(CARGO) fmt --check && $(CARGO) clippy --all-targets --features accidents -- -D warnings
+	cd examples/server && $(CARGO) fmt --check && $(CARGO) clippy --release --all-targets --features accidents -- -D warnings
 	./examples/server/tests/run
 
 test: driver
@@ -27,15 +27,16 @@ test: driver
 	rustfmt --edition 2024 --check tests/ops/cases/*.rs # named by a macro, which is not looked into
 	$(CARGO) clippy --all-targets --features serde -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --features serde
-	$(CARGO) test --features serde
+	$(CARGO) test --features serde --lib --tests # not the examples, which are linted above
+	$(CARGO) test --features serde --doc
 	./.ci/package
 
 # Everything of `test`, then the tests that take minutes: real clips through the demo checkpoint, those that need the program ffmpeg or Chromium,
 # and all cases of ONNX.
 test-all: test onnx-cases
 	./.ci/programs ffmpeg chromium
-	WAN_ANIMATE_ONNX_CASES=$(abspath $(ONNX)/cases) $(CARGO) test -- --ignored
-	$(CARGO) test --features webm --test video -- --ignored webm
+	WAN_ANIMATE_ONNX_CASES=$(abspath $(ONNX)/cases) $(CARGO) test --features serde -- --ignored
+	$(CARGO) test --features serde,webm --test video -- --ignored webm
 
 # The test cases of ONNX itself, and networks beside onnxruntime; ONNX_NETWORKS may name further files.
 ONNX = target/onnx
@@ -62,11 +63,16 @@ gpu-report:
 
 # A kernel's whole module, as `make wgsl KERNEL=matmul_coop`: of the first of its tiles, or of tile number TILE.
 wgsl:
-	@WAN_ANIMATE_KERNEL=$(KERNEL) WAN_ANIMATE_TILE=$(TILE) $(CARGO) test -q --test wgsl -- --ignored --nocapture a_kernel_is_printed
+	@WAN_ANIMATE_KERNEL=$(KERNEL) WAN_ANIMATE_TILE=$(TILE) $(CARGO) test -q --features serde --test wgsl -- --ignored --nocapture a_kernel_is_printed
 
+# Which kernels this adapter runs each op by, and how many of the ops' cases are right.
+support: driver
+	$(CARGO) test --features serde --test ops -- --ignored --nocapture a_support_matrix_is_printed
+
+# By criterion, so BENCH="FILTER", "--save-baseline NAME" or "--baseline NAME" go to it; then one table.
 # Set WAN_ANIMATE_PYTHON to a Python with PyTorch, and WAN_ANIMATE_BURN to what `make bench-peer` builds, to see them in the same table.
 bench: driver
-	$(CARGO) bench --bench ops
+	$(CARGO) bench --bench ops -- $(BENCH)
 
 # burn on wgpu, which takes many minutes to build.
 bench-peer:

@@ -156,7 +156,7 @@ fn a_small_budget_takes_tiles() {
 fn long_segments_take_what_is_planned() {
     for tiling in [VaeTiling::Off, VaeTiling::Pixels(320)] {
         let Outcome { plan, run } =
-            outcome(MemoryBudget::default(), true, |request| request.segment_frames(25).vae_tiling(tiling)).expect("runs");
+            outcome(MemoryBudget::default(), true, |request| request.segment_frames(17).vae_tiling(tiling)).expect("runs");
         println!("{plan}");
         assert_eq!(run.expect("ran").1, plan.peak(), "{tiling:?}");
     }

@@ -2,6 +2,9 @@
 // [rows].
 // #import reduce, reduce_max
 
+// All threads have one row.
+const LANES: u32 = WG;
+
 struct Params { cols: u32 }
 
 // What counts for nothing in the place of threads past the end of a row.
@@ -25,7 +28,7 @@ fn sum_of(thread: u32, row: u32, cols: u32) -> f32 {
         let four = row_four(row, c, cols, 0.0);
         sum += dot(four, select(vec4<f32>(1.0), four, KIND == 5u));
     }
-    return workgroup_sum(thread, sum);
+    return row_sum(thread, sum);
 }
 
 fn softmax(thread: u32, row: u32, cols: u32) {
@@ -35,7 +38,7 @@ fn softmax(thread: u32, row: u32, cols: u32) {
         sum += dot(exp(max(row_four(row, c, cols, -3.4028235e38) - most, vec4<f32>(-80.0))), vec4<f32>(1.0));
     }
     // Lanes past the end added e^-80 each, which is nothing beside the 1 of the largest.
-    let whole = workgroup_sum(thread, sum);
+    let whole = row_sum(thread, sum);
     for (var c = thread * 4u; c < cols; c += WG * 4u) {
         let n = cols - c;
         out_store(row + c, n, exp(max(x_load(row + c, n) - most, vec4<f32>(-80.0))) / whole);

@@ -1,13 +1,12 @@
 //! A step of the transformer, of one block at full width, and the video autoencoder, with random weights of the published shapes.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
-use wan_animate::unversioned::dtype::DType;
-use wan_animate::unversioned::gpu::{Recorder, Sink};
+use wan_animate::unversioned::gpu::{Recorder, Tensor};
 use wan_animate::unversioned::layers::{Loader, Precision};
 use wan_animate::unversioned::models;
 use wan_animate::unversioned::models::dit::config::Config;
@@ -15,17 +14,16 @@ use wan_animate::unversioned::models::dit::{Dit, SessionOptions, Timestep};
 use wan_animate::unversioned::models::sam2::{self, Sam2, memory_attention::Memories};
 use wan_animate::unversioned::models::{spec::Sizes, taehv, taehv::TinyDecoder, vae};
 use wan_animate::unversioned::weights::Weights;
-use wan_animate::{Cancel, Device, Result};
+use wan_animate::{Device, Result};
 
-use crate::published::{Named, fill, tensors, write_safetensors};
-use crate::{Bench, values};
+use crate::Bench;
+use crate::published::{Data, Named, tensors, write_safetensors};
 
 /// The demo's transformer, and a block of the published ones, on so few tokens that a processor is done in seconds.
-pub fn all(bench: &mut Bench) -> Result<()> {
+pub fn small(bench: &mut Bench) -> Result<()> {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo/model/transformer");
     let config: Config = serde_json::from_slice(&std::fs::read(demo.join("config.json")).expect("the demo")).expect("a configuration");
-    let weights = demo.join("diffusion_pytorch_model.safetensors");
-    step(bench, "demo transformer", &weights, &config, [6, 12, 12])?;
+    step(bench, "demo transformer", |_| demo.join("diffusion_pytorch_model.safetensors"), &config, [6, 12, 12])?;
     block(bench, "1.3B", "diffusers_t2v_1_3b", [12, 8960], [4, 32, 32])?;
     block(bench, "14B", "diffusers_t2v_14b", [40, 13_824], [1, 32, 32])?;
     sam2(bench, "tiny", 256)?;
@@ -47,15 +45,21 @@ fn block(bench: &mut Bench, name: &str, golden: &str, [heads, ffn]: [usize; 2], 
     let config = json!({ "num_attention_heads": heads, "ffn_dim": ffn, "num_layers": 1, "in_channels": 16, "image_dim": null });
     let config: Config = serde_json::from_value(config).expect("a configuration");
     let of_one_block = |tensor: &Named| !tensor.name.starts_with("blocks.") || tensor.name.starts_with("blocks.0.");
-    let (_folder, path) = checkpoint(&tensors(golden, "BF16").into_iter().filter(of_one_block).collect::<Vec<_>>());
-    step(bench, &format!("{name} block"), &path, &config, grid)
+    let checkpoint = Checkpoint::new(tensors(golden, "BF16").into_iter().filter(of_one_block).collect());
+    step(bench, &format!("{name} block"), |device| checkpoint.path_for(device), &config, grid)
 }
 
 /// A pass of all that a transformer does in each step.
-fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames, height, width]: [usize; 3]) -> Result<()> {
+fn step(
+    bench: &mut Bench,
+    name: &str,
+    weights: impl Fn(&Device) -> PathBuf,
+    config: &Config,
+    [frames, height, width]: [usize; 3],
+) -> Result<()> {
     let tokens = frames * (height / 2) * (width / 2);
     let channels = config.in_channels()?;
-    let load = |device: &Device| Dit::load(&Loader::new(device, &Arc::new(Weights::open(weights)?), Precision::F16), config);
+    let load = |device: &Device| Dit::load(&Loader::new(device, &Arc::new(Weights::open(weights(device))?), Precision::F16), config);
     let prepare = |rec: &mut Recorder, dit: &Dit| {
         let text = random(rec, &[512, config.text_dim])?;
         let image = config.added_kv_proj_dim.zip(config.image_dim).map(|(_, width)| random(rec, &[257, width])).transpose()?;
@@ -70,9 +74,9 @@ fn step(bench: &mut Bench, name: &str, weights: &Path, config: &Config, [frames,
 
 /// An image of `side` x `side` pixels through Hiera, and what it sees of seven others.
 fn sam2(bench: &mut Bench, size: &str, side: usize) -> Result<()> {
-    let (_folder, path) = checkpoint(&tensors(&format!("transformers_sam2_{size}"), "F32"));
-    let config = sam2::config::Config { image_size: side, ..Sizes::of(&models::open(&path)?)? };
-    let load = |device: &Device| Sam2::load(&Loader::new(device, &models::open(&path)?, Precision::F16), &config);
+    let checkpoint = Checkpoint::new(tensors(&format!("transformers_sam2_{size}"), "F32"));
+    let config = sam2::config::Config { image_size: side, ..Sizes::of(&models::open(checkpoint.path())?)? };
+    let load = |device: &Device| Sam2::load(&Loader::new(device, &models::open(checkpoint.path_for(device))?, Precision::F16), &config);
     let pixels = |rec: &mut Recorder, _: &Sam2| random(rec, &[side, side, 3]);
     model(bench, &format!("SAM 2 {size}, Hiera over {side}x{side}"), load, pixels, |rec, sam2, pixels| {
         sam2.hiera().forward(rec, pixels).map(drop)
@@ -88,22 +92,24 @@ fn sam2(bench: &mut Bench, size: &str, side: usize) -> Result<()> {
 }
 
 fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) -> Result<()> {
-    let (_folder, path) = checkpoint(&tensors("diffusers_vae_2_1", "F32"));
-    let load =
-        |device: &Device| vae::Vae::load(&Loader::new(device, &Arc::new(Weights::open(&path)?), Precision::F16), &Default::default());
+    let checkpoint = Checkpoint::new(tensors("diffusers_vae_2_1", "F32"));
+    let load = |device: &Device| {
+        let weights = Arc::new(Weights::open(checkpoint.path_for(device))?);
+        vae::Vae::load(&Loader::new(device, &weights, Precision::F16), &Default::default())
+    };
     let of = format!("{frames} frames of {width}x{height}");
     model(
         bench,
         &format!("VAE encode, {of}"),
         load,
         |rec, _| random(rec, &[height, width, 3]),
-        |rec, vae, frame| {
+        move |rec, vae, frame| {
             let mut encoder = vae.encoder();
             (0..frames).try_for_each(|_| encoder.next(rec, frame).map(drop))
         },
     )?;
     let latent = |rec: &mut Recorder, _: &vae::Vae| random(rec, &[height / 8, width / 8, 16]);
-    model(bench, &format!("VAE decode, {of}"), load, latent, |rec, vae, latent| {
+    model(bench, &format!("VAE decode, {of}"), load, latent, move |rec, vae, latent| {
         let mut decoder = vae.decoder();
         (0..frames.div_ceil(4)).try_for_each(|_| decoder.next(rec, latent).map(drop))
     })?;
@@ -115,9 +121,9 @@ fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) ->
     model(bench, &format!("VAE, a latent frame of {width}x{height}"), load, prepare, |rec, _, (decoder, latent)| {
         decoder.next(rec, latent).map(drop)
     })?;
-    let (_folder, path) = checkpoint(&tensors("taew2_1", "F16"));
+    let tiny = Checkpoint::new(tensors("taew2_1", "F16"));
     let load = |device: &Device| {
-        let weights = Arc::new(Weights::open(&path)?);
+        let weights = Arc::new(Weights::open(tiny.path_for(device))?);
         TinyDecoder::load(&Loader::new(device, &weights, Precision::F16), &taehv::config::Config::of(&weights)?)
     };
     let prepare = |rec: &mut Recorder, decoder: &TinyDecoder| {
@@ -129,47 +135,55 @@ fn autoencoder(bench: &mut Bench, frames: usize, [height, width]: [usize; 2]) ->
     })
 }
 
-/// Times `run`, whose operations a dry run of the same code counts.
-fn model<M, I>(
+/// Times `run` on what `load` and `prepare` give.
+fn model<M: 'static, I: 'static>(
     bench: &mut Bench,
     name: &str,
     load: impl Fn(&Device) -> Result<M>,
     prepare: impl Fn(&mut Recorder, &M) -> Result<I>,
-    run: impl Fn(&mut Recorder, &M, &mut I) -> Result<()>,
+    run: impl Fn(&mut Recorder, &M, &mut I) -> Result<()> + Clone + 'static,
 ) -> Result<()> {
-    let device = bench.rec.device().clone();
-    let dry = device.dry(device.limits().clone());
-    let mut rec = Recorder::new(&dry, Cancel::new());
-    let model = load(&dry)?;
-    let mut inputs = prepare(&mut rec, &model)?;
-    let operations = || dry.rehearsal().map_or(0.0, |rehearsal| rehearsal.cost().flops);
-    run(&mut rec, &model, &mut inputs)?; // what is computed once is no part of a step
-    let before = operations();
-    run(&mut rec, &model, &mut inputs)?;
-    let work = operations() - before;
-
-    let model = load(&device)?;
-    let inputs = RefCell::new(prepare(&mut bench.rec, &model)?);
-    bench.time(name, work as usize, 0, |rec| run(rec, &model, &mut inputs.borrow_mut()))
+    bench.time("model", name, &|rec| {
+        let model = load(&rec.device().clone())?;
+        let (mut inputs, run) = (prepare(rec, &model)?, run.clone());
+        Ok(Box::new(move |rec| run(rec, &model, &mut inputs)))
+    })
 }
 
-fn random(rec: &mut Recorder, shape: &[usize]) -> Result<wan_animate::unversioned::gpu::Tensor> {
-    rec.device().upload("bench", shape, DType::F32, &crate::bytes(shape.iter().product(), DType::F32))
+/// Numbers of both signs.
+pub fn values(count: usize) -> impl Iterator<Item = f32> {
+    (0..count).map(|i| (i * 7919 % 1000) as f32 * 0.002 - 1.0)
 }
 
-/// A file of these tensors with small random numbers, in a folder that goes with the first of the pair.
-fn checkpoint(all: &[Named]) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("model.safetensors");
-    let places = write_safetensors(&path, all);
-    for (tensor, place) in all.iter().zip(places) {
-        let small = values(tensor.shape.iter().product()).map(|value| value * 0.03);
-        let data = match tensor.dtype {
-            "BF16" => small.flat_map(|value| half::bf16::from_f32(value).to_le_bytes()).collect(),
-            "F16" => small.flat_map(|value| half::f16::from_f32(value).to_le_bytes()).collect(),
-            _ => small.flat_map(f32::to_le_bytes).collect(),
-        };
-        fill(&path, &[place], &[data]);
+fn random(rec: &mut Recorder, shape: &[usize]) -> Result<Tensor> {
+    rec.upload(shape, &values(shape.iter().product()).collect::<Vec<_>>())
+}
+
+/// A file of tensors with small random numbers, which are written when a device wants them: a dry one does not.
+struct Checkpoint {
+    folder: TempDir,
+    tensors: Vec<Named>,
+    places: Vec<u64>,
+    is_filled: Cell<bool>,
+}
+
+impl Checkpoint {
+    fn new(tensors: Vec<Named>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let places = write_safetensors(&folder.path().join(FILE), &tensors);
+        Self { folder, tensors, places, is_filled: Cell::new(false) }
     }
-    (folder, path)
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(FILE)
+    }
+
+    fn path_for(&self, device: &Device) -> PathBuf {
+        if device.rehearsal().is_none() && !self.is_filled.replace(true) {
+            Data::Dense.write(&self.path(), &self.tensors, &self.places);
+        }
+        self.path()
+    }
 }
+
+const FILE: &str = "model.safetensors";

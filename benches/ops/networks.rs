@@ -1,35 +1,22 @@
-//! Networks from the ONNX files of a folder, which `WAN_ANIMATE_NETWORKS` names, beside onnxruntime on the processor: from the input on the host to
-//! the outputs there.
+//! Networks from the ONNX files of a folder, beside onnxruntime on the processor: from the input on the host to the outputs there.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::onnx::lower::Network;
 use wan_animate::unversioned::onnx::{Data, Graph, Value};
 use wan_animate::{Cancel, Device, Result};
 
-use crate::Bench;
+use crate::{Bench, models, peers};
 
-/// With `--profile`, then where the time goes by kernel; a profiled run is slower.
-pub fn networks(bench: &mut Bench) -> Result<()> {
-    let Some(folder) = std::env::var_os("WAN_ANIMATE_NETWORKS") else {
-        println!("networks: not measured, WAN_ANIMATE_NETWORKS is not set");
-        return Ok(());
-    };
-    for path in files(Path::new(&folder)) {
+/// With `WAN_ANIMATE_PROFILE`, then where the time goes by kernel; a profiled run is slower.
+pub fn all(bench: &mut Bench, folder: &Path) -> Result<()> {
+    for path in files(folder) {
         network(bench, &path)?;
-        if std::env::args().any(|argument| argument == "--profile") {
+        if std::env::var_os("WAN_ANIMATE_PROFILE").is_some() {
             profile(&path)?;
         }
-        match std::env::var_os("WAN_ANIMATE_PYTHON") {
-            Some(python) => {
-                let mut command = Command::new(python);
-                command.arg("benches/ops/onnx_peer.py").arg(&path);
-                bench.peer("onnxruntime", command);
-            }
-            None => println!("onnxruntime: not measured, WAN_ANIMATE_PYTHON is not set"),
-        }
+        peers::python(bench, "onnxruntime", &["benches/ops/onnx_peer.py".into(), path.into()]);
     }
     Ok(())
 }
@@ -44,7 +31,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn open(path: &Path) -> Result<(Graph, Vec<(String, Value)>)> {
     let mut graph = Graph::open(path, &[])?;
     graph.fuse();
-    let value = |shape: &[usize]| Value::new(shape, Data::F32(crate::values(shape.iter().product()).collect()));
+    let value = |shape: &[usize]| Value::new(shape, Data::F32(models::values(shape.iter().product()).collect()));
     let inputs = graph.inputs().iter().map(|port| (port.name.clone(), value(port.shape.as_deref().unwrap_or_default()))).collect();
     Ok((graph, inputs))
 }
@@ -56,14 +43,10 @@ fn run(network: &Network, rec: &mut Recorder, inputs: &[(String, Value)]) -> Res
 
 fn network(bench: &mut Bench, path: &Path) -> Result<()> {
     let (graph, inputs) = open(path)?;
-    let device = bench.rec.device().clone();
-    let dry = device.dry(device.limits().clone());
-    run(&Network::load(graph.clone(), &dry)?, &mut Recorder::new(&dry, Cancel::new()), &inputs)?;
-    let (work, dispatches) = dry.rehearsal().map_or((0.0, 0), |rehearsal| (rehearsal.cost().flops, rehearsal.dispatches()));
-
-    let network = Network::load(graph, &device)?;
-    let name = format!("{}, {dispatches} dispatches", path.file_stem().unwrap_or_default().to_string_lossy());
-    bench.time(&name, work as usize, 0, |rec| run(&network, rec, &inputs))
+    bench.time("network", &path.file_stem().unwrap_or_default().to_string_lossy(), &|rec| {
+        let (network, inputs) = (Network::load(graph.clone(), rec.device())?, inputs.clone());
+        Ok(Box::new(move |rec| run(&network, rec, &inputs)))
+    })
 }
 
 fn profile(path: &Path) -> Result<()> {

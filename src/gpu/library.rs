@@ -1,10 +1,13 @@
 //! Functions that kernels share: the files of `wgsl/lib`, which `// #import` names.
 
+use crate::gpu::activation::ACTIVATE;
+
 macro_rules! libraries {
     ($($name:ident)*) => {
         /// The file of this name.
         pub(super) fn library(name: &str) -> Option<&'static str> {
             match name {
+                "activate" => Some(ACTIVATE),
                 $(stringify!($name) => Some(include_str!(concat!("../../wgsl/lib/", stringify!($name), ".wgsl"))),)*
                 _ => None,
             }

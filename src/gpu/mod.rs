@@ -10,6 +10,7 @@
 //!   its lane and its parameters; [`compose`] generates bindings, their element formats and the entry point around it, so that one file serves
 //!   every storage format. Tile sizes are module constants in the generated head rather than pipeline `override`s, because
 //!   arrays in registers cannot be sized by an `override`. [`build`] compiles them, [`pipeline`] keeps what was compiled.
+//! - [`activation`]: functions of single elements that kernels take by a number, with their formulas.
 //! - [`cost`]: what a dispatch takes of arithmetic and memory. [`recorder`]: what ops record. It comes to [`command`]s, which are data. An [`engine`] takes them: the live one submits them in slices of
 //!   time, with cancellation between submissions; the dry one prices them, and a [`rehearsal`] has the sums, for plans.
 //! - [`submitted`], [`pending`]: waiting, and [`download`]: what is waited for. [`rate`]: how fast the device is.
@@ -18,6 +19,7 @@
 //! - [`profile`]: how long each kernel took, where that was asked for, measured by a [`timer`].
 
 mod accessors;
+pub mod activation;
 pub mod adapter;
 pub mod arena;
 pub mod arg;

@@ -4,11 +4,15 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::gpu::kernel::{READ, VECTOR_OPTIONAL, WRITE, params};
 use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
-use crate::ops::operand::operand_dtype;
+use crate::ops::{
+    operand::operand_dtype,
+    rms_norm::{LANES, groups_of, lanes_of},
+};
 use crate::shape::Dims;
 
 pub static LAYER_NORM: Kernel = Kernel {
     slots: &[Slot::read("x", READ), Slot::read("scale", VECTOR_OPTIONAL), Slot::read("shift", VECTOR_OPTIONAL), Slot::write("out", WRITE)],
+    variants: &[&[("LANES", LANES)]],
     ..Kernel::of("layer_norm", include_str!("../../wgsl/layer_norm.wgsl"), size_of::<Params>())
 };
 
@@ -35,6 +39,7 @@ pub fn layer_norm(rec: &mut Recorder, x: &Tensor, affine: Affine, eps: f32, dtyp
     let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { rows: dims.get("L") as u32, cols: dims.get("C") as u32, eps, unit };
     let args = [Arg::rows(x), Arg::optional_rows(scale), Arg::optional_rows(shift), Arg::rows(&out)];
-    rec.dispatch(&LAYER_NORM, &[], &params, &args, dims.get("L"), Cost::of(8.0 * x.len() as f64, &args))?;
+    let lanes = lanes_of(x.cols());
+    rec.dispatch(&LAYER_NORM, &[("LANES", lanes)], &params, &args, groups_of(dims.get("L"), lanes), Cost::of(8.0 * x.len() as f64, &args))?;
     Ok(out)
 }

@@ -4,7 +4,6 @@
 //! matrix product or attention takes the [`DType`] to store: f32, or f16 (saturating) where the last axis is a
 //! multiple of four. All axes and element formats work with any sizes otherwise.
 
-pub mod activation;
 pub mod attention;
 pub mod binary;
 pub mod channelwise;
@@ -42,7 +41,7 @@ pub mod window;
 
 use crate::gpu::Kernel;
 
-pub use activation::Activation;
+pub use crate::gpu::activation::{self, Activation};
 pub use operand::operand_dtype;
 
 /// Calls a macro with the name of every op: tests have a file for each, without which they do not compile.

@@ -4,7 +4,10 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::kernel::{READ, VECTOR, WRITE, params};
 use crate::gpu::{Arg, Cost, Kernel, Recorder, Slot, Tensor};
-use crate::ops::{operand::operand_dtype, rms_norm::lanes_of};
+use crate::ops::{
+    operand::operand_dtype,
+    rms_norm::{LANES, groups_of, lanes_of},
+};
 use crate::shape::Dims;
 
 pub static NORM_ROPE: Kernel = Kernel {
@@ -15,7 +18,7 @@ pub static NORM_ROPE: Kernel = Kernel {
         Slot::read("sin", VECTOR),
         Slot::write("out", WRITE),
     ],
-    variants: &[&[("ALIGNED4", &[0, 1]), ("WG", &[8, 16, 32, 64])]],
+    variants: &[&[("ALIGNED4", &[0, 1]), ("LANES", LANES)]],
     ..Kernel::of("norm_rope", include_str!("../../wgsl/norm_rope.wgsl"), size_of::<Params>())
 };
 
@@ -40,12 +43,13 @@ pub fn norm_rope(rec: &mut Recorder, x: &Tensor, weight: &Tensor, eps: f32, rota
     let out = rec.alloc(x.shape(), operand_dtype(dtype, x.cols()))?;
     let params = Params { tokens: dims.get("L") as u32, cols: x.cols() as u32, half_dim: half as u32, eps };
     let args = [Arg::rows(x), Arg::rows(weight), Arg::rows(cos), Arg::rows(sin), Arg::rows(&out)];
+    let lanes = lanes_of(x.cols());
     rec.dispatch(
         &NORM_ROPE,
-        &[("ALIGNED4", u32::from(half.is_multiple_of(4))), ("WG", lanes_of(x.cols()))],
+        &[("ALIGNED4", u32::from(half.is_multiple_of(4))), ("LANES", lanes)],
         &params,
         &args,
-        dims.get("L"),
+        groups_of(dims.get("L"), lanes),
         Cost::of(10.0 * x.len() as f64, &args),
     )?;
     Ok(out)

@@ -35,9 +35,14 @@ pub fn numbers(name: &str, shape: &[usize], salt: u64) -> Vec<f32> {
 /// Shapes and values by name.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
+/// Where the golden of a model is: one of the repository's by its name, another by its path, without the ending.
+pub fn place(name: &str, ending: &str) -> String {
+    Path::new("sam2").join(format!("{name}.{ending}")).display().to_string()
+}
+
 /// A tiny model: its tensors in the names of transformers, its configuration, and its salt.
 pub fn tiny(version: &str) -> (Tensors, Value, u64) {
-    let json: Value = golden_json(&format!("sam2/{version}.json"));
+    let json: Value = golden_json(&place(version, "json"));
     let salt = json["salt"].as_u64().expect("a salt");
     let shapes: BTreeMap<String, Vec<usize>> = serde_json::from_value(json["tensors"].clone()).expect("shapes");
     let tensor = |(name, shape): (String, Vec<usize>)| {

@@ -170,7 +170,7 @@ fn smallest(request: &Animate2Request, is: impl Fn(&Plan) -> bool) -> u64 {
 fn check_caches(quantizes: bool, caches: &[DrivingCache]) {
     let (run, folder) = (Run::open("distilled"), golden_path("animate2/base"));
     let all = Frames::open(run.input("driving")).expect("frames");
-    let driving = Frames::from_images((0..58).map(|i| all.read(i % 18).expect("a frame"))).expect("a video");
+    let driving = Frames::from_images((0..49).map(|i| all.read(i % 18).expect("a frame"))).expect("a video");
     let reference = open_image(run.input("reference")).expect("an image");
     let request = |pipeline: &Animate2Pipeline| {
         let request = pipeline.animate(&reference, &driving, "a person").guidance_scale(1.0);
@@ -201,6 +201,10 @@ fn check_caches(quantizes: bool, caches: &[DrivingCache]) {
 #[test]
 fn each_way_of_keeping_the_driving_video_gives_the_same_bits_within_its_budget() {
     check_caches(false, &[DrivingCache::Host, DrivingCache::Inputs, DrivingCache::Keys]);
+}
+
+#[test]
+fn each_way_of_keeping_the_driving_video_in_8_bits_gives_the_same_bits_within_its_budget() {
     check_caches(true, &[DrivingCache::Host, DrivingCache::Inputs]);
 }
 

@@ -154,6 +154,64 @@ fn a_person_is_replaced_by_the_masks_that_sam_2_follows() {
     let _ = std::fs::remove_dir_all(folder);
 }
 
+/// Networks of a folder have masks of their own, SAM 2 follows others, and either come as files: the same pipeline, and the same frames of the same
+/// masks. What the networks' own masks are is given back.
+fn masks_of_three_sources(name: &str, networks: NetworkFiles, video: &Frames) -> Frames {
+    let (pipeline, reference, folder) = (pipeline(), reference(), folder(name));
+    let (tensors, json, _) = tiny("tiny_2_1");
+    save_torch(&folder, "sam2.1_hiera_tiny.pt", &original(&tensors), Some(&json));
+    let followed = networks.clone().segmenter(folder.join("sam2.1_hiera_tiny.pt"));
+    let driving = DrivingVideo::new(video.clone()).preprocess(preprocess());
+    let replaced = |driving: DrivingVideo| {
+        let request = pipeline.replace_video(&reference, &driving).expect("networks are given");
+        frames(request.segment_frames(video.num_frames()).num_inference_steps(2))
+    };
+    let [own, followed] = [("own", networks), ("followed", followed)].map(|(source, files)| {
+        let mut opened = files.open(&device()).expect("opens");
+        let found = opened.find(video, &Search::new().masks(true), &Cancel::new(), &mut |_, _| {}).expect("somebody");
+        let masks = found.masks.expect("asked for");
+        let made = replaced(driving.clone().networks(files.clone()));
+        assert_eq!(made.len(), video.num_frames());
+        let of_files = driving.clone().networks(files).mask(through_files(&masks, &folder.join(source)));
+        assert!(same(&made, &replaced(of_files)), "masks of files");
+        (masks, made)
+    });
+    assert!(!same(&own.1, &followed.1), "other masks");
+    let _ = std::fs::remove_dir_all(folder);
+    own.0
+}
+
+#[test]
+fn masks_of_three_sources_go_through_the_same_pipeline() {
+    let five = Frames::from_images((0..5).map(|index| video().read(index).expect("a frame"))).expect("frames of one size");
+    masks_of_three_sources("sources", networks(), &five);
+}
+
+/// MediaPipe's networks, whose masks are of the person that is known to be there.
+#[test]
+#[ignore = "needs networks that users have"]
+fn masks_of_mediapipe_go_through_the_same_pipeline_as_those_of_sam_2() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !data.is_dir() {
+        eprintln!("the networks are not there: passed over");
+        return;
+    }
+    let five = |name: &str| {
+        let all = Frames::open(data.join("juggle").join(name)).expect("a clip");
+        Frames::from_images((0..5).map(|index| all.read(index).expect("a frame"))).expect("frames of one size")
+    };
+    let masks = masks_of_three_sources("mediapipe", NetworkFiles::new().folder(data.join("networks")), &five("video.mp4"));
+    let known = five("person_mask.mp4");
+    for index in 0..5 {
+        let (own, known) = (masks.read(index).expect("a mask"), known.read(index).expect("a mask"));
+        let pairs: Vec<_> = own.pixels().zip(known.pixels()).map(|(a, b)| (a.0[0] > 127, b.0[0] > 127)).collect();
+        let count = |of: fn(bool, bool) -> bool| pairs.iter().filter(|(a, b)| of(*a, *b)).count() as f64;
+        let overlap = count(|a, b| a && b) / count(|a, b| a || b);
+        println!("frame {index}: {overlap:.3} of what either mask covers is in both");
+        assert!(overlap > 0.9, "frame {index}: {overlap}");
+    }
+}
+
 /// Whenever it is killed, in preprocessing as later; the networks are then not asked again.
 #[test]
 fn a_generation_goes_on_where_it_was_killed() {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use crate::tiny_sam2::{original, save, save_torch, tiny};
 use image::{Rgb, RgbImage};
+use serde_json::json;
 use wan_animate::driving::DrivingVideo;
 use wan_animate::networks::{
     MaskGuide, MaskPrompt, MaskPrompts, NetworkFiles, Networks, Person, PersonDetector, Pose, PoseEstimator, Sam2Masks, Search,
@@ -217,6 +218,39 @@ fn files_that_are_none_of_sam_2_are_refused() {
         save(folder.path(), &tensors, Some(&json));
         assert!(Sam2Masks::open(folder.path(), &device()).is_err(), "{place} of {value}");
         *json.pointer_mut(place).expect("a field") = before;
+    }
+}
+
+/// Whatever a configuration says, it is refused, or there is a plan.
+#[test]
+fn no_configuration_ends_in_a_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (tensors, json, _) = tiny("tiny_2_1");
+    save(folder.path(), &tensors, Some(&json));
+    let hiera = "/vision_config/backbone_config";
+    let windows = format!("{hiera}/window_size_per_stage");
+    let places = [
+        "/image_size".to_owned(),
+        "/mask_decoder_config/num_attention_heads".to_owned(),
+        format!("{hiera}/global_attention_blocks"),
+        format!("{hiera}/num_attention_heads_per_stage"),
+        format!("{hiera}/num_attention_heads_per_stage/2"),
+        windows.clone(),
+        format!("{windows}/0"),
+        format!("{windows}/2"),
+        format!("{windows}/3"),
+    ];
+    let values =
+        [json!(0), json!(1), json!(6), json!(32), json!(8192), json!(u64::MAX), json!(1u64 << 40), json!(-3), json!("a"), json!([0])];
+    let dry = device().dry(device().limits().clone());
+    for (place, value) in places.iter().flat_map(|place| values.iter().map(move |value| (place, value))) {
+        let mut other = json.clone();
+        *other.pointer_mut(place).expect("a field") = value.clone();
+        std::fs::write(folder.path().join("config.json"), other.to_string()).expect("written");
+        let planned = Sam2Masks::open(folder.path(), &dry).and_then(|masks| masks.gpu_memory());
+        println!("{place} of {value}: {planned:?}");
+        let is_size = value.as_u64().is_some_and(|size| (1..1 << 20).contains(&size));
+        assert!(planned.is_err() || is_size || value.is_array(), "{place} of {value}");
     }
 }
 

@@ -1,4 +1,6 @@
-//! What is tested: ops on given inputs with results known within bounds, and ops that must refuse.
+//! What is tested and timed: ops on given inputs, with results known within bounds, and ops that must refuse.
+
+use std::sync::Arc;
 
 use half::f16;
 use wan_animate::Result;
@@ -10,13 +12,16 @@ use wan_animate::unversioned::gpu::recorder::POISON;
 use crate::approx::Approx;
 use crate::host::Host;
 
-/// Sends the inputs and records the op.
-pub type Run = Box<dyn Fn(&mut Recorder) -> Result<Tensor> + Send + Sync>;
+/// An op on inputs that were sent: records it, anew with each call.
+pub type Op = Box<dyn Fn(&mut Recorder) -> Result<Tensor>>;
+
+/// Sends the inputs, weights among them.
+pub type Prepare = Box<dyn Fn(&mut Recorder) -> Result<Op> + Send + Sync>;
 
 /// An op on given inputs, and what must come out.
 pub struct Case {
     pub name: String,
-    pub run: Run,
+    pub prepare: Prepare,
     pub oracle: Box<dyn Fn() -> Vec<Approx> + Send + Sync>,
 }
 
@@ -27,7 +32,25 @@ impl Case {
         run: impl Fn(&mut Recorder, [&Tensor; N]) -> Result<Tensor> + Send + Sync + 'static,
         oracle: impl Fn() -> Vec<Approx> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), run: sending(inputs, run), oracle: Box::new(oracle) }
+        Self { name: name.into(), prepare: sending(inputs, run), oracle: Box::new(oracle) }
+    }
+
+    /// One whose inputs are more than tensors of activations.
+    pub fn prepared(
+        name: impl Into<String>,
+        prepare: impl Fn(&mut Recorder) -> Result<Op> + Send + Sync + 'static,
+        oracle: impl Fn() -> Vec<Approx> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name: name.into(), prepare: Box::new(prepare), oracle: Box::new(oracle) }
+    }
+
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Sends the inputs and records the op.
+    pub fn run(&self, rec: &mut Recorder) -> Result<Tensor> {
+        (self.prepare)(rec)?(rec)
     }
 
     /// What is wrong with a result, if anything.
@@ -48,10 +71,34 @@ impl Case {
     }
 }
 
+/// What sizes are timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizes {
+    /// A software driver is done with in milliseconds.
+    Small,
+    /// Of Wan's 14B transformer and its autoencoder at 480p and 720p.
+    Wan,
+}
+
+impl Sizes {
+    /// Tokens and numbers of each, of some activations.
+    pub fn tokens(self) -> [usize; 2] {
+        match self {
+            Self::Small => [1024, 1536],
+            Self::Wan => [32_760, 5120],
+        }
+    }
+
+    /// What is timed in small sizes alone: nearly no time goes to it.
+    pub fn small<const N: usize>(self, cases: impl FnOnce() -> [Case; N]) -> impl Iterator<Item = Case> {
+        (self == Self::Small).then(cases).into_iter().flatten()
+    }
+}
+
 /// An op that must refuse with a message that holds `says`.
 pub struct Refusal {
     pub says: &'static str,
-    pub run: Run,
+    pub prepare: Prepare,
 }
 
 impl Refusal {
@@ -60,15 +107,23 @@ impl Refusal {
         inputs: [&Host; N],
         run: impl Fn(&mut Recorder, [&Tensor; N]) -> Result<Tensor> + Send + Sync + 'static,
     ) -> Self {
-        Self { says, run: sending(inputs, run) }
+        Self { says, prepare: sending(inputs, run) }
     }
 }
 
-fn sending<const N: usize>(inputs: [&Host; N], run: impl Fn(&mut Recorder, [&Tensor; N]) -> Result<Tensor> + Send + Sync + 'static) -> Run {
-    let inputs = inputs.map(Clone::clone);
+pub fn op(run: impl Fn(&mut Recorder) -> Result<Tensor> + 'static) -> Result<Op> {
+    Ok(Box::new(run))
+}
+
+fn sending<const N: usize>(
+    inputs: [&Host; N],
+    run: impl Fn(&mut Recorder, [&Tensor; N]) -> Result<Tensor> + Send + Sync + 'static,
+) -> Prepare {
+    let (inputs, run) = (inputs.map(Clone::clone), Arc::new(run));
     Box::new(move |rec| {
         let tensors = inputs.iter().map(|input| input.send(rec)).collect::<Result<Vec<_>>>()?;
-        run(rec, std::array::from_fn(|i| &tensors[i]))
+        let run = run.clone();
+        op(move |rec| run(rec, std::array::from_fn(|i| &tensors[i])))
     })
 }
 

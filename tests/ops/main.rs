@@ -9,6 +9,7 @@ mod case;
 mod cases;
 mod host;
 mod quantized;
+mod support;
 
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -25,7 +26,7 @@ use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 use wan_animate::{Cancel, Device, Error, Family, Tune};
 
 use approx::Approx;
-use case::{Case, Output};
+use case::{Case, Output, Sizes};
 
 /// With the checks on, an access out of bounds is turned into one at the end of the buffer, where the guard shows it.
 fn checked_device() -> &'static Device {
@@ -43,7 +44,7 @@ fn table() -> &'static [(Case, Vec<Approx>)] {
 
 fn run(device: &Device, case: &Case, slice: u32) -> Output {
     let mut rec = Recorder::new(device, Cancel::new()).with_probe(Probe { guards: true, slice, ..Probe::default() });
-    let tensor = (case.run)(&mut rec).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let tensor = case.run(&mut rec).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     Output::download(&mut rec, &tensor).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
 
@@ -146,6 +147,19 @@ fn products_sum_in_one_order() {
     }
 }
 
+/// The bench goes by these figures.
+#[test]
+fn what_is_timed_has_a_cost() {
+    for case in cases::timed(Sizes::Small).chain(cases::dequantize::timed(Sizes::Wan).take(1)) {
+        let dry = checked_device().dry(checked_device().limits().clone());
+        let mut rec = Recorder::new(&dry, Cancel::new());
+        case.run(&mut rec).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let cost = dry.rehearsal().expect("dry").cost();
+        assert!(case.name.len() <= 52, "{} does not fit in its column", case.name);
+        assert!(cost.work() > 0.0, "{}: {cost:?}", case.name);
+    }
+}
+
 #[test]
 fn shaders_without_checks() {
     check_all(&Device::builder().shader_checks(false).build().expect("a device"));
@@ -182,7 +196,7 @@ fn slices_change_nothing() {
 fn wrong_inputs_are_refused() {
     for refusal in cases::refusals() {
         let mut rec = Recorder::new(checked_device(), Cancel::new());
-        let error = (refusal.run)(&mut rec).expect_err(refusal.says);
+        let error = (refusal.prepare)(&mut rec).and_then(|op| op(&mut rec)).expect_err(refusal.says);
         assert!(matches!(error, Error::Input(_) | Error::Unsupported(_)), "{error}");
         assert!(error.to_string().contains(refusal.says), "`{error}` does not say `{}`", refusal.says);
         rec.finish().expect("what was recorded before the refusal is sound");

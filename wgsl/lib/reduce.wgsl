@@ -1,14 +1,15 @@
-// Sums over the WG threads of a workgroup; WG is a power of two.
+// Sums over the LANES threads of a row; a workgroup has WG / LANES rows. Both are powers of two.
 
 var<workgroup> partial: array<f32, WG>;
 
-fn workgroup_sum(thread: u32, value: f32) -> f32 {
+fn row_sum(thread: u32, value: f32) -> f32 {
+    if (LANES == 1u) { return value; }
     workgroupBarrier(); // an earlier sum may still be read
     partial[thread] = value;
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if (thread < half) { partial[thread] += partial[thread + half]; }
+        if (thread % LANES < half) { partial[thread] += partial[thread + half]; }
     }
     workgroupBarrier();
-    return partial[0];
+    return partial[thread / LANES * LANES];
 }

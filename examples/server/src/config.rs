@@ -25,6 +25,10 @@ pub struct Config {
     pub model: Option<PathBuf>,
     /// The GPU, by a part of its name.
     pub adapter: Option<String>,
+    /// GiB of GPU memory that a job may take; what does not fit is streamed from the checkpoint. Without it all weights stay there.
+    pub memory_budget: Option<f64>,
+    /// The tiny decoder of drafts, such as taew2_1.safetensors.
+    pub draft_decoder: Option<PathBuf>,
     /// The networks that find a person in a raw video, where the checkpoint does not bring them.
     pub networks: Option<PathBuf>,
     /// The classifier of `safety`.
@@ -79,6 +83,8 @@ impl Default for Config {
             data: "server-data".into(),
             model: None,
             adapter: None,
+            memory_budget: None,
+            draft_decoder: None,
             networks: None,
             safety_network: None,
             loras: BTreeMap::new(),

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::db::Database;
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job, NewJob};
+use crate::job::Job;
+use crate::jobs::{self, NewJob};
 
 type Answer = oneshot::Sender<Result<Option<Job>>>;
 

@@ -52,9 +52,9 @@ fn archive(frames: &[PathBuf], to: &Path) -> Result<()> {
     write().map_err(|error| Error::Io { path: to.into(), error })
 }
 
-/// Of the first input that has any. Frames that keep no time of their own have none that would fit.
+/// Of the first input that has any. Frames of uneven times have none that would fit, nor have files of WebM, which are written without.
 fn sound(request: &JobRequest, files: &Files, fps: f64) -> Result<Option<Audio>> {
-    if !matches!(request.format, Format::Mp4 | Format::Mov) {
+    if matches!(request.format, Format::Gif | Format::Frames) {
         return Ok(None);
     }
     for field in ["video", "background", "pose", "face"] {
@@ -62,6 +62,9 @@ fn sound(request: &JobRequest, files: &Files, fps: f64) -> Result<Option<Audio>>
         let Some(audio) = Audio::open(path.as_path())? else { continue };
         if request.fps == 0.0 && Frames::open(path.as_path())?.times().is_some() {
             return Err(Error::Input("frames of uneven times".into()));
+        }
+        if request.format == Format::Webm {
+            return Err(Error::Unsupported("sound in WebM".into()));
         }
         return Ok(Some(audio.skip(request.frame_offset as f64 / fps)));
     }

@@ -8,12 +8,12 @@ use tokio::sync::oneshot;
 use wan_animate::networks::OnnxClassifier;
 use wan_animate::safety::{Safety, SafetyCheck};
 use wan_animate::video::Frames;
-use wan_animate::{AnimatePipeline, Cancel, Device, Error, Location, Lora, Result};
+use wan_animate::{AnimatePipeline, Cancel, Device, Error, Location, Lora, MemoryBudget, Result};
 
 use crate::config::Config;
 use crate::request::{JobRequest, LoraChoice, SafetyMode};
 
-/// Pipelines that are kept: LoRAs are merged into the weights, so that each choice of them has its own.
+/// Pipelines that are kept: LoRAs are merged into the weights, so that each choice of them has its own, as drafts have.
 const KEPT: usize = 2;
 
 pub struct Engine {
@@ -48,9 +48,10 @@ impl Engine {
         Ok(device)
     }
 
-    /// The checkpoint with the LoRAs of a request.
-    pub fn pipeline(&mut self, loras: &[LoraChoice]) -> Result<&AnimatePipeline> {
-        let key = loras.iter().map(|lora| format!("{}*{}", lora.name, lora.weight)).collect::<Vec<_>>().join("+");
+    /// The checkpoint with the LoRAs of a request, and the decoder that it wants.
+    pub fn pipeline(&mut self, loras: &[LoraChoice], is_draft: bool) -> Result<&AnimatePipeline> {
+        let mut key = if is_draft { "draft".to_string() } else { String::new() };
+        loras.iter().for_each(|lora| key += &format!("+{}*{}", lora.name, lora.weight));
         if let Some(at) = self.pipelines.iter().position(|(name, _)| *name == key) {
             let kept = self.pipelines.remove(at);
             self.pipelines.push(kept);
@@ -58,17 +59,23 @@ impl Engine {
             if self.pipelines.len() == KEPT {
                 self.pipelines.remove(0);
             }
-            let pipeline = self.load(loras)?;
+            let pipeline = self.load(loras, is_draft)?;
             self.pipelines.push((key, pipeline));
         }
         self.pipelines.last().map(|(_, pipeline)| pipeline).ok_or_else(|| Error::Input("no pipeline".into()))
     }
 
-    fn load(&mut self, loras: &[LoraChoice]) -> Result<AnimatePipeline> {
+    fn load(&mut self, loras: &[LoraChoice], is_draft: bool) -> Result<AnimatePipeline> {
         let device = self.device()?;
         let missing = || Error::Input("the server has no checkpoint: start it with --model".into());
         let model = self.config.model.clone().ok_or_else(missing)?;
         let mut builder = AnimatePipeline::builder(&device).checkpoint(model.as_path());
+        if let Some(gib) = self.config.memory_budget {
+            builder = builder.memory_budget(MemoryBudget::gib(gib));
+        }
+        if let Some(decoder) = self.config.draft_decoder.as_ref().filter(|_| is_draft) {
+            builder = builder.draft_decoder(decoder.as_path());
+        }
         for lora in loras {
             let file = self.config.loras.get(&lora.name).ok_or_else(|| Error::Input(format!("there is no LoRA {:?}", lora.name)))?;
             builder = builder.lora(Lora::open(Location::from(file.as_path()))?.weight(lora.weight));

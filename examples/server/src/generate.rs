@@ -68,7 +68,7 @@ pub enum End {
 /// Makes all frames, or as many as there is time for.
 pub fn generate(engine: &mut Engine, order: Order) -> Result<End> {
     let config = engine.config().clone();
-    let pipeline = engine.pipeline(&order.request.loras)?;
+    let pipeline = engine.pipeline(&order.request.loras, order.request.draft)?;
     let (request, fps) = build(pipeline, &config, &order)?;
     let mut request = request.seed(order.seed).num_videos(order.request.count as usize).previews(true).cancel(order.cancel.clone());
     if let Some(state) = &order.state {

@@ -76,6 +76,8 @@ pub struct JobRequest {
     pub cache_end: Option<String>,
     /// Steps reused in a row at most.
     pub cache_max_consecutive: Option<usize>,
+    /// Frames by a tiny decoder: soon there, with faults in faces and fine detail.
+    pub draft: bool,
     pub format: Format,
     /// 1 to 100.
     pub quality: u8,
@@ -130,6 +132,7 @@ impl Default for JobRequest {
             cache_start: None,
             cache_end: None,
             cache_max_consecutive: None,
+            draft: false,
             format: Format::Mp4,
             quality: 90,
             effort: None,
@@ -389,6 +392,9 @@ impl JobRequest {
         if self.safety != SafetyMode::None && config.safety_network.is_none() {
             return Err(Failure::unsupported("safety", "this server has no classifier"));
         }
+        if self.draft && config.draft_decoder.is_none() {
+            return Err(Failure::unsupported("draft", "this server has no tiny decoder for drafts"));
+        }
         if self.format == Format::Webm && !cfg!(feature = "webm") {
             return Err(Failure::unsupported("format", "this server was built without WebM; there are mp4, mov, gif and frames"));
         }
@@ -429,7 +435,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let config = Config::default();
         assert!(request().check(&config).is_ok());
-        let cases: [(&str, JobRequest); 15] = [
+        let cases: [(&str, JobRequest); 16] = [
             ("image", JobRequest { image: String::new(), ..request() }),
             ("video", JobRequest { video: None, ..request() }),
             ("width", JobRequest { width: Some(16), ..request() }),
@@ -443,6 +449,7 @@ mod tests {
             ("windows", JobRequest { windows: Some(Windows { frames: 16, overlap: 4 }), ..request() }),
             ("windows.overlap", JobRequest { windows: Some(Windows { frames: 17, overlap: 17 }), ..request() }),
             ("color_anchor", JobRequest { color_anchor: Some(1.5), ..request() }),
+            ("draft", JobRequest { draft: true, ..request() }),
             ("safety", JobRequest { safety: SafetyMode::Fast, ..request() }),
             ("retarget", JobRequest { retarget: true, mode: Mode::Replace, ..request() }),
         ];

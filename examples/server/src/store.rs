@@ -2,6 +2,7 @@
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -21,6 +22,9 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: Path,
 }
+
+/// A store that does not answer within this time is not up. Clouds are tried for longer before it is an error.
+const SOON: Duration = Duration::from_secs(5);
 
 /// What was written.
 #[derive(Clone, Debug)]
@@ -145,9 +149,9 @@ impl Store {
         Ok(deleted)
     }
 
-    /// Whether it answers.
+    /// Whether it answers soon.
     pub async fn is_up(&self) -> bool {
-        self.put("alive", Bytes::from_static(b"1")).await.is_ok()
+        tokio::time::timeout(SOON, self.put("alive", Bytes::from_static(b"1"))).await.is_ok_and(|put| put.is_ok())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::clock::now;
 use crate::db::on;
 use crate::error::Result;
-use crate::jobs;
+use crate::leases;
 use crate::queue;
 
 /// Between two rounds; results are gone so long after their time at the latest.
@@ -32,13 +32,14 @@ pub async fn run(app: &App) {
 async fn sweep(app: &App, silence_begins: Instant) -> Result<()> {
     let silent = (app.config.heartbeat_ms * SILENT_HEARTBEATS).max(20_000);
     if silence_begins.elapsed() > Duration::from_millis(silent) {
-        let woken = jobs::wake_stalled(&app.database, silent as i64).await?;
+        let woken = leases::wake_stalled(&app.database, silent as i64).await?;
         if woken > 0 {
             tracing::warn!("{woken} jobs were woken");
         }
     }
     expire_jobs(app).await?;
     expire_uploads(app).await?;
+    tidy(app).await?;
     queue::forget_done(&app.database).await
 }
 
@@ -61,6 +62,20 @@ async fn expire_uploads(app: &App) -> Result<()> {
     for (id, file) in over {
         app.store.delete(&file).await?;
         on!(&app.database, pool => sqlx::query("DELETE FROM upload WHERE id = $1").bind(&id).execute(pool).await.map(drop)?);
+    }
+    Ok(())
+}
+
+/// Scratch folders of workers that died here: of leases that are over.
+async fn tidy(app: &App) -> Result<()> {
+    let Ok(mut folders) = tokio::fs::read_dir(app.config.data.join("scratch")).await else { return Ok(()) };
+    while let Ok(Some(folder)) = folders.next_entry().await {
+        let name = folder.file_name();
+        let Some((id, lease)) = name.to_str().and_then(|name| name.rsplit_once('-')) else { continue };
+        let Ok(lease) = lease.parse() else { continue };
+        if !leases::is_held(&app.database, id, lease).await? {
+            let _ = tokio::fs::remove_dir_all(folder.path()).await;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::jobs::{self, Job, Output};
+use crate::job::{Job, Media, Output, Progress, count};
+use crate::jobs;
 use crate::sign;
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -14,24 +15,14 @@ pub struct JobView {
     pub id: String,
     /// queued, preparing, running, encoding, cancelling, completed, failed, cancelled or expired.
     pub state: String,
-    /// What is being done, in words.
-    pub stage: String,
     /// Each state with its time in milliseconds since 1970.
     pub history: Vec<Moment>,
-    /// From 1 on; 0 before the first.
-    pub segment: i64,
-    pub segments: i64,
-    /// From 1 on; 0 before the first.
-    pub step: i64,
-    pub steps: i64,
-    /// 0 to 1.
-    pub progress: f64,
-    pub eta_ms: Option<i64>,
+    #[serde(flatten)]
+    pub at: Progress,
     /// Jobs before it, while it is queued.
     pub position: Option<i64>,
     /// Frames that can be looked at.
     pub frames: usize,
-    pub total_frames: i64,
     pub seed: i64,
     pub priority: i64,
     pub created: i64,
@@ -72,14 +63,8 @@ pub struct Fault {
 pub struct OutputView {
     /// Works without a key, until it expires.
     pub url: String,
-    pub seed: i64,
-    pub format: String,
-    pub bytes: i64,
-    pub sha256: String,
-    pub width: i64,
-    pub height: i64,
-    pub frames: i64,
-    pub fps: f64,
+    #[serde(flatten)]
+    pub media: Media,
     /// What a classifier says; none where none was asked for.
     pub flagged: Option<bool>,
 }
@@ -93,17 +78,10 @@ pub async fn view(app: &App, job: &Job) -> Result<JobView> {
     Ok(JobView {
         id: job.id.clone(),
         state: state(job).into(),
-        stage: job.stage.clone(),
         history: history(job),
-        segment: job.segment,
-        segments: job.segments,
-        step: job.step,
-        steps: job.steps,
-        progress: job.progress,
-        eta_ms: job.eta_ms,
+        at: job.at.clone(),
         position,
-        frames: job.frame_runs().iter().map(|run| run.frames).sum(),
-        total_frames: job.total_frames,
+        frames: count(&job.frame_runs()),
         seed: job.seed,
         priority: job.priority,
         created: job.created,
@@ -133,22 +111,11 @@ fn history(job: &Job) -> Vec<Moment> {
 }
 
 fn output_view(app: &App, output: &Output) -> OutputView {
-    OutputView {
-        url: output_url(app, output),
-        seed: output.seed,
-        format: output.format.clone(),
-        bytes: output.bytes,
-        sha256: output.sha256.clone(),
-        width: output.width,
-        height: output.height,
-        frames: output.frames,
-        fps: output.fps,
-        flagged: output.flagged.map(|flagged| flagged != 0),
-    }
+    OutputView { url: output_url(app, output), media: output.media.clone(), flagged: output.flagged.map(|flagged| flagged != 0) }
 }
 
 /// Works without a key, until the output expires.
 pub fn output_url(app: &App, output: &Output) -> String {
     let path = format!("/files/{}", output.id);
-    format!("{}{path}/video.{}?{}", app.public_url, output.format, sign::query(&app.secret, "GET", &path, output.expires))
+    format!("{}{path}/video.{}?{}", app.public_url, output.media.format, sign::query(&app.secret, "GET", &path, output.expires))
 }

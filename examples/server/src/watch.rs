@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use crate::db::Database;
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::job::Job;
+use crate::jobs;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);

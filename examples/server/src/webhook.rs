@@ -12,13 +12,14 @@ use crate::compat;
 use crate::db::on;
 use crate::deliveries::Delivery;
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::job::Job;
+use crate::jobs;
 use crate::keys;
 use crate::queue::{self, Handler, Push};
 use crate::sign;
 use crate::store::hex;
 
-/// Tries before a delivery is given up: some 9 hours.
+/// Tries before a delivery is given up: an hour and a half.
 const TRIES: i64 = 8;
 
 pub fn handler(app: Shared) -> Handler {

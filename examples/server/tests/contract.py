@@ -63,14 +63,14 @@ def main():
         if not program.exists():
             print("  schemathesis: passed over, not installed")
             return
-        command = [program, "run", f"{site.url}/openapi.json", "--header", f"Authorization: Bearer {site.key}", "--checks", "not_a_server_error", "--max-time", str(seconds)]
+        command = [program.absolute(), "run", f"{site.url}/openapi.json", "--header", f"Authorization: Bearer {site.key}", "--checks", "not_a_server_error", "--max-time", str(seconds)]
         usage = subprocess.run([program, "run", "--help"], capture_output=True, text=True).stdout
         if "--max-time" not in usage:
             command = command[:-2]
         # Streams end with their job, of which there is no worker here; and a server without one is not ready.
         command += ["--exclude-path-regex", "events|readyz"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, cwd=site.folder)
             out, code = done.stdout, done.returncode
         except subprocess.TimeoutExpired as late:
             out, code = (late.stdout or b"").decode(), 0

@@ -1,4 +1,4 @@
-"""Line 17: starts a server with a fresh database, and drives its page in Chromium by page.mjs.
+"""Lines 13 and 17: starts a server with a fresh database, and drives its page in Chromium by page.mjs.
 
 page.py NODE_FOLDER [FOLDER_OF_SCREENSHOTS]"""
 

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 /// Stages of Hiera; each halves height and width of the one before.
 pub const STAGES: usize = 4;
 
+/// No size is above this.
+const LARGEST: usize = 1 << 14;
+
 /// The sizes of a model, told from its tensors but for the first five fields, which those of published models are known by.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Config {
@@ -76,7 +79,7 @@ impl Config {
             ("memory_attention_mlp_dim", self.memory_attention_mlp_dim),
             ("memory_dim", self.memory_dim),
         ];
-        if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 1 << 14) {
+        if let Some((field, size)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > LARGEST) {
             return wrong(format!("`{field}` is {size}"));
         }
         if !self.image_size.is_multiple_of(32) {
@@ -85,7 +88,7 @@ impl Config {
         let first = self.window_size_per_stage[0];
         for stage in 0..STAGES {
             let (dim, heads, window) = (self.dim(stage), self.num_attention_heads_per_stage[stage], self.window_size_per_stage[stage]);
-            if heads == 0 || dim % heads != 0 || window == 0 || self.blocks_per_stage[stage] == 0 {
+            if heads == 0 || dim % heads != 0 || window == 0 || window > LARGEST || self.blocks_per_stage[stage] == 0 {
                 return wrong(format!("stage {stage} of {dim} channels has {heads} heads in windows of {window}"));
             }
             if stage + 1 < STAGES && window % 2 != 0 {

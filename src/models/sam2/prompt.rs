@@ -34,6 +34,9 @@ impl Prompt {
 /// Channels that an earlier mask has before it is as wide as features.
 const MASK_CHANNELS: [usize; 3] = [1, 4, 16];
 
+/// Pixels from the corner of a picture within which a place has sines.
+const FAR: f64 = 1e9;
+
 /// How sure an earlier mask may be.
 const SURE: f32 = 32.0;
 
@@ -84,10 +87,10 @@ impl PromptEncoder {
     /// The tokens of a prompt, [n, C] row by row: a last one says that there are no more, and where there is nothing else another does.
     ///
     /// # Errors
-    /// [`Error::Input`] where a place is no number.
+    /// [`Error::Input`] where a place is no number, or beyond all pictures.
     pub fn tokens(&self, prompt: &Prompt) -> Result<Vec<f32>> {
         let places = prompt.places();
-        if let Some(((x, y), _)) = places.iter().find(|((x, y), _)| !x.is_finite() || !y.is_finite()) {
+        if let Some(((x, y), _)) = places.iter().find(|((x, y), _)| !(x.abs() < FAR && y.abs() < FAR)) {
             return Err(Error::Input(format!("a prompt at {x}, {y}")));
         }
         let share = |at: f64| (at + 0.5) / self.image_size as f64;
@@ -100,6 +103,7 @@ impl PromptEncoder {
         (0..ends).for_each(|_| tokens.extend(&self.not_a_point));
         Ok(tokens)
     }
+
     /// What the logits of a mask that was found before add to features, [H * W, C] in f32.
     ///
     /// # Errors

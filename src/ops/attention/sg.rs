@@ -1,4 +1,4 @@
-//! Attention for software drivers: one subgroup makes 8 or 16 queries, alone.
+//! Attention for software drivers: one subgroup makes 16 queries, alone.
 
 use crate::error::Result;
 use crate::gpu::{Family, Kernel, Needs, Recorder};
@@ -8,19 +8,18 @@ pub static ATTENTION_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: SLOTS,
     variants: &[
-        &[("BR", &[QUERIES]), ("VECS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])],
-        &[("BR", &[WIDE]), ("VECS", &[5, 6, 7, 8]), ("BIASED", &[0, 1, 2])],
+        &[("PARTS", &[1]), ("VECS", &[1, 2, 3, 4]), ("BIASED", &[0, 1, 2])],
+        &[("PARTS", &[2]), ("VECS", &[3, 4]), ("BIASED", &[0, 1, 2])],
     ],
     needs: Needs::Subgroups,
     ..Kernel::of("attention_sg", include_str!("../../../wgsl/attention_sg.wgsl"), size_of::<Params>())
 };
 
-/// Of heads of up to 128 numbers, and of wider ones.
+/// `BR` of the kernel.
 const QUERIES: u32 = 16;
-const WIDE: u32 = 8;
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let vec4s = (call.dim as u32).div_ceil(4 * Family::SG_LANES);
-    let queries = if vec4s > 4 { WIDE } else { QUERIES };
-    call.dispatch_biased(rec, &ATTENTION_SG, &[("BR", queries), ("VECS", vec4s)], queries)
+    let parts = vec4s.div_ceil(4);
+    call.dispatch_biased(rec, &ATTENTION_SG, &[("PARTS", parts), ("VECS", vec4s.div_ceil(parts))], QUERIES)
 }

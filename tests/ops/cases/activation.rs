@@ -3,8 +3,18 @@ use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::activate;
 
 use self::oracle::activate as exact;
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
+
+fn case(x: &Host, activation: Activation) -> Case {
+    let values = x.clone();
+    Case::new(
+        format!("activate {activation:?} {:?}", x.shape),
+        [x],
+        move |rec, [x]| activate(rec, x, activation, DType::F32),
+        move || (0..values.values.len()).map(|i| exact(activation, values.at(i))).collect(),
+    )
+}
 
 /// Every activation over the whole range: -8 to 8 closely, then by powers up to the largest f16 and down into the subnormals.
 pub fn cases() -> Vec<Case> {
@@ -14,16 +24,14 @@ pub fn cases() -> Vec<Case> {
         .chain([1e-3, 1e-10, 1e-38, 1e-40, 1.4e-45, 0.0, 1e4, 65504.0].into_iter().flat_map(|v| [v, -v]))
         .collect();
     let x = Host::new(&[values.len()], |i| values[i]);
-    let case = |activation: Activation| {
-        let values = x.clone();
-        Case::new(
-            format!("activate {activation:?}"),
-            [&x],
-            move |rec, [x]| activate(rec, x, activation, DType::F32),
-            move || (0..values.values.len()).map(|i| exact(activation, values.at(i))).collect(),
-        )
-    };
-    Activation::ALL.map(case).into()
+    Activation::ALL.map(|activation| case(&x, activation)).into()
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| {
+        let x = Host::random(1, &Sizes::Small.tokens(), 4.0);
+        [case(&x, Activation::GeluTanh)]
+    })
 }
 
 /// Any tensor will do.

@@ -1,20 +1,23 @@
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::attention::{Heads, Shift, attention};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes, op};
 use crate::host::{Host, send};
 
 fn case(what: &str, [q, k, v]: [Host; 3], how: oracle::Heads, dtype: DType) -> Case {
     let name = format!("attention {what}: {:?} to {:?} {}, {} heads, {} batches", q.shape, k.shape, q.dtype, how.heads, how.batches);
     let how2 = how.clone();
-    let run = move |rec: &mut Recorder, [q, k, v]: [&Tensor; 3]| {
-        let bias = send(&how.bias, rec)?;
-        let how = Heads { heads: how.heads, batches: how.batches, scale: how.scale, bias: bias.as_ref(), shift: how.shift };
-        attention(rec, q, k, v, how, dtype)
+    let inputs = [&q, &k, &v].map(Clone::clone);
+    let prepare = move |rec: &mut Recorder| {
+        let [q, k, v] = &inputs;
+        let (q, k, v, bias, how) = (q.send(rec)?, k.send(rec)?, v.send(rec)?, send(&how.bias, rec)?, how.clone());
+        op(move |rec| {
+            let oracle::Heads { heads, batches, scale, shift, .. } = how;
+            attention(rec, &q, &k, &v, Heads { heads, batches, scale, bias: bias.as_ref(), shift }, dtype)
+        })
     };
-    Case::new(name, [&q.clone(), &k.clone(), &v.clone()], run, move || oracle::attention(&q, &k, &v, &how2))
+    Case::prepared(name, prepare, move || oracle::attention(&q, &k, &v, &how2))
 }
 
 fn heads(heads: usize, dim: usize) -> oracle::Heads {
@@ -140,8 +143,20 @@ pub fn cases() -> Vec<Case> {
     rest.into_iter().chain(all_shifted()).collect()
 }
 
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let shapes = match sizes {
+        Sizes::Small => vec![[1024, 4, 128], [1024, 8, 64], [1024, 6, 80], [1024, 2, 256]],
+        // The last has as many numbers as SAM 2's memory attention.
+        Sizes::Wan => vec![[32_760, 40, 128], [75_600, 40, 128], [16_384, 1, 256]],
+    };
+    shapes.into_iter().map(|[tokens, count, dim]| {
+        let inputs = random(tokens, tokens, count * dim).map(|host| host.to(F16));
+        case("", inputs, heads(count, dim), F16).named(format!("attention {tokens} tokens, {count} heads of {dim}"))
+    })
+}
+
 pub fn refusals() -> Vec<Refusal> {
-    let refused = |says, inputs: [Host; 3], how: oracle::Heads| Refusal { says, run: case("refused", inputs, how, F32).run };
+    let refused = |says, inputs: [Host; 3], how: oracle::Heads| Refusal { says, prepare: case("refused", inputs, how, F32).prepare };
     let unequal = |k: [usize; 2], v: [usize; 2]| [Host::random(1, &[4, 12], 1.0), Host::random(2, &k, 1.0), Host::random(3, &v, 1.0)];
     let biased = |batches, shape: &[usize]| oracle::Heads { batches, bias: Some(Host::random(1, shape, 1.0)), ..heads(2, 6) };
     let shift = |keys| oracle::Heads { shift: Some(Shift { keys, by: 1.0 }), ..heads(2, 6) };

@@ -1,6 +1,6 @@
 use wan_animate::unversioned::ops::binary::{Function, binary};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(a: &[usize], b: &[usize], function: Function) -> Case {
@@ -30,6 +30,12 @@ pub fn cases() -> Vec<Case> {
         case(&[1], &[3, 60], Div),
     ];
     alike.into_iter().chain(stretched).collect()
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| {
+        [case(&Sizes::Small.tokens(), &Sizes::Small.tokens(), Function::Add), case(&Sizes::Small.tokens(), &[1536], Function::Mul)]
+    })
 }
 
 pub fn refusals() -> Vec<Refusal> {

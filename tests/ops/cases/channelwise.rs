@@ -6,7 +6,7 @@ use wan_animate::unversioned::ops::window::Window;
 
 use super::conv::oracle::Options;
 use super::pool::window;
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::{Host, send};
 
 fn case(x: Host, options: Options, dtype: DType) -> Case {
@@ -75,6 +75,14 @@ pub fn cases() -> Vec<Case> {
     cases.extend(Activation::ALL.map(|activation| case(x([1, 6, 4, 8]), biased(8, activation), F32)));
     cases.extend(Activation::ALL.map(|activation| even(x([1, 4, 5, 8]), biased(8, activation), [F32, F32])));
     cases
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let of = |kernel: usize| {
+        let name = format!("channelwise of [1, 64, 64, 96] by {kernel}x{kernel}");
+        square(Host::random(1, &[1, 64, 64, 96], 1.0), kernel, 1, (kernel / 2, kernel / 2)).named(name)
+    };
+    sizes.small(move || [3, 5].map(of))
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -5,34 +5,30 @@ use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::conv::{ConvOptions, ConvWeight, conv};
 use wan_animate::unversioned::ops::finish::Finish;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes, op};
 use crate::host::{Host, send};
 
 fn case(what: &str, x: Host, w: Host, options: oracle::Options, [weights, dtype]: [DType; 2]) -> Case {
     let name = format!("conv {what}: {:?} {} by {:?} {weights}", x.shape, x.dtype, w.shape);
     let (x, w) = (unrounded(x, weights), unrounded(w, weights));
     let (x2, w2, options2) = (x.clone(), w.clone(), options.clone());
-    let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
-        let shape = [0, 1, 2, 3, 4].map(|axis| w.shape[axis]);
+    let prepare = move |rec: &mut Recorder| {
+        let (x, shape, options) = (x.send(rec)?, [0, 1, 2, 3, 4].map(|axis| w.shape[axis]), options.clone());
         let weight = ConvWeight::upload(rec.device(), "w", shape, weights, &|| Ok(w.values.clone()))?;
         let (bias, slope, residual) = (send(&options.bias, rec)?, send(&options.slope, rec)?, send(&options.residual, rec)?);
-        let options = ConvOptions {
-            stride_t: options.stride_t,
-            stride: options.stride,
-            pad: options.pad,
-            upsample: options.upsample,
-            finish: Finish {
+        op(move |rec| {
+            let finish = Finish {
                 bias: bias.as_ref(),
                 activation: options.activation,
                 slope: slope.as_ref(),
                 residual: residual.as_ref(),
                 activation_last: options.activation_last,
-            },
-            ..Default::default()
-        };
-        conv(rec, x, &weight, options, dtype)
+            };
+            let oracle::Options { stride_t, stride, pad, upsample, .. } = options;
+            conv(rec, &x, &weight, ConvOptions { stride_t, stride, pad, upsample, finish, ..Default::default() }, dtype)
+        })
     };
-    Case::new(name, [&x2.clone()], run, move || oracle::conv(&x2, &w2, &options2))
+    Case::prepared(name, prepare, move || oracle::conv(&x2, &w2, &options2))
 }
 
 /// Values that weights of a type leave as they are: f16 ones are themselves rounded, and cooperative matrices round x with them.
@@ -198,8 +194,22 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Causal ones of 3x3x3.
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let shapes = match sizes {
+        Sizes::Small => vec![[3, 32, 32, 128]],
+        // The decoder's widest levels at 480p, one latent frame at a time.
+        Sizes::Wan => vec![[4, 120, 208, 384], [4, 480, 832, 96]],
+    };
+    shapes.into_iter().map(|shape| {
+        let (x, w) = random(shape, shape[3], [3, 3, 3]);
+        let name = format!("conv {shape:?} to {} f16", shape[3]);
+        case("", x, w, options(1, 1, [(2, 0), (1, 1), (1, 1)]), [F16, F32]).named(name)
+    })
+}
+
 pub fn refusals() -> Vec<Refusal> {
-    let refused = |says, (x, w): (Host, Host), options| Refusal { says, run: case("refused", x, w, options, [F32, F32]).run };
+    let refused = |says, (x, w): (Host, Host), options| Refusal { says, prepare: case("refused", x, w, options, [F32, F32]).prepare };
     let past_refused = |says, x: [usize; 4], past: [usize; 4], before| {
         Refusal::new(says, [&Host::random(1, &x, 1.0), &Host::random(2, &past, 1.0)], move |rec, [x, past]| {
             let weight = ConvWeight::upload(&rec.device().clone(), "w", [4, 4, 3, 1, 1], F32, &|| Ok(vec![0.0; 48]))?;

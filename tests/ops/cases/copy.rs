@@ -1,3 +1,4 @@
+use std::iter;
 use std::ops::Range;
 
 use wan_animate::Result;
@@ -6,7 +7,7 @@ use wan_animate::unversioned::gpu::Recorder;
 use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::copy::{concat, join_inner, slice};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn joined(rec: &mut Recorder, parts: &[Host]) -> Result<Tensor> {
@@ -55,10 +56,15 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
+/// None: the bench times copies as one of the adapter's peaks.
+pub fn timed(_: Sizes) -> impl Iterator<Item = Case> {
+    iter::empty()
+}
+
 pub fn refusals() -> Vec<Refusal> {
     let x = |shape: &[usize], dtype| Host::random(1, shape, 1.0).to(dtype);
     let concat = |says, parts: Vec<Host>| Refusal::new(says, [], move |rec, []| joined(rec, &parts));
-    let slice = |says, x, from, count| Refusal { says, run: slice_case(x, from, count).run };
+    let slice = |says, x, from, count| Refusal { says, prepare: slice_case(x, from, count).prepare };
     let inner = |says, parts: Vec<(Host, Range<usize>)>| Refusal::new(says, [], move |rec, []| joined_inner(rec, &parts));
     vec![
         inner("nothing along the second axis", vec![]),

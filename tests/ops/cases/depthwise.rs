@@ -1,7 +1,7 @@
 use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::ops::depthwise::depthwise;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(x: Host, k: usize, pad: (usize, usize), dtype: wan_animate::unversioned::dtype::DType) -> Case {
@@ -23,6 +23,10 @@ pub fn cases() -> Vec<Case> {
         case(x([1, 5, 3, 8]).to(F16), 3, (1, 1), F16),
         case(Host::random(1, &[1, 5, 3, 4], 65504.0), 3, (3, 0), F16),
     ]
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case(Host::random(1, &[1, 64, 64, 96], 1.0), 4, (2, 1), F32)])
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -7,7 +7,7 @@ use wan_animate::unversioned::weights::{BlockFormat, Encoding};
 
 use super::matmul::oracle as product_oracle;
 use crate::approx::{Approx, sum};
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes, op};
 use crate::host::Host;
 use crate::quantized::{PLAIN, Stored, block, dequantized, forms};
 
@@ -18,19 +18,17 @@ fn name(what: &str, stored: &Stored, dtype: DType) -> String {
 /// The kernel alone, so that the guards behind its output show stray writes.
 fn kernel(what: &str, stored: Stored, dtype: DType) -> Case {
     let (name, exact) = (name(what, &stored, dtype), stored.clone());
-    let run = move |rec: &mut Recorder, []: [&Tensor; 0]| {
-        let words = {
-            let size = stored.bytes.len();
-            rec.device().take("stored", &[size.div_ceil(4)], F32, size as u64, &|| Ok((&stored.bytes[..]).into()))?
-        };
+    let prepare = move |rec: &mut Recorder| {
+        let (size, encoding, shape) = (stored.bytes.len(), stored.encoding, stored.shape);
+        let words = rec.device().take("stored", &[size.div_ceil(4)], F32, size as u64, &|| Ok((&stored.bytes[..]).into()))?;
         let scales = match stored.scales[..] {
             [] => Scales::One(1.0),
             [scale] => Scales::One(scale),
             _ => Scales::Rows(rec.upload(&[stored.shape[0]], &stored.scales)?),
         };
-        dequantize(rec, &words, stored.encoding, stored.shape, &scales, dtype)
+        op(move |rec| dequantize(rec, &words, encoding, shape, &scales, dtype))
     };
-    Case::new(name, [], run, move || exact.floats(dtype).values.into_iter().map(Approx::exact).collect())
+    Case::prepared(name, prepare, move || exact.floats(dtype).values.into_iter().map(Approx::exact).collect())
 }
 
 /// A whole matrix, in as many runs as the device needs.
@@ -114,6 +112,14 @@ pub fn cases() -> Vec<Case> {
         product("blocks", 9, Stored::new(block(BlockFormat::Q4K), [14, 512]), F32),
     ];
     all_codes().into_iter().chain(scales()).chain(large).collect()
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let shape = if sizes == Sizes::Small { [1024, 1024] } else { [5120, 5120] };
+    [PLAIN[0], PLAIN[2], block(BlockFormat::Q8_0), block(BlockFormat::Q4K), block(BlockFormat::Q6K)].into_iter().map(move |form| {
+        let name = format!("dequantize {} {}x{} to f16", form.0, shape[0], shape[1]);
+        kernel("", Stored::new(form, shape).scaled(if form.0.block().is_none() { &[0.5] } else { &[] }), F16).named(name)
+    })
 }
 
 pub fn refusals() -> Vec<Refusal> {

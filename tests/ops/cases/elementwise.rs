@@ -2,7 +2,7 @@ use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::elementwise::gated;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(a: Host, activation: Activation, b: Host, dtype: DType) -> Case {
@@ -25,9 +25,16 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| {
+        let [a, b] = [1, 2].map(|seed| Host::random(seed, &Sizes::Small.tokens(), 5.0).to(F16));
+        [case(a, Activation::GeluTanh, b, F16)]
+    })
+}
+
 pub fn refusals() -> Vec<Refusal> {
     let (a, b) = (Host::random(1, &[3, 4], 1.0), Host::random(1, &[4, 3], 1.0));
-    vec![Refusal { says: "shapes [3, 4] and [4, 3]", run: case(a, Activation::None, b, F32).run }]
+    vec![Refusal { says: "shapes [3, 4] and [4, 3]", prepare: case(a, Activation::None, b, F32).prepare }]
 }
 
 pub mod oracle {

@@ -1,15 +1,17 @@
 use wan_animate::unversioned::dtype::DType::{Bf16, F16};
 use wan_animate::unversioned::ops::gather::gather;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes, op};
 use crate::host::{Host, matrix};
 
 fn case(table: Host, rows: Vec<u32>) -> Case {
     let (table2, rows2) = (table.clone(), rows.clone());
-    Case::new(
+    Case::prepared(
         format!("{} rows of a table of {:?} {}", rows.len(), table.shape, table.dtype),
-        [],
-        move |rec, []| gather(rec, &matrix(&table, rec.device())?, &rows),
+        move |rec| {
+            let (table, rows) = (matrix(&table, rec.device())?, rows.clone());
+            op(move |rec| gather(rec, &table, &rows))
+        },
         move || oracle::gather(&table2, &rows2),
     )
 }
@@ -26,8 +28,12 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case(Host::random(1, &Sizes::Small.tokens(), 3.0).to(Bf16), (0..512).map(|i| i * 7 % 1024).collect())])
+}
+
 pub fn refusals() -> Vec<Refusal> {
-    vec![Refusal { says: "row 4 of a table of 4", run: case(Host::random(1, &[4, 4], 1.0), vec![0, 4]).run }]
+    vec![Refusal { says: "row 4 of a table of 4", prepare: case(Host::random(1, &[4, 4], 1.0), vec![0, 4]).prepare }]
 }
 
 pub mod oracle {

@@ -1,26 +1,30 @@
+use std::iter;
+
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::layer_norm::{Affine, layer_norm};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes, op};
 use crate::host::Host;
 
 fn case(what: &str, x: Host, affine: oracle::Affine, dtype: DType) -> Case {
     let name = format!("layer norm {what}: {:?} {}", x.shape, x.dtype);
-    let affine2 = affine.clone();
-    let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| match &affine {
-        oracle::Affine::None => layer_norm(rec, x, Affine::None, 1e-6, dtype),
-        oracle::Affine::Weights(a, b) => {
-            let (a, b) = (a.send(rec)?, b.send(rec)?);
-            layer_norm(rec, x, Affine::Weights(&a, &b), 1e-6, dtype)
-        }
-        oracle::Affine::Modulation(a, b) => {
-            let (a, b) = (a.send(rec)?, b.send(rec)?);
-            layer_norm(rec, x, Affine::Modulation(&a, &b), 1e-6, dtype)
+    let (x2, affine2) = (x.clone(), affine.clone());
+    let prepare = move |rec: &mut Recorder| {
+        let x = x.send(rec)?;
+        match &affine {
+            oracle::Affine::None => op(move |rec| layer_norm(rec, &x, Affine::None, 1e-6, dtype)),
+            oracle::Affine::Weights(a, b) => {
+                let (a, b) = (a.send(rec)?, b.send(rec)?);
+                op(move |rec| layer_norm(rec, &x, Affine::Weights(&a, &b), 1e-6, dtype))
+            }
+            oracle::Affine::Modulation(a, b) => {
+                let (a, b) = (a.send(rec)?, b.send(rec)?);
+                op(move |rec| layer_norm(rec, &x, Affine::Modulation(&a, &b), 1e-6, dtype))
+            }
         }
     };
-    Case::new(name, [&x.clone()], run, move || oracle::layer_norm(&x, &affine2, 1e-6))
+    Case::prepared(name, prepare, move || oracle::layer_norm(&x2, &affine2, 1e-6))
 }
 
 pub fn cases() -> Vec<Case> {
@@ -30,6 +34,8 @@ pub fn cases() -> Vec<Case> {
         case("plain", x(96), oracle::Affine::None, F32),
         case("of odd rows", x(77), oracle::Affine::None, F32),
         case("of two", x(2), oracle::Affine::None, F32),
+        case("of many rows", Host::random(1, &[131, 20], 2.0), oracle::Affine::None, F32),
+        case("of 200", x(200), oracle::Affine::None, F32),
         case("of one", x(1), oracle::Affine::None, F32),
         case("weighted", x(64), oracle::Affine::Weights(a(64), b(64)), F32),
         case("weighted, of odd rows", x(259), oracle::Affine::Weights(a(259), b(259)), F32),
@@ -41,10 +47,17 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let [rows, cols] = sizes.tokens();
+    let affine = oracle::Affine::Modulation(Host::random(2, &[cols], 2.0), Host::random(3, &[cols], 2.0));
+    let name = format!("layer_norm, modulated {rows}x{cols} to f16");
+    iter::once_with(move || case("", Host::random(1, &[rows, cols], 2.0), affine, F16).named(name))
+}
+
 pub fn refusals() -> Vec<Refusal> {
     let refused = |says, x: &[usize], scale: &[usize], shift: &[usize]| {
         let affine = oracle::Affine::Weights(Host::random(2, scale, 1.0), Host::random(3, shift, 1.0));
-        Refusal { says, run: case("refused", Host::random(1, x, 1.0), affine, F32).run }
+        Refusal { says, prepare: case("refused", Host::random(1, x, 1.0), affine, F32).prepare }
     };
     vec![
         refused("scale: C is 7, was 8", &[2, 8], &[7], &[8]),

@@ -1,22 +1,23 @@
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::lincomb::combine;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes, op};
 use crate::host::Host;
 
 fn case(terms: Vec<(f64, Host)>, constant: f64, activation: Activation, dtype: DType) -> Case {
     let types: Vec<_> = terms.iter().map(|(_, host)| host.dtype).collect();
     let name = format!("combination of {:?} {types:?}", terms[0].1.shape);
     let terms2 = terms.clone();
-    let run = move |rec: &mut Recorder, []: [&Tensor; 0]| {
+    let prepare = move |rec: &mut Recorder| {
         let sent = terms.iter().map(|(factor, host)| Ok((*factor, host.send(rec)?))).collect::<wan_animate::Result<Vec<_>>>()?;
-        let terms: Vec<_> = sent.iter().map(|(factor, tensor)| (*factor, tensor)).collect();
-        combine(rec, &terms, constant, activation, dtype)
+        op(move |rec| {
+            let terms: Vec<_> = sent.iter().map(|(factor, tensor)| (*factor, tensor)).collect();
+            combine(rec, &terms, constant, activation, dtype)
+        })
     };
-    Case::new(name, [], run, move || oracle::combine(&terms2, constant, activation))
+    Case::prepared(name, prepare, move || oracle::combine(&terms2, constant, activation))
 }
 
 fn terms(count: usize, shape: &[usize]) -> Vec<(f64, Host)> {
@@ -40,8 +41,12 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case(terms(3, &Sizes::Small.tokens()), 0.0, Activation::None, F32)])
+}
+
 pub fn refusals() -> Vec<Refusal> {
-    let refused = |says, terms: Vec<(f64, Host)>| Refusal { says, run: case(terms, 0.0, Activation::None, F32).run };
+    let refused = |says, terms: Vec<(f64, Host)>| Refusal { says, prepare: case(terms, 0.0, Activation::None, F32).prepare };
     let unequal = vec![(1.0, Host::random(1, &[3], 1.0)), (1.0, Host::random(1, &[4], 1.0))];
     vec![
         refused("8 tensors, at most 7", terms(8, &[3])),

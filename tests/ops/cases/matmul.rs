@@ -1,23 +1,24 @@
 use wan_animate::unversioned::dtype::DType::{self, Bf16, F16, F32};
 use wan_animate::unversioned::gpu::Recorder;
-use wan_animate::unversioned::gpu::Tensor;
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::matrix::Matrix;
 use wan_animate::unversioned::ops::{epilogue::Epilogue, matmul::matmul};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes, op};
 use crate::host::{Host, matrix, send};
 
 fn case(what: &str, x: Host, w: Host, epilogue: oracle::Epilogue, dtype: DType) -> Case {
     let name = format!("matmul {what}: {:?} {} by {:?} {}", x.shape, x.dtype, w.shape, w.dtype);
     let (x2, w2, epilogue2) = (x.clone(), w.clone(), epilogue.clone());
-    let run = move |rec: &mut Recorder, [x]: [&Tensor; 1]| {
-        let w = matrix(&w, rec.device())?;
+    let prepare = move |rec: &mut Recorder| {
+        let (x, w, activation) = (x.send(rec)?, matrix(&w, rec.device())?, epilogue.activation);
         let (bias, gate, residual) = (send(&epilogue.bias, rec)?, send(&epilogue.gate, rec)?, send(&epilogue.residual, rec)?);
-        let epilogue = Epilogue { bias: bias.as_ref(), activation: epilogue.activation, gate: gate.as_ref(), residual: residual.as_ref() };
-        matmul(rec, x, &w, epilogue, dtype)
+        op(move |rec| {
+            let epilogue = Epilogue { bias: bias.as_ref(), activation, gate: gate.as_ref(), residual: residual.as_ref() };
+            matmul(rec, &x, &w, epilogue, dtype)
+        })
     };
-    Case::new(name, [&x2.clone()], run, move || oracle::matmul(&x2, &w2, &epilogue2))
+    Case::prepared(name, prepare, move || oracle::matmul(&x2, &w2, &epilogue2))
 }
 
 fn random(rows: usize, inner: usize, cols: usize) -> (Host, Host) {
@@ -102,13 +103,28 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let shapes = match sizes {
+        Sizes::Small => vec![([512; 3], F32), ([1024; 3], F32), ([1024; 3], F16), ([1024; 3], Bf16), ([1, 1024, 1024], F16)],
+        Sizes::Wan => [[32_768, 5120, 5120], [32_768, 13_824, 5120], [32_768, 5120, 13_824]]
+            .into_iter()
+            .flat_map(|shape| [(shape, F16), (shape, Bf16)])
+            .collect(),
+    };
+    shapes.into_iter().map(|([rows, cols, inner], dtype)| {
+        let (x, w) = random(rows, inner, cols);
+        let x = x.to(if dtype == F32 { F32 } else { F16 });
+        case("", x, w.to(dtype), oracle::Epilogue::default(), F32).named(format!("matmul {rows}x{cols}x{inner} {dtype}"))
+    })
+}
+
 pub fn refusals() -> Vec<Refusal> {
     let (x, w) = random(4, 8, 12);
     let with = |says, x: Host, change: fn(&mut oracle::Epilogue)| {
         let (w, mut epilogue) = (w.clone(), oracle::Epilogue::default());
         change(&mut epilogue);
         let case = case("refused", x, w, epilogue, F32);
-        Refusal { says, run: case.run }
+        Refusal { says, prepare: case.prepare }
     };
     let upload = |says, shape: [usize; 2], dtype, bytes: usize| {
         Refusal::new(says, [], move |rec, []| {

@@ -1,7 +1,9 @@
+use std::iter;
+
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::norm_rope::{Rotation, norm_rope};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 const EPS: f32 = 1e-6;
@@ -33,6 +35,11 @@ pub fn cases() -> Vec<Case> {
         case(Host::random(1, &[5, 64], 65504.0), 16, F16),
         case(zeros, 8, F32),
     ]
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let [rows, cols] = sizes.tokens();
+    iter::once_with(move || case(Host::random(1, &[rows, cols], 1.0), 128, F16).named(format!("norm_rope {rows}x{cols} to f16")))
 }
 
 pub fn refusals() -> Vec<Refusal> {

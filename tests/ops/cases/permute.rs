@@ -1,7 +1,7 @@
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::permute::permute;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(x: Host, axes: &'static [usize], dtype: DType) -> Case {
@@ -28,8 +28,12 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case(Host::random(1, &[64, 48, 512], 1.0), &[1, 2, 0], F32)])
+}
+
 pub fn refusals() -> Vec<Refusal> {
-    let refused = |says, shape: &[usize], axes| Refusal { says, run: case(Host::random(1, shape, 1.0), axes, F32).run };
+    let refused = |says, shape: &[usize], axes| Refusal { says, prepare: case(Host::random(1, shape, 1.0), axes, F32).prepare };
     vec![
         refused("axes [0, 0] are no order", &[2, 3], &[0, 0]),
         refused("axes [0] are no order", &[2, 3], &[0]),

@@ -1,6 +1,6 @@
 use wan_animate::unversioned::ops::pixels::{pixels, signed};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 
 fn case(shape: &'static [usize]) -> Case {
     let samples = || (0..shape.iter().product()).map(|i: usize| (i * 7) as u8).collect::<Vec<_>>();
@@ -14,6 +14,10 @@ fn case(shape: &'static [usize]) -> Case {
 
 pub fn cases() -> Vec<Case> {
     vec![case(&[16, 16, 1]), case(&[3, 5, 3]), case(&[1]), case(&[2, 41, 67, 3])]
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case(&[4, 256, 256, 3])])
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -2,7 +2,7 @@ use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::ops::pool::{Pool, pool};
 use wan_animate::unversioned::ops::window::Window;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 /// Windows with uneven sides, steps and paddings, and one that ends beyond the padding.
@@ -27,6 +27,13 @@ pub fn cases() -> Vec<Case> {
         cases.extend([case(x([2, 6, 5, 8]), what, window([3, 5]), F32), case(x([1, 6, 5, 3]), what, window([4, 5]), F32)]);
     }
     cases
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| {
+        let places = Window { kernel: [2, 2], stride: [2, 2], pad: [(0, 0); 2], places: [64, 64] };
+        [case(Host::random(1, &[1, 128, 128, 96], 1.0), Pool::Max, places, F32).named("pool Max of [1, 128, 128, 96] by 2x2")]
+    })
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -4,7 +4,7 @@ use wan_animate::unversioned::ops::quantize::quantize;
 use wan_animate::unversioned::weights::Encoding;
 
 use crate::approx::Approx;
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 /// There and back: no number is farther off than half a step of 127 to the row's largest.
@@ -37,6 +37,10 @@ pub fn cases() -> Vec<Case> {
         case("rows of zeros", Host::new(&[3, 24], |i| if i / 24 == 1 { 0.0 } else { i as f32 - 30.0 })),
         case("small rows", Host::random(4, &[3, 64], 1e-4)),
     ]
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case("rows", Host::random(1, &Sizes::Small.tokens(), 3.0))])
 }
 
 pub fn refusals() -> Vec<Refusal> {

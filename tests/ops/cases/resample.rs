@@ -1,7 +1,7 @@
 use wan_animate::unversioned::dtype::DType::{F16, F32};
 use wan_animate::unversioned::ops::resample::{Between, resample};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(x: Host, rows: &'static [Between], columns: &'static [Between], dtype: wan_animate::unversioned::dtype::DType) -> Case {
@@ -23,6 +23,15 @@ pub fn cases() -> Vec<Case> {
         case(x([1, 3, 4, 3]), NEAREST, LINEAR, F32),
         case(x([1, 3, 3, 4]).to(F16), LINEAR, LINEAR, F16),
     ]
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| {
+        // To twice the sides.
+        let twice: Vec<Between> = (0..128).map(|i| (i / 2, (i / 2 + i % 2).min(63), 0.25)).collect();
+        let twice: &'static [Between] = twice.leak();
+        [case(Host::random(1, &[1, 64, 64, 96], 1.0), twice, twice, F32)]
+    })
 }
 
 pub fn refusals() -> Vec<Refusal> {

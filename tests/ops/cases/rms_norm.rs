@@ -1,8 +1,10 @@
+use std::iter;
+
 use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::Activation;
 use wan_animate::unversioned::ops::rms_norm::rms_norm;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(x: Host, activation: Activation, dtype: DType) -> Case {
@@ -21,6 +23,8 @@ pub fn cases() -> Vec<Case> {
         case(x(7, 10), Activation::None, F32),
         case(x(3, 128), Activation::Silu, F32),
         case(x(3, 384), Activation::Silu, F32),
+        case(x(131, 3), Activation::None, F32),
+        case(x(70, 64), Activation::Silu, F32),
         case(x(2, 200), Activation::None, F32),
         case(x(2, 1000), Activation::None, F32),
         case(x(2, 5121), Activation::None, F32),
@@ -31,6 +35,12 @@ pub fn cases() -> Vec<Case> {
     ];
     cases.extend(Activation::ALL.map(|activation| case(x(3, 20), activation, F32)));
     cases
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    let [rows, cols] = sizes.tokens();
+    let name = format!("rms_norm {rows}x{cols} to f16");
+    iter::once_with(move || case(Host::random(1, &[rows, cols], 2.0), Activation::None, F16).named(name))
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -2,7 +2,7 @@ use wan_animate::unversioned::dtype::DType::{self, F16, F32};
 use wan_animate::unversioned::ops::norm_rope::Rotation;
 use wan_animate::unversioned::ops::rope::rope;
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(x: Host, places: usize, turned: usize, dtype: DType) -> Case {
@@ -18,6 +18,10 @@ fn case(x: Host, places: usize, turned: usize, dtype: DType) -> Case {
 pub fn cases() -> Vec<Case> {
     let x = |rows, cols| Host::random(1, &[rows, cols], 1.0);
     vec![case(x(9, 128), 9, 9, F32), case(x(14, 12), 6, 12, F32), case(x(7, 4), 3, 0, F32), case(x(10, 256).to(F16), 4, 8, F16)]
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case(Host::random(1, &[1024, 256], 1.0).to(F16), 1024, 1024, F16)])
 }
 
 pub fn refusals() -> Vec<Refusal> {

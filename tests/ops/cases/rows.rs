@@ -1,7 +1,7 @@
 use wan_animate::unversioned::dtype::DType::F16;
 use wan_animate::unversioned::ops::rows::{Reduction, reduce, softmax};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn soft(x: Host) -> Case {
@@ -24,6 +24,12 @@ pub fn cases() -> Vec<Case> {
         cases.extend([reduced(shifted([3, 7], 3.0), reduction), reduced(shifted([5, 300], -3.0), reduction)]);
     }
     cases
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| {
+        [soft(Host::random(1, &Sizes::Small.tokens(), 4.0)), reduced(Host::random(1, &Sizes::Small.tokens(), 1.0), Reduction::Mean)]
+    })
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -1,6 +1,8 @@
+use std::iter;
+
 use wan_animate::unversioned::ops::shortcut::{PixelBlock, avg_down, dup_up};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 const FRAME: PixelBlock = PixelBlock { time: 1, space: 2 };
@@ -48,6 +50,11 @@ pub fn cases() -> Vec<Case> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// None: next to no time goes to it.
+pub fn timed(_: Sizes) -> impl Iterator<Item = Case> {
+    iter::empty()
 }
 
 pub fn refusals() -> Vec<Refusal> {

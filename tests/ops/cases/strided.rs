@@ -1,6 +1,6 @@
 use wan_animate::unversioned::ops::strided::{View, strided};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn view(offset: usize, strides: &[isize]) -> View {
@@ -31,6 +31,12 @@ pub fn cases() -> Vec<Case> {
         // Turned, and six axes that are none in another.
         case(&[2, 3, 2, 3, 2, 3], &[3, 2, 3, 2, 3, 2], view(0, &[1, 3, 6, 18, 36, 108]), view(0, &[72, 36, 12, 6, 2, 1]), &[216]),
     ]
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| {
+        [case(&[1024, 1536], &[1024, 768], view(0, &[1536, 1]), view(0, &[768, 1]), &[1024, 768]).named("copy half of [1024, 1536]")]
+    })
 }
 
 pub fn refusals() -> Vec<Refusal> {

@@ -1,6 +1,6 @@
 use wan_animate::unversioned::ops::unary::{Function, unary};
 
-use crate::case::{Case, Refusal};
+use crate::case::{Case, Refusal, Sizes};
 use crate::host::Host;
 
 fn case(x: Host, function: Function) -> Case {
@@ -34,6 +34,10 @@ pub fn cases() -> Vec<Case> {
         .chain(of_positive)
         .chain([case(Host::random(2, &[300], 80.0), Function::Tanh)])
         .collect()
+}
+
+pub fn timed(sizes: Sizes) -> impl Iterator<Item = Case> {
+    sizes.small(|| [case(Host::random(1, &Sizes::Small.tokens(), 9.0), Function::Tanh)])
 }
 
 /// Any tensor will do.

@@ -102,6 +102,7 @@ pub async fn capabilities(State(app): State<Shared>, _: Key) -> Result<Json<Valu
         "segment_frames": config.segment_frames,
         "loras": config.loras.keys().collect::<Vec<_>>(),
         "safety": config.safety_network.is_some(),
+        "draft": config.draft_decoder.is_some(),
         "workers": workers,
     })))
 }

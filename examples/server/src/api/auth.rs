@@ -5,7 +5,8 @@ use axum::http::request::Parts;
 
 use crate::app::Shared;
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::job::Job;
+use crate::jobs;
 use crate::keys::Key;
 
 impl FromRequestParts<Shared> for Key {

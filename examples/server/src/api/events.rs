@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::api::auth::own_job;
 use crate::app::Shared;
 use crate::error::Result;
-use crate::jobs::Job;
+use crate::job::Job;
 use crate::keys::Key;
 use crate::queue::stopped;
 use crate::view::view;

@@ -14,7 +14,8 @@ use crate::api::uploads::Signature;
 use crate::app::{App, Shared};
 use crate::clock::now;
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job, Output};
+use crate::job::{Job, Output, count};
+use crate::jobs;
 use crate::keys::Key;
 use crate::request::Format;
 use crate::{sign, uploads};
@@ -67,7 +68,7 @@ pub async fn send_output(app: &App, headers: &HeaderMap, output: &Output) -> Res
     if output.expires <= now() {
         return Err(Failure::gone());
     }
-    send(app, headers, &output.file, Format::content_type(&output.format), &output.sha256).await
+    send(app, headers, &output.file, Format::content_type(&output.media.format), &output.media.sha256).await
 }
 
 /// An output at an address that works without a key.
@@ -129,7 +130,7 @@ pub async fn preview(State(app): State<Shared>, key: Key, Path(id): Path<String>
 
 async fn last_frame(app: &App, job: &Job) -> Result<Bytes> {
     let runs = job.frame_runs();
-    let (Some(last), count) = (runs.last(), runs.iter().map(|run| run.frames).sum::<usize>()) else {
+    let (Some(last), count) = (runs.last(), count(&runs)) else {
         return Err(Failure::not_found("preview"));
     };
     let png = app.store.get(&format!("jobs/{}/{}/{:06}.png", job.id, last.lease, count.saturating_sub(1))).await?;

@@ -13,7 +13,7 @@ use crate::app::{App, Shared};
 use crate::compat::fields::{Fields, seed};
 use crate::compat::outcome::{fault, results};
 use crate::error::{Failure, Result};
-use crate::jobs::Job;
+use crate::job::Job;
 use crate::keys::Key;
 use crate::request::{JobRequest, Mode, SafetyMode};
 use crate::submit::{Submission, submit};
@@ -85,7 +85,7 @@ pub async fn generation(app: &App, job: &Job) -> Result<Value> {
         _ => "generating",
     };
     let results = results(app, job).await?;
-    let video = results.first().map(|(output, url)| json!({ "url": url, "duration": output.frames as f64 / output.fps }));
+    let video = results.first().map(|(output, url)| json!({ "url": url, "duration": output.media.frames as f64 / output.media.fps }));
     let error = fault(job).map(|(code, message)| json!({ "name": code, "message": message }));
     Ok(json!({
         "id": format!("{}:{}", job.id, job.external_id.as_deref().unwrap_or_default()), "status": status, "video": video, "error": error,

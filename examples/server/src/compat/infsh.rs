@@ -21,7 +21,8 @@ use crate::clock::rfc3339;
 use crate::compat::fields::{Fields, seed};
 use crate::compat::outcome::{fault, results};
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::job::Job;
+use crate::jobs;
 use crate::keys::Key;
 use crate::request::{JobRequest, MaskOptions, Mode};
 use crate::submit::{Submission, submit};
@@ -81,8 +82,6 @@ fn job_request(input: &mut Fields) -> Result<JobRequest> {
         _ => return Err(Failure::field("input.mode", format!("`input.mode` is {mode:?}; there are animation and replacement"))),
     };
     input.refuse("use_flux", "pictures are not edited before they are retargeted")?;
-    // Memory is the server's affair.
-    input.take::<bool>("offload_model")?;
     let (width, height): (u64, u64) = (input.or("resolution_width", 1280)?, input.or("resolution_height", 720)?);
     for (name, side) in [("input.resolution_width", width), ("input.resolution_height", height)] {
         if !(512..=1920).contains(&side) {
@@ -137,11 +136,11 @@ pub async fn task(app: &App, job: &Job, is_new: bool) -> Result<Value> {
     let results = results(app, job).await?;
     let request: Value = serde_json::from_str(&job.request).unwrap_or_default();
     let updated = job.finished.or(job.started).unwrap_or(job.created);
-    let log = format!("{}: {:.0} %", view::state(job), job.progress * 100.0);
+    let log = format!("{}: {:.0} %", view::state(job), job.at.progress * 100.0);
     Ok(json!({
         "id": job.id, "status": number(job, is_new), "status_name": view::state(job), "output": results.first().map(|(_, url)| json!({ "output_video": url })),
         "error": fault(job).map_or("", |(_, message)| message), "session_id": null, "created_at": rfc3339(job.created), "updated_at": rfc3339(updated),
-        "input": request, "logs": [{ "log_type": 0, "content": log }], "progress": (job.progress * 100.0).round(),
+        "input": request, "logs": [{ "log_type": 0, "content": log }], "progress": (job.at.progress * 100.0).round(),
     }))
 }
 
@@ -164,7 +163,7 @@ async fn delete(State(app): State<Shared>, key: Key, Path(id): Path<String>) -> 
 async fn list_files(State(app): State<Shared>, key: Key, Path(id): Path<String>) -> Result<Json<Value>> {
     let job = own_job(&app, &key, &id).await?;
     let files = results(&app, &job).await?;
-    let files: Vec<_> = files.iter().map(|(output, url)| json!({ "id": output.id, "uri": url, "size": output.bytes })).collect();
+    let files: Vec<_> = files.iter().map(|(output, url)| json!({ "id": output.id, "uri": url, "size": output.media.bytes })).collect();
     Ok(success(&files.into()))
 }
 
@@ -231,8 +230,9 @@ mod tests {
 
     #[test]
     fn the_pages_defaults_stand() {
-        let mut input = Fields::new(json!({ "reference_image": "a", "driving_video": "b" })).expect("an object");
+        let mut input = Fields::new(json!({ "reference_image": "a", "driving_video": "b", "offload_model": true })).expect("an object");
         let request = job_request(&mut input).expect("a request");
+        assert_eq!(input.left(), ["ignored: offload_model"], "memory is the server's own affair");
         assert_eq!((request.area, request.fps, request.steps, request.overlap), (Some(1280 * 720), 30.0, 20, 1));
         assert_eq!((request.guidance_scale, request.shift, request.scheduler.as_deref()), (Some(1.0), Some(5.0), Some("dpm++")));
         let mask = request.mask_options.expect("options");

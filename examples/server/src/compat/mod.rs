@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::app::{App, Shared};
 use crate::error::{Failure, Result};
-use crate::jobs::Job;
+use crate::job::Job;
 use crate::view;
 
 pub fn router() -> Router<Shared> {

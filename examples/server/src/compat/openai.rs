@@ -15,7 +15,8 @@ use crate::app::{App, Shared};
 use crate::compat::fields::{Fields, seed};
 use crate::compat::outcome::fault;
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::job::Job;
+use crate::jobs;
 use crate::keys::Key;
 use crate::request::{JobRequest, LoraChoice};
 use crate::submit::{Submission, submit};
@@ -82,7 +83,8 @@ fn insert(fields: &mut Map<String, Value>, name: &str, value: Value) {
 
 fn job_request(fields: &mut Fields) -> Result<JobRequest> {
     let model: String = fields.or("model", MODEL.into())?;
-    if !model.to_lowercase().contains("animate") {
+    let name = model.to_lowercase();
+    if !name.contains("animate") || name.contains("animate-2") || name.contains("animate2") {
         let failure = Failure::new(StatusCode::NOT_FOUND, "model_not_found", format!("there is no model {model:?}; there is {MODEL}"));
         return Err(Failure { field: Some("model".into()), ..failure });
     }
@@ -155,14 +157,14 @@ pub async fn video(app: &App, job: &Job) -> Result<Value> {
     let (status, progress) = match job.state.as_str() {
         "queued" => ("queued", 0.0),
         "completed" | "expired" => ("completed", 100.0),
-        "failed" | "cancelled" => ("failed", job.progress * 100.0),
+        "failed" | "cancelled" => ("failed", job.at.progress * 100.0),
         "encoding" => ("in_progress", 99.0),
-        _ => ("in_progress", job.progress * 100.0),
+        _ => ("in_progress", job.at.progress * 100.0),
     };
     let outputs = jobs::outputs(&app.database, &job.id).await?;
-    let size = outputs.first().map(|output| format!("{}x{}", output.width, output.height));
+    let size = outputs.first().map(|output| format!("{}x{}", output.media.width, output.media.height));
     let size = size.or(request.width.zip(request.height).map(|(width, height)| format!("{width}x{height}")));
-    let seconds = outputs.first().map(|output| output.frames as f64 / output.fps);
+    let seconds = outputs.first().map(|output| output.media.frames as f64 / output.media.fps);
     let error = fault(job).map(|(code, message)| json!({ "code": code, "message": message }));
     Ok(json!({
         "id": job.id, "object": "video", "model": MODEL, "status": status, "progress": progress.round(), "created_at": job.created / 1000,
@@ -216,4 +218,23 @@ async fn content(State(app): State<Shared>, key: Key, Path(id): Path<String>, he
 
 async fn models(_: Key) -> Json<Value> {
     Json(json!({ "object": "list", "data": [{ "id": MODEL, "object": "model", "created": 0, "owned_by": "wan-animate" }] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(model: &str) -> Result<JobRequest> {
+        job_request(&mut Fields::new(json!({ "model": model, "input_reference": "a", "video_reference": "b" }))?)
+    }
+
+    #[test]
+    fn there_is_one_model() {
+        assert_eq!(request(MODEL).expect("a request").steps, 20);
+        assert!(request("Wan-AI/Wan2.2-Animate-14B-Diffusers").is_ok());
+        for model in ["sora-2", "Wan-AI/Wan2.2-Animate-2-14B-Diffusers"] {
+            let error = request(model).expect_err(model);
+            assert_eq!((error.status, error.field.as_deref()), (StatusCode::NOT_FOUND, Some("model")), "{error}");
+        }
+    }
 }

@@ -2,11 +2,12 @@
 
 use crate::app::App;
 use crate::error::Result;
-use crate::jobs::{self, Job};
+use crate::job::{Job, Output};
+use crate::jobs;
 use crate::view;
 
 /// Addresses of a job's results, and what a classifier says of each.
-pub async fn results(app: &App, job: &Job) -> Result<Vec<(jobs::Output, String)>> {
+pub async fn results(app: &App, job: &Job) -> Result<Vec<(Output, String)>> {
     if job.state != "completed" {
         return Ok(Vec::new());
     }

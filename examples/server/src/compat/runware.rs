@@ -1,5 +1,7 @@
 //! Runware's API: arrays of tasks, over a WebSocket or by POST.
 
+use std::collections::HashSet;
+
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +16,8 @@ use crate::app::{App, Shared};
 use crate::compat::fields::Fields;
 use crate::compat::outcome::{fault, results};
 use crate::error::{Failure, Result};
-use crate::jobs::{self, Job};
+use crate::job::Job;
+use crate::jobs;
 use crate::keys::Key;
 use crate::queue::stopped;
 use crate::request::{Format, JobRequest, LoraChoice, Mode, SafetyMode};
@@ -278,7 +281,7 @@ async fn items(app: &App, job: &Job) -> Result<Vec<Value>> {
     let cost = job.cost.filter(|_| job.request().is_ok_and(|request| request.include_cost));
     let items = results.into_iter().map(|(output, url)| {
         let mut item = json!({
-            "taskType": "videoInference", "taskUUID": id, "status": "success", "videoUUID": output.id, "videoURL": url, "seed": output.seed,
+            "taskType": "videoInference", "taskUUID": id, "status": "success", "videoUUID": output.id, "videoURL": url, "seed": output.media.seed,
         });
         if let Some(cost) = cost {
             item["cost"] = cost.into();
@@ -322,7 +325,7 @@ async fn serve(app: Shared, socket: WebSocket) {
         let _ = out.close().await;
     };
     let reader = async {
-        let mut session = Session { app: app.clone(), key: None, sender };
+        let mut session = Session { app: app.clone(), key: None, followed: HashSet::new(), sender };
         loop {
             tokio::select! {
                 message = incoming.next() => match message {
@@ -340,6 +343,8 @@ async fn serve(app: Shared, socket: WebSocket) {
 struct Session {
     app: Shared,
     key: Option<Key>,
+    /// Jobs whose end will be told.
+    followed: HashSet<String>,
     sender: mpsc::Sender<Value>,
 }
 
@@ -375,7 +380,7 @@ impl Session {
         let key =
             self.key.clone().ok_or_else(|| Failure::new(axum::http::StatusCode::UNAUTHORIZED, "unauthorized", "authenticate first"))?;
         let answer = perform(&self.app, &key, task).await?;
-        if let Some(job) = answer.follow {
+        if let Some(job) = answer.follow.filter(|job| self.followed.insert(job.id.clone())) {
             tokio::spawn(push(self.app.clone(), job.id, self.sender.clone()));
         }
         Ok(answer.data)

@@ -16,7 +16,7 @@ use crate::clock::rfc3339;
 use crate::compat::fields::{Fields, seed};
 use crate::compat::outcome::{fault, results};
 use crate::error::{Failure, Result};
-use crate::jobs::Job;
+use crate::job::Job;
 use crate::keys::Key;
 use crate::request::{JobRequest, Mode};
 use crate::submit::{Submission, submit};
