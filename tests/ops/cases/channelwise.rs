@@ -66,9 +66,21 @@ pub fn cases() -> Vec<Case> {
         square(x([2, 35, 5, 8]), 3, 1, (1, 1)),
         square(x([2, 37, 6, 4]), 5, 2, (2, 2)),
         square(x([1, 3, 4, 8]), 5, 1, (2, 2)),
-        even(x([1, 5, 6, 7]), Options { slope: Some(Host::random(5, &[7], 1.0)), residual: Some(Host::random(4, &[1, 5, 6, 7], 1.0)), ..Options::default() }, [F32, F32]),
-        even(x([1, 5, 6, 8]).to(F16), Options { slope: Some(Host::random(5, &[8], 1.0)), residual: Some(Host::random(4, &[1, 5, 6, 8], 1.0)), ..Options::default() }, [F16, F16]),
-        even(x([1, 4, 9, 8]), Options { residual: Some(Host::random(4, &[1, 4, 9, 8], 1.0).to(F16)), activation_last: true, ..biased(8, Activation::Relu6) }, [F32, F32]),
+        even(
+            x([1, 5, 6, 7]),
+            Options { slope: Some(Host::random(5, &[7], 1.0)), residual: Some(Host::random(4, &[1, 5, 6, 7], 1.0)), ..Options::default() },
+            [F32, F32],
+        ),
+        even(
+            x([1, 5, 6, 8]).to(F16),
+            Options { slope: Some(Host::random(5, &[8], 1.0)), residual: Some(Host::random(4, &[1, 5, 6, 8], 1.0)), ..Options::default() },
+            [F16, F16],
+        ),
+        even(
+            x([1, 4, 9, 8]),
+            Options { residual: Some(Host::random(4, &[1, 4, 9, 8], 1.0).to(F16)), activation_last: true, ..biased(8, Activation::Relu6) },
+            [F32, F32],
+        ),
         case(x([1, 6, 4, 7]), of_seven, F32),
         case_of(x([1, 6, 4, 8]), window([3, 4]), halves, [F16, F32]),
     ];
