@@ -1,5 +1,6 @@
-// See channelwise. For software drivers, to which a load is dear and arithmetic cheap: a lane makes four channels of PIXELS columns, and of `rows`
-// rows one after another, so that it reads an element of the image once for all of them. For square kernels of K and steps of STRIDE.
+// See channelwise. For software drivers, to which a load is dear and arithmetic cheap: a lane makes four channels of PIXELS columns, and of
+// `rows` rows one after another, so that it reads an element of the image once for all of them. For square kernels of K and steps of
+// STRIDE.
 // #import window, finish
 
 // Columns of the image under the windows of a row, and rows of the result that a row of the image is part of.
@@ -9,7 +10,8 @@ const OPEN: u32 = (K + STRIDE - 1u) / STRIDE;
 // Where the columns lie in a row of the image; those outside are read as the first, and dropped.
 struct Line { at: array<u32, COLUMNS>, inside: array<bool, COLUMNS> }
 
-// Adds a row of the image to the sums of the rows that it is part of. It is the row `part` of the STRIDE that are between the first one's windows.
+// Adds a row of the image to the sums of the rows that it is part of. It is the row `part` of the STRIDE that are between the first one's
+// windows.
 fn add_row(
     sums: ptr<function, array<array<vec4<f32>, PIXELS>, OPEN>>,
     w: ptr<function, array<vec4<f32>, K * K>>,

@@ -1,8 +1,8 @@
 // See conv_reg. For software drivers, on which a subgroup of eight lanes is a vector register: a workgroup is one subgroup, and LANES of
 // it make TM pixels of 4 LANES VECS channels, TM by 4 VECS a lane; the others make the pixels after them. Of each pixel its lanes load
-// 4 LANES channels at once, four each, and hand them round by shuffles. HOW they do it: 1, of few channels, four each of as many taps as have
-// them; 2, of windows of one pixel, which lie in a row and need no test for edges, the channels of PACK pixels; 0, otherwise. The weights lie in the
-// order in which they are read: [tile, tap, c, 4 LANES VECS].
+// 4 LANES channels at once, four each, and hand them round by shuffles. HOW they do it: 1, of few channels, four each of as many taps as
+// have them; 2, of windows of one pixel, which lie in a row and need no test for edges, the channels of PACK pixels; 0, otherwise. The
+// weights lie in the order in which they are read: [tile, tap, c, 4 LANES VECS].
 // #import finish, taps
 
 const COLS: u32 = 4u * LANES * VECS;
