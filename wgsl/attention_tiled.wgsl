@@ -1,4 +1,4 @@
-// See attention_reg. A workgroup makes BR = 64 queries of one head. Online softmax:
+// See attention_reg. A workgroup makes BR queries of one head. Online softmax:
 //
 //     for each tile of KEYS keys:
 //         for each slice of SLICE numbers of queries and keys:
@@ -10,8 +10,7 @@
 //     out = sum / row_sum
 // #import attention, attention_bias, online_softmax_rows, transposed
 
-const BR: u32 = 64u;
-const KEYS: u32 = 32u;
+const KEYS: u32 = WG * 16u / BR;
 const SLICE: u32 = 32u;
 const ACROSS: u32 = KEYS / 4u;
 const ROWS: u32 = BR / (WG / 16u);
@@ -25,7 +24,7 @@ var<workgroup> rescale: array<f32, BR>;
 fn attention_tiled(group: u32, thread: u32, p: Params) {
     let here = tile_origin(group, BR, p);
     let last = p.k_len - 1u;
-    // What this thread transposes of a slice: four queries by four numbers, and half of the threads as much of keys.
+    // What this thread transposes of a slice: four queries by four numbers, and as much of keys, where there are as many.
     let block = thread / (SLICE / 4u);
     let block_d = thread % (SLICE / 4u) * 4u;
     let last_d = (p.dim - 1u) & ~3u;
@@ -35,8 +34,6 @@ fn attention_tiled(group: u32, thread: u32, p: Params) {
     let query_four = thread / ACROSS;
     // Its sums.
     let row = thread / 16u * ROWS;
-    var columns: array<u32, VECS>;
-    for (var c = 0u; c < VECS; c++) { columns[c] = min((thread % 16u + c * 16u) * 4u, (p.dim - 1u) & ~3u); }
     var sums: array<vec4<f32>, ROWS * VECS>;
     for (var i = 0u; i < ROWS * VECS; i++) { sums[i] = vec4<f32>(); }
     var row_max = MASKED;
@@ -50,13 +47,17 @@ fn attention_tiled(group: u32, thread: u32, p: Params) {
         for (var begin = 0u; begin < p.dim; begin += SLICE) {
             let d = min(begin + block_d, last_d);
             let n = p.dim - d;
-            let q = queries + d;
-            var rows = transposed(array<vec4<f32>, 4>(q_load(q.x, n), q_load(q.y, n), q_load(q.z, n), q_load(q.w, n)));
+            var rows: array<vec4<f32>, 4>;
             // Zeros past `dim` in one of the two are enough.
-            if (begin + SLICE > p.dim && begin + block_d >= p.dim) { rows = array<vec4<f32>, 4>(); }
+            if (block < BR / 4u && (begin + SLICE <= p.dim || begin + block_d < p.dim)) {
+                let q = queries + d;
+                rows = transposed(array<vec4<f32>, 4>(q_load(q.x, n), q_load(q.y, n), q_load(q.z, n), q_load(q.w, n)));
+            }
             // Of the slice before, or the probs.
             workgroupBarrier();
-            for (var i = 0u; i < 4u; i++) { probs[(block_d + i) * (BR / 4u) + block] = rows[i]; }
+            if (block < BR / 4u) {
+                for (var i = 0u; i < 4u; i++) { probs[(block_d + i) * (BR / 4u) + block] = rows[i]; }
+            }
             if (block < ACROSS) {
                 let k = keys + d;
                 rows = transposed(array<vec4<f32>, 4>(k_load(k.x, n), k_load(k.y, n), k_load(k.z, n), k_load(k.w, n)));
@@ -98,8 +99,9 @@ fn attention_tiled(group: u32, thread: u32, p: Params) {
         for (var j = 0u; j < vec4s; j++) {
             let v_rows = here.keys + min(tile + j * 4u + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * here.width;
             for (var c = 0u; c < VECS; c++) {
-                let at = v_rows + columns[c];
-                let n = p.dim - columns[c];
+                let column = min((thread % 16u + c * 16u) * 4u, last_d);
+                let at = v_rows + column;
+                let n = p.dim - column;
                 let v4 = mat4x4<f32>(v_load(at.x, n), v_load(at.y, n), v_load(at.z, n), v_load(at.w, n));
                 for (var i = 0u; i < ROWS; i++) { sums[i * VECS + c] += v4 * probs[(row + i) * STRIDE + j]; }
             }

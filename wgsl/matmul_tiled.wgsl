@@ -7,23 +7,20 @@ struct Params { rows: u32, cols: u32, inner: u32, shard: u32, first: u32, column
 
 const BK: u32 = 16u;
 const ACROSS: u32 = BN / TN;
+const X_FOURS: u32 = BM / 4u;
+const FOURS: u32 = X_FOURS + BN / 4u; // of rows: those of x, then those of w
+const STEP: u32 = WG / (BK / 4u); // fours of rows from one block of a thread to its next
+const_assert FOURS % STEP == 0u;
 
-var<workgroup> x_tile: array<vec4<f32>, BK * BM / 4u>;
-var<workgroup> w_tile: array<vec4<f32>, BK * BN / 4u>;
+var<workgroup> tile: array<vec4<f32>, BK * FOURS>;
 
-// Four numbers of each of four rows of x, transposed: zeros past `inner`, any number past the last row.
-fn x_block(row: u32, k: u32, p: Params) -> mat4x4<f32> {
+// Four numbers of each of four rows, which begin at `rows`, transposed: zeros past `inner`.
+fn block(is_x: bool, rows: vec4<u32>, k: u32, p: Params) -> mat4x4<f32> {
     if (k >= p.inner) { return mat4x4<f32>(); }
-    var rows: array<vec4<f32>, 4>;
-    for (var i = 0u; i < 4u; i++) { rows[i] = x_load(min(row + i, p.rows - 1u) * p.inner + k, p.inner - k); }
-    return transpose(mat4x4<f32>(rows[0], rows[1], rows[2], rows[3]));
-}
-
-fn w_block(row: u32, k: u32, p: Params) -> mat4x4<f32> {
-    if (k >= p.inner) { return mat4x4<f32>(); }
-    var rows: array<vec4<f32>, 4>;
-    for (var i = 0u; i < 4u; i++) { rows[i] = w_load(min(row + i, p.shard - 1u) * p.inner + k, p.inner - k); }
-    return transpose(mat4x4<f32>(rows[0], rows[1], rows[2], rows[3]));
+    let at = rows + k;
+    let n = p.inner - k;
+    if (is_x) { return transpose(mat4x4<f32>(x_load(at.x, n), x_load(at.y, n), x_load(at.z, n), x_load(at.w, n))); }
+    return transpose(mat4x4<f32>(w_load(at.x, n), w_load(at.y, n), w_load(at.z, n), w_load(at.w, n)));
 }
 
 fn matmul_tiled(group: u32, thread: u32, p: Params) {
@@ -31,31 +28,30 @@ fn matmul_tiled(group: u32, thread: u32, p: Params) {
     let col = group % p.column_groups * BN;
     let y = thread / ACROSS;
     let x = thread % ACROSS;
+    // What this thread transposes: rows, past the last one any, and four numbers of them.
+    let block_four = thread / (BK / 4u);
+    let block_k = thread % (BK / 4u) * 4u;
+    var rows: array<vec4<u32>, FOURS / STEP>;
+    for (var b = 0u; b < FOURS / STEP; b++) {
+        let four = b * STEP + block_four;
+        let is_x = four < X_FOURS;
+        let first = select(col + (four - X_FOURS) * 4u, row + four * 4u, is_x);
+        rows[b] = min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(select(p.shard, p.rows, is_x) - 1u)) * p.inner;
+    }
     var sums: array<vec4<f32>, TM * TN / 4u>;
     for (var i = 0u; i < TM * TN / 4u; i++) { sums[i] = vec4<f32>(); }
     for (var k = 0u; k < p.inner; k += BK) {
-        for (var b = thread; b < BK * BM / 16u; b += WG) {
-            let block = x_block(row + b / (BK / 4u) * 4u, k + b % (BK / 4u) * 4u, p);
-            let at = b % (BK / 4u) * BM + b / (BK / 4u);
-            x_tile[at] = block[0];
-            x_tile[at + BM / 4u] = block[1];
-            x_tile[at + BM / 2u] = block[2];
-            x_tile[at + BM / 4u * 3u] = block[3];
-        }
-        for (var b = thread; b < BK * BN / 16u; b += WG) {
-            let block = w_block(col + b / (BK / 4u) * 4u, k + b % (BK / 4u) * 4u, p);
-            let at = b % (BK / 4u) * BN + b / (BK / 4u);
-            w_tile[at] = block[0];
-            w_tile[at + BN / 4u] = block[1];
-            w_tile[at + BN / 2u] = block[2];
-            w_tile[at + BN / 4u * 3u] = block[3];
+        for (var b = 0u; b < FOURS / STEP; b++) {
+            let four = b * STEP + block_four;
+            let numbers = block(four < X_FOURS, rows[b], k + block_k, p);
+            for (var i = 0u; i < 4u; i++) { tile[(block_k + i) * FOURS + four] = numbers[i]; }
         }
         workgroupBarrier();
         for (var l = 0u; l < BK; l++) {
             var w4: array<vec4<f32>, TN / 4u>;
-            for (var j = 0u; j < TN / 4u; j++) { w4[j] = w_tile[l * (BN / 4u) + j * ACROSS + x]; }
+            for (var j = 0u; j < TN / 4u; j++) { w4[j] = tile[l * FOURS + X_FOURS + j * ACROSS + x]; }
             for (var i = 0u; i < TM / 4u; i++) {
-                let x4 = x_tile[l * (BM / 4u) + i * (BM / TM) + y];
+                let x4 = tile[l * FOURS + i * (BM / TM) + y];
                 for (var j = 0u; j < TN / 4u; j++) {
                     let at = (i * 4u) * (TN / 4u) + j;
                     sums[at] = fma(x4.xxxx, w4[j], sums[at]);

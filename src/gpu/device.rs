@@ -233,6 +233,16 @@ impl Device {
         self.0.families.facts().is_rdna4()
     }
 
+    /// See [`Facts::is_apple`].
+    pub(crate) fn is_apple(&self) -> bool {
+        self.0.families.facts().is_apple()
+    }
+
+    /// See [`Facts::is_software`].
+    pub(crate) fn is_software(&self) -> bool {
+        self.0.families.facts().is_software()
+    }
+
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {
         &self.0.own.accounting
     }

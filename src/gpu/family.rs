@@ -126,6 +126,16 @@ impl Facts {
         self.vendor == AMD && ["RADV GFX12", "RADV NAVI4"].iter().any(|name| self.name.contains(name))
     }
 
+    /// Whether it is Apple's, by Metal or by Mesa: a lane has 128 registers, half as many as elsewhere.
+    pub(crate) fn is_apple(&self) -> bool {
+        self.name.starts_with("Apple ")
+    }
+
+    /// Whether registers are memory of the host, of which there is enough.
+    pub(crate) fn is_software(&self) -> bool {
+        self.device_type == wgpu::DeviceType::Cpu
+    }
+
     /// How kernels of [`Family::Coop`] are written here.
     pub(crate) fn coop(&self) -> Option<Coop> {
         let lanes = match self.subgroup? {
@@ -341,10 +351,12 @@ mod tests {
     }
 
     #[test]
-    fn generations_are_told_apart() {
+    fn cards_are_told_apart() {
         let named = |name: &str| Facts { name: name.into(), ..discrete(AMD) }.is_rdna4();
         assert!(named("AMD Radeon RX 9070 XT (RADV GFX1201)") && !named("AMD Radeon RX 7900 XTX (RADV NAVI31)"));
         assert!(!Facts { name: "RADV GFX1201".into(), ..discrete(INTEL) }.is_rdna4());
+        let apple = |name: &str| Facts { name: name.into(), ..discrete(0) }.is_apple();
+        assert!(apple("Apple M1 (G13G A0)") && apple("Apple M3 Max") && !apple("AMD Radeon Pro 5500M"));
     }
 
     #[test]

@@ -127,6 +127,24 @@ impl<'a> Run<'a> {
         self.encode(files, size, begun).await
     }
 
+    /// Where the store is away, that is no failure of the job: it waits here until the store is back, and is given back to go on.
+    pub async fn after_outage(&mut self, failure: String) -> Stop {
+        let store = self.app().store.clone();
+        let outage = async move {
+            let mut was_away = false;
+            while !store.is_up().await {
+                was_away = true;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            was_away
+        };
+        match self.holding(outage).await {
+            Ok(true) => Stop::Drained,
+            Ok(false) => Stop::Retry(failure),
+            Err(stop) => stop,
+        }
+    }
+
     /// Does something that takes its time, with signs of life meanwhile; but not longer than this process is to live.
     pub async fn holding<T: Send + 'static>(&mut self, work: impl Future<Output = T> + Send + 'static) -> Result<T, Stop> {
         let stop = self.app().stop.clone();

@@ -15,7 +15,7 @@ use crate::run::{BEAT, Run, Stop};
 
 /// How many times as many deaths a job survives where workers die of others too.
 const DOUBT: i64 = 4;
-/// Failures of the GPU, the store or the database that a job survives.
+/// Failures of the GPU, the database or a file that a job survives; while the store is away it waits.
 const MAX_FAILURES: i64 = 8;
 
 /// What is thought of a job that workers died of.
@@ -126,6 +126,7 @@ impl Worker {
         let mut run = Run::new(self, job)?;
         let stop = match run.make().await {
             Ok(ending) => return self.end(&run.job, ending, &run.warnings).await,
+            Err(Stop::Retry(message)) => run.after_outage(message).await,
             Err(stop) => stop,
         };
         self.stop(&run, stop).await

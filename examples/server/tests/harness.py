@@ -90,6 +90,24 @@ class Postgres:
         return f"postgres://postgres@127.0.0.1:{self.port}/{name}"
 
 
+class Process(subprocess.Popen):
+    """A server or a worker: its log, and whether it may end, as it may once a test has stopped it."""
+
+    def __init__(self, command, log, env, may_end):
+        self.log, self.may_end = log, may_end
+        with open(log, "wb") as out:
+            super().__init__(command, stdout=out, stderr=out, env=env)
+
+    def send_signal(self, number):
+        self.may_end = self.may_end or number in (signal.SIGKILL, signal.SIGTERM)
+        super().send_signal(number)
+
+    def check(self):
+        """Nobody waits for what a process that is no more was to do."""
+        if not self.may_end and self.poll() is not None:
+            raise SystemExit(f"FAILED: `{BINARY.name} {self.args[1]}` ended with exit code {self.returncode}:\n{self.log.read_text()[-2000:]}")
+
+
 class Site:
     """A database, a store, and processes on them."""
 
@@ -112,41 +130,42 @@ class Site:
             lines += [f"[{name}]"] + [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items()]
         self.config.write_text("\n".join(lines) + "\n")
 
-    def start(self, *command, wait=None, env=None):
+    def start(self, *command, may_end=False):
         name = f"p{len(self.processes)}"
-        log = open(self.folder / f"{name}.log", "wb")
         options = ["--config", self.config, "--database", self.database, "--store", self.store, "--data", self.folder / name]
-        environment = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "RUST_LOG": "warn,wan_animate_server=debug", **(env or {})}
-        process = subprocess.Popen([BINARY, *command, *map(str, options)], stdout=log, stderr=log, env=environment)
-        process.log = self.folder / f"{name}.log"
+        environment = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "RUST_LOG": "warn,wan_animate_server=debug"}
+        process = Process([BINARY, *command, *map(str, options)], self.folder / f"{name}.log", environment, may_end)
         self.processes.append(process)
-        if wait:
-            wait(process)
         return process
 
-    def serve(self, *arguments, port=None, env=None):
+    def serve(self, *arguments, port=None):
         port = port or free_port()
         if self.key is None:
             options = ["--config", self.config, "--database", self.database, "--data", self.folder / "keys"]
             made = subprocess.run([BINARY, "keys", *map(str, options), "add", "tests", "--admin", "--max-queued", "100000", "--max-priority", "9"], capture_output=True, text=True)
             need(made.returncode == 0, f"a key is made: {made.stderr}")
             self.key = made.stdout.split()[1]
-        process = self.start("serve", "--listen", f"127.0.0.1:{port}", *arguments, env=env)
+        process = self.start("serve", "--listen", f"127.0.0.1:{port}", *arguments)
         self.url, self.port = f"http://127.0.0.1:{port}", port
-        wait_for(lambda: self.is_up(process), 60, lambda: process.log.read_text())
+        wait_for(self.is_up, 60, process.log.read_text)
         return process
 
-    def worker(self, env=None):
-        return self.start("worker", env=env)
+    def worker(self, may_end=False):
+        return self.start("worker", may_end=may_end)
 
-    def is_up(self, process):
-        need(process.poll() is None, f"the server runs: {process.log.read_text()[-2000:]}")
+    def check(self):
+        for process in list(self.processes):
+            process.check()
+
+    def is_up(self):
+        self.check()
         try:
             return urllib.request.urlopen(f"{self.url}/healthz", timeout=2).status == 200
         except OSError:
             return False
 
     def ask(self, method, path, body=None, headers=None, raw=False, timeout=320):
+        self.check()
         url = path if path.startswith("http") else self.url + path
         headers = {"authorization": f"Bearer {self.key}", **(headers or {})}
         if body is not None and not isinstance(body, (bytes, bytearray)):
@@ -189,7 +208,7 @@ class Site:
     def job(self, id):
         return self.ask("GET", f"/api/v1/jobs/{id}")
 
-    def wait(self, id, seconds=300):
+    def wait(self, id, seconds=1200):
         end = time.time() + seconds
         while time.time() < end:
             try:

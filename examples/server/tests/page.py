@@ -23,7 +23,7 @@ def main():
         port = free_port()
         # As a stranger starts it: the first key is in the address that is printed.
         process = site.start("serve", "--listen", f"127.0.0.1:{port}")
-        page = wait_for(lambda: re.search(r"Open (\S+)", process.log.read_text()), 60, process.log.read_text).group(1)
+        page = wait_for(lambda: process.check() or re.search(r"Open (\S+)", process.log.read_text()), 60, process.log.read_text).group(1)
         shots = Path(sys.argv[2] if len(sys.argv) > 2 else site.folder)
         script = node / "page.mjs"
         script.write_text((HERE / "page.mjs").read_text())

@@ -1,4 +1,4 @@
-"""What jobs survive: kills, sleeps, stops, poison, lost devices, duplicates, cancels. On SQLite, and on Postgres where it is installed.
+"""What jobs survive: kills, sleeps, stops, poison, lost devices, outages, duplicates, cancels. On SQLite, and on Postgres where it is installed.
 
 survival.py [KILLS [TEST ...]]"""
 
@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import threading
 import time
+from pathlib import Path
 
 from harness import DEMO, SMALL, Failed, Site, backends, figure, need, target, wait_for
 
@@ -45,7 +46,10 @@ def kills(database, count):
             wait_for(lambda: len(site.ask("GET", "/api/v1/capabilities")["workers"]) >= 2, 60)
             job = site.submit(**LONG)
             running = wait_for(lambda: (found := site.job(job["id"]))["state"] != "queued" and found, 30)
-            time.sleep(random.random() * length)
+            # By what is done, as a busy machine is not always as slow: before a step, in it or after it.
+            moment = random.random() - 1 / steps
+            wait_for(lambda: (found := site.job(job["id"]))["progress"] >= moment or found["state"] == "completed", 300, site.logs)
+            time.sleep(random.random() * length / steps)
             before = site.job(job["id"])
             owner = site.sql(f"SELECT worker FROM job WHERE id = '{job['id']}'")[0][0].split("-")[0]
             victim = worker if str(worker.pid) == owner else other
@@ -64,7 +68,7 @@ def kills(database, count):
             need(digest(site, ended) == wanted, f"the bytes are the same: {ended}")
             need(transitions(ended, "completed") == 1, "it is completed once")
             again.append(site.steps(job["id"]) - steps)
-        figure("kill -9", f"{count} moments, all byte-equal; taken over in {max(takeovers, default=0):.1f} s at most; steps made again at most {max(again)}")
+        figure("kill -9", f"{count} moments, {len(takeovers)} before the end, all byte-equal; taken over in {max(takeovers, default=0):.1f} s at most; steps made again at most {max(again)}")
         target(max(takeovers, default=0), 5, "seconds until another worker goes on")
         need(max(again) <= 1, f"no more steps are made again than those since the last checkpoint, and one: {again}")
 
@@ -138,10 +142,10 @@ def poison(database):
         stop = threading.Event()
 
         def supervise():
-            worker = site.worker()
+            worker = site.worker(may_end=True)
             while not stop.wait(0.2):
                 if worker.poll() is not None:
-                    worker = site.worker()
+                    worker = site.worker(may_end=True)
 
         thread = threading.Thread(target=supervise)
         thread.start()
@@ -188,6 +192,32 @@ def unlucky(database):
         ended = site.wait(job)
         need(ended["state"] == "completed" and ended["deaths"] >= 4, f"{ended['deaths']} deaths, {ended['error']}")
         figure("workers killed from outside", f"a job with {ended['deaths']} deaths before its first checkpoint, max_deaths is 3, is completed")
+
+
+def outage(database):
+    """The store is away for a while in the middle of a job: that is no failure of the job, which goes on with the same bytes."""
+    with sites(database) as site:
+        site.serve("--no-worker")
+        worker = site.worker()
+        wanted = digest(site, site.wait(site.submit(**LONG)["id"]))
+        job = site.submit(**LONG)["id"]
+        wait_for(lambda: site.job(job)["step"] >= 1, 60, site.logs)
+        files, away = Path(site.store), site.folder / "away"
+        # Or it would make the folder anew, between the two.
+        worker.send_signal(signal.SIGSTOP)
+        files.rename(away)
+        files.touch()
+        worker.send_signal(signal.SIGCONT)
+        time.sleep(15)
+        need(site.job(job)["state"] not in ("completed", "failed"), "it waits")
+        files.unlink()
+        away.rename(files)
+        ended = site.wait(job)
+        need(digest(site, ended) == wanted, "the bytes are the same")
+        failures = int(site.sql(f"SELECT failures FROM job WHERE id = '{job}'")[0][0])
+        # One, where the store came back between a failure and the look.
+        need(failures <= 1 and ended["deaths"] == 0, f"{failures} failures, {ended['deaths']} deaths")
+        figure("the store away for 15 s", f"{failures} failures, no deaths, byte-equal, {site.steps(job) - 4 * 2} steps made again")
 
 
 def decoders(database):
@@ -270,7 +300,7 @@ def cancels(database):
 
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    tests = {"kills": lambda database: kills(database, count), "sleeper": sleeper, "rolling": rolling, "poison": poison, "unlucky": unlucky, "decoders": decoders, "duplicates": duplicates, "cancels": cancels}
+    tests = {"kills": lambda database: kills(database, count), "sleeper": sleeper, "rolling": rolling, "poison": poison, "unlucky": unlucky, "outage": outage, "decoders": decoders, "duplicates": duplicates, "cancels": cancels}
     wanted = sys.argv[2:] or list(tests)
     only = [name for name in wanted if name in ("sqlite", "postgres")]
     wanted = [name for name in wanted if name in tests] or list(tests)

@@ -324,11 +324,7 @@ def full_disk(folder, store, refused):
 def local_disk():
     with small_disk() as folder:
         if folder:
-            full_disk(folder, str(folder), failures)
-
-
-def failures(site):
-    return int(site.sql("SELECT SUM(failures) FROM job")[0][0])
+            full_disk(folder, str(folder), lambda site: sum(process.log.read_text().count("store: ") for process in site.processes))
 
 
 def drafts():
@@ -409,7 +405,6 @@ def formats(site):
     sound = site.folder / "sound.mp4"
     subprocess.run(["ffmpeg", "-y", "-loglevel", "error", "-i", DEMO / "driving.mp4", "-f", "lavfi", "-i", "sine=440:duration=3", "-c:v", "copy", "-c:a", "aac", "-shortest", sound], check=True)
     video = site.upload(sound)
-    sizes = []
     offered = [format for format in site.ask("GET", "/api/v1/capabilities")["formats"] if format != "frames"]
     for format in offered:
         job = site.wait(site.submit(format=format, video=video, max_frames=17)["id"])
@@ -429,18 +424,24 @@ def formats(site):
             copied, all = packets(path), packets(sound)
             # Without those before the first frame, by which a decoder warms up.
             need(any(all[first:first + len(copied)] == copied for first in range(3)), f"{format}: the sound's packets are the driving clip's")
-    ratios, best = [], site.folder / "best.mp4"
-    for quality in (100, 20, 60, 99):
-        job = site.wait(site.submit(quality=quality)["id"])
-        path = best if quality == 100 else site.folder / "other.mp4"
-        path.write_bytes(site.result(job))
-        if quality != 100:
-            sizes.append(job["outputs"][0]["bytes"])
-            said = subprocess.run(["ffmpeg", "-i", path, "-i", best, "-lavfi", "psnr", "-f", "null", "-"], capture_output=True, text=True).stderr
-            ratios.append(float(said.rsplit("average:", 1)[1].split()[0]))
-    need(ratios == sorted(ratios) and ratios[0] < ratios[2], f"the PSNR rises with the quality: {ratios}")
+    measured = [f"{format} {qualities(site, format)}" for format in ("mp4", "webm") if format in offered]
     need("webm" in offered or status(lambda: site.submit(format="webm")) == 400, "WebM is refused by name where it is not built in")
-    figure("formats", f"{', '.join(offered)} open in ffprobe; packets of the sound are equal; quality 20, 60, 99: {sizes} bytes, PSNR beside 100 {ratios}")
+    figure("formats", f"{', '.join(offered)} open in ffprobe; packets of the sound are equal; bytes, and PSNR beside quality 100, of quality 20, 60, 99: {'; '.join(measured)}")
+
+
+def qualities(site, format):
+    """Bytes of three qualities, and their PSNR beside the best."""
+    files, sizes, ratios = [], [], []
+    for quality in (100, 20, 60, 99):
+        job = site.wait(site.submit(quality=quality, format=format)["id"])
+        files.append(site.folder / f"quality-{quality}.{format}")
+        files[-1].write_bytes(site.result(job))
+        sizes.append(job["outputs"][0]["bytes"])
+    for file in files[1:]:
+        said = subprocess.run(["ffmpeg", "-i", file, "-i", files[0], "-lavfi", "psnr", "-f", "null", "-"], capture_output=True, text=True).stderr
+        ratios.append(float(said.rsplit("average:", 1)[1].split()[0]))
+    need(ratios == sorted(ratios) and ratios[0] < ratios[2], f"{format}: the PSNR rises with the quality: {ratios}")
+    return sizes[1:], ratios
 
 
 def main():

@@ -73,7 +73,8 @@ const SOFTWARE: [Coop; 2] = [Coop::new(8, 8, false), Coop::new(8, 8, true)];
 
 /// Of those that suit a card the first is what it gets untimed. Others may be faster: they read keys less often, or leave it to the card to
 /// transpose values. RDNA 3 has too few registers for two fragments, and so has NVIDIA. Sums and queries of heads of 256 take most of the
-/// registers, of which transposing takes more, and their keys and values most of 32 KiB.
+/// registers, of which transposing takes more, and their keys and values most of 32 KiB; on NVIDIA only half of what a lane would carry of them in
+/// smaller workgroups fits.
 static TILES: [Tile; 21] = [
     Tile::new(NVIDIA, 64, [4, 1, 32, 1], Room::Least),
     Tile::new(NVIDIA, 128, [4, 1, 16, 1], Room::Least),
@@ -82,7 +83,7 @@ static TILES: [Tile; 21] = [
     Tile::new(NVIDIA, 128, [8, 1, 16, 0], Room::Least),
     Tile::new(NVIDIA, 128, [4, 1, 32, 1], Room::Memory),
     Tile::new(NVIDIA, 128, [8, 1, 32, 1], Room::Memory),
-    Tile::new(NVIDIA, 256, [4, 1, 16, 0], Room::Least),
+    Tile::new(NVIDIA, 256, [8, 1, 16, 0], Room::Memory),
     Tile::new(AMD, 64, [4, 1, 32, 1], Room::Least),
     Tile::new(AMD, 128, [4, 1, 32, 1], Room::Least),
     Tile::new(AMD, 128, [4, 2, 32, 1], Room::Rdna4),
@@ -115,23 +116,32 @@ pub static ATTENTION_COOP: Kernel = Kernel {
 const WORTH_TUNING: usize = 1024;
 
 /// Whether cooperative matrices can take the operands.
-pub(super) fn fits(call: &Call) -> bool {
+pub(super) fn fits(call: &Call, device: &Device) -> bool {
     let halves = [call.q, call.k, call.v].into_iter().all(|tensor| tensor.dtype() == DType::F16);
     // The highest score is looked for before scores are scaled.
-    halves && call.dim.is_multiple_of(4) && call.dim <= 256 && call.how.bias.is_none() && call.how.scale > 0.0
+    halves && call.dim.is_multiple_of(4) && call.how.bias.is_none() && call.how.scale > 0.0 && !tiles_for(call, device).is_empty()
+}
+
+fn tiles_for(call: &Call, device: &Device) -> Vec<Tile> {
+    let suits = |matrices| TILES.into_iter().filter(move |tile| tile.suits(matrices, width(call), device));
+    device.coop().into_iter().flat_map(suits).collect()
+}
+
+/// Of the heads, as tiles have it.
+fn width(call: &Call) -> u32 {
+    (call.dim as u32).next_power_of_two().max(64)
 }
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
-    let matrices = rec.device().coop().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
-    let dim = (call.dim as u32).next_power_of_two().max(64);
-    let tiles: Vec<_> = TILES.into_iter().filter(|tile| tile.suits(matrices, dim, rec.device())).collect();
+    let tiles = tiles_for(call, rec.device());
+    let untimed = tiles.first().ok_or_else(|| Error::Unsupported("cooperative matrices, which this device lacks".into()))?;
     let [q_len, k_len] = [call.q_len, call.k_len].map(usize::next_power_of_two);
-    let class = format!("attention {}, {q_len} to {k_len}, heads of {dim}", Family::Coop);
+    let class = format!("attention {}, {q_len} to {k_len}, heads of {}", Family::Coop, width(call));
     let number = match call.q_len < WORTH_TUNING {
         true => None,
         false => fastest_tile(rec, &class, tiles.len(), |rec, number| run(rec, call, tiles[number])),
     };
-    run(rec, call, tiles[number.unwrap_or(0)])
+    run(rec, call, number.map_or(*untimed, |number| tiles[number]))
 }
 
 fn run(rec: &mut Recorder, call: &Call, tile: Tile) -> Result<()> {

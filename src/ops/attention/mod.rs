@@ -40,7 +40,7 @@ impl Call<'_> {
         let fits = |family| match family {
             Family::Tiled | Family::Sg => self.dim <= 256,
             Family::Reg => true,
-            Family::Coop => coop::fits(self),
+            Family::Coop => coop::fits(self, &device),
         };
         self.record_in(rec, device.family("attention", fits, |family| test(&device, family)))
     }

@@ -14,17 +14,23 @@ pub static CONV_REG: Kernel = Kernel {
 };
 
 /// Pixels and channels of a thread, and threads of channels across a workgroup.
-const fn tile(tn: u32, wn: u32) -> [(&'static str, u32); 3] {
-    [("TM", 8), ("TN", tn), ("WN", wn)]
+const fn tile(tm: u32, tn: u32, wn: u32) -> [(&'static str, u32); 3] {
+    [("TM", tm), ("TN", tn), ("WN", wn)]
 }
 
-static TILES: [[(&str, u32); 3]; 5] = [tile(4, 1), tile(8, 1), tile(8, 2), tile(8, 4), tile(8, 8)];
+/// From the narrowest on, and one of few pixels.
+static TILES: [[(&str, u32); 3]; 6] = [tile(8, 4, 1), tile(8, 8, 1), tile(8, 8, 2), tile(8, 8, 4), tile(8, 8, 8), tile(4, 8, 8)];
 
 pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
-    // As wide as there are channels, or as the widest.
     let channels = call.weight.out_channels() as u32;
     let width = |tile: &[(&str, u32); 3]| tile[1].1 * tile[2].1;
-    let tile = TILES.into_iter().find(|tile| width(tile) >= channels).unwrap_or(TILES[4]);
+    let tile = match channels {
+        ..=4 => TILES[0],
+        // GPUs have no registers for more; and of so few pixels more would be half empty.
+        _ if !rec.device().is_software() || call.out.rows() <= 32 => TILES[5],
+        // As wide as there are channels, or as the widest.
+        _ => TILES.into_iter().find(|tile| width(tile) >= channels).unwrap_or(TILES[4]),
+    };
     let [(_, tm), _, (_, wn)] = tile;
     let constants = [&tile[..], &[call.past()]].concat();
     call.dispatch(rec, &CONV_REG, &constants, [CONV_REG.workgroup / wn * tm, width(&tile)])

@@ -7,7 +7,7 @@ use crate::ops::gemm::call::{Gemm, Params, SLOTS};
 
 pub static MATMUL_TILED: Kernel = Kernel {
     slots: SLOTS,
-    tiles: &[&TILES[0].constants(), &TILES[1].constants(), &TILES[2].constants(), &TILES[3].constants()],
+    tiles: &[&TILES[0].constants(), &TILES[1].constants(), &TILES[2].constants()],
     variants: &[&[("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
     ..Kernel::of("matmul_tiled", include_str!("../../../wgsl/matmul_tiled.wgsl"), size_of::<Params>())
 };
@@ -28,12 +28,9 @@ impl Tile {
     }
 }
 
-const TILES: [Tile; 4] = [
-    Tile { bm: 128, bn: 128, tm: 8, tn: 8 },
-    Tile { bm: 128, bn: 64, tm: 8, tn: 8 },
-    Tile { bm: 64, bn: 64, tm: 8, tn: 8 },
-    Tile { bm: 32, bn: 32, tm: 4, tn: 4 },
-];
+/// A lane transposes one block of four rows by four numbers, or several.
+const TILES: [Tile; 3] =
+    [Tile { bm: 128, bn: 128, tm: 8, tn: 8 }, Tile { bm: 64, bn: 64, tm: 8, tn: 8 }, Tile { bm: 32, bn: 32, tm: 4, tn: 4 }];
 
 /// The largest tile of which there are enough to go round.
 fn choose(rows: usize, cols: usize) -> Tile {

@@ -102,6 +102,7 @@ pub fn cases() -> Vec<Case> {
         sized(1, 20, 1, 1),
         sized(2, 64, 19, 129),
         sized(2, 128, 17, 65),
+        sized(2, 128, 15, 65),
         sized(1, 256, 1, 9),
         sized(1, 256, 70, 97),
         sized(2, 192, 9, 33),

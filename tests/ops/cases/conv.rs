@@ -169,6 +169,7 @@ pub fn cases() -> Vec<Case> {
         plain("of many pixels of 32 channels", random([1, 7, 9, 36], 32, [1, 3, 3]), same()),
         // Large tiles fill a GPU.
         plain("of many pixels", random([1, 128, 128, 1], 65, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("of many pixels, to 96 channels", random([1, 129, 127, 1], 96, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
     ];
     let activated = |activation| {
         let to = |outs| {

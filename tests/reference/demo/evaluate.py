@@ -48,6 +48,14 @@ def write(clip: world.Clip, folder: Path) -> None:
     Image.fromarray(clip.reference).save(folder / "reference.png")
 
 
+def write_video(frames: np.ndarray, file: Path) -> None:
+    """A video as people have them: H.264, by the program ffmpeg."""
+    size = f"{frames.shape[2]}x{frames.shape[1]}"
+    raw = ["ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", size, "-framerate", "16", "-i", "-"]
+    command = [*raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "8", "-preset", "slow", "-bf", "0", file]
+    subprocess.run(command, input=frames.tobytes(), check=True)
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return 10 * math.log10(255**2 / np.square(a.astype(float) - b).mean())
 

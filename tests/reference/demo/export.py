@@ -6,24 +6,14 @@
 import argparse
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
-import numpy as np
 from diffusers import AutoencoderKLWan, WanAnimateTransformer3DModel
 
 import evaluate
 import parts
 import world
 from parts import checkpoint
-
-
-def write_video(frames: np.ndarray, file: Path) -> None:
-    """A video as people have them: H.264, by the program ffmpeg."""
-    size = f"{frames.shape[2]}x{frames.shape[1]}"
-    raw = ["ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", size, "-framerate", "16", "-i", "-"]
-    command = [*raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "8", "-preset", "slow", "-bf", "0", file]
-    subprocess.run(command, input=frames.tobytes(), check=True)
 
 
 def main() -> None:
@@ -50,7 +40,7 @@ def main() -> None:
     evaluate.write(world.clip(world.HELD_OUT + arguments.clip, evaluate.FRAMES, replace=True), arguments.to)
     (arguments.to / "frames").rename(arguments.to / "truth")
     driving = world.driving(world.HELD_OUT + arguments.clip, world.HELD_OUT + arguments.driving, evaluate.FRAMES)
-    write_video(driving, arguments.to / "driving.mp4")
+    evaluate.write_video(driving, arguments.to / "driving.mp4")
 
 
 if __name__ == "__main__":
