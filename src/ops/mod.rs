@@ -65,6 +65,7 @@ pub static KERNELS: &[&Kernel] = &[
     &attention::ATTENTION_TILED,
     &binary::BINARY,
     &channelwise::CHANNELWISE,
+    &channelwise::CHANNELWISE_SG,
     &conv::CONV_COOP,
     &conv::CONV_REG,
     &conv::CONV_SG,

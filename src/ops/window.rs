@@ -13,7 +13,8 @@ params!(WindowParams {
     pad: [u32; 2],
     end: [u32; 2],
     counted: u32,
-    last: u32
+    last: u32,
+    rows: u32
 });
 
 /// How a window moves over an image; each by height and width.
@@ -54,6 +55,7 @@ impl Window {
             end: words([0, 1].map(|axis| self.pad[axis].0 + image[axis] + self.pad[axis].1)),
             counted: 0,
             last: 0,
+            rows: 1,
         }
     }
 }

@@ -7,7 +7,7 @@ use wan_animate::unversioned::onnx::{Graph, Value};
 
 use crate::close::largest;
 use crate::goldens::{path, run};
-use crate::make::{bytes, int, ints, model, node, port, raw, tensor, write};
+use crate::make::{bytes, int, ints, model, node, port, raw, tensor, whole, write};
 
 /// How many nodes there are of each operator.
 fn counts(graph: &Graph) -> BTreeMap<&str, usize> {
@@ -93,6 +93,19 @@ fn scales_and_shifts_go_into_weights() {
     // What the convolution makes is needed itself.
     let twice = [node("Mul", &["a", "d"], &["b"], &[]), node("Sub", &["a", "b"], &["y"], &[])];
     assert_eq!(left(&[constant("d", &[], &[0.25]), conv, twice.concat()]), ["Conv", "Mul", "Sub"]);
+}
+
+#[test]
+fn scales_before_convolutions_go_into_weights() {
+    let by_channel = [constant("f", &[2, 1, 1, 1], &[0.5, -2.0]), constant("b", &[2], &[0.25, 3.0])].concat();
+    let scale = node("Conv", &["x", "f", "b"], &["a"], &[whole("group", 2)]);
+    let conv = |settings: &[Vec<u8>]| node("Conv", &["a", "w"], &["y"], settings);
+    assert_eq!(left(&[by_channel.clone(), scale.clone(), conv(&[ints("strides", &[2, 1])])]), ["Conv"]);
+    // Each channel by itself once more.
+    let own = [constant("v", &[4, 1, 1, 1], &[1.0, 2.0, -3.0, 0.5]), node("Conv", &["a", "v"], &["y"], &[whole("group", 2)])];
+    assert_eq!(left(&[by_channel.clone(), scale.clone(), own.concat()]), ["Conv"]);
+    // The shift does not reach the zeros around the image.
+    assert_eq!(left(&[by_channel, scale, conv(&[ints("pads", &[0, 1, 0, 1])])]), ["Conv", "Conv"]);
 }
 
 #[test]

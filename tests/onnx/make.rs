@@ -32,6 +32,11 @@ pub fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Vec<u8>])
     bytes(1, message)
 }
 
+/// An attribute that is a whole number.
+pub fn whole(name: &str, value: i64) -> Vec<u8> {
+    [bytes(1, name), int(3, value), int(20, 2)].concat()
+}
+
 /// An attribute of whole numbers.
 pub fn ints(name: &str, values: &[i64]) -> Vec<u8> {
     let values: Vec<u8> = values.iter().flat_map(|&value| int(8, value)).collect();

@@ -79,7 +79,7 @@ fn only_family(kernel: &Kernel) -> Option<Family> {
         Needs::CooperativeMatrix => Some(Family::Coop),
         Needs::Subgroups => Some(Family::Sg),
         Needs::Nothing if kernel.name == "cast_f16" => Some(Family::Coop),
-        Needs::Nothing if kernel.name == "matmul_pack" => Some(Family::Sg),
+        Needs::Nothing if ["channelwise_sg", "matmul_pack"].contains(&kernel.name) => Some(Family::Sg),
         Needs::Nothing => None,
     }
 }

@@ -35,6 +35,13 @@ fn offset_of(tap: u32, p: Params) -> vec3<i32> {
     return vec3<i32>(vec3<u32>(tap / (p.k_w * p.k_h), tap / p.k_w % p.k_h, tap % p.k_w));
 }
 
+// Of the tap after it, likewise without divisions.
+fn next_tap(offset: vec3<i32>, p: Params) -> vec3<i32> {
+    let row = offset.y + i32(u32(offset.z) + 1u == p.k_w);
+    let column = select(offset.z + 1, 0, u32(offset.z) + 1u == p.k_w);
+    return select(vec3<i32>(offset.x, row, column), vec3<i32>(offset.x + 1, 0, 0), u32(row) == p.k_h);
+}
+
 // Whether there is a pixel. Frames before the first are in the past, of which there are `past`.
 fn is_inside(place: vec3<i32>, p: Params) -> bool {
     let size = vec3<i32>(vec3<u32>(p.in_t, p.in_h << p.up, p.in_w << p.up));

@@ -2,7 +2,7 @@
 
 struct Params {
     count: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32, channels: u32,
-    k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32, end_h: u32, end_w: u32, counted: u32, last: u32,
+    k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32, end_h: u32, end_w: u32, counted: u32, last: u32, rows: u32,
 }
 
 // One place of a window: the pixel of the result, the first of its channels, and the window's rows and columns that are in the

@@ -21,6 +21,12 @@ fn square(x: Host, kernel: usize, stride: usize, pad: (usize, usize)) -> Case {
     case_of(x, Window { kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2], places }, options, [F32; 2])
 }
 
+/// With kernels of 3x3 and an image as large as x.
+fn even(x: Host, options: Options, types: [DType; 2]) -> Case {
+    let window = Window { kernel: [3; 2], stride: [1; 2], pad: [(1, 1); 2], places: [x.shape[1], x.shape[2]] };
+    case_of(x, window, options, types)
+}
+
 fn case_of(x: Host, window: Window, options: Options, [weights, dtype]: [DType; 2]) -> Case {
     let (w, own) = (Host::random(2, &[window.kernel[0], window.kernel[1], x.cols()], 1.0).to(weights), options.clone());
     Case::new(
@@ -57,10 +63,29 @@ pub fn cases() -> Vec<Case> {
         square(x([1, 6, 10, 4]), 5, 1, (2, 2)),
         square(x([1, 13, 16, 4]), 5, 2, (1, 2)),
         square(x([1, 4, 4, 4]), 4, 1, (1, 2)),
+        square(x([2, 35, 5, 8]), 3, 1, (1, 1)),
+        square(x([2, 37, 6, 4]), 5, 2, (2, 2)),
+        square(x([1, 3, 4, 8]), 5, 1, (2, 2)),
+        even(
+            x([1, 5, 6, 7]),
+            Options { slope: Some(Host::random(5, &[7], 1.0)), residual: Some(Host::random(4, &[1, 5, 6, 7], 1.0)), ..Options::default() },
+            [F32, F32],
+        ),
+        even(
+            x([1, 5, 6, 8]).to(F16),
+            Options { slope: Some(Host::random(5, &[8], 1.0)), residual: Some(Host::random(4, &[1, 5, 6, 8], 1.0)), ..Options::default() },
+            [F16, F16],
+        ),
+        even(
+            x([1, 4, 9, 8]),
+            Options { residual: Some(Host::random(4, &[1, 4, 9, 8], 1.0).to(F16)), activation_last: true, ..biased(8, Activation::Relu6) },
+            [F32, F32],
+        ),
         case(x([1, 6, 4, 7]), of_seven, F32),
         case_of(x([1, 6, 4, 8]), window([3, 4]), halves, [F16, F32]),
     ];
     cases.extend(Activation::ALL.map(|activation| case(x([1, 6, 4, 8]), biased(8, activation), F32)));
+    cases.extend(Activation::ALL.map(|activation| even(x([1, 4, 5, 8]), biased(8, activation), [F32, F32])));
     cases
 }
 

@@ -162,6 +162,11 @@ pub fn cases() -> Vec<Case> {
             halved(residual([1, 5, 4, 12], Activation::None)),
         ),
         causal_of([3, 4, 3, 7], 21, false, [F32, F32]),
+        plain("1x1 of few channels", random([1, 5, 7, 16], 40, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("1x1 of eight channels", random([2, 5, 7, 8], 20, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("1x1 of three channels", random([1, 5, 7, 3], 64, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("1x1 of 70 channels", random([1, 5, 3, 70], 9, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
+        plain("of many pixels of 32 channels", random([1, 7, 9, 36], 32, [1, 3, 3]), same()),
         // Large tiles fill a GPU.
         plain("of many pixels", random([1, 128, 128, 1], 65, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
         plain("of many pixels, to 96 channels", random([1, 129, 127, 1], 96, [1, 1, 1]), options(1, 1, [(0, 0); 3])),
