@@ -48,6 +48,7 @@ impl Chip {
         let value = |name| constants.iter().find(|(known, _)| *known == name).map(|&(_, value)| value);
         match (kernel.needs, self) {
             // For software drivers.
+            (Needs::Nothing, _) if kernel.name == "channelwise_sg" => false,
             (Needs::Nothing, _) if kernel.name == "conv_reg" => (value("TM"), value("TN")) != (Some(8), Some(8)),
             (Needs::Nothing, _) if kernel.name == "attention_reg" => (value("BR"), value("VECS")) != (Some(32), Some(2)),
             (Needs::Nothing, Self::Apple) if kernel.name == "conv_tiled" => value("BN") != Some(96),

@@ -79,8 +79,8 @@ fn pixels(call: &Call, vec4s: u32) -> u32 {
 /// Pixels whose channels eight lanes load at once.
 fn pack(channels: usize) -> u32 {
     match channels {
-        ..=8 => 4,
-        ..=16 => 2,
+        0..=8 => 4,
+        9..=16 => 2,
         _ => 1,
     }
 }
