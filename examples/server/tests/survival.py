@@ -1,4 +1,4 @@
-"""What jobs survive: kills, sleeps, stops, poison, lost devices, outages, duplicates, cancels. On SQLite, and on Postgres where it is installed.
+"""What jobs survive: kills, sleeps, stops, clients that hang up, poison, lost devices, outages, duplicates, cancels. On SQLite, and on Postgres where it is installed.
 
 survival.py [KILLS [TEST ...]]"""
 
