@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -51,6 +52,8 @@ pub struct Config {
     pub max_deaths: i64,
     /// Between two checkpoints of a job; 0 for one a step.
     pub checkpoint_ms: u64,
+    /// After a signal to stop, for the step under way and its checkpoint; then the job is given back as it was at the checkpoint before.
+    pub grace_ms: u64,
     /// Bytes of memory in which a file of a job can be decoded, or is refused.
     pub decode_memory: u64,
     /// Seconds of a processor in which it can.
@@ -96,6 +99,7 @@ impl Default for Config {
             heartbeat_ms: 5000,
             max_deaths: 3,
             checkpoint_ms: 30_000,
+            grace_ms: 20_000,
             decode_memory: 4 << 30,
             decode_seconds: 300,
             max_upload: 200_000_000,
@@ -177,6 +181,10 @@ impl Config {
 
     pub fn store(&self) -> String {
         self.store.clone().unwrap_or_else(|| self.data.join("files").display().to_string())
+    }
+
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
     }
 
     /// Without a slash at its end.

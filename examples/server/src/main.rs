@@ -46,8 +46,8 @@ use crate::config::Options;
 use crate::db::Database;
 use crate::examine::Examination;
 
-/// How long what is under way has after a first signal.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long after the grace of jobs they take to be given back.
+const GIVEN_BACK: Duration = Duration::from_secs(5);
 
 /// A job server: submit a character and a driving video, watch, download.
 #[derive(Parser)]
@@ -232,7 +232,7 @@ async fn background(app: &Shared, works: bool, stop: Stop) -> Result<(), String>
         return ended;
     }
     tokio::select! {
-        ended = tokio::time::timeout(GRACE, all) => ended.unwrap_or(Ok(())),
+        ended = tokio::time::timeout(app.config.grace() + GIVEN_BACK, all) => ended.unwrap_or(Ok(())),
         () = signalled() => Ok(()),
     }
 }

@@ -124,12 +124,22 @@ impl Worker {
             }
         }
         let mut run = Run::new(self, job)?;
-        let stop = match run.make().await {
+        let made = tokio::select! {
+            made = run.make() => made,
+            () = self.out_of_grace() => Err(Stop::Drained),
+        };
+        let stop = match made {
             Ok(ending) => return self.end(&run.job, ending, &run.warnings).await,
             Err(Stop::Retry(message)) => run.after_outage(message).await,
             Err(stop) => stop,
         };
         self.stop(&run, stop).await
+    }
+
+    /// Once there is no time left for what is under way.
+    async fn out_of_grace(&self) {
+        queue::stopped(self.app.stop.clone()).await;
+        tokio::time::sleep(self.app.config.grace()).await;
     }
 
     /// Whether workers die of a job, by how many did since it last got on. Where they are killed from outside, they die of others too, which get

@@ -1,10 +1,12 @@
-"""What jobs survive: kills, sleeps, stops, poison, lost devices, outages, duplicates, cancels. On SQLite, and on Postgres where it is installed.
+"""What jobs survive: kills, sleeps, stops, clients that hang up, poison, lost devices, outages, duplicates, cancels. On SQLite, and on Postgres where it is installed.
 
 survival.py [KILLS [TEST ...]]"""
 
 import hashlib
+import json
 import random
 import signal
+import socket
 import sqlite3
 import sys
 import threading
@@ -133,6 +135,53 @@ def rolling(database):
             need(ended["deaths"] == 0, "a planned stop is no death")
         figure("SIGTERM", f"10 restarts, gone within {max(gone):.2f} s, nothing lost, no deaths")
         target(max(gone), 3.5, "seconds until it is gone, a step and some")
+
+
+def hasty(database):
+    """Line 4, for steps that are longer than there is time: the job is given back in the middle of one, as it was at its last checkpoint."""
+    with Site(database.fresh() if database else None, grace_ms=0) as site:
+        site.serve("--no-worker")
+        worker = site.worker()
+        wanted = digest(site, site.wait(site.submit(**LONG)["id"]))
+        job, gone = site.submit(**LONG)["id"], []
+        for step in (1, 3, 5):
+            wait_for(lambda: site.job(job)["progress"] >= 0.99 * step / 8, 300, site.logs)
+            worker.terminate()
+            began = time.time()
+            worker.wait(timeout=40)
+            gone.append(time.time() - began)
+            need(site.job(job)["state"] == "queued", "it is given back")
+            worker = site.worker()
+        ended = site.wait(job)
+        need(digest(site, ended) == wanted and ended["deaths"] == 0, f"the same bytes, no deaths: {ended['deaths']}")
+        figure("SIGTERM without time for a step", f"3 restarts, gone within {max(gone):.2f} s, byte-equal, no deaths, {site.steps(job) - 8} steps made again")
+        target(max(gone), 1, "seconds until it is gone")
+
+
+def hangups(database):
+    """Clients that hang up in the middle of a submission leave no transaction open, which would swallow what others write."""
+    if not database:
+        return
+    with sites(database) as site:
+        site.serve("--no-worker")
+        inputs = {**site.inputs(), **SMALL}
+        log = database.folder / "log"
+        before = log.read_text().count("already a transaction")
+
+        def hang_up(times):
+            for _ in range(times):
+                body = json.dumps(inputs).encode()
+                with socket.create_connection(("127.0.0.1", site.port)) as client:
+                    head = f"POST /api/v1/jobs HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {site.key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+                    client.sendall(head.encode() + body)
+                    time.sleep(random.random() * 0.03)
+
+        threads = [threading.Thread(target=hang_up, args=(500,)) for _ in range(4)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        open_ones = log.read_text().count("already a transaction") - before
+        need(open_ones == 0, f"{open_ones} connections were taken into use in the middle of a transaction")
+        figure("2000 clients that hang up", "no connection is left in a transaction")
 
 
 def poison(database):
@@ -300,7 +349,7 @@ def cancels(database):
 
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    tests = {"kills": lambda database: kills(database, count), "sleeper": sleeper, "rolling": rolling, "poison": poison, "unlucky": unlucky, "outage": outage, "decoders": decoders, "duplicates": duplicates, "cancels": cancels}
+    tests = {"kills": lambda database: kills(database, count), "sleeper": sleeper, "rolling": rolling, "hasty": hasty, "hangups": hangups, "poison": poison, "unlucky": unlucky, "outage": outage, "decoders": decoders, "duplicates": duplicates, "cancels": cancels}
     wanted = sys.argv[2:] or list(tests)
     only = [name for name in wanted if name in ("sqlite", "postgres")]
     wanted = [name for name in wanted if name in tests] or list(tests)
