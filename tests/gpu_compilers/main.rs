@@ -57,6 +57,7 @@ impl Chip {
             (Needs::Nothing, _) => true,
             // For software drivers.
             (Needs::Subgroups, _) => false,
+            (Needs::CooperativeMatrix, _) if (value("FD"), value("RANGED")) == (Some(16), Some(1)) => false,
             (Needs::CooperativeMatrix, Self::Amd { generation }) => {
                 let wide = kernel.name == "attention_coop" && value("FM") == Some(2);
                 value("SIZE") == Some(16) && value("LANES") == Some(64) && (!wide || generation > 11)

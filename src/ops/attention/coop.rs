@@ -124,8 +124,11 @@ const WORTH_TUNING: usize = 1024;
 /// Whether cooperative matrices can take the operands.
 pub(super) fn fits(call: &Call, device: &Device) -> bool {
     let halves = [call.q, call.k, call.v].into_iter().all(|tensor| tensor.dtype() == DType::F16);
+    // Heads of 256 leave no registers for ranges.
+    let has_registers = call.how.ranges.is_none() || call.dim <= 128;
     // The highest score is looked for before scores are scaled.
-    halves && call.dim.is_multiple_of(4) && call.how.bias.is_none() && call.how.scale > 0.0 && !tiles_for(call, device).is_empty()
+    let is_plain = call.dim.is_multiple_of(4) && call.how.bias.is_none() && call.how.scale > 0.0;
+    halves && has_registers && is_plain && !tiles_for(call, device).is_empty()
 }
 
 fn tiles_for(call: &Call, device: &Device) -> Vec<Tile> {
