@@ -212,7 +212,11 @@ pub fn refusals() -> Vec<Refusal> {
         refused("which do not rise", unequal([6, 12], [6, 12]), ranges(&[&[]])),
         refused("for others, or with a bias", unequal([6, 12], [6, 12]), ranges(&[&[(0, 7)]])),
         refused("for others, or with a bias", unequal([6, 12], [6, 12]), ranges(&[&[(0, 6)], &[(0, 6)]])),
-        refused("for others, or with a bias", unequal([6, 12], [6, 12]), oracle::Heads { shift: shift((1, 2)).shift, ..ranges(&[&[(0, 6)]]) }),
+        refused(
+            "for others, or with a bias",
+            unequal([6, 12], [6, 12]),
+            oracle::Heads { shift: shift((1, 2)).shift, ..ranges(&[&[(0, 6)]]) },
+        ),
         refused("heads of 1025, at most 1024", random(1, 1, 1025), heads(1, 1025)),
         refused("`q` of the kernel `attention_short` cannot be", random(4, 4, 12).map(|host| host.to(F16)), heads(2, 6)),
     ]
