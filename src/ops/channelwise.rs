@@ -23,7 +23,7 @@ pub static CHANNELWISE: Kernel = Kernel {
     ..Kernel::of("channelwise", include_str!("../../wgsl/channelwise.wgsl"), size_of::<WindowParams>())
 };
 
-/// For software drivers, and square kernels of [`SIZES`] that move by one or two pixels.
+/// For software drivers, and square kernels of 3 or 5 that move by one or two pixels.
 pub static CHANNELWISE_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: SLOTS,
