@@ -90,7 +90,8 @@ fn keys_by_groups_of_heads_are_the_same_bits() {
     }
 }
 
-/// Where all keys are seen, they are seen as without ranges, in every family that runs here.
+/// Where all keys are seen, they are seen as without ranges, in every family that runs here. But for heads of 256 on cooperative matrices:
+/// with ranges they are another family's, which may differ by how it rounds probs to f16.
 #[test]
 fn ranges_of_all_keys_change_no_bit() {
     for family in Family::ALL.into_iter().filter(|family| crate::common::device().0.families().contains(family)) {
@@ -110,7 +111,9 @@ fn ranges_of_all_keys_change_no_bit() {
                 let out = attention(rec, &q, &k, &v, how, DType::F32).expect("attends");
                 rec.download(&out).expect("read back")
             };
-            assert!(attended(Some(&all)) == attended(None), "{family}, {dtype} {dim}");
+            let (ranged, whole) = (attended(Some(&all)), attended(None));
+            let bound = if family == Family::Coop && dim > 128 { 2e-3 } else { 0.0 };
+            assert!(ranged.iter().zip(&whole).all(|(a, b)| (a - b).abs() <= bound), "{family}, {dtype} {dim}");
         }
     }
 }
