@@ -13,7 +13,7 @@ const FORMS: &[u32] = &[0, 1, 2];
 pub static MATMUL_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: &[Slot::read("x", READ), Slot::read("packed", &[Element::U32x4]), BIAS, GATE, RESIDUAL, OUT],
-    variants: &[&[("TM", &[8, 16]), ("FORM", FORMS), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
+    variants: &[&[("TM", &[8, 16, 32]), ("FORM", FORMS), ("ACT", ACTIVATIONS), ("GATED", &[0, 1])]],
     needs: Needs::Subgroups,
     ..Kernel::of("matmul_sg", include_str!("../../../wgsl/matmul_sg.wgsl"), size_of::<Params>())
 };
@@ -75,7 +75,12 @@ fn pack(rec: &mut Recorder, w: &Tensor, from: usize, cols: usize, depth: usize) 
 
 fn run(rec: &mut Recorder, gemm: &Gemm, packed: &Tensor, from: usize, cols: usize) -> Result<()> {
     let rows = gemm.x.rows();
-    let tm = if rows > 32 { 16 } else { 8 };
+    // The more rows, the fewer times weights are loaded, and the longer it takes to compile.
+    let tm = match rows {
+        ..=32 => 8,
+        ..256 => 16,
+        _ => 32,
+    };
     let whole = gemm.params(COLS as u32);
     let params = Params { shard: cols as u32, first: whole.first + from as u32, column_groups: cols.div_ceil(COLS) as u32, ..whole };
     let [act, gated] = gemm.epilogue_constants();

@@ -149,6 +149,9 @@ pub fn cases() -> Vec<Case> {
         sized(2, 40, 70, 33),
         sized(1, 100, 33, 40),
         sized(2, 128, 70, 97),
+        // Larger tiles of queries.
+        sized(2, 20, 1057, 70),
+        halves("in f16", 1, 80, [270, 70], F32),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 10),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 16),
         case("with a bias", random(35, 41, 200), oracle::Heads { bias: Some(Host::random(4, &[1, 35, 41], 3.0)), ..heads(1, 200) }, F32),

@@ -105,6 +105,7 @@ pub fn cases() -> Vec<Case> {
         sized("one tile", [33, 64, 96], plain()),
         sized("several tiles", [150, 40, 200], plain()),
         sized("rows of no vec4s", [70, 30, 22], full(70, 22, Activation::None)),
+        sized("many rows", [300, 45, 70], full(300, 70, Activation::None)),
         sized("whole vec4s", [40, 32, 64], full(40, 64, Activation::GeluTanh)),
         sized("one row", [1, 128, 48], bias_only(48, Activation::Silu)),
         sized("one row of no vec4s", [1, 7, 13], full(1, 13, Activation::None)),
