@@ -84,27 +84,27 @@ fn conv_sg(group: u32, lane: u32, p: Params, subgroup: Subgroup) {
             any_inside |= inside[i];
             starts[i] = select(0u, start_of(place, p), inside[i]);
         }
-        // One of three loops runs, the first alone where there is no past. Branches within one would be no help to software drivers, which
-        // take every one.
-        let frame = select(at[0].x + offset.x, 0, PAST == 0u);
+        let frame = at[0].x + offset.x;
         offset = next_tap(offset, p);
-        let channels = select(0u, p.in_c, any_inside);
         let w_at = (tile * taps + tap) * in_c_padded * COLS + mine;
-        var x4: array<vec4<f32>, TM>;
-        for (var c = 0u; c < select(channels, 0u, frame < 0); c += 4u * LANES) {
+        for (var c = 0u; c < select(0u, p.in_c, any_inside); c += 4u * LANES) {
             let e = select(0u, c + mine, c + mine < p.in_c);
-            for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + e, p.in_c - e), inside[i]); }
-            accumulate(&sums, x4, w_at + c * COLS, min(LANES, (in_c_padded - c) / 4u), first);
-        }
-        if (PAST == 0u) { continue; }
-        for (var c = 0u; c < select(0u, channels, frame == -1); c += 4u * LANES) {
-            let e = select(0u, c + mine, c + mine < p.in_c);
-            for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past1_load(starts[i] + e, p.in_c - e), inside[i]); }
-            accumulate(&sums, x4, w_at + c * COLS, min(LANES, (in_c_padded - c) / 4u), first);
-        }
-        for (var c = 0u; c < select(0u, channels, frame == -2); c += 4u * LANES) {
-            let e = select(0u, c + mine, c + mine < p.in_c);
-            for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past2_load(starts[i] + e, p.in_c - e), inside[i]); }
+            let n = p.in_c - e;
+            var x4: array<vec4<f32>, TM>;
+            if (PAST == 0u) {
+                for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + e, n), inside[i]); }
+            } else {
+                // Loops of one round or none: of branches, software drivers take every one.
+                for (var once = frame >= 0; once; once = false) {
+                    for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), x_load(starts[i] + e, n), inside[i]); }
+                }
+                for (var once = frame == -1; once; once = false) {
+                    for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past1_load(starts[i] + e, n), inside[i]); }
+                }
+                for (var once = frame == -2; once; once = false) {
+                    for (var i = 0u; i < TM; i++) { x4[i] = select(vec4<f32>(), past2_load(starts[i] + e, n), inside[i]); }
+                }
+            }
             accumulate(&sums, x4, w_at + c * COLS, min(LANES, (in_c_padded - c) / 4u), first);
         }
     }

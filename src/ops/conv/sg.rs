@@ -10,7 +10,7 @@ pub static CONV_SG: Kernel = Kernel {
     workgroup: Family::SG_LANES,
     slots: &slots(&[Element::F32x4, Element::F16x4]),
     variants: &[
-        &[("TM", &[16]), ("VECS", &[1, 2, 3]), ("LANES", &[8]), HOW_ANY, NO_PACK, ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
+        &[("TM", TM), ("VECS", &[1, 2, 3]), ("LANES", &[8]), HOW_ANY, NO_PACK, ("PAST", &[1]), ("ACT", ALL_ACTIVATIONS)],
         &[("TM", &[16]), ("VECS", &[1]), ("LANES", &[1, 2, 4]), HOW_ANY, NO_PACK, ("PAST", &[0, 1]), ("ACT", ALL_ACTIVATIONS)],
         &[
             ("TM", TM),
@@ -53,7 +53,7 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
     let tile = tile_channels(call.weight.out_channels());
     let lanes = (tile / 4).min(Family::SG_LANES as usize) as u32;
     let (vec4s, how) = (tile.div_ceil(CHANNELS) as u32, how(call));
-    let tm = if lanes == Family::SG_LANES { pixels(call, vec4s) } else { TM[0] };
+    let tm = if lanes == Family::SG_LANES { pixels(call) } else { TM[0] };
     let pack = if lanes == Family::SG_LANES && how == POINT { pack(call.weight.in_channels()) } else { 1 };
     let constants = [("TM", tm), ("VECS", vec4s), ("LANES", lanes), ("HOW", how), ("PACK", pack), call.past()];
     call.dispatch(rec, &CONV_SG, &constants, [tm * Family::SG_LANES / lanes, tile as u32])
@@ -71,9 +71,8 @@ fn how(call: &Call) -> u32 {
 }
 
 /// As many as weights are worth loading for: the more pixels, the fewer times they are.
-fn pixels(call: &Call, vec4s: u32) -> u32 {
-    let is_small = call.out.rows() <= TM[0] as usize;
-    if vec4s == 3 || is_small || call.options.past[0].is_some() { TM[0] } else { TM[1] }
+fn pixels(call: &Call) -> u32 {
+    if call.out.rows() <= TM[0] as usize { TM[0] } else { TM[1] }
 }
 
 /// Pixels whose channels eight lanes load at once.
