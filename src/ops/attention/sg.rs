@@ -29,7 +29,7 @@ pub(super) fn record(rec: &mut Recorder, call: &Call) -> Result<()> {
 /// Larger tiles are faster, but take seconds to compile, so that they are for those who have much to do: see the kernel.
 fn tile(queries: usize, parts: u32) -> [u32; 2] {
     match queries {
-        ..256 => [16, 1],
+        0..256 => [16, 1],
         1024.. if parts == 1 => [32, 2],
         _ => [32, 1],
     }

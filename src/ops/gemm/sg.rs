@@ -77,8 +77,8 @@ fn run(rec: &mut Recorder, gemm: &Gemm, packed: &Tensor, from: usize, cols: usiz
     let rows = gemm.x.rows();
     // The more rows, the fewer times weights are loaded, and the longer it takes to compile.
     let tm = match rows {
-        ..=32 => 8,
-        ..256 => 16,
+        0..=32 => 8,
+        33..=255 => 16,
         _ => 32,
     };
     let whole = gemm.params(COLS as u32);
