@@ -91,7 +91,7 @@ fn keys_by_groups_of_heads_are_the_same_bits() {
 }
 
 /// Where all keys are seen, they are seen as without ranges, in every family that runs here. But for heads of 256 on cooperative matrices:
-/// with ranges they are another family's, which may differ by how it rounds probs to f16.
+/// with ranges they are another family's, and agree within what every family must agree with the formula by before it is used.
 #[test]
 fn ranges_of_all_keys_change_no_bit() {
     for family in Family::ALL.into_iter().filter(|family| crate::common::device().0.families().contains(family)) {

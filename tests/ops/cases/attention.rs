@@ -149,13 +149,13 @@ pub fn cases() -> Vec<Case> {
         sized(2, 40, 70, 33),
         sized(1, 100, 33, 40),
         sized(2, 128, 70, 97),
-        // Larger tiles of queries.
-        sized(2, 20, 1057, 70),
-        halves("in f16", 1, 80, [270, 70], F32),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 10),
         biased(1, Some(Host::random(4, &[2, 9, 5], 3.0)), 16),
         case("with a bias", random(35, 41, 200), oracle::Heads { bias: Some(Host::random(4, &[1, 35, 41], 3.0)), ..heads(1, 200) }, F32),
         case("with a bias", random(35, 41, 40), oracle::Heads { bias: Some(Host::random(4, &[2, 35, 41], 3.0)), ..heads(2, 20) }, F32),
+        // Larger tiles of queries.
+        case("with a bias", random(270, 41, 200), oracle::Heads { bias: Some(Host::random(4, &[1, 270, 41], 3.0)), ..heads(1, 200) }, F32),
+        case("with a bias", random(1057, 41, 20), oracle::Heads { bias: Some(Host::random(4, &[1, 1057, 41], 3.0)), ..heads(1, 20) }, F32),
         case("of batches", random(3 * 35, 3 * 41, 40), oracle::Heads { batches: 3, ..heads(2, 20) }, F32),
         biased(3, None, 10),
         biased(3, None, 16),
