@@ -1,5 +1,10 @@
 //! A generation under way, as an iterator of events.
 
+mod frames;
+mod inputs;
+mod queued;
+mod steps;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -8,25 +13,19 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use crate::cache::steps::Steps;
-use crate::driving::Stride;
-use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Download, Recorder, Tensor, turns::Turn, turns::Wish};
+use crate::gpu::{Recorder, turns::Turn, turns::Wish};
 use crate::models::{dit::radial::RadialAttention, vae::Vae, vae::preview::RgbFactors};
-use crate::ops::lincomb::lincomb;
 use crate::pipelines::checkpoint::{expert::Expert, parts::Decoders, parts::Parts};
-use crate::pipelines::run::event::{Event, Progress, Stage, Step};
-use crate::pipelines::run::latents::{self, Latents, Look};
-use crate::pipelines::run::state::{Denoised, Position, Reused, State};
+use crate::pipelines::run::event::{Event, Progress, Stage};
+use crate::pipelines::run::generation::queued::{Queued, Reached};
+use crate::pipelines::run::latents::Latents;
+use crate::pipelines::run::state::{Position, State};
 use crate::pipelines::run::{
-    canvas::Canvas, color_anchor::ColorAnchor, course::Course, decoding, decoding::Decoding, decoding::Wanted, decoding::check_finite,
-    denoise::Denoiser, description::Description, forecast::Forecast, job::Job, job::unprepared, pace::Left, pace::Pace, resume,
-    reuse::Reuse, settings::Settings,
+    canvas::Canvas, course::Course, decoding::Decoding, denoise::Denoiser, description::Description, forecast::Forecast, job::Job,
+    pace::Left, pace::Pace, resume, reuse::Reuse, settings::Settings,
 };
-use crate::schedulers::{LATENTS, SolverPlan};
-
-/// Steps that a plan looks at, with each expert: solvers hold no more of the past. The others are like the last of them.
-const PLANNED_STEPS: usize = 5;
+use crate::schedulers::SolverPlan;
 
 /// Makes frames as it is asked for events; ends after the last frame, or after the first error. Dropping it stops the work.
 ///
@@ -104,29 +103,6 @@ impl Phase {
             Self::Decode(..) => "decoding",
             Self::Video | Self::Done => "",
         }
-    }
-}
-
-/// What is to be told, in order; a position is reached once all before it has been told.
-enum Queued {
-    Event(Event),
-    Position(Arc<Position>),
-    Step(Box<Reached>),
-}
-
-/// A position after a step, whose latents are on their way to the host while the next step begins.
-struct Reached {
-    position: Position,
-    done: usize,
-    reused: Reused,
-    slots: Vec<Option<Download>>,
-}
-
-impl Reached {
-    /// Waits for the latents.
-    fn position(&self) -> Result<Position> {
-        let slots = self.slots.iter().map(|slot| slot.as_ref().map(Download::wait).transpose()).collect::<Result<_>>()?;
-        Ok(Position { denoised: Some(Denoised { done: self.done, slots, reused: self.reused.clone() }), ..self.position.clone() })
     }
 }
 
@@ -329,36 +305,6 @@ impl Generation {
         }
     }
 
-    fn preprocess(&mut self) -> Result<Phase> {
-        let job = self.job.as_mut().ok_or_else(unprepared)?;
-        let stride = job.preprocess()?;
-        self.state.findings = job.findings();
-        match stride {
-            Stride::On(done, total) => {
-                self.progress(Stage::Preprocessing, done, total, self.left(self.num_steps(), 1.0, 1.0));
-                Ok(Phase::Preprocess)
-            }
-            Stride::Over(conditions) => {
-                conditions.into_iter().for_each(|conditions| self.tell(Event::Prepared(conditions)));
-                self.enter(Stage::Encoding);
-                Ok(Phase::Encode(0))
-            }
-        }
-    }
-
-    fn encode(&mut self, piece: usize) -> Result<Phase> {
-        let total = self.job.as_mut().ok_or_else(unprepared)?.encode(&mut self.rec, piece)?;
-        let is_last = piece + 1 == total;
-        if is_last && self.settings.previews && self.decoders.preview.is_none() {
-            self.rgb = Some(Arc::new(self.vae.rgb_factors(&mut self.rec)?));
-        }
-        if is_last {
-            self.settle()?;
-        }
-        self.progress(Stage::Encoding, piece + 1, total, self.left(0, 1.0, 1.0));
-        Ok(if is_last { Phase::Video } else { Phase::Encode(piece + 1) })
-    }
-
     fn progress(&mut self, stage: Stage, done: usize, total: usize, left: Left) {
         self.tell(Event::Progress(Progress { stage, done, total, remaining: self.pace.remaining(left) }));
     }
@@ -383,191 +329,6 @@ impl Generation {
     fn begin_segment(&mut self, segment: usize) -> Phase {
         self.enter(Stage::Conditioning { segment });
         Phase::Begin
-    }
-
-    fn begin_conditioning(&mut self) -> Result<Phase> {
-        if self.position.denoised.is_none() {
-            self.draw_noise();
-        }
-        let denoised = self.position.denoised.take().unwrap_or_default();
-        let (shape, count) = (self.canvas.latents, self.plan.slots);
-        let denoiser = Denoiser::upload(&mut self.rec, &shape, &denoised, count)?;
-        let reused = denoised.slots.iter().skip(count).flatten().map(|values| self.rec.upload(&shape, values));
-        let reused = reused.collect::<Result<_>>()?;
-        self.reuse.begin(denoised.reused, reused);
-        Ok(Phase::Condition(denoiser, 0))
-    }
-
-    fn condition(&mut self, denoiser: Denoiser, piece: usize) -> Result<Phase> {
-        let (segment, carried) = (self.segment(), self.position.carried.clone());
-        let job = self.job.as_mut().ok_or_else(unprepared)?;
-        let total = job.condition(&mut self.rec, segment, carried.as_deref().map(Vec::as_slice), piece)?;
-        let left = (total - piece - 1) as f64 / total as f64;
-        if left > 0.0 {
-            self.progress(Stage::Conditioning { segment }, piece + 1, total, self.left(0, left, 1.0));
-            return Ok(Phase::Condition(denoiser, piece + 1));
-        }
-        self.settle()?;
-        self.pace.conditioning(1.0, self.since.elapsed());
-        self.progress(Stage::Conditioning { segment }, total, total, self.left(0, 0.0, 1.0));
-        self.enter(Stage::Denoising { segment });
-        Ok(Phase::Step(denoiser))
-    }
-
-    fn draw_noise(&mut self) {
-        let mut position = self.position.clone();
-        let count = self.canvas.latents.iter().product();
-        let noise = match &self.settings.noise {
-            Some(noise) => noise[position.segment].values.clone(),
-            None if self.settings.is_planned => vec![0.0; count],
-            None => position.generator.normal(count),
-        };
-        let mut slots = vec![None; self.plan.slots];
-        slots[LATENTS] = Some(noise);
-        position.denoised = Some(Denoised { slots, ..Denoised::default() });
-        self.reach(position);
-    }
-
-    fn step(&mut self, mut denoiser: Denoiser) -> Result<Phase> {
-        let begun = Instant::now();
-        let done = denoiser.done();
-        let Some(evaluation) = self.plan.evaluations.get(done).cloned() else { return self.begin_decoding(&denoiser) };
-        let job = self.job.as_mut().ok_or_else(unprepared)?;
-        if let Some(expert) = job.expert(evaluation.timestep).filter(|expert| self.expert != Some(*expert)) {
-            self.enter(Stage::Switching { expert });
-            return Ok(Phase::Switch(denoiser, expert));
-        }
-        self.passes += 1;
-        let looks_at_all = !self.settings.is_planned || self.settings.cache.is_some() || self.settings.calibrate;
-        let (velocity, computed) = match looks_at_all || self.passes <= PLANNED_STEPS {
-            false => {
-                self.reuse.pass_over();
-                (self.rec.zeros(&self.canvas.latents)?, true)
-            }
-            true => self.reuse.evaluate(&mut self.rec, &mut **job, &self.plan.evaluations, denoiser.latents()?)?,
-        };
-        if self.settings.previews {
-            self.preview(denoiser.latents()?, &velocity, evaluation.sigma)?;
-        }
-        let (shape, generator) = (self.canvas.latents, &mut self.position.generator);
-        denoiser.advance(&mut self.rec, &evaluation, &velocity, |rec| {
-            rec.upload_with(&shape, || Ok(generator.normal(shape.iter().product())))
-        })?;
-        let mut slots = denoiser.download(&mut self.rec)?;
-        for reused in self.reuse.tensors() {
-            slots.push(Some(self.rec.download_later(reused)?));
-        }
-        let reached = Reached { position: self.position.clone(), done: denoiser.done(), reused: self.reuse.reused(), slots };
-        self.queue.push_back(Queued::Step(Box::new(reached)));
-        self.tell_step(done, begun, evaluation.sigma, computed);
-        Ok(Phase::Step(denoiser))
-    }
-
-    fn tell_step(&mut self, step: usize, begun: Instant, sigma: f64, computed: bool) {
-        let end = Instant::now() + self.rec.backlog();
-        let begun = self.step_end.map_or(begun, |last| last.max(begun));
-        let elapsed = end.saturating_duration_since(begun);
-        self.step_end = Some(end);
-        if computed {
-            self.pace.step(elapsed);
-        }
-        let remaining = self.pace.remaining(self.left(step + 1, 0.0, 1.0)).unwrap_or_default();
-        let (segment, segments, steps, expert) = (self.segment(), self.num_segments(), self.num_steps(), self.expert);
-        self.tell(Event::Step(Step { segment, segments, step, steps, sigma, expert, computed, elapsed, remaining }));
-    }
-
-    fn switch(&mut self, denoiser: Denoiser, expert: Expert) -> Result<Phase> {
-        self.settle()?;
-        self.job.as_mut().ok_or_else(unprepared)?.switch(&mut self.rec, expert)?;
-        self.rec.finish()?;
-        (self.expert, self.passes) = (Some(expert), 0);
-        self.enter(Stage::Denoising { segment: self.segment() });
-        Ok(Phase::Step(denoiser))
-    }
-
-    fn preview(&mut self, latents: &Tensor, velocity: &Tensor, sigma: f64) -> Result<()> {
-        let data = lincomb(&mut self.rec, &[(1.0, latents), (-sigma, velocity)], DType::F32)?;
-        let frames = self.vae.latent_frames(&mut self.rec, &data)?;
-        let frames = self.job.as_ref().ok_or_else(unprepared)?.finished(frames);
-        let data = latents::join(&mut self.rec, &frames)?;
-        let [channels, _, rows, cols] = self.canvas.latents;
-        let values = self.rec.download(&data)?;
-        let look = match (&self.decoders.preview, &self.rgb) {
-            (Some(decoder), _) => Look::Pictures(Arc::new(decoding::draft_pictures(&mut self.rec, decoder, &frames)?)),
-            (None, Some(rgb)) => Look::Factors(rgb.clone()),
-            (None, None) => return Err(unprepared()),
-        };
-        self.tell(Event::Preview(Latents::preview([channels, frames.len(), rows, cols], values, look)));
-        Ok(())
-    }
-
-    fn begin_decoding(&mut self, denoiser: &Denoiser) -> Result<Phase> {
-        self.enter(Stage::Decoding { segment: self.segment() });
-        let latents = denoiser.latents()?;
-        // Looked at here too, because the decoder clamps what it makes, and so would hide infinities.
-        check_finite(&self.rec.download(latents)?, "latents", self.segment())?;
-        self.arrive();
-        self.tell_calibration()?;
-        self.job.as_mut().ok_or_else(unprepared)?.decode();
-        self.settle()?;
-        self.since = Instant::now();
-        let latents = self.vae.latent_frames(&mut self.rec, latents)?;
-        let latents = self.job.as_ref().ok_or_else(unprepared)?.finished(latents);
-        let (draft, wanted) = (self.decoders.draft.as_ref(), self.wanted_frames());
-        Ok(Phase::Decode(Box::new(Decoding::new(&self.vae, draft, latents, &self.canvas, self.segment(), wanted))))
-    }
-
-    fn wanted_frames(&self) -> Wanted {
-        let (segments, segment) = (&self.canvas.segments, self.segment());
-        if self.settings.textures {
-            return Wanted::Textures;
-        }
-        let (frames, overlap, strength) = (segments.segment_frames(), segments.carried(segment), self.settings.color_anchor);
-        Wanted::Samples(self.position.carried.clone().map(|before| ColorAnchor::new(segment, strength, frames, overlap, before)))
-    }
-
-    /// After the last step of all.
-    fn tell_calibration(&mut self) -> Result<()> {
-        let is_last = self.segment() + 1 == self.num_segments() && self.position.video + 1 == self.settings.num_videos;
-        match self.reuse.calibration().filter(|_| is_last && !self.settings.is_planned) {
-            Some(calibration) => {
-                let curve = calibration.curve()?;
-                self.tell(Event::Calibrated(curve));
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn decode(&mut self, mut decoding: Box<Decoding>) -> Result<Phase> {
-        let segment = self.segment();
-        let Some(frames) = decoding.next(&mut self.rec)? else { return Ok(self.end_segment(decoding.into_last())) };
-        let before = self.position.video * self.num_frames();
-        for (index, frame) in decoding.take_frames(frames)? {
-            if before + index >= self.first_frame {
-                self.tell(frame);
-            }
-        }
-        let (done, total) = decoding.progress();
-        self.pace.decoding(1.0 / total as f64, self.since.elapsed());
-        self.since = Instant::now();
-        self.progress(Stage::Decoding { segment }, done, total, self.left(self.num_steps(), 0.0, 1.0 - done as f64 / total as f64));
-        Ok(Phase::Decode(decoding))
-    }
-
-    fn end_segment(&mut self, last: Option<Vec<f32>>) -> Phase {
-        let Position { video, segment, generator, .. } = &self.position;
-        if segment + 1 < self.num_segments() {
-            let (video, segment) = (*video, segment + 1);
-            self.reach(Position { video, segment, denoised: None, generator: generator.clone(), carried: last.map(Arc::new) });
-            return self.begin_segment(segment);
-        }
-        let video = video + 1;
-        if video == self.settings.num_videos {
-            return Phase::Done;
-        }
-        self.reach(self.settings.start(video));
-        Phase::Video
     }
 }
 
