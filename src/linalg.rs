@@ -1,4 +1,10 @@
-//! Linear algebra on the host: what happens once, while loading.
+//! Linear algebra on the host.
+
+use std::ops::Range;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, CowArray, Ix2, s};
 
 /// The thin Q factor, [rows, min(rows, cols)], of the QR decomposition of a matrix [rows, cols], both row by row. Computed in f64.
 ///
@@ -61,104 +67,88 @@ fn norm(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
-/// Rows and columns of the tile of a product that is summed up in registers.
-const TILE: (usize, usize) = (4, 8);
+/// Rows and columns of the parts of a product, each the work of one core. They go by its shape alone, so the number of cores changes no bit.
+const ROWS: usize = 128;
+pub const COLUMNS: usize = 512;
 
 /// The product [rows, cols] of `left` [rows, inner] and `right` [inner, cols], all row by row, in f32 and over all cores.
-///
-/// Each element is summed up in the order of `inner`, so neither the number of cores nor the other rows change its bits.
 ///
 /// # Panics
 /// If `left` and `right` do not have whole rows and columns of `inner`, or `inner` is 0, which is a mistake in the calling code.
 pub fn product(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
-    product_in::<f32>(left, right, inner)
-}
-
-/// [`product`] in f64, rounded at the end: half as fast.
-///
-/// # Panics
-/// As [`product`].
-pub fn exact_product(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
-    product_in::<f64>(left, right, inner)
-}
-
-/// What products are summed up in.
-trait Sum: Copy + Default {
-    fn add(&mut self, left: f32, right: f32);
-    fn rounded(self) -> f32;
-}
-
-impl Sum for f32 {
-    fn add(&mut self, left: f32, right: f32) {
-        *self += left * right;
-    }
-    fn rounded(self) -> f32 {
-        self
-    }
-}
-
-impl Sum for f64 {
-    fn add(&mut self, left: f32, right: f32) {
-        *self += Self::from(left) * Self::from(right);
-    }
-    fn rounded(self) -> f32 {
-        self as f32
-    }
-}
-
-fn product_in<S: Sum>(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
     assert!(inner > 0 && left.len().is_multiple_of(inner) && right.len().is_multiple_of(inner), "factors share an extent of {inner}");
     let (rows, cols) = (left.len() / inner, right.len() / inner);
     let mut out = vec![0.0; rows * cols];
-    if out.is_empty() {
-        return out;
-    }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    if threads == 1 {
-        // A browser has none to spawn.
-        product_rows::<S>(left, right, inner, &mut out);
-        return out;
-    }
-    let share = rows.div_ceil(threads).next_multiple_of(TILE.0);
-    std::thread::scope(|scope| {
-        for (out, left) in out.chunks_mut(share * cols).zip(left.chunks(share * inner)) {
-            scope.spawn(move || product_rows::<S>(left, right, inner, out));
-        }
-    });
+    multiply(matrix(left, rows, inner), matrix(right, inner, cols), |_, _| (), &mut out);
     out
 }
 
-/// A thread's rows of a product, by strips of columns: a strip of `right` is brought together so that it stays in the cache.
-fn product_rows<S: Sum>(left: &[f32], right: &[f32], inner: usize, out: &mut [f32]) {
-    let cols = right.len() / inner;
-    let mut strip = vec![[0.0; TILE.1]; inner];
-    for begin in (0..cols).step_by(TILE.1) {
-        let width = TILE.1.min(cols - begin);
-        for (strip, row) in strip.iter_mut().zip(right.chunks_exact(cols)) {
-            strip[..width].copy_from_slice(&row[begin..begin + width]);
-        }
-        for (left, out) in left.chunks(TILE.0 * inner).zip(out.chunks_mut(TILE.0 * cols)) {
-            let tile = tile::<S>(left, &strip, inner);
-            for (sums, out) in tile.iter().zip(out.chunks_exact_mut(cols)) {
-                out[begin..begin + width].iter_mut().zip(sums).for_each(|(out, sum)| *out = sum.rounded());
-            }
-        }
-    }
+/// Elements of a matrix row by row.
+///
+/// # Panics
+/// If they are not as many as it has.
+pub fn matrix(elements: &[f32], rows: usize, cols: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((rows, cols), elements).expect("as many elements as the matrix has")
 }
 
-/// Up to four rows times a strip.
-fn tile<S: Sum>(left: &[f32], strip: &[[f32; TILE.1]], inner: usize) -> [[S; TILE.1]; TILE.0] {
-    // Where there are fewer rows, the last is computed again.
-    let last = left.len() / inner - 1;
-    let [a, b, c, d]: [&[f32]; TILE.0] = std::array::from_fn(|row| &left[row.min(last) * inner..][..inner]);
-    let mut sums = [[S::default(); TILE.1]; TILE.0];
-    // Without indices, so that the sums stay in vector registers.
-    for ((((strip, a), b), c), d) in strip.iter().zip(a).zip(b).zip(c).zip(d) {
-        for (sums, &value) in sums.iter_mut().zip([a, b, c, d]) {
-            sums.iter_mut().zip(strip).for_each(|(sum, right)| sum.add(value, *right));
+/// `out` = `left` `right`, over all cores; as soon as some of a row is there, `finish` is given the row, the first column and the sums.
+///
+/// # Panics
+/// If extents differ.
+pub fn multiply(left: ArrayView2<f32>, right: ArrayView2<f32>, finish: impl Fn([usize; 2], &mut [f32]) + Sync, out: &mut [f32]) {
+    multiply_by_columns(left, [right.ncols(), COLUMNS], |columns| right.slice_move(s![.., columns]).into(), finish, out);
+}
+
+/// [`multiply`] where `right` is some columns wide, and `columns` gives `step` of them at a time.
+///
+/// # Panics
+/// If extents differ.
+pub fn multiply_by_columns<'a>(
+    left: ArrayView2<f32>,
+    [cols, step]: [usize; 2],
+    columns: impl Fn(Range<usize>) -> CowArray<'a, f32, Ix2> + Sync,
+    finish: impl Fn([usize; 2], &mut [f32]) + Sync,
+    out: &mut [f32],
+) {
+    let mut rest = ArrayViewMut2::from_shape((left.nrows(), cols), out).expect("as many elements as the product has");
+    let mut parts = Vec::new();
+    for row in (0..left.nrows()).step_by(ROWS) {
+        let (mut strip, below) = rest.split_at(Axis(0), ROWS.min(left.nrows() - row));
+        rest = below;
+        for col in (0..cols).step_by(step) {
+            let (part, beside) = strip.split_at(Axis(1), step.min(cols - col));
+            strip = beside;
+            parts.push((row, col, part));
         }
     }
-    sums
+    on_all_cores(2 * left.len() * cols, parts, |(row, col, mut part)| {
+        let left = left.slice(s![row..row + part.nrows(), ..]);
+        general_mat_mul(1.0, &left, &columns(col..col + part.ncols()), 0.0, &mut part);
+        for (row, mut sums) in (row..).zip(part.rows_mut()) {
+            sums.as_slice_mut().into_iter().for_each(|sums| finish([row, col], sums));
+        }
+    });
+}
+
+/// Operations that take about as long as it takes to wake another core.
+const FEW: usize = 1 << 20;
+
+/// Does work that is in parts of about the same size, of so many operations in all.
+pub fn on_all_cores<T: Send>(operations: usize, parts: Vec<T>, work: impl Fn(T) + Sync) {
+    // Asked for once: Linux reads files for it. A browser has no threads to spawn.
+    static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = CORES.min(parts.len()).min(operations / FEW + 1);
+    let parts = Mutex::new(parts.into_iter());
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(part) = next() {
+            work(part);
+        }
+    };
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
 }
 
 /// The X with the least sum of squares of `rows` X - `targets`, and of X times `ridge`; `rows` [N, cols] row by row. By the normal equations,

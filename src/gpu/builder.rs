@@ -95,6 +95,13 @@ impl DeviceBuilder {
         self
     }
 
+    /// Whether networks from ONNX files are computed on the host instead of the GPU, whose memory they then leave to others. Default: with
+    /// software drivers alone, where the same cores compute them several times as fast so.
+    pub fn host_networks(mut self, on: bool) -> Self {
+        self.options.host_networks = Some(on);
+        self
+    }
+
     /// Whether parameters travel as immediates (push constants). Default: where the adapter has them; `false` sends them
     /// in uniform buffers, as on an adapter without.
     pub fn immediates(mut self, on: bool) -> Self {

@@ -36,6 +36,7 @@ struct Inner {
     limits: wgpu::Limits,
     dialect: Dialect,
     shader_checks: bool,
+    host_networks: bool,
     families: Arc<Families>,
     tuning: Arc<Tuning>,
     filling: u32,
@@ -70,6 +71,7 @@ pub(super) struct Options {
     pub shader_checks: bool,
     pub memory_limit: Option<u64>,
     pub immediates: Option<bool>,
+    pub host_networks: Option<bool>,
     pub family: Option<Family>,
     pub profile: bool,
     pub tune: Option<Tune>,
@@ -106,6 +108,7 @@ impl Device {
                 long: software && device.features().contains(wgpu::Features::SHADER_INT64),
             },
             shader_checks: options.shader_checks,
+            host_networks: options.host_networks.unwrap_or(software),
             // Modest guesses in operations a second; engines correct them from the first submissions on.
             own: Arc::new(Own::new(options.memory_limit, if software { 2e9 } else { 2e10 }, options.profile.then(Profile::default), None)),
             lost,
@@ -152,6 +155,11 @@ impl Device {
     /// Whether shaders are compiled with run-time checks (see [`DeviceBuilder::shader_checks`](crate::DeviceBuilder::shader_checks)).
     pub fn shader_checks(&self) -> bool {
         self.0.shader_checks
+    }
+
+    /// Whether networks from ONNX files are computed on the host (see [`DeviceBuilder::host_networks`](crate::DeviceBuilder::host_networks)).
+    pub fn host_networks(&self) -> bool {
+        self.0.host_networks
     }
 
     /// Whether kernel parameters travel as immediates rather than in uniform buffers.

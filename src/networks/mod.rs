@@ -18,6 +18,9 @@
 //! # }
 //! ```
 //!
+//! ONNX files are computed on the GPU, and with software drivers on the host: see
+//! [`DeviceBuilder::host_networks`](crate::DeviceBuilder::host_networks).
+//!
 //! | to change | go to |
 //! |---|---|
 //! | what a network is told by | `kind` |

@@ -1,4 +1,4 @@
-//! A network of one picture on the GPU.
+//! A network of one picture.
 
 use std::path::Path;
 
@@ -34,10 +34,18 @@ impl Made {
     }
 }
 
+/// A graph, and what computes it.
 #[derive(Debug)]
-pub(super) struct Net {
-    network: Network,
-    rec: Recorder,
+pub(super) enum Net {
+    Gpu {
+        network: Network,
+        rec: Recorder,
+    },
+    /// Where the device says so, as with software drivers.
+    Host {
+        graph: Graph,
+        device: Device,
+    },
 }
 
 impl Net {
@@ -52,20 +60,27 @@ impl Net {
             return Err(Error::weights(graph.path(), message));
         }
         graph.fuse();
+        if device.host_networks() {
+            graph.keep_constants();
+            return Ok(Self::Host { graph, device: device.clone() });
+        }
         // A run on a dry device, which counts its own uses alone, tells what it takes; without a limit there is nothing to hold that against.
         let network = match device.room() {
             Some(room) => Network::load_within(graph, device, room.saturating_sub(device.memory_use().current))?,
             None => Network::load(graph, device)?,
         };
-        Ok(Self { network, rec: Recorder::new(device, Cancel::new()) })
+        Ok(Self::Gpu { network, rec: Recorder::new(device, Cancel::new()) })
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.network.graph().path()
+        self.graph().path()
     }
 
     pub(super) fn graph(&self) -> &Graph {
-        self.network.graph()
+        match self {
+            Self::Gpu { network, .. } => network.graph(),
+            Self::Host { graph, .. } => graph,
+        }
     }
 
     /// Width and height of the pictures that it takes.
@@ -78,15 +93,29 @@ impl Net {
     /// # Errors
     /// [`Error::Device`] where the GPU fails; [`Error::Weights`] where it makes numbers that are none.
     pub(super) fn run(&mut self, samples: Vec<f32>) -> Result<Made> {
-        let port = &self.network.graph().inputs()[0];
-        let (name, shape) = (port.name.clone(), port.shape.clone().unwrap_or_default());
-        let (made, _) = self.network.run(&mut self.rec, &[(&name, Value::new(&shape, Data::F32(samples)))])?;
-        self.rec.finish()?;
+        let port = &self.graph().inputs()[0];
+        let (name, input) = (port.name.clone(), Value::new(port.shape.as_deref().unwrap_or_default(), Data::F32(samples)));
+        let made = self.outputs(&[(&name, input)])?;
         let is_number = |value: &Value| value.f32().is_none_or(|values| values.iter().all(|value| !value.is_nan()));
         match made.iter().all(is_number) {
             true => Ok(Made(made)),
             false => {
                 Err(Error::weights(self.path(), "it makes values that are not numbers: the file is damaged, or made for other inputs"))
+            }
+        }
+    }
+
+    fn outputs(&mut self, inputs: &[(&str, Value)]) -> Result<Vec<Value>> {
+        match self {
+            Self::Gpu { network, rec } => {
+                let (made, _) = network.run(rec, inputs)?;
+                rec.finish()?;
+                Ok(made)
+            }
+            Self::Host { graph, device } => {
+                let Some(rehearsal) = device.rehearsal() else { return graph.run(inputs) };
+                rehearsal.note_host(graph.host_memory());
+                graph.zeros().map_or_else(|| graph.run(inputs), Ok)
             }
         }
     }

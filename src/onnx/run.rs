@@ -4,16 +4,28 @@ use std::sync::Arc;
 
 use super::call::{Call, Fact, Output};
 use super::fault::{Fault, wrong};
-use super::graph::Graph;
+use super::graph::{Graph, Port};
 use super::host::any_operator;
 use super::node::Node;
-use super::value::Value;
+use super::tensor::Constant;
+use super::value::{Data, Value};
 use crate::{Error, Result};
 
 /// The most bytes that values whose shapes only computing tells may take at a time.
 const MAX_UNPLANNED: u64 = 128 << 20;
 
 impl Graph {
+    /// Reads all constants, so that the runs on the host need not do it again and again.
+    pub fn keep_constants(&mut self) {
+        self.constants.values_mut().for_each(Constant::keep);
+    }
+
+    /// Outputs of zeros; `None` where a shape depends on what is computed.
+    pub fn zeros(&self) -> Option<Vec<Value>> {
+        let zeros = |port: &Port| Some(Value::new(port.shape.as_deref()?, Data::zeros(port.kind, port.shape.as_deref()?.iter().product())));
+        self.outputs.iter().map(zeros).collect()
+    }
+
     /// Computes its outputs, in their order, on the host: in single precision, 64-bit integers and truth values, whatever the file has.
     ///
     /// # Errors

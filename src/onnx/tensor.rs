@@ -63,6 +63,11 @@ impl Constant {
         }
     }
 
+    /// Reads its elements, so that they are at hand.
+    pub(super) fn keep(&mut self) {
+        *self = Self::Known(self.value());
+    }
+
     /// The tensor with its elements.
     pub(super) fn value(&self) -> Arc<Value> {
         match self {

@@ -67,7 +67,11 @@ impl Data {
 
     /// The elements at these places.
     pub(super) fn pick(&self, places: impl Iterator<Item = usize>) -> Self {
-        each!(self, elements => places.map(|place| elements[place]).collect())
+        each!(self, elements => {
+            let mut picked = Vec::with_capacity(places.size_hint().0);
+            places.for_each(|place| picked.push(elements[place]));
+            picked
+        })
     }
 
     /// `count` copies of the only element.
@@ -84,16 +88,39 @@ impl Data {
         }
     }
 
+    /// Puts the lines of `from`, of `own` elements, into lines of `width` elements, `offset` behind their begin.
+    pub(super) fn put_lines(&mut self, from: &Self, own: usize, width: usize, offset: usize) -> Result<(), Fault> {
+        fn put<T: Copy>(to: &mut [T], from: &[T], [own, width, offset]: [usize; 3]) {
+            if own > 0 {
+                to.chunks_exact_mut(width)
+                    .zip(from.chunks_exact(own))
+                    .for_each(|(to, from)| to[offset..offset + own].copy_from_slice(from));
+            }
+        }
+        let extents = [own, width, offset];
+        match (self, from) {
+            (Self::F32(to), Self::F32(from)) => put(to, from, extents),
+            (Self::I64(to), Self::I64(from)) => put(to, from, extents),
+            (Self::Bool(to), Self::Bool(from)) => put(to, from, extents),
+            (to, from) => return mixed(to, from),
+        }
+        Ok(())
+    }
+
     /// Replaces elements one by one: the one at each place by that of `from` at the other place.
     pub(super) fn put(&mut self, from: &Self, places: impl Iterator<Item = (usize, usize)>) -> Result<(), Fault> {
         match (self, from) {
             (Self::F32(to), Self::F32(from)) => places.for_each(|(place, other)| to[place] = from[other]),
             (Self::I64(to), Self::I64(from)) => places.for_each(|(place, other)| to[place] = from[other]),
             (Self::Bool(to), Self::Bool(from)) => places.for_each(|(place, other)| to[place] = from[other]),
-            (to, from) => return Err(Fault::Wrong(format!("{:?} and {:?} are mixed", to.kind(), from.kind()))),
+            (to, from) => return mixed(to, from),
         }
         Ok(())
     }
+}
+
+fn mixed(to: &Data, from: &Data) -> Result<(), Fault> {
+    Err(Fault::Wrong(format!("{:?} and {:?} are mixed", to.kind(), from.kind())))
 }
 
 /// A tensor on the host.
@@ -120,10 +147,6 @@ impl Value {
 
     pub fn data(&self) -> &Data {
         &self.data
-    }
-
-    pub(super) fn into_data(self) -> Data {
-        self.data
     }
 
     /// Its elements, where they are floating-point numbers.

@@ -261,7 +261,7 @@ fn a_generation_goes_on_where_it_was_killed() {
 #[test]
 fn a_plan_counts_the_networks() {
     for budget in [None, Some(MemoryBudget::bytes(24 << 20))] {
-        let device = Device::builder().build().expect("an adapter");
+        let device = Device::builder().host_networks(false).build().expect("an adapter");
         let builder = AnimatePipeline::builder(&device).checkpoint(path("model"));
         let pipeline = budget.into_iter().fold(builder, |builder, budget| builder.memory_budget(budget)).build().expect("the demo's");
         let request = short(pipeline.replace_video(reference(), &driving()).expect("networks are beside the checkpoint"));

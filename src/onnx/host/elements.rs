@@ -21,7 +21,9 @@ pub(super) fn combine<A: Copy, B: Copy, C>(
         ((a, own), ([b], _)) if is_whole(own) => a.iter().map(|&a| function(a, *b)).collect(),
         (([a], _), (b, own)) if is_whole(own) => b.iter().map(|&b| function(*a, b)).collect(),
         ((a, own), (b, other)) if is_whole(own) => {
-            a.iter().zip(Places::broadcast(other, shape)).map(|(&a, place)| function(a, b[place])).collect()
+            let mut result = Vec::with_capacity(a.len());
+            Places::broadcast(other, shape).for_each(|place| result.push(function(a[result.len()], b[place])));
+            result
         }
         ((a, own), (b, other)) => {
             Places::broadcast(own, shape).zip(Places::broadcast(other, shape)).map(|(x, y)| function(a[x], b[y])).collect()

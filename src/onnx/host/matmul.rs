@@ -1,18 +1,19 @@
 //! Products of matrices.
 
 use super::elements::combine;
-use crate::linalg::exact_product;
+use super::finish::Finish;
+use crate::linalg::{matrix, multiply};
 use crate::onnx::call::{Call, Output, Outputs};
-use crate::onnx::fault::wrong;
+use crate::onnx::fault::{Fault, wrong};
 use crate::onnx::strided::{Places, broadcast};
-
-/// A product [rows, cols] whose inner extent may be 0.
-fn multiply(left: &[f32], right: &[f32], [rows, inner, cols]: [usize; 3]) -> Vec<f32> {
-    if inner == 0 { vec![0.0; rows * cols] } else { exact_product(left, right, inner) }
-}
 
 /// A product of matrices, or of stacks of them that broadcast.
 pub(super) fn matmul<'a>(call: &Call<'a>) -> Outputs<'a> {
+    matmul_and(call, || Ok(Finish::default()))
+}
+
+/// A product, and what follows it.
+pub(super) fn matmul_and<'a>(call: &Call<'a>, finish: impl FnOnce() -> Result<Finish<'a>, Fault> + 'a) -> Outputs<'a> {
     let (a, b) = (call.floats_of_rank(0, 1)?, call.floats_of_rank(1, 1)?);
     // A vector is a row on the left and a column on the right.
     let left = if a.rank() == 1 { vec![1, a.shape[0]] } else { a.shape.to_vec() };
@@ -26,15 +27,19 @@ pub(super) fn matmul<'a>(call: &Call<'a>) -> Outputs<'a> {
     shape.extend((b.rank() > 1).then_some(cols));
     let (stack_a, stack_b) = (stack_a.to_vec(), stack_b.to_vec());
     Output::floats(shape, move || {
-        let (x, y) = (a.f32()?, b.f32()?);
+        let (x, y, finish) = (a.f32()?, b.f32()?, finish()?);
+        let mut result = vec![0.0; stack.iter().product::<usize>() * rows * cols];
         // One right matrix for all left ones.
         if stack_b.iter().product::<usize>() == 1 {
-            return Ok(multiply(x, y, [stack.iter().product::<usize>() * rows, inner, cols]));
+            let finish = |at, sums: &mut [f32]| finish.apply(at, cols, sums);
+            multiply(matrix(x, result.len() / cols.max(1), inner), matrix(y, inner, cols), finish, &mut result);
+            return Ok(result);
         }
-        let mut result = Vec::with_capacity(stack.iter().product::<usize>() * rows * cols);
-        for (left, right) in Places::broadcast(&stack_a, &stack).zip(Places::broadcast(&stack_b, &stack)) {
+        let stack = Places::broadcast(&stack_a, &stack).zip(Places::broadcast(&stack_b, &stack));
+        for (number, ((left, right), result)) in stack.zip(result.chunks_exact_mut((rows * cols).max(1))).enumerate() {
+            let finish = |[row, col]: [usize; 2], sums: &mut [f32]| finish.apply([number * rows + row, col], cols, sums);
             let (left, right) = (&x[left * rows * inner..][..rows * inner], &y[right * inner * cols..][..inner * cols]);
-            result.extend(multiply(left, right, [rows, inner, cols]));
+            multiply(matrix(left, rows, inner), matrix(right, inner, cols), finish, result);
         }
         Ok(result)
     })
@@ -55,7 +60,7 @@ pub(super) fn gemm<'a>(call: &Call<'a>) -> Outputs<'a> {
     if a.rank() != 2 || b.rank() != 2 || a.shape[axes_a[1]] != b.shape[axes_b[0]] {
         return wrong(format!("its inputs of shapes {:?} and {:?} have no product", a.shape, b.shape));
     }
-    let sizes @ [rows, _, cols] = [a.shape[axes_a[0]], a.shape[axes_a[1]], b.shape[axes_b[1]]];
+    let (rows, cols) = (a.shape[axes_a[0]], b.shape[axes_b[1]]);
     let shape = [rows, cols];
     if let Some(c) = c
         && broadcast(&shape, c.shape).is_none_or(|whole| whole != shape)
@@ -63,9 +68,9 @@ pub(super) fn gemm<'a>(call: &Call<'a>) -> Outputs<'a> {
         return wrong(format!("what it adds, of shape {:?}, does not fit its product of shape {shape:?}", c.shape));
     }
     Output::floats(shape.to_vec(), move || {
-        let transposed =
-            |x: &[f32], shape: &[usize], axes: [usize; 2]| Places::permuted(shape, &axes).map(|place| x[place]).collect::<Vec<_>>();
-        let mut result = multiply(&transposed(a.f32()?, a.shape, axes_a), &transposed(b.f32()?, b.shape, axes_b), sizes);
+        let (left, right) = (matrix(a.f32()?, a.shape[0], a.shape[1]), matrix(b.f32()?, b.shape[0], b.shape[1]));
+        let mut result = vec![0.0; rows * cols];
+        multiply(left.permuted_axes(axes_a), right.permuted_axes(axes_b), |_, _| (), &mut result);
         if alpha != 1.0 {
             result.iter_mut().for_each(|value| *value *= alpha);
         }

@@ -25,7 +25,7 @@ pub(super) fn concat<'a>(call: &Call<'a>) -> Outputs<'a> {
         let mut offset = 0;
         for input in inputs {
             let own = input.shape[axis..].iter().product::<usize>();
-            result.put(input.data()?, (0..input.count()).map(|place| (place / own * width + offset + place % own, place)))?;
+            result.put_lines(input.data()?, own, width, offset)?;
             offset += own;
         }
         Ok(result)
@@ -215,18 +215,19 @@ pub(super) fn pad<'a>(call: &Call<'a>) -> Outputs<'a> {
                 (0..shape[axis]).map(place).collect()
             })
             .collect();
-        let mut index = vec![0; shape.len()];
-        let places = (0..count).filter_map(|place| {
-            let from = sources.iter().zip(&index).try_fold(0, |sum, (source, &at)| source[at].map(|from| sum + from));
-            for axis in (0..index.len()).rev() {
-                index[axis] += 1;
-                if index[axis] < shape[axis] {
-                    break;
-                }
-                index[axis] = 0;
-            }
-            from.map(|from| (place, from))
+        // Line by line along the last axis; a single number has none.
+        let (line, sources) = sources.split_last().map_or((&[Some(0)][..], &[][..]), |(line, sources)| (&line[..], sources));
+        let lines = (0..count / line.len().max(1)).filter_map(|number| {
+            let mut rest = number;
+            let from = sources.iter().rev().try_fold(0, |sum, source| {
+                let at = rest % source.len();
+                rest /= source.len();
+                source[at].map(|from| sum + from)
+            });
+            from.map(|from| (number * line.len(), from))
         });
+        let places =
+            lines.flat_map(|(place, begin)| (place..).zip(line).filter_map(move |(place, from)| from.map(|from| (place, begin + from))));
         result.put(x.data()?, places)?;
         Ok(result)
     })

@@ -1,6 +1,8 @@
 //! Pools.
 
+use super::phases::Phases;
 use super::window::Window;
+use crate::linalg::on_all_cores;
 use crate::onnx::call::{Call, Fact, Output, Outputs};
 use crate::onnx::fault::{Fault, unsupported};
 use crate::onnx::strided::strides;
@@ -44,7 +46,10 @@ pub(super) fn max<'a>(call: &Call<'a>) -> Outputs<'a> {
     let planes = x.shape[0] * x.shape[1];
     let by_columns = call.node.flag("storage_order", false)?;
     let values = Output::new(shape.clone(), x.kind, move || match x.data()? {
-        Data::F32(x) => Ok(Data::F32(largest(&window, planes, x, f32::NEG_INFINITY).into_iter().map(|(_, value)| value).collect())),
+        Data::F32(x) => Ok(Data::F32(match Phases::new(&window, f32::NEG_INFINITY) {
+            Some(phases) => largest_by_planes(&window, &phases, planes, x),
+            None => largest(&window, planes, x, f32::NEG_INFINITY).into_iter().map(|(_, value)| value).collect(),
+        })),
         Data::I64(x) => Ok(Data::I64(largest(&window, planes, x, i64::MIN).into_iter().map(|(_, value)| value).collect())),
         Data::Bool(_) => unsupported("it pools truth values"),
     })?;
@@ -61,6 +66,26 @@ fn largest<T: Copy + PartialOrd>(window: &Window, planes: usize, x: &[T], least:
     slide(window, planes, |_, covered| {
         let first = (covered.first().copied().unwrap_or(0), least);
         result.push(covered.iter().fold(first, |best, &at| if x[at] > best.1 { (at, x[at]) } else { best }));
+    });
+    result
+}
+
+fn largest_by_planes(window: &Window, phases: &Phases, planes: usize, x: &[f32]) -> Vec<f32> {
+    let [_, y, line] = window.axes;
+    let (places, image) = (y.places * line.places, y.image * line.image);
+    let mut result = vec![f32::NEG_INFINITY; planes * places];
+    if result.is_empty() || image == 0 {
+        return result;
+    }
+    let parts = result.chunks_exact_mut(places).zip(x.chunks_exact(image)).collect();
+    on_all_cores(planes * places * window.kernel(), parts, |(out, plane): (&mut [f32], _)| {
+        let (mut phases, mut best) = (phases.clone(), vec![f32::NEG_INFINITY; phases.count()]);
+        phases.load(plane);
+        for element in 0..window.kernel() {
+            let met = phases.met(element / line.kernel, element % line.kernel);
+            best.iter_mut().zip(met).for_each(|(best, &x)| *best = if x > *best { x } else { *best });
+        }
+        phases.gather(&best, out);
     });
     result
 }

@@ -1,5 +1,6 @@
 //! Images, or tensors of any kind, at another size.
 
+use crate::linalg::on_all_cores;
 use crate::onnx::call::{Call, Fact, Output, Outputs};
 use crate::onnx::fault::{Fault, unsupported, wrong};
 use crate::onnx::value::Data;
@@ -271,16 +272,20 @@ fn along(data: &Data, [outer, from, inner]: [usize; 3], taps: &[Option<Vec<(usiz
         return Ok(data.pick(slices.flat_map(|begin| begin..begin + inner)));
     }
     let Data::F32(x) = data else { return unsupported("it interpolates between elements that are no floating-point numbers") };
-    let mut result = Vec::with_capacity(outer * taps.len() * inner);
-    for outer in 0..outer {
-        for taps in taps {
-            let begin = result.len();
-            result.resize(begin + inner, if taps.is_some() { 0.0 } else { outside });
-            for &(at, weight) in taps.iter().flatten() {
-                let slice = &x[(outer * from + at) * inner..][..inner];
-                result[begin..].iter_mut().zip(slice).for_each(|(to, &from)| *to += weight * from);
+    let mut result = vec![0.0; outer * taps.len() * inner];
+    let operations = 4 * result.len();
+    let parts = result.chunks_exact_mut((taps.len() * inner).max(1)).zip(x.chunks_exact((from * inner).max(1))).collect();
+    on_all_cores(operations, parts, |(made, x): (&mut [f32], &[f32])| {
+        for (made, taps) in made.chunks_exact_mut(inner).zip(taps) {
+            match taps {
+                // Of single elements, without the ado of slices.
+                Some(taps) if inner == 1 => made[0] = taps.iter().map(|&(at, weight)| weight * x[at]).sum(),
+                Some(taps) => taps.iter().for_each(|&(at, weight)| {
+                    made.iter_mut().zip(&x[at * inner..][..inner]).for_each(|(to, &from)| *to += weight * from);
+                }),
+                None => made.fill(outside),
             }
         }
-    }
+    });
     Ok(Data::F32(result))
 }
