@@ -12,12 +12,13 @@ mod masks;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Parser, ValueEnum};
 use driving::{Driving, Given};
 use wan_animate::image::RgbImage;
 use wan_animate::preprocess::{Conditions, KeypointsFormat};
-use wan_animate::video::{Frame, VideoWriter, open_image};
+use wan_animate::video::{Frame, Frames, VideoWriter, open_image};
 use wan_animate::{Cancel, Device, Error, Result};
 
 /// What a generation is given, made of a raw video: its poses and faces, and to replace the person also background and mask.
@@ -114,17 +115,8 @@ fn write(line: &CommandLine, conditions: &Conditions, reference: Option<&RgbImag
     let (background, mask) = (conditions.background(), conditions.mask());
     let videos =
         [("src_pose", pose), ("src_face", face), ("src_bg", background), ("src_mask", mask), ("overlay", Some(conditions.overlay()))];
-    for (name, frames) in videos.into_iter().filter_map(|(name, frames)| Some((name, frames?))) {
-        let (width, height) = frames.size();
-        // H.264 has even sides. The overlay is to be looked at, not for a generation.
-        let folder = line.lossless && name != "overlay" || width % 2 == 1 || height % 2 == 1;
-        let path = line.out.join(if folder { name.to_owned() } else { format!("{name}.mp4") });
-        let mut writer = VideoWriter::create(path, width, height, conditions.fps())?;
-        for index in 0..frames.num_frames() {
-            writer.write(&Frame::from(&frames.read(index)?))?;
-        }
-        writer.finish()?;
-    }
+    let videos = videos.into_iter().filter_map(|(name, frames)| Some((name, frames?)));
+    write_videos(videos.map(|(name, frames)| Ok((frames, writer(line, name, frames, conditions.fps())?))).collect::<Result<_>>()?)?;
     if let Some(reference) = reference {
         let path = line.out.join("src_ref.png");
         reference.save(&path).map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
@@ -132,4 +124,24 @@ fn write(line: &CommandLine, conditions: &Conditions, reference: Option<&RgbImag
     conditions.keypoints().save(line.out.join("keypoints.json"), KeypointsFormat::CocoWholeBody)?;
     let report = line.out.join("report.json");
     fs::write(&report, conditions.report().to_json()).map_err(io(&report))
+}
+
+fn writer(line: &CommandLine, name: &str, frames: &Frames, fps: f64) -> Result<VideoWriter<'static>> {
+    let (width, height) = frames.size();
+    // H.264 has even sides. The overlay is to be looked at, not for a generation.
+    let folder = line.lossless && name != "overlay" || width % 2 == 1 || height % 2 == 1;
+    VideoWriter::create(line.out.join(if folder { name.to_owned() } else { format!("{name}.mp4") }), width, height, fps)
+}
+
+/// Frame by frame, since all are made of the same video, but each by a core of its own.
+fn write_videos(mut videos: Vec<(&Frames, VideoWriter<'static>)>) -> Result<()> {
+    for index in 0..videos.iter().map(|(frames, _)| frames.num_frames()).max().unwrap_or(0) {
+        thread::scope(|scope| {
+            let with_more = videos.iter_mut().filter(|(frames, _)| index < frames.num_frames());
+            let writing: Vec<_> =
+                with_more.map(|(frames, writer)| scope.spawn(move || writer.write(&Frame::from(&frames.read(index)?)))).collect();
+            writing.into_iter().try_for_each(|written| written.join().expect("no panic while a frame is written"))
+        })?;
+    }
+    videos.into_iter().try_for_each(|(_, writer)| writer.finish())
 }

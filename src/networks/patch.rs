@@ -2,6 +2,11 @@
 
 use image::RgbImage;
 
+use crate::linalg::on_all_cores;
+
+/// About how many operations a pixel takes.
+const OPERATIONS: usize = 64;
+
 /// From the pixels of one picture to those of another: `x' = a x + b y + c`, `y' = d x + e y + f`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Affine([f64; 6]);
@@ -167,12 +172,16 @@ impl Patch {
 
     /// The samples of the input.
     pub(super) fn samples(&self, image: &RgbImage, form: &Samples) -> Vec<f32> {
-        let mut samples = vec![0.0; 3 * self.width * self.height];
-        let plane = self.width * self.height;
-        for (index, place) in (0..plane).map(|index| (index, (index % self.width, index / self.width))) {
-            let pixel = self.pixel(image, place);
-            form.put(if self.is_rounded { pixel.map(f32::round) } else { pixel }, index, &mut samples);
-        }
+        let mut pixels = vec![[0.0; 3]; self.width * self.height];
+        let lines = pixels.chunks_mut(self.width.max(1)).enumerate().collect();
+        on_all_cores(OPERATIONS * self.width * self.height, lines, |(y, line)| {
+            for (x, pixel) in line.iter_mut().enumerate() {
+                let exact = self.pixel(image, (x, y));
+                *pixel = if self.is_rounded { exact.map(f32::round) } else { exact };
+            }
+        });
+        let mut samples = vec![0.0; 3 * pixels.len()];
+        pixels.into_iter().enumerate().for_each(|(index, pixel)| form.put(pixel, index, &mut samples));
         samples
     }
 
@@ -217,8 +226,12 @@ pub(super) fn warp_plane(
         let inside = (0..width as i64).contains(&x) && (0..height as i64).contains(&y);
         [if inside { values[y as usize * width + x as usize] } else { outside }]
     };
-    let places = (0..out_height).flat_map(|y| (0..out_width).map(move |x| (f64::from(x), f64::from(y))));
-    places.map(|place| bilinear(map.apply(place), value)[0]).collect()
+    let mut out = vec![0.0; out_width as usize * out_height as usize];
+    let lines = out.chunks_mut(out_width.max(1) as usize).enumerate().collect();
+    on_all_cores(OPERATIONS * out_width as usize * out_height as usize, lines, |(y, line)| {
+        line.iter_mut().enumerate().for_each(|(x, out)| *out = bilinear(map.apply((x as f64, y as f64)), value)[0]);
+    });
+    out
 }
 
 #[cfg(test)]

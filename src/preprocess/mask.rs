@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use image::{GrayImage, Luma, RgbImage};
+use image::{GrayImage, Luma, RgbImage, imageops};
 
 use crate::{Error, Result};
 
@@ -61,33 +61,46 @@ pub fn binary_mask(image: &RgbImage) -> GrayImage {
 /// A mask (0 or 255) grown by a square of `kernel_size` pixels, `iterations` times, as `cv2.dilate` does.
 pub fn dilate(mask: &GrayImage, kernel_size: u32, iterations: u32) -> GrayImage {
     // No picture is larger than the bounds.
-    let (kernel, iterations) = (i64::from(kernel_size.clamp(1, 1 << 20)), i64::from(iterations.min(1 << 20)));
+    let (kernel, iterations) = (kernel_size.clamp(1, 1 << 20) as usize, iterations.min(1 << 20) as usize);
     // The anchor of a square of even size is right of its middle.
     let (before, after) = (kernel / 2 * iterations, (kernel - 1 - kernel / 2) * iterations);
     let (width, height) = mask.dimensions();
-    let rows = spread(mask.as_raw(), width as usize, before, after);
-    let rows = GrayImage::from_raw(width, height, rows).expect("as many pixels as before");
-    let transposed = transpose(&rows);
-    let columns = spread(transposed.as_raw(), height as usize, before, after);
-    transpose(&GrayImage::from_raw(height, width, columns).expect("as many pixels as before"))
+    let rows = spread_along(mask.as_raw(), width as usize, before, after);
+    let all = spread_across(&rows, width as usize, before, after);
+    GrayImage::from_raw(width, height, all).expect("as many pixels as before")
 }
 
 /// Each row's pixels are white where one of the `before` pixels to their left or the `after` to their right is.
-fn spread(pixels: &[u8], width: usize, before: i64, after: i64) -> Vec<u8> {
+fn spread_along(pixels: &[u8], width: usize, before: usize, after: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len());
     for row in pixels.chunks(width.max(1)) {
-        let mut counts = vec![0i64; row.len() + 1];
-        for (x, &pixel) in row.iter().enumerate() {
-            counts[x + 1] = counts[x] + i64::from(pixel != 0);
+        let is_white = |x: usize| u32::from(row.get(x).is_some_and(|&pixel| pixel != 0));
+        let mut count: u32 = (0..after.min(row.len())).map(is_white).sum();
+        for x in 0..row.len() {
+            count += is_white(x + after);
+            out.push(if count > 0 { WHITE } else { 0 });
+            count -= x.checked_sub(before).map_or(0, is_white);
         }
-        let at = |x: i64| counts[x.clamp(0, row.len() as i64) as usize];
-        out.extend((0..row.len() as i64).map(|x| if at(x + after + 1) - at(x - before) > 0 { WHITE } else { 0 }));
     }
     out
 }
 
-fn transpose(image: &GrayImage) -> GrayImage {
-    GrayImage::from_fn(image.height(), image.width(), |x, y| *image.get_pixel(y, x))
+/// The same for columns: of the `before` pixels above and the `after` below.
+fn spread_across(pixels: &[u8], width: usize, before: usize, after: usize) -> Vec<u8> {
+    let mut counts = vec![0u32; width];
+    let mut out = Vec::with_capacity(pixels.len());
+    let rows: Vec<&[u8]> = pixels.chunks(width.max(1)).collect();
+    rows.iter().take(after).for_each(|row| counts.iter_mut().zip(*row).for_each(|(count, &pixel)| *count += u32::from(pixel != 0)));
+    for y in 0..rows.len() {
+        if let Some(row) = rows.get(y + after) {
+            counts.iter_mut().zip(*row).for_each(|(count, &pixel)| *count += u32::from(pixel != 0));
+        }
+        out.extend(counts.iter().map(|&count| if count > 0 { WHITE } else { 0 }));
+        if let Some(y) = y.checked_sub(before) {
+            counts.iter_mut().zip(rows[y]).for_each(|(count, &pixel)| *count -= u32::from(pixel != 0));
+        }
+    }
+    out
 }
 
 /// Divides the box around the mask into cells of whole pixels and fills those that it touches. The last column and row of the box are not
@@ -139,22 +152,30 @@ pub fn cut_out(frame: &RgbImage, mask: &GrayImage) -> RgbImage {
 
 /// The parts of a mask that do not touch, not even by corners: their pixels, the largest first.
 pub(super) fn islands(mask: &GrayImage) -> Vec<Vec<(u32, u32)>> {
-    parts(mask, |pixel| pixel != 0, true)
+    parts(mask, |pixel| pixel != 0, &NEIGHBOURS)
 }
 
 /// The parts of a picture that the mask is all around of, likewise, but that those that touch by corners are several.
 pub(super) fn holes(mask: &GrayImage) -> Vec<Vec<(u32, u32)>> {
-    let (right, bottom) = (mask.width().saturating_sub(1), mask.height().saturating_sub(1));
+    // What reaches the edge of the box around the mask is open to all that is beyond.
+    let Some((columns, rows)) = extent(mask) else { return Vec::new() };
+    let inside = imageops::crop_imm(mask, columns.start, rows.start, columns.len() as u32, rows.len() as u32).to_image();
+    let (right, bottom) = (inside.width() - 1, inside.height() - 1);
     let is_edge = |&(x, y): &(u32, u32)| x == 0 || y == 0 || x == right || y == bottom;
-    let mut holes = parts(mask, |pixel| pixel == 0, false);
+    let mut holes = parts(&inside, |pixel| pixel == 0, &NEIGHBOURS[..4]);
     holes.retain(|hole| !hole.iter().any(is_edge));
+    holes.iter_mut().flatten().for_each(|(x, y)| (*x, *y) = (*x + columns.start, *y + rows.start));
     holes
 }
 
-/// The connected parts of what `is_in`, the largest first; with `corners` pixels that touch by these are connected.
-fn parts(mask: &GrayImage, is_in: impl Fn(u8) -> bool, corners: bool) -> Vec<Vec<(u32, u32)>> {
+/// Of a pixel: those at its sides, then those at its corners.
+const NEIGHBOURS: [(i32, i32); 8] = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)];
+
+/// The parts of what `is_in` that are connected by such neighbours, the largest first.
+fn parts(mask: &GrayImage, is_in: impl Fn(u8) -> bool, neighbours: &[(i32, i32)]) -> Vec<Vec<(u32, u32)>> {
     let (width, height) = mask.dimensions();
-    let mut seen = vec![false; (width * height) as usize];
+    let pixels = mask.as_raw();
+    let mut seen = vec![false; pixels.len()];
     let mut found = Vec::new();
     for (x, y, _) in mask.enumerate_pixels().filter(|(_, _, pixel)| is_in(pixel.0[0])) {
         if std::mem::replace(&mut seen[(y * width + x) as usize], true) {
@@ -162,10 +183,13 @@ fn parts(mask: &GrayImage, is_in: impl Fn(u8) -> bool, corners: bool) -> Vec<Vec
         }
         let mut part = vec![(x, y)];
         let mut next = 0;
-        while let Some(&at) = part.get(next) {
+        while let Some(&(x, y)) = part.get(next) {
             next += 1;
-            for (x, y) in neighbours(at, (width, height), corners) {
-                if is_in(mask.get_pixel(x, y).0[0]) && !std::mem::replace(&mut seen[(y * width + x) as usize], true) {
+            for &(right, down) in neighbours {
+                // Beyond the left or upper edge this is larger than any side.
+                let (x, y) = (x.wrapping_add_signed(right), y.wrapping_add_signed(down));
+                let at = (y.wrapping_mul(width).wrapping_add(x)) as usize;
+                if x < width && y < height && is_in(pixels[at]) && !std::mem::replace(&mut seen[at], true) {
                     part.push((x, y));
                 }
             }
@@ -174,12 +198,6 @@ fn parts(mask: &GrayImage, is_in: impl Fn(u8) -> bool, corners: bool) -> Vec<Vec
     }
     found.sort_by_key(|part| std::cmp::Reverse(part.len()));
     found
-}
-
-fn neighbours((x, y): (u32, u32), (width, height): (u32, u32), corners: bool) -> impl Iterator<Item = (u32, u32)> {
-    let around = |at: u32, side: u32| at.saturating_sub(1)..=(at + 1).min(side - 1);
-    let all = around(y, height).flat_map(move |row| around(x, width).map(move |column| (column, row)));
-    all.filter(move |&(column, row)| corners || column == x || row == y)
 }
 
 /// The mask without islands of less than `share` of it.

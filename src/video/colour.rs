@@ -58,23 +58,22 @@ impl Colour {
         let (black, luma_span, chroma_span) = self.levels();
         let luma = |rgb: [f32; 3]| self.red * rgb[0] + (1.0 - self.red - self.blue) * rgb[1] + self.blue * rgb[2];
         let level = |value: f32| (value + 0.5) as u8;
-        let pixel = |x: usize, y: usize| [0, 1, 2].map(|channel| samples[(y * width + x) * 3 + channel].clamp(0.0, 1.0));
-        let block = |x: usize, y: usize| {
-            let corners = [pixel(x, y), pixel(x + 1, y), pixel(x, y + 1), pixel(x + 1, y + 1)];
-            [0, 1, 2].map(|channel| corners.iter().map(|corner| corner[channel]).sum::<f32>() / 4.0)
-        };
-        let blocks = || (0..height).step_by(2).flat_map(|y| (0..width).step_by(2).map(move |x| (x, y)));
-        let chroma = |channel: usize, weight: f32| {
-            let span = chroma_span / (2.0 * (1.0 - weight));
-            move |(x, y)| {
-                let rgb = block(x, y);
-                level(128.0 + span * (rgb[channel] - luma(rgb)))
-            }
-        };
+        let pixel = |samples: [f32; 3]| samples.map(|sample| sample.clamp(0.0, 1.0));
+        let (pixels, _) = samples.as_chunks::<3>();
         let mut planes = Vec::with_capacity(width * height * 3 / 2);
-        planes.extend((0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| level(black + luma_span * luma(pixel(x, y)))));
-        planes.extend(blocks().map(chroma(2, self.blue)));
-        planes.extend(blocks().map(chroma(0, self.red)));
+        planes.extend(pixels.iter().map(|&rgb| level(black + luma_span * luma(pixel(rgb)))));
+        let [blue_span, red_span] = [self.blue, self.red].map(|weight| chroma_span / (2.0 * (1.0 - weight)));
+        let mut reds = Vec::with_capacity(width * height / 4);
+        for rows in pixels.chunks_exact(2 * width) {
+            let (upper, lower) = rows.split_at(width);
+            for (upper, lower) in upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0) {
+                let corners = [upper[0], upper[1], lower[0], lower[1]].map(pixel);
+                let rgb = [0, 1, 2].map(|channel| corners.iter().map(|corner| corner[channel]).sum::<f32>() / 4.0);
+                planes.push(level(128.0 + blue_span * (rgb[2] - luma(rgb))));
+                reds.push(level(128.0 + red_span * (rgb[0] - luma(rgb))));
+            }
+        }
+        planes.extend(reds);
         planes
     }
 }

@@ -463,7 +463,7 @@ fn a_plan_counts_real_networks() {
         eprintln!("the networks are not there: passed over");
         return;
     }
-    let device = Device::builder().build().expect("an adapter");
+    let device = Device::builder().host_networks(false).build().expect("an adapter");
     let pipeline = AnimatePipeline::builder(&device).checkpoint(path("model")).build().expect("the demo's");
     let all = Frames::open(data.join("juggle/video.mp4")).expect("a clip");
     let two = Frames::from_images((0..2).map(|index| all.read(index).expect("a frame"))).expect("frames of one size");

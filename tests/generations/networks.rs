@@ -112,7 +112,7 @@ const EXPECTED: [Expected; 2] = [
 ];
 
 #[test]
-#[ignore = "takes minutes on a software adapter"]
+#[ignore = "takes a minute"]
 fn a_person_is_followed_through_real_clips() {
     let Some(folder) = shared("networks") else { return };
     let device = device();
