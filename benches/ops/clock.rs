@@ -1,10 +1,10 @@
 //! What criterion measures: seconds of the GPU by its own timestamps, and with a software driver those of the process on all processors.
 
 use std::fmt;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use cpu_time::ProcessTime;
 use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter};
 use wan_animate::Device;
@@ -83,12 +83,10 @@ fn since_the_first() -> Duration {
     START.with(Instant::elapsed)
 }
 
-/// This process's seconds on all processors, were it spread evenly among them; Linux alone tells.
+/// This process's seconds on all processors, were it spread evenly among them, if the system tells.
 fn processor_seconds() -> Option<f64> {
-    let of_thread = |path: &Path| std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
-    // A thread may end while they are read.
-    let nanos = std::fs::read_dir("/proc/self/task").ok()?.filter_map(|thread| of_thread(&thread.ok()?.path())).sum::<u64>();
-    (nanos > 0).then(|| nanos as f64 * 1e-9 / std::thread::available_parallelism().map_or(1, usize::from) as f64)
+    let spent = ProcessTime::try_now().ok()?.as_duration().as_secs_f64();
+    Some(spent / std::thread::available_parallelism().map_or(1, usize::from) as f64)
 }
 
 /// A timestamp at the end of an empty pass, which the queue comes to when all before it is done.
