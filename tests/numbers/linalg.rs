@@ -54,7 +54,7 @@ fn an_empty_matrix_has_an_empty_basis() {
 
 #[test]
 fn products_of_any_size_are_right() {
-    for (rows, inner, cols) in [(1, 1, 1), (4, 3, 8), (5, 7, 9), (3, 2, 17), (70, 33, 41), (0, 3, 4), (4, 3, 0)] {
+    for (rows, inner, cols) in [(1, 1, 1), (4, 3, 8), (5, 7, 9), (3, 2, 17), (70, 33, 41), (300, 5, 1100), (0, 3, 4), (4, 3, 0)] {
         let values = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
         let (left, right) = (values(rows * inner, 0.7), values(inner * cols, 1.3));
         let got = product(&left, &right, inner);

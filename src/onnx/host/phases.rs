@@ -72,3 +72,40 @@ impl Phases {
 fn extent(slide: &Slide) -> usize {
     slide.places + slide.kernel.saturating_sub(1) * slide.dilation / slide.stride
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every way to slide along an axis of up to 7 elements.
+    fn slides() -> impl Iterator<Item = Slide> {
+        let settings = (1..=7_usize).flat_map(|image| (1..=3).flat_map(move |kernel| (1..=3).map(move |stride| (image, kernel, stride))));
+        let settings = settings.flat_map(|of| (1..=3).flat_map(move |dilation| [[0, 0], [0, 1], [2, 1]].map(|pads| (of, dilation, pads))));
+        settings.filter_map(|((image, kernel, stride), dilation, pads)| {
+            let room = (image + pads[0] + pads[1]).checked_sub((kernel - 1) * dilation + 1)?;
+            Some(Slide { image, kernel, stride, dilation, pads, places: room / stride + 1 })
+        })
+    }
+
+    #[test]
+    fn every_element_meets_what_the_window_covers() {
+        let mut tested = 0;
+        for y in slides().step_by(5) {
+            for x in slides().step_by(3) {
+                // Two planes one after the other: nothing may be left of the first.
+                let planes = [1.0, 2.0].map(|sign| (0..y.image * x.image).map(|at| sign * (at + 1) as f32).collect::<Vec<_>>());
+                let Some(mut phases) = Phases::new(&Window::of_two(y, x), -1.0) else { continue };
+                planes.iter().for_each(|plane| phases.load(plane));
+                for (row, column) in (0..y.kernel).flat_map(|row| (0..x.kernel).map(move |column| (row, column))) {
+                    let mut met = vec![0.0; y.places * x.places];
+                    phases.gather(phases.met(row, column), &mut met);
+                    let at = |place| Some(y.at(place / x.places, row)? * x.image + x.at(place % x.places, column)?);
+                    let covered: Vec<f32> = (0..met.len()).map(|place| at(place).map_or(-1.0, |at| planes[1][at])).collect();
+                    assert_eq!(met, covered, "{y:?} {x:?} [{row}, {column}]");
+                    tested += 1;
+                }
+            }
+        }
+        assert!(tested > 10_000, "{tested}");
+    }
+}

@@ -204,6 +204,12 @@ impl Window {
         Self { axes: [Slide::FLAT, Slide::FLAT, slide], rank: 1 }
     }
 
+    /// A window over pictures.
+    #[cfg(test)]
+    pub(super) fn of_two(y: Slide, x: Slide) -> Self {
+        Self { axes: [Slide::FLAT, y, x], rank: 2 }
+    }
+
     fn build(rank: usize, slide: impl Fn(usize) -> Result<Slide, Fault>) -> Result<Self, Fault> {
         let mut axes = [Slide::FLAT; 3];
         for axis in 0..rank {
