@@ -82,6 +82,7 @@ mod as_text;
 mod cache;
 mod cancel;
 mod content;
+mod cores;
 mod count;
 mod digest;
 pub mod driving;

@@ -1,10 +1,11 @@
 //! Linear algebra on the host.
 
 use std::ops::Range;
-use std::sync::{LazyLock, Mutex, PoisonError};
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, CowArray, Ix2, s};
+
+use crate::cores::on_all_cores;
 
 /// The thin Q factor, [rows, min(rows, cols)], of the QR decomposition of a matrix [rows, cols], both row by row. Computed in f64.
 ///
@@ -127,27 +128,6 @@ pub fn multiply_by_columns<'a>(
         for (row, mut sums) in (row..).zip(part.rows_mut()) {
             sums.as_slice_mut().into_iter().for_each(|sums| finish([row, col], sums));
         }
-    });
-}
-
-/// Operations that take about as long as it takes to wake another core.
-const FEW: usize = 1 << 20;
-
-/// Does work that is in parts of about the same size, of so many operations in all.
-pub fn on_all_cores<T: Send>(operations: usize, parts: Vec<T>, work: impl Fn(T) + Sync) {
-    // Asked for once: Linux reads files for it. A browser has no threads to spawn.
-    static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let threads = CORES.min(parts.len()).min(operations / FEW + 1);
-    let parts = Mutex::new(parts.into_iter());
-    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
-        while let Some(part) = next() {
-            work(part);
-        }
-    };
-    std::thread::scope(|scope| {
-        (1..threads).for_each(|_| drop(scope.spawn(work)));
-        work();
     });
 }
 

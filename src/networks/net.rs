@@ -114,7 +114,7 @@ impl Net {
             }
             Self::Host { graph, device } => {
                 let Some(rehearsal) = device.rehearsal() else { return graph.run(inputs) };
-                rehearsal.note_host(graph.host_memory());
+                rehearsal.note_host(graph.constant_bytes() + graph.host_memory());
                 graph.zeros().map_or_else(|| graph.run(inputs), Ok)
             }
         }

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use crate::linalg::on_all_cores;
+use crate::cores::on_all_cores;
 
 /// About how many operations a pixel takes.
 const OPERATIONS: usize = 64;

@@ -90,6 +90,11 @@ impl Graph {
         most
     }
 
+    /// Bytes of its constants on the host.
+    pub fn constant_bytes(&self) -> u64 {
+        self.constants.values().map(|constant| constant.shape().iter().product::<usize>() as u64 * constant.kind().bytes()).sum()
+    }
+
     /// Leaves out the nodes and constants that no output needs.
     pub(super) fn prune(&mut self) {
         let mut is_needed = vec![false; self.outlines.len()];

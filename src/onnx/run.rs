@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::call::{Call, Fact, Output};
 use super::fault::{Fault, wrong};
-use super::graph::{Graph, Port};
+use super::graph::Graph;
 use super::host::any_operator;
 use super::node::Node;
 use super::tensor::Constant;
-use super::value::{Data, Value};
+use super::value::Value;
 use crate::{Error, Result};
 
 /// The most bytes that values whose shapes only computing tells may take at a time.
@@ -22,8 +22,7 @@ impl Graph {
 
     /// Outputs of zeros; `None` where a shape depends on what is computed.
     pub fn zeros(&self) -> Option<Vec<Value>> {
-        let zeros = |port: &Port| Some(Value::new(port.shape.as_deref()?, Data::zeros(port.kind, port.shape.as_deref()?.iter().product())));
-        self.outputs.iter().map(zeros).collect()
+        self.outputs.iter().map(|port| Some(Value::zeros(port.shape.as_deref()?, port.kind))).collect()
     }
 
     /// Computes its outputs, in their order, on the host: in single precision, 64-bit integers and truth values, whatever the file has.

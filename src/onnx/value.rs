@@ -140,6 +140,11 @@ impl Value {
         Self { shape: shape.to_vec(), data }
     }
 
+    /// A tensor of zeros, or of what is false.
+    pub(super) fn zeros(shape: &[usize], kind: Kind) -> Self {
+        Self::new(shape, Data::zeros(kind, shape.iter().product()))
+    }
+
     /// Its extents, the last contiguous.
     pub fn shape(&self) -> &[usize] {
         &self.shape

@@ -290,6 +290,28 @@ fn a_plan_counts_the_networks() {
     }
 }
 
+/// The host's memory is where they are then: the GPU has what later stages need alone.
+#[test]
+fn a_plan_knows_of_networks_on_the_host() {
+    let plans = [true, false].map(|on_host| {
+        let device = Device::builder().host_networks(on_host).build().expect("an adapter");
+        let pipeline = AnimatePipeline::builder(&device).checkpoint(path("model")).build().expect("the demo's");
+        let request = short(pipeline.replace_video(reference(), &driving()).expect("networks are beside the checkpoint"));
+        let plan = pipeline.plan(&request).expect("fits");
+        device.reset_peak();
+        request.start().expect("starts").for_each(|event| drop(event.expect("runs")));
+        assert_eq!(device.memory_use().peak, plan.peak(), "{plan}");
+        plan
+    });
+    let [host, gpu] = plans.map(|plan| {
+        let stages = plan.stages();
+        let stage = stages.iter().find(|stage| stage.stage == Stage::Preprocessing).expect("a stage of its own");
+        (stage.weights - stages.last().expect("the last stage").weights, plan.host())
+    });
+    assert_eq!(host.0, 0);
+    assert!(gpu.0 > 0 && host.1 > gpu.1, "{host:?} {gpu:?}");
+}
+
 /// Networks are asked once for a video and once for a reference, whatever is made of what they found.
 #[test]
 fn what_was_found_is_kept() {

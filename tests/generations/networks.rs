@@ -327,23 +327,24 @@ fn picture() -> RgbImage {
     RgbImage::from_fn(320, 240, |x, y| Rgb([[17.0, 23.0, 0.0], [31.0, 13.0, 1.0], [11.0, 41.0, 2.0]].map(|of| wave(x, y, of))))
 }
 
-/// Heatmaps to two hundredths of a pixel: where a peak is flat, the last bit of a height moves it so far. And so SimCC of the last box, whose pixels are taken as they are. Of the others pictures are cut out in 8 bits,
-/// where OpenCV rounds otherwise here and there, and random weights make rows with many peaks of nearly the same height: a few points may be others.
+/// Heatmaps to a hundredth of a pixel on the GPU and to two on the host, whose sums are in another order: one flat peak moves so far by the last bits of
+/// its heights. And so SimCC of the last box, whose pixels are taken as they are. Of the others pictures are cut out in 8 bits, where OpenCV rounds
+/// otherwise here and there, and random weights make rows with many peaks of nearly the same height: a few points may be others.
 #[test]
 fn key_points_are_those_of_the_reference() {
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/networks");
     let text = std::fs::read_to_string(goldens.join("points.json")).expect("a golden");
     let reference: Reference = serde_json::from_str(&text).expect("a golden");
-    for on_host in [false, true] {
+    for (on_host, bound) in [(false, 0.01), (true, 0.02)] {
         let device = Device::builder().shader_checks(false).host_networks(on_host).build().expect("an adapter");
         let heatmaps = OnnxPose::open(goldens.join("heatmaps.onnx"), &device).expect("opens");
         let simcc = OnnxPose::open(goldens.join("simcc.onnx"), &device).expect("opens");
         assert_eq!(device.memory_use().peak == 0, on_host);
-        compare_key_points(heatmaps, simcc, &reference);
+        compare_key_points(heatmaps, simcc, &reference, bound);
     }
 }
 
-fn compare_key_points(mut heatmaps: OnnxPose, mut simcc: OnnxPose, reference: &Reference) {
+fn compare_key_points(mut heatmaps: OnnxPose, mut simcc: OnnxPose, reference: &Reference, bound: f64) {
     let frame = picture();
     let last = reference.boxes.len() - 1;
     for (index, &[x1, y1, x2, y2]) in reference.boxes.iter().enumerate() {
@@ -356,7 +357,7 @@ fn compare_key_points(mut heatmaps: OnnxPose, mut simcc: OnnxPose, reference: &R
             let (worst, usual) = (percentile(away.clone(), 1.0), percentile(away, 0.9));
             println!("box {index}: 90 % within {usual:.4} px, all within {worst:.4} px and {scores:.5}");
             match is_exact {
-                true => assert!(worst < 0.02 && scores < 1e-3, "box {index}: {worst} px, {scores}"),
+                true => assert!(worst < bound && scores < 1e-3, "box {index}: {worst} px, {scores}"),
                 false => assert!(usual < 0.5 && scores < 0.05, "box {index}: {usual} px, {scores}"),
             }
         }

@@ -6,4 +6,5 @@ mod files;
 mod fusion;
 mod goldens;
 mod gpu;
+mod host;
 mod make;

@@ -7,7 +7,8 @@ use ndarray::Array2;
 use super::finish::Finish;
 use super::phases::Phases;
 use super::window::Window;
-use crate::linalg::{COLUMNS, matrix, multiply, multiply_by_columns, on_all_cores};
+use crate::cores::on_all_cores;
+use crate::linalg::{COLUMNS, matrix, multiply, multiply_by_columns};
 use crate::onnx::call::{Call, Output, Outputs};
 use crate::onnx::fault::{Fault, wrong};
 

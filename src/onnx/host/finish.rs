@@ -1,7 +1,7 @@
 //! What follows a product while its sums are at hand.
 
 use super::unary::Function;
-use crate::linalg::on_all_cores;
+use crate::cores::on_all_cores;
 
 /// Operations that an element takes where there is an activation.
 const OPERATIONS: usize = 16;

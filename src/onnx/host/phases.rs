@@ -19,8 +19,10 @@ impl Phases {
         let [z, y, x] = window.axes;
         let count = [y, x].iter().try_fold(1usize, |count, slide| count.checked_mul(slide.stride)?.checked_mul(extent(slide)));
         let least = (y.image * x.image + y.places * x.places).max(1 << 10);
-        let fits = count.is_some_and(|count| count <= SPREAD * least) && [z.image, z.kernel, z.places] == [1, 1, 1];
-        fits.then(|| Self { axes: [y, x], elements: vec![fill; count.unwrap_or_default()] })
+        // Padding alone may be all that a window sees of a third axis.
+        let is_flat = [z.image, z.kernel, z.places] == [1, 1, 1] && z.at(0, 0) == Some(0);
+        let fits = count.is_some_and(|count| count <= SPREAD * least);
+        (is_flat && fits).then(|| Self { axes: [y, x], elements: vec![fill; count.unwrap_or_default()] })
     }
 
     /// Takes a plane in place of the one before.

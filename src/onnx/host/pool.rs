@@ -2,7 +2,7 @@
 
 use super::phases::Phases;
 use super::window::Window;
-use crate::linalg::on_all_cores;
+use crate::cores::on_all_cores;
 use crate::onnx::call::{Call, Fact, Output, Outputs};
 use crate::onnx::fault::{Fault, unsupported};
 use crate::onnx::strided::strides;

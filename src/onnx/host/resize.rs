@@ -1,6 +1,6 @@
 //! Images, or tensors of any kind, at another size.
 
-use crate::linalg::on_all_cores;
+use crate::cores::on_all_cores;
 use crate::onnx::call::{Call, Fact, Output, Outputs};
 use crate::onnx::fault::{Fault, unsupported, wrong};
 use crate::onnx::value::Data;

@@ -2,7 +2,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
-use crate::linalg::on_all_cores;
+use crate::cores::on_all_cores;
 use crate::onnx::call::{Call, Output, Outputs};
 use crate::onnx::fault::{Fault, wrong};
 use crate::onnx::value::{Data, Kind};

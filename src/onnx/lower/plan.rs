@@ -5,7 +5,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, MemoryUse, Recorder};
 use crate::onnx::graph::Graph;
-use crate::onnx::value::{Data, Value};
+use crate::onnx::value::Value;
 
 impl Graph {
     /// What a network of this graph takes on a device: to the byte what it will, where no shape depends on what is computed.
@@ -15,8 +15,7 @@ impl Graph {
     pub fn gpu_memory(&self, device: &Device) -> Result<MemoryUse> {
         let dry = device.dry(device.limits().clone());
         let network = Network::load(self.clone(), &dry)?;
-        let value = |shape: &[usize], kind| Value::new(shape, Data::zeros(kind, shape.iter().product()));
-        let inputs = self.inputs.iter().filter_map(|port| Some((port.name.as_str(), value(port.shape.as_deref()?, port.kind))));
+        let inputs = self.inputs.iter().filter_map(|port| Some((port.name.as_str(), Value::zeros(port.shape.as_deref()?, port.kind))));
         network.run(&mut Recorder::new(&dry, Cancel::new()), &inputs.collect::<Vec<_>>())?;
         Ok(dry.memory_use())
     }

@@ -47,7 +47,7 @@ impl Run<'_> {
         rec.device().rehearsal()?;
         let zeros = |value: &Option<usize>| {
             let outline = self.graph.outline((*value)?)?;
-            Some(Value::new(&outline.shape, Data::zeros(outline.kind, outline.shape.iter().product())))
+            Some(Value::zeros(&outline.shape, outline.kind))
         };
         node.outputs.iter().map(zeros).collect()
     }

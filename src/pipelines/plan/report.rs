@@ -137,7 +137,8 @@ impl Plan {
     }
 
     /// Bytes of the host's memory that frames take at most: those that a latent frame stands for, and one on its way from the GPU. Where the
-    /// VAE works on tiles, all of a segment's, and the features that they are made from.
+    /// VAE works on tiles, all of a segment's, and the features that they are made from. Or, where that is more, what the largest of networks
+    /// takes, with its weights, that are computed on the host.
     pub fn host(&self) -> u64 {
         self.host
     }
