@@ -2,23 +2,25 @@
 // which makes FM fragments of queries of one head. Online softmax:
 //
 //     copy the first tile of KEYS keys to workgroup memory
-//     for each tile:
+//     for each tile, and once more:
+//         sum += prob * v, of the tile before                (fragments)
 //         load its values and the next tile's keys into registers
 //         score = q * k                                      (fragments, stored to workgroup memory)
+//         copy the registers to workgroup memory
 //         row_max = max(row_max, score), of each query
-//         where it has grown by more than RESCALE_THRESHOLD: sum, row_sum *= 2^(old row_max - row_max)
-//         prob = 2^(score - row_max); row_sum += prob      (copied to workgroup memory as f16, like the values)
-//         sum += prob * v                                  (fragments)
+//         prob = 2^(score - row_max); row_sum += prob      (copied to workgroup memory as f16)
+//         where row_max has grown by more than RESCALE_THRESHOLD: sum, row_sum *= 2^(old row_max - row_max)
 //     out = sum / row_sum
 //
 // The element-to-lane mapping of a cooperative matrix is opaque, and so sums cannot be scaled in registers: they go through workgroup
 // memory. That is why row_max follows the scores only when it must. P_SHIFT makes probs larger, so that small ones are still normal
 // numbers of f16: 2^(RESCALE_THRESHOLD + P_SHIFT) is 32,768, and the largest f16 65,504.
 //
-// Numbers past `dim` are zeros in q alone, which is enough. Loads stand behind no condition: compilers would wait for each at once.
-// Past the end they read the last keys again, whose probs are zeros. Where TRANSPOSED says so, values are kept by dimension, so that their
-// fragments are read like those of keys: a thread transposes LV blocks of four by four in registers. It carries LX vec4s of keys. Arrays
-// are declared by vec4s (SPIR-V) or one by one (Metal).
+// Numbers past `dim` are zeros in q alone, which is enough. Loads stand behind no condition: compilers would wait for each at once. The
+// last tile begins early enough to be whole, so that from one tile to the next all loads move on by the same; keys that another tile has
+// seen, or a range does not hold, have probs of zero. There are KEYS keys at least. Where TRANSPOSED says so, values are kept by
+// dimension, so that their fragments are read like those of keys: a thread transposes LV blocks of four by four in registers. It carries
+// LX vec4s of keys. Arrays are declared by vec4s (SPIR-V) or one by one (Metal).
 // #import attention, key_ranges
 
 const KEYS: u32 = FN * SIZE;
@@ -38,6 +40,7 @@ const V_FOURS: u32 = KEYS * K_ROW;
 const PROB_ROW: u32 = (KEYS + PAD) / 4u;
 const SCORE_ROW: u32 = KEYS / 4u + 1u;
 const BLOCKS: u32 = KEYS * DIM / 16u;
+const APART: u32 = WG / (DIM / 4u); // keys from one vec4 of a thread to its next
 const RESCALE_THRESHOLD: f32 = 8.0;
 const P_SHIFT: f32 = 7.0;
 const LOG2_E: f32 = 1.4426950408889634;
@@ -106,8 +109,8 @@ fn row_sum_of(x: f32) -> f32 {
     return sum;
 }
 
-// 2^x; some drivers answer NaN where it would vanish.
-fn power(x: vec4<f32>) -> vec4<f32> { return exp2(max(x, vec4<f32>(-140.0))); }
+// 2^x; software drivers answer NaN where it would vanish.
+fn power(x: vec4<f32>) -> vec4<f32> { return exp2(select(max(x, vec4<f32>(-140.0)), x, SIZE == 16u)); }
 
 // SIZE numbers from `begin` on of a subgroup's queries, to where its probs will be.
 fn put_queries(begin: u32, strip: u32, here: TileOrigin, p: Params, subgroup: Subgroup) {
@@ -148,165 +151,187 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     var row_sum = 0.0; // of this thread's keys
     if (thread == 0u) { rescale_needed[0] = 0u; }
 
-    // Queries.
+    // Queries. Sums begin as products, and each as another one, so that compilers give each registers beside each other from the start:
+    // they move the numbers of a constant together for every product and apart again.
+    let zero_b = coop_mat$sizex$size<f16, B>();
     // #for d in FD
     put_queries($du * SIZE, strip, here, p, subgroup);
     workgroupBarrier();
     // #for i in FM
     let q_$i_$d = coopLoadT<coop_mat$sizex$size<f16, A>>(&probs[(strip + $iu * SIZE) * PROB_ROW * UNIT], PROB_ROW * UNIT);
-    var sum_$i_$d = coop_mat$sizex$size<f32, C>();
+    var sum_$i_$d = coopMultiplyAdd(q_$i_$d, zero_b, coop_mat$sizex$size<f32, C>());
     // #end
     workgroupBarrier();
     // #end
 
-    // Where this thread's keys and blocks of values begin, in vec4s.
+    // Where this thread's first vec4 of keys and its blocks of values lie in a tile, and where in workgroup memory.
     let width = here.width / 4u;
-    // #if RANGED
-    var seen = first_seen(here.first, p);
-    var done = seen.tile * width; // rows before the tile
-    // #else
-    var done = 0u;
-    // #end
-    let last_row = (p.k_len - 1u) * width;
+    let last_tile = p.k_len - KEYS;
     let last_four = p.dim / 4u - 1u;
-    // #for x in LX
-    let k_at_$x = here.keys / 4u + min((thread + $xu * WG) % (DIM / 4u), last_four);
-    let k_row_$x = (thread + $xu * WG) / (DIM / 4u) * width;
-    let put_k_$x = (thread + $xu * WG) / (DIM / 4u) * K_ROW + (thread + $xu * WG) % (DIM / 4u);
-    var k_$x = k_data[k_at_$x + min(k_row_$x + done, last_row)];
-    put_k(put_k_$x, k_$x);
-    // #end
+    let k_at = here.keys / 4u + thread / (DIM / 4u) * width + min(thread % (DIM / 4u), last_four);
+    let put_k_at = thread / (DIM / 4u) * K_ROW + thread % (DIM / 4u);
     // #if TRANSPOSED
     // #for b in LV
     let block_$b = (thread + $bu * WG) % BLOCKS;
-    let v_at_$b = here.keys / 4u + min(block_$b / (KEYS / 4u), last_four);
-    let v_row_$b = block_$b % (KEYS / 4u) * 4u * width;
+    let v_at_$b = here.keys / 4u + block_$b % (KEYS / 4u) * 4u * width + min(block_$b / (KEYS / 4u), last_four);
     let put_v_$b = block_$b / (KEYS / 4u) * 4u * V_ROW + block_$b % (KEYS / 4u);
     // #end
     // #end
-
     // #if RANGED
-    while (seen.tile < seen.end) {
-        let tile = seen.tile;
-        let end = seen.end;
-        done = tile * width; // rather than keep it meanwhile
-        seen = seen_after(seen, KEYS);
+    var seen = first_seen(here.first, p);
+    var done = min(seen.tile, last_tile) * width; // rows before the tile
     // #else
-    for (var tile = 0u; tile < p.k_len; tile += KEYS) {
-        let end = p.k_len;
+    var tile = 0u;
+    var done = 0u;
+    let end = p.k_len;
     // #end
-        // Scores.
-        // #if TRANSPOSED
-        // #for b in LV
-        // #for e in 4
-        let v_$b_$e = v_data[v_at_$b + min(v_row_$b + done + $eu * width, last_row)];
-        // #end
-        // #end
-        // #else
-        // #for x in LX
-        let v_$x = v_data[k_at_$x + min(k_row_$x + done, last_row)];
-        // #end
-        // #end
-        // #if RANGED
-        done = seen.tile * width;
-        // #else
-        done += KEYS * width;
-        // #end
-        // #for x in LX
-        k_$x = k_data[k_at_$x + min(k_row_$x + done, last_row)];
-        // #end
-        workgroupBarrier();
-        // #for j in FN
-        // #for i in FM
-        var score_$i_$j = coop_mat$sizex$size<f32, C>();
-        // #end
-        // #for d in FD
-        let key_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&k_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
-        // #for i in FM
-        score_$i_$j = coopMultiplyAdd(q_$i_$d, key_$j_$d, score_$i_$j);
-        // #end
-        // #end
-        // #for i in FM
-        coopStoreT(score_$i_$j, &scores[((strip + $iu * SIZE) * SCORE_ROW + $ju * (SIZE / 4u)) * UNIT], SCORE_ROW * UNIT);
-        // #end
-        // #end
-        workgroupBarrier();
+    // #for e in 4
+    let key_$e = $eu * width;
+    // #end
+    // #for x in LX
+    let keys_$x = $xu * APART * width;
+    var k_$x = k_data[k_at + (done + keys_$x)];
+    put_k(put_k_at + $xu * (APART * K_ROW), k_$x);
+    // #end
 
-        // Weights.
-        // #if TRANSPOSED
-        // #for b in LV
-        // #for e in 4
-        put_v(put_v_$b + $eu * V_ROW, vec4<f16>(v_$b_0[$e], v_$b_1[$e], v_$b_2[$e], v_$b_3[$e]));
-        // #end
-        // #end
-        // #else
-        // #for x in LX
-        put_v(put_k_$x, v_$x);
-        // #end
-        // #end
-        var own: array<vec4<f32>, OWN>;
-        for (var c = 0u; c < OWN; c++) { own[c] = scores_at(score_at + c); }
-        // #if SHIFTED
-        if (tile + KEYS > p.shift_from && tile < p.shift_to) {
-            for (var c = 0u; c < OWN; c++) { own[c] += shift_of(tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u), p) / p.scale; }
-        }
-        // #end
-        if (tile + KEYS > end) {
-            for (var c = 0u; c < OWN; c++) {
-                let key = tile + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-                own[c] = select(vec4<f32>(MASKED), own[c], key < vec4<u32>(end));
-            }
-        }
-        var most = own[0];
-        for (var c = 1u; c < OWN; c++) { most = max(most, own[c]); }
-        let row_max = row_max_of(max(max(most.x, most.y), max(most.z, most.w))) * scale;
-        var factor = 1.0;
-        if (row_max > shift + (P_SHIFT + RESCALE_THRESHOLD)) {
-            factor = power(vec4<f32>(shift + P_SHIFT - row_max)).x;
-            shift = row_max - P_SHIFT;
-            if (tile > 0u) { rescale_needed[0] = 1u; }
-        }
-        var sum = vec4<f32>();
-        for (var c = 0u; c < OWN; c++) {
-            let prob = power(fma(own[c], vec4<f32>(scale), vec4<f32>(-shift)));
-            put_probs(prob_at + c, vec4<f16>(prob));
-            sum += prob;
-        }
-        row_sum = row_sum * factor + dot(sum, vec4<f32>(1.0));
-
-        // Values. Keys have been read by all, and so make room for the next ones.
-        if (workgroupUniformLoad(&rescale_needed[0]) != 0u) {
+    var shift_before = shift;
+    var tile_sum = 0.0;
+    var rescale = 0u;
+    // The loop begins with the tile before its own, of which there is none yet.
+    for (var four = thread; four < BR * PROB_ROW; four += WG) { put_probs(four, vec4<f16>()); }
+    for (var four = thread; four < V_FOURS; four += WG) { put_v(four, vec4<f16>()); }
+    workgroupBarrier();
+    loop {
+        // Until sums must be scaled, or the end. Nothing else is done to them in here, which keeps them in their registers.
+        loop {
+            row_sum += tile_sum;
+            // #for j in FN
             // #for i in FM
+            let weight_$i_$j = coopLoadT<coop_mat$sizex$size<f16, A>>(
+                &probs[((strip + $iu * SIZE) * PROB_ROW + $ju * (SIZE / 4u)) * UNIT], PROB_ROW * UNIT);
+            // #end
             // #for d in FD
-            let taken_out_$i_$d = ((strip + $iu * SIZE) * SCORE_ROW + $du % FN * (SIZE / 4u)) * UNIT;
-            coopStoreT(sum_$i_$d, &scores[taken_out_$i_$d], SCORE_ROW * UNIT);
-            workgroupBarrier();
-            if (row % ROWS / SIZE == $iu) { scale_scores(row, part, $du % FN * SIZE, factor); }
-            workgroupBarrier();
-            sum_$i_$d = coopLoadT<coop_mat$sizex$size<f32, C>>(&scores[taken_out_$i_$d], SCORE_ROW * UNIT);
+            // #if TRANSPOSED
+            let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
+            // #else
+            let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(&v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+            // #end
+            // #for i in FM
+            sum_$i_$d = coopMultiplyAdd(weight_$i_$j, value_$j_$d, sum_$i_$d);
             // #end
             // #end
-            if (thread == 0u) { rescale_needed[0] = 0u; }
+            // #end
+            // #if RANGED
+            let tile = seen.tile;
+            let end = seen.end;
+            // #end
+            rescale = 0u;
+            if (tile >= end) { break; }
+
+            // Scores.
+            let begin = min(tile, last_tile);
+            // #if RANGED
+            seen = seen_after(seen, KEYS);
+            // #end
+            // #if TRANSPOSED
+            // #for b in LV
+            // #for e in 4
+            let v_$b_$e = v_data[v_at_$b + (done + key_$e)];
+            // #end
+            // #end
+            // #else
+            // #for x in LX
+            let v_$x = v_data[k_at + (done + keys_$x)];
+            // #end
+            // #end
+            // #if RANGED
+            done = min(seen.tile, last_tile) * width;
+            // #else
+            done = min(done + KEYS * width, last_tile * width);
+            // #end
+            // #for x in LX
+            k_$x = k_data[k_at + (done + keys_$x)];
+            // #end
+            // #for j in FN
+            // #for i in FM
+            var score_$i_$j = coop_mat$sizex$size<f32, C>();
+            // #end
+            // #for d in FD
+            let key_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&k_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+            // #for i in FM
+            score_$i_$j = coopMultiplyAdd(q_$i_$d, key_$j_$d, score_$i_$j);
+            // #end
+            // #end
+            // #for i in FM
+            coopStoreT(score_$i_$j, &scores[((strip + $iu * SIZE) * SCORE_ROW + $ju * (SIZE / 4u)) * UNIT], SCORE_ROW * UNIT);
+            // #end
+            // #end
+            workgroupBarrier();
+
+            // Weights. Keys have been read by all, and so make room for the next ones.
+            // #for x in LX
+            put_k(put_k_at + $xu * (APART * K_ROW), k_$x);
+            // #end
+            // #if TRANSPOSED
+            // #for b in LV
+            // #for e in 4
+            put_v(put_v_$b + $eu * V_ROW, vec4<f16>(v_$b_0[$e], v_$b_1[$e], v_$b_2[$e], v_$b_3[$e]));
+            // #end
+            // #end
+            // #else
+            // #for x in LX
+            put_v(put_k_at + $xu * (APART * K_ROW), v_$x);
+            // #end
+            // #end
+            var own: array<vec4<f32>, OWN>;
+            for (var c = 0u; c < OWN; c++) { own[c] = scores_at(score_at + c); }
+            // #if SHIFTED
+            if (tile + KEYS > p.shift_from && tile < p.shift_to) {
+                for (var c = 0u; c < OWN; c++) { own[c] += shift_of(begin + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u), p) / p.scale; }
+            }
+            // #end
+            if (tile + KEYS > end) {
+                for (var c = 0u; c < OWN; c++) {
+                    let key = begin + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+                    own[c] = select(vec4<f32>(MASKED), own[c], (key >= vec4<u32>(tile)) & (key < vec4<u32>(end)));
+                }
+            }
+            var most = own[0];
+            for (var c = 1u; c < OWN; c++) { most = max(most, own[c]); }
+            let row_max = row_max_of(max(max(most.x, most.y), max(most.z, most.w))) * scale;
+            shift_before = shift;
+            if (row_max > shift + (P_SHIFT + RESCALE_THRESHOLD)) {
+                shift = row_max - P_SHIFT;
+                if (row_sum > 0.0) { rescale_needed[0] = 1u; }
+            }
+            var sum = vec4<f32>();
+            for (var c = 0u; c < OWN; c++) {
+                let prob = power(fma(own[c], vec4<f32>(scale), vec4<f32>(-shift)));
+                put_probs(prob_at + c, vec4<f16>(prob));
+                sum += prob;
+            }
+            tile_sum = dot(sum, vec4<f32>(1.0));
+            // #if RANGED
+            // #else
+            tile += KEYS;
+            // #end
+            rescale = workgroupUniformLoad(&rescale_needed[0]);
+            if (rescale != 0u) { break; }
         }
-        // #for x in LX
-        put_k(put_k_$x, k_$x);
-        // #end
-        // #for j in FN
+        if (rescale == 0u) { break; }
+        let factor = power(vec4<f32>(shift_before - shift)).x;
+        row_sum *= factor;
         // #for i in FM
-        let weight_$i_$j = coopLoadT<coop_mat$sizex$size<f16, A>>(
-            &probs[((strip + $iu * SIZE) * PROB_ROW + $ju * (SIZE / 4u)) * UNIT], PROB_ROW * UNIT);
-        // #end
         // #for d in FD
-        // #if TRANSPOSED
-        let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
-        // #else
-        let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(&v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
-        // #end
-        // #for i in FM
-        sum_$i_$d = coopMultiplyAdd(weight_$i_$j, value_$j_$d, sum_$i_$d);
-        // #end
+        let taken_out_$i_$d = ((strip + $iu * SIZE) * SCORE_ROW + $du % FN * (SIZE / 4u)) * UNIT;
+        coopStoreT(sum_$i_$d, &scores[taken_out_$i_$d], SCORE_ROW * UNIT);
+        workgroupBarrier();
+        if (row % ROWS / SIZE == $iu) { scale_scores(row, part, $du % FN * SIZE, factor); }
+        workgroupBarrier();
+        sum_$i_$d = coopLoadT<coop_mat$sizex$size<f32, C>>(&scores[taken_out_$i_$d], SCORE_ROW * UNIT);
         // #end
         // #end
+        if (thread == 0u) { rescale_needed[0] = 0u; }
     }
 
     let factor = 1.0 / row_sum_of(row_sum);

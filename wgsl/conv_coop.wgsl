@@ -76,9 +76,12 @@ fn conv_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     let first_w_$w = w_data[w_row_$w + tap * vec4s + four];
     put_w(put_at + $wu * (APART * ROW), select(vec4<f16>(), first_w_$w, own_four < vec4s));
     // #end
+    // Products of zeros, so that compilers give a fragment registers beside each other: see attention_coop.
+    let zero_a = coop_mat$sizex$size<f16, A>();
+    let zero_b = coop_mat$sizex$size<f16, B>();
     // #for i in FM
     // #for j in FN
-    var sum_$i_$j = coop_mat$sizex$size<f32, C>();
+    var sum_$i_$j = coopMultiplyAdd(zero_a, zero_b, coop_mat$sizex$size<f32, C>());
     // #end
     // #end
     for (var slice = 0u; slice < slices; slice++) {

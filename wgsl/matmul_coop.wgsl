@@ -78,9 +78,12 @@ fn matmul_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     put_w(put_at(thread + $wu * WG) + $eu, kept(first_w_$w_$e, own_unit, 0u, $eu, p));
     // #end
     // #end
+    // Products of zeros, so that compilers give a fragment registers beside each other: see attention_coop.
+    let zero_a = coop_mat$sizex$size<f16, A>();
+    let zero_b = coop_mat$sizex$size<f16, B>();
     // #for i in FM
     // #for j in FN
-    var sum_$i_$j = coop_mat$sizex$size<f32, C>();
+    var sum_$i_$j = coopMultiplyAdd(zero_a, zero_b, coop_mat$sizex$size<f32, C>());
     // #end
     // #end
     for (var k = 0u; k < p.inner; k += BK) {

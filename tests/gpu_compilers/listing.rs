@@ -14,7 +14,7 @@ pub struct Loop {
     /// Those of 16 bits.
     pub narrow_lds_loads: usize,
     pub loads: usize,
-    /// Those that are waited for at once, one by one.
+    /// Those that are waited for before another is begun.
     pub serial_loads: usize,
     /// Cycles of one wave: of matrix work, of multiply-adds, of all that the vector units do.
     matrix_cycles: usize,
@@ -102,7 +102,7 @@ fn is_load(op: &str) -> bool {
 
 fn aco_loop<'a>(codes: impl Iterator<Item = &'a str>, lanes: u32, generation: u32) -> Loop {
     let mut found = Loop::default();
-    let mut pending = false;
+    let mut pending = 0;
     for code in codes {
         let op = code.split_whitespace().next().unwrap_or_default();
         if ["s_delay_alu", "s_clause", "s_nop", "s_set_inst_prefetch_distance", "s_inst_prefetch"].contains(&op) {
@@ -118,11 +118,11 @@ fn aco_loop<'a>(codes: impl Iterator<Item = &'a str>, lanes: u32, generation: u3
         }
         if is_load(op) {
             found.loads += 1;
-            pending = true;
+            pending += 1;
         }
         if code.contains("vmcnt(0)") || ["s_wait_loadcnt 0x0", "s_wait_loadcnt_dscnt 0x0"].iter().any(|wait| code.starts_with(wait)) {
-            found.serial_loads += usize::from(pending);
-            pending = false;
+            found.serial_loads += usize::from(pending == 1);
+            pending = 0;
         }
         if op.starts_with("v_") {
             let cycles = cycles(op, lanes, generation);

@@ -119,7 +119,7 @@ impl fmt::Display for Report {
 
 /// The values by which compositions of a kernel differ.
 fn name_of(kernel: &Kernel, constants: &Constants) -> String {
-    const SAME: [&str; 9] = ["SIZE", "LANES", "VEC4_ARRAYS", "WG", "LX", "LW", "LV", "PAD", "RUN"];
+    const SAME: [&str; 10] = ["SIZE", "BK", "LANES", "VEC4_ARRAYS", "WG", "LX", "LW", "LV", "PAD", "RUN"];
     let shown = constants.iter().filter(|(name, _)| *name != "ACT" && (kernel.needs == Needs::Nothing || !SAME.contains(name)));
     let shown: Vec<_> = shown.map(|(name, value)| format!("{name}{value}")).collect();
     [&[kernel.name.to_string()], &shown[..]].concat().join(" ")
@@ -166,6 +166,9 @@ fn reports(chip: Chip, driver: &Driver) -> Vec<Report> {
             let text = kernel.compose(&elements, &constants, Dialect { immediates: true, long: false });
             let buffers = elements.iter().filter(|&&element| element != Element::Absent).count();
             let compiled = driver.compile(&spirv(&name, &text), buffers as u32);
+            if env::var("WAN_ANIMATE_LISTING").is_ok_and(|part| name.starts_with(&part)) {
+                println!("{name}\n{}", compiled.listing);
+            }
             reports.push(Report::new(chip, kernel, name, &compiled));
         }
     }
@@ -220,8 +223,8 @@ fn grown(chip: &str, driver: &str, reports: &[Report]) -> Vec<String> {
 /// What is held of hot loops: kernel, constants of the variants that are meant, and the least share of matrix work or multiply-adds on
 /// RDNA2, RDNA3 and RDNA4. By Mesa 26.1.
 const LEAST_SHARES: [(&str, &str, [f64; 3]); 5] = [
-    ("matmul_coop", "FM4 TAIL0", [0.0, 0.9, 0.9]),
-    ("attention_coop", "FD8", [0.0, 0.65, 0.57]),
+    ("matmul_coop", "TAIL0", [0.0, 0.9, 0.9]),
+    ("attention_coop", "FD", [0.0, 0.65, 0.57]),
     ("conv_coop", "FN3", [0.0, 0.8, 0.7]),
     ("matmul_tiled", "TM8", [0.89, 0.0, 0.0]),
     ("attention_tiled", "VECS", [0.8, 0.0, 0.0]),
@@ -246,14 +249,15 @@ fn faults(chip: Chip, report: &Report) -> Vec<String> {
             }
             if cooperative {
                 hold(hot.matrix > 0, "no matrix instruction in the hot loop".into());
-                hold(hot.serial_loads <= 2, format!("{} of {} loads are waited for one by one", hot.serial_loads, hot.loads));
+                hold(hot.serial_loads == 0, format!("{} of {} loads are waited for one by one", hot.serial_loads, hot.loads));
                 hold(hot.narrow_lds_loads == 0, format!("{} loads of 16 bits from workgroup memory", hot.narrow_lds_loads));
-                let wide = report.name.starts_with("attention_coop SG4 FM2") || report.name.contains("FD16");
+                // Heads of 256 take all registers of RDNA3, whose fragments of queries are twice there.
+                let wide = report.name.starts_with("attention_coop SG4 FM2") || (generation == 11 && report.name.contains("FD16"));
                 hold(report.waves >= if wide { 2 } else { 3 }, format!("{} waves", report.waves));
             }
         }
-        Chip::Nvidia if report.name.starts_with("matmul_coop SM2 SN4 FM4 FN2 TAIL0") => {
-            hold(hot.instructions <= 150, format!("{} instructions for {} of matrices", hot.instructions, hot.matrix));
+        Chip::Nvidia if report.name.starts_with("matmul_coop") && report.name.contains("FM4") => {
+            hold(hot.instructions * 32 <= 150 * hot.matrix, format!("{} instructions for {} of matrices", hot.instructions, hot.matrix));
         }
         Chip::Nvidia | Chip::Apple => {}
     }

@@ -4,7 +4,6 @@
 
 const BM: u32 = SM * FM * SIZE;
 const BN: u32 = SN * FN * SIZE;
-const BK: u32 = 32u;
 const ROW: u32 = (BK + PAD) / 4u; // in vec4s
 
 var<workgroup> sums: array<f32, SM * SN * SIZE * SIZE>;

@@ -54,14 +54,14 @@ impl Tile {
         ]
     }
 
-    fn suits(self, matrices: Coop, dim: u32, device: &Device) -> bool {
+    fn suits(self, matrices: Coop, call: &Call, device: &Device) -> bool {
         let has_memory = device.limits().max_compute_workgroup_storage_size >= 48 << 10;
         let has_room = match self.room {
             Room::Least => true,
             Room::Memory => has_memory,
             Room::Rdna4 => has_memory && device.is_rdna4(),
         };
-        self.matrices == matrices && self.dim == dim && has_room
+        self.matrices == matrices && self.dim == width(call) && self.keys as usize <= call.k_len && has_room
     }
 }
 
@@ -72,10 +72,10 @@ const APPLE: Coop = Coop::new(8, 32, true);
 const SOFTWARE: [Coop; 2] = [Coop::new(8, 8, false), Coop::new(8, 8, true)];
 
 /// Of those that suit a card the first is what it gets untimed. Others may be faster: they read keys less often, or leave it to the card to
-/// transpose values. RDNA 3 has too few registers for two fragments, and so has NVIDIA. Sums and queries of heads of 256 take most of the
+/// transpose values. RDNA 3 has no room for two fragments, and neither has NVIDIA. Sums and queries of heads of 256 take most of the
 /// registers, of which transposing takes more, and their keys and values most of 32 KiB; on NVIDIA only half of what a lane would carry of them in
 /// smaller workgroups fits.
-static TILES: [Tile; 21] = [
+static TILES: [Tile; 22] = [
     Tile::new(NVIDIA, 64, [4, 1, 32, 1], Room::Least),
     Tile::new(NVIDIA, 128, [4, 1, 16, 1], Room::Least),
     Tile::new(NVIDIA, 128, [8, 1, 16, 1], Room::Least),
@@ -85,6 +85,7 @@ static TILES: [Tile; 21] = [
     Tile::new(NVIDIA, 128, [8, 1, 32, 1], Room::Memory),
     Tile::new(NVIDIA, 256, [8, 1, 16, 0], Room::Memory),
     Tile::new(AMD, 64, [4, 1, 32, 1], Room::Least),
+    Tile::new(AMD, 64, [4, 2, 32, 1], Room::Rdna4),
     Tile::new(AMD, 128, [4, 1, 32, 1], Room::Least),
     Tile::new(AMD, 128, [4, 2, 32, 1], Room::Rdna4),
     Tile::new(AMD, 256, [4, 1, 16, 1], Room::Least),
@@ -93,13 +94,13 @@ static TILES: [Tile; 21] = [
     Tile::new(APPLE, 256, [4, 1, 16, 1], Room::Least),
     Tile::new(SOFTWARE[0], 64, [4, 1, 32, 1], Room::Least),
     Tile::new(SOFTWARE[0], 128, [4, 1, 32, 0], Room::Least),
-    Tile::new(SOFTWARE[0], 256, [4, 1, 16, 0], Room::Least),
+    Tile::new(SOFTWARE[0], 256, [8, 1, 16, 0], Room::Least),
     Tile::new(SOFTWARE[1], 64, [4, 1, 32, 1], Room::Least),
     Tile::new(SOFTWARE[1], 128, [4, 1, 32, 0], Room::Least),
-    Tile::new(SOFTWARE[1], 256, [4, 1, 16, 0], Room::Least),
+    Tile::new(SOFTWARE[1], 256, [8, 1, 16, 0], Room::Least),
 ];
 
-static CONSTANTS: [[(&str, u32); 12]; 21] = constants_of!(TILES, 21, 12);
+static CONSTANTS: [[(&str, u32); 12]; 22] = constants_of!(TILES, 22, 12);
 
 const F16: &[Element] = &[Element::NativeF16x4];
 
@@ -132,7 +133,7 @@ pub(super) fn fits(call: &Call, device: &Device) -> bool {
 }
 
 fn tiles_for(call: &Call, device: &Device) -> Vec<Tile> {
-    let suits = |matrices| TILES.into_iter().filter(move |tile| tile.suits(matrices, width(call), device));
+    let suits = |matrices| TILES.into_iter().filter(move |tile| tile.suits(matrices, call, device));
     device.coop().into_iter().flat_map(suits).collect()
 }
 

@@ -16,6 +16,9 @@ struct Tile {
     channels: u32,
 }
 
+/// Channels that are taken at once.
+const SLICE: u32 = 32;
+
 impl Tile {
     const fn new(matrices: Coop, subgroups: [u32; 2], fragments: u32, channels: u32) -> Self {
         Self { matrices, subgroups, fragments, channels }
@@ -26,7 +29,7 @@ impl Tile {
     }
 
     /// LX and LW are the vec4s of each operand that a thread carries.
-    const fn constants(self) -> [(&'static str, u32); 11] {
+    const fn constants(self) -> [(&'static str, u32); 12] {
         let (Coop { size, lanes, scalar_arrays, .. }, [sm, sn]) = (self.matrices, self.subgroups);
         [
             ("SIZE", size),
@@ -34,11 +37,12 @@ impl Tile {
             ("SN", sn),
             ("FM", self.fragments),
             ("FN", self.channels / (sn * size)),
+            ("BK", SLICE),
             ("LANES", lanes),
             ("VEC4_ARRAYS", !scalar_arrays as u32),
             ("PAD", self.matrices.padding()),
-            ("LX", self.fragments * size * 8 / (sn * lanes)),
-            ("LW", self.channels * 8 / (sm * sn * lanes)),
+            ("LX", self.fragments * size * SLICE / 4 / (sn * lanes)),
+            ("LW", self.channels * SLICE / 4 / (sm * sn * lanes)),
             ("WG", sm * sn * lanes),
         ]
     }
@@ -63,7 +67,7 @@ static TILES: [Tile; 10] = [
     Tile::new(SOFTWARE[1], [4, 2], 2, 64),
 ];
 
-static CONSTANTS: [[(&str, u32); 11]; 10] = constants_of!(TILES, 10, 11);
+static CONSTANTS: [[(&str, u32); 12]; 10] = constants_of!(TILES, 10, 12);
 
 const PAST: &[Element] = &[Element::Absent, Element::F32x4, Element::NativeF16x4];
 

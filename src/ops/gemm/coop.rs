@@ -7,17 +7,18 @@ use crate::gpu::{Arg, Cost, Element, Family, Kernel, Needs, Recorder, Slot, Tens
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::gemm::call::{BIAS, GATE, Gemm, OUT, Params, RESIDUAL};
 
-/// A workgroup is `sm` by `sn` subgroups, a subgroup `fm` by FN fragments.
+/// A workgroup is `sm` by `sn` subgroups, a subgroup `fm` by FN fragments; it takes `depth` numbers of each row at once.
 #[derive(Clone, Copy)]
 struct Tile {
     matrices: Coop,
     subgroups: [u32; 2],
     fragments: [u32; 2],
+    depth: u32,
 }
 
 impl Tile {
-    const fn new(size: u32, subgroups: [u32; 2], fragments: [u32; 2], lanes: u32, scalar_arrays: bool) -> Self {
-        Self { matrices: Coop::new(size, lanes, scalar_arrays), subgroups, fragments }
+    const fn new(size: u32, subgroups: [u32; 2], fragments: [u32; 2], depth: u32, lanes: u32, scalar_arrays: bool) -> Self {
+        Self { matrices: Coop::new(size, lanes, scalar_arrays), subgroups, fragments, depth }
     }
 
     const fn extents(self) -> [u32; 2] {
@@ -26,34 +27,35 @@ impl Tile {
     }
 
     /// LX and LW are the loads of each operand that a lane makes, of RUN vec4s each: AMD's compiler makes one of two, others rather have single scalar_arrays.
-    const fn constants(self) -> [(&'static str, u32); 12] {
+    const fn constants(self) -> [(&'static str, u32); 13] {
         let (Coop { size, lanes, scalar_arrays, .. }, [sm, sn], [fm, across]) = (self.matrices, self.subgroups, self.fragments);
         let (run, all) = (if lanes == 64 { 2 } else { 1 }, sm * sn * lanes);
-        let [x, w] = [("LX", fm * size * 8 / (sn * lanes * run)), ("LW", across * size * 8 / (sm * lanes * run))];
-        let [down, right, vec4s] = [("SM", sm), ("SN", sn), ("VEC4_ARRAYS", !scalar_arrays as u32)];
+        let vec4s = size * self.depth / 4; // of a row of fragments
+        let [x, w] = [("LX", fm * vec4s / (sn * lanes * run)), ("LW", across * vec4s / (sm * lanes * run))];
+        let [down, right, arrays] = [("SM", sm), ("SN", sn), ("VEC4_ARRAYS", !scalar_arrays as u32)];
         let [lanes, run, pad] = [("LANES", lanes), ("RUN", run), ("PAD", self.matrices.padding())];
-        [("SIZE", size), down, right, ("FM", fm), ("FN", across), lanes, vec4s, run, pad, x, w, ("WG", all)]
+        [("SIZE", size), down, right, ("FM", fm), ("FN", across), ("BK", self.depth), lanes, arrays, run, pad, x, w, ("WG", all)]
     }
 }
 
 /// By class of device, the larger ones first.
 static TILES: [Tile; 9] = [
     // NVIDIA.
-    Tile::new(16, [2, 4], [4, 2], 32, false),
-    Tile::new(16, [2, 2], [4, 4], 32, false),
-    Tile::new(16, [2, 4], [2, 1], 32, false),
+    Tile::new(16, [2, 4], [4, 2], 32, 32, false),
+    Tile::new(16, [2, 2], [4, 4], 32, 32, false),
+    Tile::new(16, [2, 4], [2, 1], 32, 32, false),
     // AMD.
-    Tile::new(16, [2, 2], [4, 4], 64, false),
-    Tile::new(16, [2, 2], [2, 2], 64, false),
+    Tile::new(16, [2, 2], [4, 4], 32, 64, false),
+    Tile::new(16, [2, 2], [2, 2], 64, 64, false),
     // Apple.
-    Tile::new(8, [2, 4], [8, 4], 32, true),
-    Tile::new(8, [2, 4], [4, 2], 32, true),
+    Tile::new(8, [2, 4], [8, 4], 32, 32, true),
+    Tile::new(8, [2, 4], [4, 2], 32, 32, true),
     // Software, both ways of declaring tiles.
-    Tile::new(8, [2, 4], [4, 2], 8, false),
-    Tile::new(8, [2, 4], [4, 2], 8, true),
+    Tile::new(8, [2, 4], [4, 2], 32, 8, false),
+    Tile::new(8, [2, 4], [4, 2], 32, 8, true),
 ];
 
-static CONSTANTS: [[(&str, u32); 12]; 9] = constants_of!(TILES, 9, 12);
+static CONSTANTS: [[(&str, u32); 13]; 9] = constants_of!(TILES, 9, 13);
 
 pub static MATMUL_COOP: Kernel = Kernel {
     workgroup: 256,
@@ -63,9 +65,6 @@ pub static MATMUL_COOP: Kernel = Kernel {
     needs: Needs::CooperativeMatrix,
     ..Kernel::of("matmul_coop", include_str!("../../../wgsl/matmul_coop.wgsl"), size_of::<Params>())
 };
-
-/// BK of lib/operand_tiles.
-const DEPTH: usize = 32;
 
 pub static CAST_F16: Kernel = Kernel {
     slots: &[Slot::read("x", &[Element::Bf16x4]), Slot::write("out", &[Element::F16x4])],
@@ -110,7 +109,7 @@ fn cast_f16(rec: &mut Recorder, w: &Tensor) -> Result<Tensor> {
 
 fn run(rec: &mut Recorder, gemm: &Gemm, tile: Tile) -> Result<()> {
     let [bm, bn] = tile.extents();
-    let tail = ("TAIL", u32::from(!gemm.x.cols().is_multiple_of(DEPTH)));
+    let tail = ("TAIL", u32::from(!gemm.x.cols().is_multiple_of(tile.depth as usize)));
     let constants = [&tile.constants()[..], &[tail], &gemm.epilogue_constants()].concat();
     let params = gemm.params(bn);
     let [bias, gate, residual, out] = gemm.epilogue_args();
