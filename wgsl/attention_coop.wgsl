@@ -212,9 +212,11 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
             // #end
             // #for d in FD
             // #if TRANSPOSED
-            let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
+            let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(
+                    &v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
             // #else
-            let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(&v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+            let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(
+                    &v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
             // #end
             // #for i in FM
             sum_$i_$d = coopMultiplyAdd(weight_$i_$j, value_$j_$d, sum_$i_$d);
@@ -257,7 +259,8 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
             var score_$i_$j = coop_mat$sizex$size<f32, C>();
             // #end
             // #for d in FD
-            let key_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(&k_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+            let key_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(
+                    &k_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
             // #for i in FM
             score_$i_$j = coopMultiplyAdd(q_$i_$d, key_$j_$d, score_$i_$j);
             // #end
@@ -287,7 +290,10 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
             for (var c = 0u; c < OWN; c++) { own[c] = scores_at(score_at + c); }
             // #if SHIFTED
             if (tile + KEYS > p.shift_from && tile < p.shift_to) {
-                for (var c = 0u; c < OWN; c++) { own[c] += shift_of(begin + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u), p) / p.scale; }
+                for (var c = 0u; c < OWN; c++) {
+                    let key = begin + (part * OWN + c) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+                    own[c] += shift_of(key, p) / p.scale;
+                }
             }
             // #end
             if (tile + KEYS > end) {
