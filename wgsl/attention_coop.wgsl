@@ -109,7 +109,7 @@ fn row_sum_of(x: f32) -> f32 {
     return sum;
 }
 
-// 2^x; software drivers answer NaN where it would vanish.
+// 2^x. Cards answer 0 where it would vanish, as their instructions are specified; some software drivers NaN.
 fn power(x: vec4<f32>) -> vec4<f32> { return exp2(select(max(x, vec4<f32>(-140.0)), x, SIZE == 16u)); }
 
 // SIZE numbers from `begin` on of a subgroup's queries, to where its probs will be.
@@ -152,7 +152,7 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     if (thread == 0u) { rescale_needed[0] = 0u; }
 
     // Queries. Sums begin as products, and each as another one, so that compilers give each registers beside each other from the start:
-    // they move the numbers of a constant together for every product and apart again.
+    // NVK and RADV move the numbers of a constant together for every product and apart again.
     let zero_b = coop_mat$sizex$size<f16, B>();
     // #for d in FD
     put_queries($du * SIZE, strip, here, p, subgroup);
@@ -202,7 +202,7 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
     for (var four = thread; four < V_FOURS; four += WG) { put_v(four, vec4<f16>()); }
     workgroupBarrier();
     loop {
-        // Until sums must be scaled, or the end. Nothing else is done to them in here, which keeps them in their registers.
+        // Until sums must be scaled, or the end. Nothing else is done to them in here, which lets compilers keep them in their registers.
         loop {
             row_sum += tile_sum;
             // #for j in FN
@@ -213,10 +213,10 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
             // #for d in FD
             // #if TRANSPOSED
             let value_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(
-                    &v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
+                &v_tile[($du * SIZE * V_ROW + $ju * (SIZE / 4u)) * UNIT], V_ROW * UNIT);
             // #else
             let value_$j_$d = coopLoadT<coop_mat$sizex$size<f16, B>>(
-                    &v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+                &v_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
             // #end
             // #for i in FM
             sum_$i_$d = coopMultiplyAdd(weight_$i_$j, value_$j_$d, sum_$i_$d);
@@ -260,7 +260,7 @@ fn attention_coop(group: u32, thread: u32, p: Params, subgroup: Subgroup) {
             // #end
             // #for d in FD
             let key_$j_$d = coopLoad<coop_mat$sizex$size<f16, B>>(
-                    &k_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
+                &k_tile[($ju * SIZE * K_ROW + $du * (SIZE / 4u)) * UNIT], K_ROW * UNIT);
             // #for i in FM
             score_$i_$j = coopMultiplyAdd(q_$i_$d, key_$j_$d, score_$i_$j);
             // #end

@@ -14,7 +14,9 @@ pub struct Loop {
     /// Those of 16 bits.
     pub narrow_lds_loads: usize,
     pub loads: usize,
-    /// Those that are waited for before another is begun.
+    /// Waits for all loads that were begun.
+    pub load_waits: usize,
+    /// Loads that are waited for before another is begun.
     pub serial_loads: usize,
     /// Cycles of one wave: of matrix work, of multiply-adds, of all that the vector units do.
     matrix_cycles: usize,
@@ -121,6 +123,7 @@ fn aco_loop<'a>(codes: impl Iterator<Item = &'a str>, lanes: u32, generation: u3
             pending += 1;
         }
         if code.contains("vmcnt(0)") || ["s_wait_loadcnt 0x0", "s_wait_loadcnt_dscnt 0x0"].iter().any(|wait| code.starts_with(wait)) {
+            found.load_waits += usize::from(pending > 0);
             found.serial_loads += usize::from(pending == 1);
             pending = 0;
         }

@@ -1,5 +1,6 @@
 //! What compilers of real GPUs make of the kernels, without a GPU: `.ci/gpu-compiler CHIP cargo test --test gpu_compilers -- --nocapture`
-//! prints the table of one chip, `make gpu-report` those of all. Passed over where no such compiler is set up.
+//! prints the table of one chip, `make gpu-report` those of all. Passed over where no such compiler is set up. `WAN_ANIMATE_LISTING=NAME` prints what
+//! the compiler makes of the kernels whose names in the table begin so.
 
 mod driver;
 mod listing;
@@ -249,6 +250,7 @@ fn faults(chip: Chip, report: &Report) -> Vec<String> {
             }
             if cooperative {
                 hold(hot.matrix > 0, "no matrix instruction in the hot loop".into());
+                hold(hot.load_waits <= 2, format!("{} waits for all loads", hot.load_waits));
                 hold(hot.serial_loads == 0, format!("{} of {} loads are waited for one by one", hot.serial_loads, hot.loads));
                 hold(hot.narrow_lds_loads == 0, format!("{} loads of 16 bits from workgroup memory", hot.narrow_lds_loads));
                 // Heads of 256 take all registers of RDNA3, whose fragments of queries are twice there.

@@ -39,7 +39,7 @@ impl Tile {
 }
 
 /// By class of device, the larger ones first.
-static TILES: [Tile; 9] = [
+static TILES: [Tile; 10] = [
     // NVIDIA.
     Tile::new(16, [2, 4], [4, 2], 32, 32, false),
     Tile::new(16, [2, 2], [4, 4], 32, 32, false),
@@ -50,12 +50,13 @@ static TILES: [Tile; 9] = [
     // Apple.
     Tile::new(8, [2, 4], [8, 4], 32, 32, true),
     Tile::new(8, [2, 4], [4, 2], 32, 32, true),
-    // Software, both ways of declaring tiles.
+    // Software: both ways of declaring tiles, and both depths, for the sake of tests.
+    Tile::new(8, [2, 4], [4, 2], 64, 8, false),
     Tile::new(8, [2, 4], [4, 2], 32, 8, false),
     Tile::new(8, [2, 4], [4, 2], 32, 8, true),
 ];
 
-static CONSTANTS: [[(&str, u32); 13]; 9] = constants_of!(TILES, 9, 13);
+static CONSTANTS: [[(&str, u32); 13]; 10] = constants_of!(TILES, 10, 13);
 
 pub static MATMUL_COOP: Kernel = Kernel {
     workgroup: 256,

@@ -120,6 +120,9 @@ pub fn cases() -> Vec<Case> {
         typed("bf16 weights", [33, 64, 96], [F32, Bf16, F32]),
         typed("f16 everywhere", [33, 64, 96], [F16, F16, F16]),
         typed("f16 everywhere, one row", [1, 64, 96], [F16, F16, F16]),
+        // By the larger tiles of cooperative matrices: of a depth of 64 with software drivers.
+        typed("f16 of many tiles", [1100, 128, 980], [F16, F16, F32]),
+        typed("f16 of many tiles, with a tail", [1100, 100, 980], [F16, F16, F32]),
         typed("f16 that cannot be stored", [33, 64, 95], [F16, F32, F16]),
         case(
             "an f16 residual",
